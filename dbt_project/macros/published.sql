@@ -1,0 +1,38 @@
+{#
+  The materialisation of every public table and view. The model's rows are staged in the scratch database
+  `work`, under the schema and name that the public relation has in `audit`; there the checks look at them, and
+  `orchestration.publish` then brings the staged rows of all models into the warehouse in one transaction.
+
+  What is done with them is the model's `meta.publish`:
+    append           the rows are added
+    upsert           the rows replace those with the same `meta.publish_key`
+    replace          the rows are the whole new table
+    view             the model's SQL becomes a view of the warehouse
+#}
+{% materialization published, adapter='duckdb' %}
+    {%- set staged = staged_relation(this) -%}
+    {%- set strategy = config.require('meta').publish -%}
+    {{ run_hooks(pre_hooks) }}
+    {% do adapter.create_schema(staged) %}
+    {%- if config.get('contract').enforced -%}
+        {{ get_assert_columns_equivalent(sql) }}
+    {%- endif -%}
+    {% call statement('main') -%}
+        {# A table where publishing reads the public table that it is about to change. #}
+        create or replace {{ 'table' if strategy in ('upsert', 'replace') else 'view' }} {{ staged }} as (
+            {{ sql }}
+        )
+    {%- endcall %}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': []}) }}
+{% endmaterialization %}
+
+{# Where the rows of a published model are staged: `staged(ref('fact_activity_event'))`. #}
+{% macro staged_relation(relation) -%}
+    {{ return(api.Relation.create(database='work', schema=relation.schema, identifier=relation.identifier)) }}
+{%- endmacro %}
+
+{% macro staged(relation) -%}
+    {{ staged_relation(relation) }}
+{%- endmacro %}

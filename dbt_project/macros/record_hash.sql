@@ -1,0 +1,42 @@
+{#
+  `record_sha256`: the SHA-256, in lower-case hexadecimal, of an event's nine normalised fields, in the order of
+  the feed contract. Each field is written as its length in bytes, a colon and its UTF-8 text, and a null as `-`;
+  the nine are joined by commas. The time is written as `YYYY-MM-DDTHH:MM:SS.ffffffZ`. So no two different
+  events have the same text, and anyone can compute the hash without this code.
+#}
+{% macro record_sha256(relation_alias='') -%}
+    {%- set at = relation_alias ~ '.' if relation_alias else '' -%}
+    sha256(concat_ws(',',
+        {%- for field in ['application', 'entity', 'activity'] %}
+        {{ hashed_field(at ~ field) }},
+        {%- endfor %}
+        {{ hashed_field("strftime(" ~ at ~ "event_time_utc, '%Y-%m-%dT%H:%M:%S.%fZ')") }},
+        {%- for field in ['event_id', 'triggered_by', 'instance', 'outcome', 'comments'] %}
+        {{ hashed_field(at ~ field) }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    ))
+{%- endmacro %}
+
+{# The macro as a function of the database, for those who ask it in SQL. #}
+{% macro create_record_sha256() -%}
+    {{ return(adapter.dispatch('create_record_sha256', 'activity_audit')()) }}
+{%- endmacro %}
+
+{% macro default__create_record_sha256() -%}
+    create or replace macro work.main.record_sha256(
+        application, entity, activity, event_time_utc, event_id, triggered_by, instance, outcome, comments
+    ) as {{ record_sha256() }}
+{%- endmacro %}
+
+{% macro hashed_field(expression) -%}
+    coalesce(strlen({{ expression }}) || ':' || {{ expression }}, '-')
+{%- endmacro %}
+
+{# Whether two events have the same content: all of the nine normalised fields. #}
+{% macro same_content(left, right) -%}
+    (
+        {%- for field in ['event_id', 'event_time_utc', 'application', 'entity', 'activity', 'outcome', 'triggered_by', 'instance', 'comments'] %}
+        {{ left }}.{{ field }} is not distinct from {{ right }}.{{ field }}{{ ' and' if not loop.last }}
+        {%- endfor %}
+    )
+{%- endmacro %}

@@ -1,0 +1,42 @@
+{# Text as it is stored: without white space around it, in Unicode NFC; null where nothing is left. #}
+{% macro clean_text(expression) -%}
+    {{ return(adapter.dispatch('clean_text', 'activity_audit')(expression)) }}
+{%- endmacro %}
+
+{% macro default__clean_text(expression) -%}
+    nullif(nfc_normalize(trim({{ expression }}, {{ white_space() }})), '')
+{%- endmacro %}
+
+{# What Python's str.strip takes for white space, and the byte order mark, as one text. #}
+{% macro white_space() -%}
+    {%- set code_points = (
+        [9, 10, 11, 12, 13, 28, 29, 30, 31, 32, 133, 160, 5760] + range(8192, 8203) | list
+        + [8232, 8233, 8239, 8287, 12288, 65279]
+    ) -%}
+    {%- for code_point in code_points %}chr({{ code_point }}){{ ' || ' if not loop.last }}{% endfor -%}
+{%- endmacro %}
+
+{#
+  The key by which names match: case, spacing, punctuation, and `&` against `and` make no difference. A name of
+  punctuation only is its own key. The same rule in Python: orchestration.catalogue.normalised_name.
+#}
+{% macro normalised_name(expression) -%}
+    {{ return(adapter.dispatch('normalised_name', 'activity_audit')(expression)) }}
+{%- endmacro %}
+
+{% macro default__normalised_name(expression) -%}
+    coalesce(
+        nullif(regexp_replace(replace(lower({{ expression }}), '&', 'and'), '[\s\p{P}\p{Z}\p{C}]+', '', 'g'), ''),
+        lower({{ expression }})
+    )
+{%- endmacro %}
+
+{# The key of an (application, entity, activity): a hash of the three normalised names. #}
+{% macro entity_activity_key(application, entity, activity) -%}
+    md5(concat_ws(
+        chr(31),
+        {{ normalised_name(application) }},
+        {{ normalised_name(entity) }},
+        coalesce({{ normalised_name(activity) }}, '')
+    ))
+{%- endmacro %}

@@ -1,0 +1,50 @@
+-- One row per received record, its nine fields found under whatever spelling they came and cleaned.
+with
+
+record as (
+    select * from {{ source('raw', 'record') }}
+),
+
+readable as (
+    select
+        *,
+        coalesce(
+            problem,
+            case
+                when not json_valid(record) then 'unparseable'
+                when json_type(record) <> 'OBJECT' then 'unparseable'
+            end
+        ) as record_problem
+    from record
+),
+
+fields as (
+    select
+        delivery_id,
+        source_record,
+        record,
+        record_problem,
+        case when record_problem is null then {{ exact_field_values('record') }} end as exact_values,
+        case when record_problem is null then {{ other_field_names('record') }} end as other_names
+    from readable
+),
+
+final as (
+    select
+        delivery_id,
+        source_record,
+        record_problem as problem,
+        {{ field_value('application') }} as application,
+        {{ field_value('entity') }} as entity,
+        {{ field_value('activity') }} as activity,
+        {{ field_value('event_time') }} as event_time,
+        {{ field_value('event_time_utc') }} as event_time_declared_utc,
+        {{ field_value('event_id') }} as event_id,
+        {{ field_value('triggered_by') }} as triggered_by,
+        {{ field_value('instance') }} as instance,
+        {{ field_value('outcome') }} as outcome,
+        {{ field_value('comments') }} as comments
+    from fields
+)
+
+select * from final

@@ -1,0 +1,181 @@
+"""The published warehouse: one DuckLake catalog, attached to DuckDB connections as `audit`.
+
+How the catalog is found, attached, read-only or for writing, now or as it once stood, is decided here only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from orchestration.hours import parse_time
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+ALIAS = "audit"
+_REMOTE = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+class WarehouseError(RuntimeError):
+    """The warehouse cannot be used as asked; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a warehouse is: its DuckLake catalog, as an ATTACH path, and its data files."""
+
+    catalog: str
+    data_path: str
+    extensions: tuple[str, ...]
+    options: str
+    catalog_file: str | None
+
+
+def location(settings: Settings) -> Location:
+    """Where the settings put the warehouse: by default a SQLite catalog and Parquet files in `$AUDIT_HOME`."""
+    folder = settings.home / "warehouse"
+    data_path = settings.data_path or str(folder / "data")
+    extensions = ["ducklake"]
+    if _REMOTE.match(data_path):
+        extensions.append("httpfs")
+    catalog = settings.catalog or str(folder / "catalog.sqlite")
+    if catalog.startswith(("postgres:", "postgresql:")):
+        dsn = catalog if "://" in catalog else catalog.split(":", 1)[1]
+        return Location(
+            f"ducklake:postgres:{dsn}", _slash(data_path), (*extensions, "postgres_scanner"), "", None
+        )
+    # Write-ahead logging and a busy timeout let readers and the run go on beside each other.
+    options = ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
+    path = catalog.removeprefix("sqlite:")
+    return Location(
+        f"ducklake:sqlite:{path}", _slash(data_path), (*extensions, "sqlite_scanner"), options, path
+    )
+
+
+def load_extensions(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
+    """Load DuckDB extensions, from the installed packages that carry them and never from the internet."""
+    import duckdb
+
+    for name in names:
+        try:
+            connection.load_extension(name)
+        except (duckdb.IOException, duckdb.HTTPException, duckdb.CatalogException):
+            import duckdb_extensions
+
+            duckdb_extensions.import_extension(name)
+            connection.load_extension(name)
+
+
+def attach(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Attach the warehouse for writing, creating its catalog where there is none."""
+    where = location(settings)
+    if where.catalog_file:
+        (settings.home / "warehouse").mkdir(parents=True, exist_ok=True)
+    _attach(connection, where, "")
+
+
+def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Attach the warehouse as it is now, for reading."""
+    _attach(connection, location(settings), ", read_only")
+
+
+def exists(settings: Settings) -> bool:
+    """Whether a run has ever published here, as far as that can be told without connecting."""
+    from pathlib import Path
+
+    where = location(settings)
+    return where.catalog_file is None or Path(where.catalog_file).exists()
+
+
+def _attach(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
+    connection.execute("set TimeZone = 'UTC'")
+    load_extensions(connection, where.extensions)
+    connection.execute(
+        f"attach {_literal(where.catalog)} as {ALIAS} "
+        f"(data_path {_literal(where.data_path)}, override_data_path true{where.options}{options})"
+    )
+
+
+@contextmanager
+def reader(settings: Settings, at: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A read-only connection whose current catalog is the warehouse, now or `at` a run id or time.
+
+    Raises:
+        WarehouseError: if nothing was published yet, or nothing at that point.
+    """
+    import duckdb
+
+    if not exists(settings):
+        raise WarehouseError(f"nothing is published in {settings.home} yet; start with `audit run`")
+    connection = duckdb.connect(config={"memory_limit": settings.memory_limit})
+    try:
+        where = location(settings)
+        try:
+            _attach(connection, where, ", read_only")
+            if at is not None:
+                version = _version_at(connection, at)
+                connection.execute(f"detach {ALIAS}")
+                _attach(connection, where, f", read_only, snapshot_version {version}")
+        except duckdb.Error as error:
+            raise WarehouseError(f"the warehouse {where.catalog} cannot be read: {error}") from error
+        connection.execute(f"use {ALIAS}")
+        yield connection
+    finally:
+        connection.close()
+
+
+def lock_down(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Leave a reader connection nothing but the warehouse: no other files, no network, no settings."""
+    where = location(settings)
+    allowed = [where.data_path, *([where.catalog_file] if where.catalog_file else [])]
+    listed = ", ".join(_literal(path) for path in allowed)
+    files = (
+        [f"{where.catalog_file}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
+        if where.catalog_file
+        else []
+    )
+    connection.execute(f"set allowed_directories = [{listed}]")
+    connection.execute(f"set allowed_paths = [{', '.join(map(_literal, files))}]")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")
+
+
+def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:
+    by_run = connection.execute(
+        f"select max(snapshot_id) from {ALIAS}.snapshots() where commit_message = ?", [at]
+    ).fetchone()
+    if by_run and by_run[0] is not None:
+        return by_run[0]
+    try:
+        time = parse_time(at)
+    except ValueError:
+        raise WarehouseError(
+            f"no snapshot is named by {at!r}: it is no run id that was published and is still kept, and no ISO 8601 time"
+        ) from None
+    found = connection.execute(
+        f"select max(snapshot_id) from {ALIAS}.snapshots() where snapshot_time <= ? and commit_message is not null",
+        [time],
+    ).fetchone()
+    if not found or found[0] is None:
+        raise WarehouseError(f"the warehouse has no snapshot as old as {at}")
+    return found[0]
+
+
+def rows(connection: duckdb.DuckDBPyConnection, query: str, arguments: Any = None) -> list[dict[str, Any]]:
+    """The result of a query as a list of dictionaries."""
+    cursor = connection.execute(query, arguments) if arguments else connection.execute(query)
+    names = [column[0] for column in cursor.description or []]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _slash(path: str) -> str:
+    return path if path.endswith("/") else path + "/"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

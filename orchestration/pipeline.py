@@ -1,0 +1,218 @@
+"""The pipeline itself, free of Dagster: land, then stage, check and publish as one step under one lock.
+
+`orchestration.assets` puts these functions into assets; tests and scripts may call them directly.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+
+from orchestration import lake, publish, transform, workbench
+from orchestration.feeds.landing import LandingReport, land, open_index
+from orchestration.hours import naive, now_utc
+from orchestration.planning import source_of
+from orchestration.settings import Settings
+from orchestration.workbench import Batch, Workbench
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from expectations.results import ExpectationResult
+
+# The function that dbt creates from its macro of the same name.
+_RECORD_SHA256 = (
+    "work.main.record_sha256(application, entity, activity, event_time_utc, event_id, triggered_by, instance, "
+    "outcome, comments)"
+)
+
+Window = tuple[datetime, datetime]
+Progress = Callable[[str], None]
+
+
+class ChecksFailedError(RuntimeError):
+    """A blocking check failed: nothing of the run is published, readers see the last good state."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        failed = [result for result in outcome.checks if result.blocking and not result.success]
+        super().__init__(
+            "nothing was published, because blocking checks failed: "
+            + "; ".join(
+                f"{result.title} ({result.unexpected_count} rows, e.g. {result.sample})" for result in failed
+            )
+        )
+
+
+class WarehouseBusyError(RuntimeError):
+    """Another run holds the warehouse for longer than AUDIT_LOCK_TIMEOUT."""
+
+
+@dataclass
+class Outcome:
+    """What one run did."""
+
+    run_id: str
+    published: bool
+    checks: list[ExpectationResult] = field(default_factory=list)
+    reconciliation: list[dict[str, Any]] = field(default_factory=list)
+
+    def total(self, name: str) -> int:
+        """A count of the reconciliation over all the feed hours that the run changed."""
+        return sum(row[name] for row in self.reconciliation)
+
+
+def land_feeds(
+    settings: Settings,
+    feeds: Collection[str],
+    window: Window,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> LandingReport:
+    """Bring what these feeds offer for the window into the raw lake."""
+    return land(
+        source_of(settings),
+        settings.raw_dir,
+        feeds=feeds,
+        window=window,
+        landed_at=now_utc(),
+        max_record_bytes=settings.max_record_bytes,
+        on_progress=on_progress,
+    )
+
+
+def update_warehouse(
+    settings: Settings,
+    run_id: str,
+    feeds: Collection[str],
+    window: Window,
+    progress: Progress = lambda _: None,
+) -> Outcome:
+    """Judge, check and publish what is landed for these feeds and hours and not yet published.
+
+    Raises:
+        ChecksFailedError: a blocking check failed; its `outcome` has all results.
+        TransformError: dbt failed.
+        WarehouseBusyError: another run held the warehouse too long.
+    """
+    manifest = transform.manifest()
+    with _exclusive(settings, progress):
+        bench = Workbench(settings, run_id)
+        try:
+            progress("staging")
+            with bench.connect() as connection:
+                publish.create_tables(connection, manifest)
+                workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
+            transform.build(bench.attach, bench.target_dir)
+            with bench.connect() as connection:
+                return _check_and_publish(connection, settings, manifest, run_id, progress)
+        finally:
+            _clear(settings)
+
+
+@contextmanager
+def _exclusive(settings: Settings, progress: Progress) -> Iterator[None]:
+    """Only one run at a time judges against the warehouse and adds to it; readers need no lock."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.warehouse_lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("waiting for another run")
+        try:
+            lock.acquire(timeout=settings.lock_timeout.total_seconds())
+        except Timeout:
+            raise WarehouseBusyError(
+                f"another run has held {settings.warehouse_lock} for more than {settings.lock_timeout}; "
+                "wait for it, or stop it"
+            ) from None
+    try:
+        _clear(settings)
+        yield
+    finally:
+        lock.release()
+
+
+def _clear(settings: Settings) -> None:
+    """Remove scratch space, a killed run's included; whoever calls this holds the lock."""
+    shutil.rmtree(settings.work_dir, ignore_errors=True)
+    settings.work_dir.mkdir(parents=True, exist_ok=True)
+
+
+def _batch(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    run_id: str,
+    feeds: Collection[str],
+    window: Window,
+) -> Batch:
+    index = open_index(settings.raw_dir)
+    published = connection.execute(
+        "select delivery_id from audit.quality.feed_delivery where feed_hour_utc >= ? and feed_hour_utc < ?",
+        [naive(window[0]), naive(window[1])],
+    ).fetchall()
+    known = {row[0] for row in published}
+    return Batch(
+        run_id=run_id,
+        started_at=now_utc(),
+        start=window[0],
+        end=window[1],
+        feeds=sorted(feeds),
+        deliveries=[d for d in index.deliveries(feeds, window) if d.delivery_id not in known],
+        manifests=index.manifests(feeds, window),
+    )
+
+
+def _check_and_publish(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    manifest: dict[str, Any],
+    run_id: str,
+    progress: Progress,
+) -> Outcome:
+    from expectations.runner import validate
+
+    progress("checking")
+    started = connection.execute("select started_at_utc from work.raw.run_context").fetchall()[0][0]
+    checks = validate(
+        connection,
+        run_id=run_id,
+        run_time=started,
+        record_sha256_sql=_RECORD_SHA256,
+        docs_dir=settings.docs_dir,
+        keep_runs=settings.docs_runs,
+    )
+    _keep_results(connection, checks, started)
+    outcome = Outcome(
+        run_id,
+        published=False,
+        checks=checks,
+        reconciliation=lake.rows(
+            connection, "select * from work.quality.feed_reconciliation order by feed_hour_utc, feed"
+        ),
+    )
+    if any(result.blocking and not result.success for result in checks):
+        publish.publish_failure(connection, manifest, run_id)
+        raise ChecksFailedError(outcome)
+    progress("publishing")
+    publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()})
+    outcome.published = True
+    return outcome
+
+
+def _keep_results(
+    connection: duckdb.DuckDBPyConnection, checks: Collection[ExpectationResult], validated_at: datetime
+) -> None:
+    connection.executemany(
+        "insert into work.raw.validation_result values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (r.run_id, validated_at, r.suite, r.expectation, r.title, r.column, r.severity, r.blocking, r.success,
+             r.evaluated_count, r.unexpected_count, r.sample, r.docs_link)
+            for r in checks
+        ],
+    )  # fmt: skip

@@ -1,0 +1,109 @@
+"""Which feed hours have work to do, told from what the source offers, what is landed, and what is published."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from orchestration import catalogue, lake
+from orchestration.feeds.files import FileSource
+from orchestration.feeds.landing import changed_offers, open_index
+from orchestration.feeds.source import Source
+from orchestration.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The half-open ranges of feed hours to run, in order, and what the look at the source found amiss."""
+
+    ranges: list[tuple[datetime, datetime]]
+    warnings: list[str]
+
+    @property
+    def hours(self) -> int:
+        """How many feed hours the plan covers."""
+        return sum(int((end - start) / HOUR) for start, end in self.ranges)
+
+
+def source_of(settings: Settings) -> Source:
+    """The source of feeds that the settings name."""
+    return FileSource(settings.feed_root, catalogue.slugs())
+
+
+def plan(settings: Settings, feeds: Collection[str]) -> Plan:
+    """Every feed hour with a new or changed delivery, and every closed hour that was passed over.
+
+    Raises:
+        SourceError: if the source cannot be listed.
+    """
+    listing = source_of(settings).list(feeds, None)
+    index = open_index(settings.raw_dir)
+    current = floor_hour(now_utc())
+    changed = {offer.feed_hour for offer in changed_offers(index, listing)}
+    ahead = sorted(hour for hour in changed if hour > current)
+    landed = {delivery.delivery_id: delivery.feed_hour for delivery in index.deliveries(feeds)}
+    hours = {hour for hour in changed if hour <= current}
+    if lake.exists(settings):
+        with lake.reader(settings) as connection:
+            hours |= _unpublished(connection, landed)
+            hours |= _passed_over(connection, hours, current)
+    else:
+        hours |= set(landed.values())
+    warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown]
+    if ahead:
+        warnings.append(
+            f"{len(ahead)} feed hours lie in the future, the first is {ahead[0]:%Y-%m-%dT%H:00Z}; they are taken "
+            "when their hour has begun (or check the clocks)"
+        )
+    return Plan(contiguous_ranges(hours), warnings)
+
+
+def _unpublished(connection: duckdb.DuckDBPyConnection, landed: dict[str, datetime]) -> set[datetime]:
+    """The hours of deliveries that are landed and not in the warehouse, as after a run that was killed."""
+    if not _has_table(connection, "feed_delivery"):
+        return set(landed.values())
+    published = connection.execute("select delivery_id from quality.feed_delivery").fetchall()
+    return {landed[key] for key in landed.keys() - {row[0] for row in published}}
+
+
+def _passed_over(
+    connection: duckdb.DuckDBPyConnection, hours: Collection[datetime], current: datetime
+) -> set[datetime]:
+    """Closed hours between two known ones that no run has looked at since they closed.
+
+    A feed that delivered nothing in such an hour is missing, and only a run over the hour says so.
+    """
+    if not _has_table(connection, "feed_reconciliation"):
+        return set()
+    rows = connection.execute(
+        """
+        with hour as (
+            select feed_hour_utc, max(reconciled_at_utc) as reconciled_at_utc
+            from quality.feed_reconciliation group by all
+        )
+        select feed_hour_utc, reconciled_at_utc >= feed_hour_utc + interval 1 hour
+        from hour where feed_hour_utc >= (select max(feed_hour_utc) from hour) - to_hours(?)
+        """,
+        [int(LONGEST_GAP / HOUR)],
+    ).fetchall()
+    known = {aware(hour) for hour, _ in rows} | set(hours)
+    looked_at = {aware(hour) for hour, after_close in rows if after_close}
+    return {
+        hour
+        for start, end in contiguous_ranges(known)
+        for hour in hour_range(max(start, end - LONGEST_GAP), min(end, current))
+        if hour not in looked_at
+    }
+
+
+def _has_table(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    row = connection.execute(
+        "select count(*) from duckdb_tables() where database_name = 'audit' and table_name = ?", [name]
+    ).fetchone()
+    return bool(row and row[0])

@@ -1,0 +1,194 @@
+"""Publishing: the staged rows of every public model become one snapshot of the warehouse, named by the run.
+
+Everything happens in one transaction of the DuckLake catalog, so a reader sees all of a run or nothing of it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from orchestration.contract import PublishedModel, published_models
+
+if TYPE_CHECKING:
+    import duckdb
+
+_AUTHOR = "activity-audit"
+_FAILED_RUN_TABLES = ("validation_result",)
+
+
+def create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> None:
+    """Create the public tables that are not there yet, and add columns that a newer release brought.
+
+    Raises:
+        RuntimeError: if a public column has another type than the contract says; the message says which.
+    """
+    models = [model for model in published_models(manifest) if model.is_table]
+    existing = _columns(connection)
+    statements = [
+        f"create schema if not exists audit.{schema}" for schema in sorted({m.schema for m in models})
+    ]
+    for model in models:
+        known = existing.get((model.schema, model.name))
+        statements += _creation(model, _is_lake(connection)) if known is None else _additions(model, known)
+    if len(statements) == len({m.schema for m in models}) and existing:
+        return
+    with _transaction(connection, "set up", {}):
+        for statement in statements:
+            connection.execute(statement)
+
+
+def publish(
+    connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], run_id: str, extra: dict[str, Any]
+) -> None:
+    """Bring all that is staged in `work` into `audit`, as one snapshot with the run id as its message."""
+    models = published_models(manifest)
+    with _transaction(connection, run_id, extra):
+        for model in models:
+            for statement in _statements(connection, model):
+                connection.execute(statement)
+
+
+def publish_failure(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], run_id: str) -> None:
+    """Keep what the checks of a run found that must not be published; nothing else of it is kept."""
+    with _transaction(connection, f"{run_id} (checks failed)", {"published": False}):
+        for model in published_models(manifest):
+            if model.name in _FAILED_RUN_TABLES:
+                connection.execute(
+                    f"insert into {_public(model)} by name select * from work.raw.{model.name}"
+                )
+
+
+class _transaction:
+    """One transaction and its commit message; rolled back if the block fails."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, message: str, extra: dict[str, Any]) -> None:
+        self._connection = connection
+        self._message = message
+        self._extra = extra
+
+    def __enter__(self) -> None:
+        self._connection.execute("begin transaction")
+
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        if error_type is not None:
+            self._connection.execute("rollback")
+            return
+        if _is_lake(self._connection):
+            self._connection.execute(
+                "call audit.set_commit_message(?, ?, extra_info => ?)",
+                [_AUTHOR, self._message, json.dumps(self._extra)],
+            )
+        self._connection.execute("commit")
+
+
+def _statements(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[str]:
+    public, staged = _public(model), f"work.{model.schema}.{model.name}"
+    names = ", ".join(_quoted(column.name) for column in model.columns)
+    order = f" order by {', '.join(model.order_by)}" if model.order_by else ""
+    insert = f"insert into {public} ({names}) select {names} from {staged}{order}"
+    match model.strategy:
+        case "append":
+            return [insert]
+        case "upsert":
+            key = ", ".join(model.key)
+            return [f"delete from {public} where ({key}) in (select ({key}) from {staged})", insert]
+        case "replace":
+            return [f"delete from {public}", insert] if _differs(connection, public, staged, names) else []
+        case "view":
+            return _view(connection, model)
+    raise ValueError(
+        f"{model.name}: meta.publish must be append, upsert, replace or view, not {model.strategy!r}"
+    )
+
+
+def _differs(connection: duckdb.DuckDBPyConnection, public: str, staged: str, names: str) -> bool:
+    query = f"""
+        select exists (
+            (select {names} from {public} except all select {names} from {staged})
+            union all
+            (select {names} from {staged} except all select {names} from {public})
+        )
+    """
+    row = connection.execute(query).fetchone()
+    return bool(row and row[0])
+
+
+def _view(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[str]:
+    """The view's definition, unless it is published already; the staged view has the same text."""
+    definitions = dict(
+        connection.execute(
+            "select database_name, sql from duckdb_views() where schema_name = ? and view_name = ?",
+            [model.schema, model.name],
+        ).fetchall()
+    )
+    staged = _select_of(definitions["work"])
+    if "audit" in definitions and _select_of(definitions["audit"]) == staged:
+        return []
+    statements = [f"create or replace view {_public(model)} as {staged}"]
+    return statements + [f"comment on view {_public(model)} is {_literal(model.description)}"]
+
+
+def _select_of(definition: str) -> str:
+    return definition.split(" AS ", 1)[1].strip().rstrip(";")
+
+
+def _creation(model: PublishedModel, is_lake: bool) -> list[str]:
+    public = _public(model)
+    columns = ", ".join(
+        f"{_quoted(column.name)} {column.data_type}{' not null' if column.not_null else ''}"
+        for column in model.columns
+    )
+    statements = [
+        f"create table {public} ({columns})",
+        f"comment on table {public} is {_literal(model.description)}",
+    ]
+    statements += [
+        f"comment on column {public}.{_quoted(column.name)} is {_literal(column.description)}"
+        for column in model.columns
+    ]
+    if is_lake and model.partition_by:
+        statements.append(f"alter table {public} set partitioned by ({', '.join(model.partition_by)})")
+    if is_lake and model.sorted_by:
+        statements.append(f"alter table {public} set sorted by ({', '.join(model.sorted_by)})")
+    return statements
+
+
+def _additions(model: PublishedModel, known: dict[str, str]) -> list[str]:
+    statements = []
+    for column in model.columns:
+        if column.name not in known:
+            statements.append(
+                f"alter table {_public(model)} add column {_quoted(column.name)} {column.data_type}"
+            )
+        elif known[column.name].lower() != column.data_type.lower():
+            raise RuntimeError(
+                f"{_public(model)}.{column.name} is {known[column.name]} in the warehouse and {column.data_type} in "
+                "this release; see docs/operations.md on upgrades"
+            )
+    return statements
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dict[str, str]]:
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    query = "select schema_name, table_name, column_name, data_type from duckdb_columns() where database_name = 'audit'"
+    for schema, table, column, data_type in connection.execute(query).fetchall():
+        found.setdefault((schema, table), {})[column] = data_type
+    return found
+
+
+def _is_lake(connection: duckdb.DuckDBPyConnection) -> bool:
+    row = connection.execute("select type from duckdb_databases() where database_name = 'audit'").fetchone()
+    return bool(row and row[0] == "ducklake")
+
+
+def _public(model: PublishedModel) -> str:
+    return f"audit.{model.schema}.{model.name}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

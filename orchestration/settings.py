@@ -1,0 +1,183 @@
+"""Every setting of the product, read here and nowhere else.
+
+Settings are environment variables (or lines of a `.env` file in the working directory). Each has a
+default that works; a wrong value is refused with the variable's name and what it must be.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from orchestration import catalogue
+
+_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$", re.IGNORECASE)
+_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+class SettingsError(ValueError):
+    """A setting has a value that it must not have; the message names it and says what it must be."""
+
+
+def parse_duration(value: Any) -> timedelta:
+    """A duration such as `90s`, `30m`, `3h`, `2d`, or a number of seconds."""
+    if isinstance(value, timedelta):
+        return value
+    match = _DURATION.match(str(value))
+    if not match:
+        raise ValueError("must be a duration such as 90s, 30m, 3h or 2d")
+    return timedelta(seconds=float(match[1]) * _UNIT_SECONDS[(match[2] or "s").lower()])
+
+
+def split_list(value: Any) -> Any:
+    """A comma-separated text as the list of its non-blank parts."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+NameList = Annotated[list[str], NoDecode, BeforeValidator(split_list)]
+
+
+class Settings(BaseSettings):
+    """The settings of one process. Field `home` is the variable `AUDIT_HOME`, and so on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="AUDIT_", env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True
+    )
+
+    home: Path = Field(Path("var"), description="the folder that holds all state")
+    source: Literal["files"] = Field("files", description="where feeds come from")
+    feed_url: str | None = Field(None, description="a folder, or any fsspec URL; default $AUDIT_HOME/landing")
+    applications: NameList = Field(
+        default_factory=list,
+        description="the slugs of the feeds that are expected; default: the report prompt's",
+    )
+    catalog: str | None = Field(
+        None,
+        description="the DuckLake catalog: a SQLite file or a postgres connection; default in $AUDIT_HOME",
+    )
+    data_path: str | None = Field(
+        None, description="where the lake's Parquet files are; default in $AUDIT_HOME"
+    )
+    max_record_bytes: int = Field(
+        1_048_576, ge=1024, description="a larger record is quarantined as too_large"
+    )
+    future_tolerance: Duration = Field(
+        timedelta(hours=1),
+        description="how far after its feed hour's end an event may claim to have happened",
+    )
+    seal_after: Duration = Field(timedelta(hours=3), description="how long an API window is read again")
+    schedule_lag: Duration = Field(
+        timedelta(minutes=10), description="how long after the hour its feeds are ingested by the schedule"
+    )
+    freshness: Duration = Field(
+        timedelta(hours=2),
+        description="how old the newest published feed hour's end may be before status fails",
+    )
+    snapshot_retention: Duration = Field(
+        timedelta(days=30), description="how long old snapshots of the warehouse can be read"
+    )
+    lock_timeout: Duration = Field(
+        timedelta(hours=1), description="how long a run waits for another run to let go of the warehouse"
+    )
+    memory_limit: str = Field("3GB", description="what DuckDB may use in a run before it spills to disk")
+    docs_runs: int = Field(200, ge=1, description="how many runs' validation pages the data docs keep")
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("applications")
+    @classmethod
+    def _known_slugs(cls, value: list[str]) -> list[str]:
+        known = catalogue.slugs()
+        unknown = [slug for slug in value if slug not in known]
+        if unknown:
+            raise ValueError(
+                f"must be slugs of the catalogue ({', '.join(known)}); unknown: {', '.join(unknown)}"
+            )
+        return value
+
+    @field_validator("memory_limit")
+    @classmethod
+    def _memory(cls, value: str) -> str:
+        if not re.fullmatch(r"\d+(\.\d+)?\s*([KMGT]i?B|%)", value, re.IGNORECASE):
+            raise ValueError("must be an amount of memory such as 3GB or 512MiB")
+        return value
+
+    @field_validator(
+        "future_tolerance", "seal_after", "schedule_lag", "freshness", "snapshot_retention", "lock_timeout"
+    )
+    @classmethod
+    def _not_negative(cls, value: timedelta) -> timedelta:
+        if value < timedelta(0):
+            raise ValueError("must not be negative")
+        return value
+
+    @property
+    def feed_root(self) -> str:
+        """The folder or URL below which feeds are delivered, without a trailing slash."""
+        return (self.feed_url or str(self.home / "landing")).rstrip("/")
+
+    @property
+    def raw_dir(self) -> Path:
+        """The raw lake: one immutable Parquet file per delivery, and its index."""
+        return self.home / "raw"
+
+    @property
+    def work_dir(self) -> Path:
+        """Scratch space of running pipelines; nothing here outlives a run."""
+        return self.home / "work"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance: runs, events, schedules."""
+        return self.home / "dagster"
+
+    @property
+    def docs_dir(self) -> Path:
+        """The data docs site that auditors read."""
+        return self.home / "data_docs"
+
+    @property
+    def warehouse_lock(self) -> Path:
+        """The lock file that a run holds while it stages, checks and publishes."""
+        return self.home / "warehouse.lock"
+
+    @cached_property
+    def expected_feeds(self) -> list[str]:
+        """The slugs of the feeds whose absence from a closed feed hour is reported."""
+        return self.applications or catalogue.report_prompt_slugs()
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the settings from the environment, `.env` and `overrides` (by field name).
+
+    Raises:
+        SettingsError: naming every variable that is wrong, its value, and what it must be.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(item) for item in error.errors())) from None
+
+
+def _explain(item: Any) -> str:
+    name = "AUDIT_" + "_".join(str(part) for part in item["loc"]).upper()
+    message = item["msg"].removeprefix("Value error, ")
+    if item["type"] == "literal_error":
+        message = "must be " + item["ctx"]["expected"]
+    elif item["type"].startswith("int"):
+        message = "must be a whole number"
+    elif item["type"].startswith("greater_than"):
+        message = f"must be at least {item['ctx'].get('ge', item['ctx'].get('gt'))}"
+    return f"{name}={item['input']!r}: {message}"

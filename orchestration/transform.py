@@ -1,0 +1,86 @@
+"""dbt, run inside this process: one parse when the project changed, one build for each run of the pipeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from functools import cache
+from io import StringIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from orchestration.catalogue import DBT_PROJECT_DIR
+
+if TYPE_CHECKING:
+    import duckdb
+
+TARGET_DIR = DBT_PROJECT_DIR / "target"
+MANIFEST = TARGET_DIR / "manifest.json"
+_SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "seeds/**/*")
+
+
+class TransformError(RuntimeError):
+    """dbt could not parse or build; the message is dbt's."""
+
+
+@cache
+def manifest() -> dict[str, Any]:
+    """dbt's manifest of the project, parsed again if a file of the project is newer than it."""
+    with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
+        if not _is_current():
+            invoke("parse", target=TARGET_DIR)
+        return json.loads(MANIFEST.read_text(encoding="utf-8"))
+
+
+def _is_current() -> bool:
+    if not MANIFEST.exists():
+        return False
+    written = MANIFEST.stat().st_mtime
+    files = (path for pattern in _SOURCES for path in DBT_PROJECT_DIR.glob(pattern))
+    return all(path.stat().st_mtime <= written for path in files)
+
+
+def build(prepare: Callable[[duckdb.DuckDBPyConnection], None], target: Path) -> None:
+    """Build every seed and model into the scratch database that `prepare` attaches; dbt's artifacts go to `target`.
+
+    Raises:
+        TransformError: naming each model that failed, with the database's message.
+    """
+    from dbt.contracts.graph.manifest import Manifest
+
+    from orchestration.dbt_plugin import using
+
+    manifest()
+    parsed = Manifest.from_msgpack((TARGET_DIR / "partial_parse.msgpack").read_bytes())  # type: ignore[attr-defined]
+    with using(prepare):
+        invoke("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
+               target=target, parsed=parsed)  # fmt: skip
+
+
+def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:
+    """Run a dbt command quietly; what it would print is part of the error if it fails."""
+    from dbt.cli.main import dbtRunner
+
+    messages: list[str] = []
+
+    def collect(event: Any) -> None:
+        if event.info.level in ("error", "warn"):
+            messages.append(event.info.msg)
+
+    with redirect_stdout(StringIO()):
+        result = dbtRunner(manifest=parsed, callbacks=[collect]).invoke(
+            [
+                *arguments,
+                *("--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)),
+                *("--target-path", str(target), "--log-path", str(target), "--log-level-file", "none"),
+                *("--quiet", "--no-print", "--no-use-colors", "--no-send-anonymous-usage-stats"),
+                *("--no-version-check",),
+            ]
+        )
+    if not result.success:
+        reason = "\n".join(messages) or str(result.exception)
+        raise TransformError(f"dbt {arguments[0]} failed:\n{reason}")
+    return result.result

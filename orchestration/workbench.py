@@ -1,0 +1,204 @@
+"""The scratch database of one run: what dbt works on, and where it stages what is to be published.
+
+It is a DuckDB file below `$AUDIT_HOME/work`, attached as `work`, and is thrown away when the run ends. The
+inputs that `dbt_project/models/sources.yml` declares are made here, and nothing else knows their shape.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration import lake
+from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
+from orchestration.hours import HOUR, hour_range, naive
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+_SCHEMA = """
+create schema if not exists work.raw;
+create table work.raw.delivery (
+    delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, source_uri varchar, sha256 varchar,
+    bytes bigint, records bigint, landed_at_utc timestamp, raw_path varchar
+);
+create table work.raw.manifest (feed varchar, feed_hour_utc timestamp, error varchar);
+create table work.raw.manifest_file (
+    feed varchar, feed_hour_utc timestamp, name varchar, records bigint, sha256 varchar
+);
+create table work.raw.feed_hour (feed varchar, feed_hour_utc timestamp, is_expected boolean, is_closed boolean);
+create table work.raw.run_context (
+    run_id varchar, started_at_utc timestamp, from_hour_utc timestamp, to_hour_utc timestamp,
+    future_tolerance_seconds bigint
+);
+create table work.raw.validation_result (
+    run_id varchar, validated_at_utc timestamp, suite varchar, expectation varchar, title varchar,
+    column_name varchar, severity varchar, is_blocking boolean, success boolean, evaluated_count bigint,
+    unexpected_count bigint, sample varchar, docs_link varchar
+);
+"""
+_NO_RECORDS = """
+    select
+        null::varchar as delivery_id, null::bigint as source_record, null::varchar as record,
+        null::varchar as problem, null::blob as record_bytes, null::bigint as record_length,
+        null::varchar as record_sha256
+    where false
+"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one run works on: the feed hours in [start, end) of `feeds`, and what was landed for them."""
+
+    run_id: str
+    started_at: datetime
+    start: datetime
+    end: datetime
+    feeds: Sequence[str]
+    deliveries: Sequence[LandedDelivery]
+    manifests: Sequence[LandedManifest]
+
+
+class Workbench:
+    """One run's scratch database and its connection to the warehouse."""
+
+    def __init__(self, settings: Settings, run_id: str) -> None:
+        self._settings = settings
+        self.path = settings.work_dir / f"{run_id}.duckdb"
+        self.target_dir = settings.work_dir / f"{run_id}.dbt"
+
+    def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Attach `work` and `audit`, and bound what the connection may use."""
+        connection.execute(f"set memory_limit = '{self._settings.memory_limit}'")
+        connection.execute(f"set temp_directory = '{_escape(str(self._settings.work_dir / 'spill'))}'")
+        # Rows are ordered where order matters, by ORDER BY; free of it, DuckDB streams.
+        connection.execute("set preserve_insertion_order = false")
+        connection.execute(f"attach if not exists '{_escape(str(self.path))}' as work")
+        lake.attach(connection, self._settings)
+
+    @contextmanager
+    def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection with both databases attached, closed at the end of the block."""
+        import duckdb
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = duckdb.connect()
+        try:
+            self.attach(connection)
+            yield connection
+        finally:
+            connection.close()
+
+
+def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """What dbt gets when it is used by hand: an empty batch, and the published warehouse, read-only if there is one."""
+    from orchestration.publish import create_tables
+    from orchestration.transform import MANIFEST
+
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("attach ':memory:' as work")
+    connection.execute(_SCHEMA)
+    connection.execute(f"create view work.raw.record as {_NO_RECORDS}")
+    connection.execute(
+        "insert into work.raw.run_context values ('by-hand', now()::timestamp, null, null, 3600)"
+    )
+    if lake.exists(settings):
+        lake.attach_read_only(connection, settings)
+        return
+    connection.execute("attach ':memory:' as audit")
+    if MANIFEST.exists():
+        create_tables(connection, json.loads(MANIFEST.read_text(encoding="utf-8")))
+
+
+def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings) -> None:
+    """Make the inputs of the batch in `work.raw`."""
+    connection.execute(_SCHEMA)
+    _insert(
+        connection,
+        "delivery",
+        [
+            (d.delivery_id, d.feed, naive(d.feed_hour), d.name, d.source_uri, d.sha256, d.bytes, d.records,
+             naive(d.landed_at), str(settings.raw_dir / d.raw_path))
+            for d in batch.deliveries
+        ],
+    )  # fmt: skip
+    connection.execute(f"create view work.raw.record as {_records(batch, settings.raw_dir)}")
+    for manifest in batch.manifests:
+        files, error = read_manifest(manifest.content)
+        hour = naive(manifest.feed_hour)
+        _insert(connection, "manifest", [(manifest.feed, hour, error)])
+        _insert(connection, "manifest_file", [(manifest.feed, hour, *file) for file in files])
+    _insert(
+        connection,
+        "feed_hour",
+        [
+            (feed, naive(hour), feed in settings.expected_feeds, hour + HOUR <= batch.started_at)
+            for hour in hour_range(batch.start, batch.end)
+            for feed in batch.feeds
+        ],
+    )
+    tolerance = int(settings.future_tolerance.total_seconds())
+    context = (batch.run_id, naive(batch.started_at), naive(batch.start), naive(batch.end), tolerance)
+    _insert(connection, "run_context", [context])
+
+
+def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | None]], str | None]:
+    """The files (name, records, sha256) that a manifest names, or why it cannot be read."""
+    try:
+        document = json.loads(content.decode("utf-8-sig"))
+        entries = document["files"]
+        if not isinstance(entries, list):
+            raise TypeError("its files are no list")
+        files = []
+        for entry in entries:
+            records = entry.get("records")
+            if records is not None and (
+                isinstance(records, bool) or not isinstance(records, int) or records < 0
+            ):
+                raise ValueError(f"the records of {entry['name']!r} are no count: {records!r}")
+            sha256 = entry.get("sha256")
+            files.append((str(entry["name"]), records, None if sha256 is None else str(sha256).strip()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        return [], reason
+    return files, None
+
+
+def _records(batch: Batch, raw_dir: Path) -> str:
+    paths = [
+        f"'{_escape(str(raw_dir / delivery.raw_path))}'" for delivery in batch.deliveries if delivery.records
+    ]
+    if not paths:
+        return _NO_RECORDS
+    return f"""
+        select
+            delivery.delivery_id, record.source_record, record.record, record.problem, record.record_bytes,
+            record.record_length, record.record_sha256
+        from read_parquet([{", ".join(paths)}], filename = true) as record
+        inner join work.raw.delivery as delivery on record.filename = delivery.raw_path
+    """
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows in bulk; executemany would take a millisecond for each."""
+    import pyarrow as pa
+
+    if not rows:
+        return
+    names = [row[0] for row in connection.execute(f"describe work.raw.{table}").fetchall()]
+    columns = pa.table(
+        {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    )
+    connection.register("rows_to_insert", columns)
+    connection.execute(f"insert into work.raw.{table} select * from rows_to_insert")
+    connection.unregister("rows_to_insert")
+
+
+def _escape(text: str) -> str:
+    return text.replace("'", "''")
