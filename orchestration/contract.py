@@ -56,9 +56,7 @@ def _model(node: dict[str, Any]) -> PublishedModel:
             Column(
                 name=column["name"],
                 data_type=column["data_type"],
-                not_null=any(
-                    constraint["type"] == "not_null" for constraint in column.get("constraints", [])
-                ),
+                not_null=any(constraint["type"] == "not_null" for constraint in column.get("constraints", [])),
                 description=" ".join(column["description"].split()),
             )
             for column in node["columns"].values()

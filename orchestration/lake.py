@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from orchestration.extensions import install
 from orchestration.hours import parse_time
 from orchestration.settings import Settings
 
@@ -46,15 +47,11 @@ def location(settings: Settings) -> Location:
     catalog = settings.catalog or str(folder / "catalog.sqlite")
     if catalog.startswith(("postgres:", "postgresql:")):
         dsn = catalog if "://" in catalog else catalog.split(":", 1)[1]
-        return Location(
-            f"ducklake:postgres:{dsn}", _slash(data_path), (*extensions, "postgres_scanner"), "", None
-        )
+        return Location(f"ducklake:postgres:{dsn}", _slash(data_path), (*extensions, "postgres_scanner"), "", None)
     # Write-ahead logging and a busy timeout let readers and the run go on beside each other.
     options = ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
     path = catalog.removeprefix("sqlite:")
-    return Location(
-        f"ducklake:sqlite:{path}", _slash(data_path), (*extensions, "sqlite_scanner"), options, path
-    )
+    return Location(f"ducklake:sqlite:{path}", _slash(data_path), (*extensions, "sqlite_scanner"), options, path)
 
 
 def load_extensions(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
@@ -65,9 +62,7 @@ def load_extensions(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...
         try:
             connection.load_extension(name)
         except (duckdb.IOException, duckdb.HTTPException, duckdb.CatalogException):
-            import duckdb_extensions
-
-            duckdb_extensions.import_extension(name)
+            install(name)
             connection.load_extension(name)
 
 
@@ -135,9 +130,7 @@ def lock_down(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
     allowed = [where.data_path, *([where.catalog_file] if where.catalog_file else [])]
     listed = ", ".join(_literal(path) for path in allowed)
     files = (
-        [f"{where.catalog_file}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")]
-        if where.catalog_file
-        else []
+        [f"{where.catalog_file}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")] if where.catalog_file else []
     )
     connection.execute(f"set allowed_directories = [{listed}]")
     connection.execute(f"set allowed_paths = [{', '.join(map(_literal, files))}]")
@@ -155,7 +148,7 @@ def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:
         time = parse_time(at)
     except ValueError:
         raise WarehouseError(
-            f"no snapshot is named by {at!r}: it is no run id that was published and is still kept, and no ISO 8601 time"
+            f"no snapshot is named by {at!r}: it is no ISO 8601 time, and no run id that is still kept"
         ) from None
     found = connection.execute(
         f"select max(snapshot_id) from {ALIAS}.snapshots() where snapshot_time <= ? and commit_message is not null",

@@ -23,7 +23,6 @@ from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:
     import duckdb
-
     from expectations.results import ExpectationResult
 
 # The function that dbt creates from its macro of the same name.
@@ -44,9 +43,7 @@ class ChecksFailedError(RuntimeError):
         failed = [result for result in outcome.checks if result.blocking and not result.success]
         super().__init__(
             "nothing was published, because blocking checks failed: "
-            + "; ".join(
-                f"{result.title} ({result.unexpected_count} rows, e.g. {result.sample})" for result in failed
-            )
+            + "; ".join(f"{result.title} ({result.unexpected_count} rows, e.g. {result.sample})" for result in failed)
         )
 
 
@@ -61,11 +58,11 @@ class Outcome:
     run_id: str
     published: bool
     checks: list[ExpectationResult] = field(default_factory=list)
-    reconciliation: list[dict[str, Any]] = field(default_factory=list)
+    totals: dict[str, int] = field(default_factory=dict)
 
-    def total(self, name: str) -> int:
-        """A count of the reconciliation over all the feed hours that the run changed."""
-        return sum(row[name] for row in self.reconciliation)
+    def run_total(self, name: str) -> int:
+        """A count over the deliveries that the run published, such as `received`."""
+        return self.totals[name]
 
 
 def land_feeds(
@@ -101,7 +98,7 @@ def update_warehouse(
         WarehouseBusyError: another run held the warehouse too long.
     """
     manifest = transform.manifest()
-    with _exclusive(settings, progress):
+    with exclusive(settings, progress):
         bench = Workbench(settings, run_id)
         try:
             progress("staging")
@@ -116,7 +113,7 @@ def update_warehouse(
 
 
 @contextmanager
-def _exclusive(settings: Settings, progress: Progress) -> Iterator[None]:
+def exclusive(settings: Settings, progress: Progress = lambda _: None) -> Iterator[None]:
     """Only one run at a time judges against the warehouse and adds to it; readers need no lock."""
     settings.home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.warehouse_lock)
@@ -188,14 +185,7 @@ def _check_and_publish(
         keep_runs=settings.docs_runs,
     )
     _keep_results(connection, checks, started)
-    outcome = Outcome(
-        run_id,
-        published=False,
-        checks=checks,
-        reconciliation=lake.rows(
-            connection, "select * from work.quality.feed_reconciliation order by feed_hour_utc, feed"
-        ),
-    )
+    outcome = Outcome(run_id, published=False, checks=checks, totals=_totals(connection))
     if any(result.blocking and not result.success for result in checks):
         publish.publish_failure(connection, manifest, run_id)
         raise ChecksFailedError(outcome)
@@ -203,6 +193,12 @@ def _check_and_publish(
     publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()})
     outcome.published = True
     return outcome
+
+
+def _totals(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    names = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
+    sums = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in names)
+    return lake.rows(connection, f"select {sums} from work.quality.feed_delivery")[0]
 
 
 def _keep_results(

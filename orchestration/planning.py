@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """The half-open ranges of feed hours to run, in order, and what the look at the source found amiss."""
+    """The half-open ranges of feed hours to run, in order, and what the look at the source found amiss.
+
+    The fingerprint differs whenever another delivery, or another content of one, is behind the plan.
+    """
 
     ranges: list[tuple[datetime, datetime]]
     warnings: list[str]
+    fingerprint: str = ""
 
     @property
     def hours(self) -> int:
@@ -45,7 +50,8 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     listing = source_of(settings).list(feeds, None)
     index = open_index(settings.raw_dir)
     current = floor_hour(now_utc())
-    changed = {offer.feed_hour for offer in changed_offers(index, listing)}
+    offers = changed_offers(index, listing)
+    changed = {offer.feed_hour for offer in offers}
     ahead = sorted(hour for hour in changed if hour > current)
     landed = {delivery.delivery_id: delivery.feed_hour for delivery in index.deliveries(feeds)}
     hours = {hour for hour in changed if hour <= current}
@@ -61,7 +67,10 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
             f"{len(ahead)} feed hours lie in the future, the first is {ahead[0]:%Y-%m-%dT%H:00Z}; they are taken "
             "when their hour has begun (or check the clocks)"
         )
-    return Plan(contiguous_ranges(hours), warnings)
+    ranges = contiguous_ranges(hours)
+    tokens = sorted(f"{offer.uri} {offer.token}" for offer in offers)
+    fingerprint = hashlib.sha256(repr((ranges, tokens)).encode()).hexdigest()
+    return Plan(ranges, warnings, fingerprint)
 
 
 def _unpublished(connection: duckdb.DuckDBPyConnection, landed: dict[str, datetime]) -> set[datetime]:

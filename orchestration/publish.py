@@ -25,9 +25,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any
     """
     models = [model for model in published_models(manifest) if model.is_table]
     existing = _columns(connection)
-    statements = [
-        f"create schema if not exists audit.{schema}" for schema in sorted({m.schema for m in models})
-    ]
+    statements = [f"create schema if not exists audit.{schema}" for schema in sorted({m.schema for m in models})]
     for model in models:
         known = existing.get((model.schema, model.name))
         statements += _creation(model, _is_lake(connection)) if known is None else _additions(model, known)
@@ -54,9 +52,7 @@ def publish_failure(connection: duckdb.DuckDBPyConnection, manifest: dict[str, A
     with _transaction(connection, f"{run_id} (checks failed)", {"published": False}):
         for model in published_models(manifest):
             if model.name in _FAILED_RUN_TABLES:
-                connection.execute(
-                    f"insert into {_public(model)} by name select * from work.raw.{model.name}"
-                )
+                connection.execute(f"insert into {_public(model)} by name select * from work.raw.{model.name}")
 
 
 class _transaction:
@@ -97,9 +93,7 @@ def _statements(connection: duckdb.DuckDBPyConnection, model: PublishedModel) ->
             return [f"delete from {public}", insert] if _differs(connection, public, staged, names) else []
         case "view":
             return _view(connection, model)
-    raise ValueError(
-        f"{model.name}: meta.publish must be append, upsert, replace or view, not {model.strategy!r}"
-    )
+    raise ValueError(f"{model.name}: meta.publish must be append, upsert, replace or view, not {model.strategy!r}")
 
 
 def _differs(connection: duckdb.DuckDBPyConnection, public: str, staged: str, names: str) -> bool:
@@ -125,8 +119,10 @@ def _view(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[
     staged = _select_of(definitions["work"])
     if "audit" in definitions and _select_of(definitions["audit"]) == staged:
         return []
-    statements = [f"create or replace view {_public(model)} as {staged}"]
-    return statements + [f"comment on view {_public(model)} is {_literal(model.description)}"]
+    return [
+        f"create or replace view {_public(model)} as {staged}",
+        f"comment on view {_public(model)} is {_literal(model.description)}",
+    ]
 
 
 def _select_of(definition: str) -> str:
@@ -136,8 +132,7 @@ def _select_of(definition: str) -> str:
 def _creation(model: PublishedModel, is_lake: bool) -> list[str]:
     public = _public(model)
     columns = ", ".join(
-        f"{_quoted(column.name)} {column.data_type}{' not null' if column.not_null else ''}"
-        for column in model.columns
+        f"{_quoted(column.name)} {column.data_type}{' not null' if column.not_null else ''}" for column in model.columns
     )
     statements = [
         f"create table {public} ({columns})",
@@ -158,9 +153,7 @@ def _additions(model: PublishedModel, known: dict[str, str]) -> list[str]:
     statements = []
     for column in model.columns:
         if column.name not in known:
-            statements.append(
-                f"alter table {_public(model)} add column {_quoted(column.name)} {column.data_type}"
-            )
+            statements.append(f"alter table {_public(model)} add column {_quoted(column.name)} {column.data_type}")
         elif known[column.name].lower() != column.data_type.lower():
             raise RuntimeError(
                 f"{_public(model)}.{column.name} is {known[column.name]} in the warehouse and {column.data_type} in "

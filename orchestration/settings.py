@@ -64,12 +64,8 @@ class Settings(BaseSettings):
         None,
         description="the DuckLake catalog: a SQLite file or a postgres connection; default in $AUDIT_HOME",
     )
-    data_path: str | None = Field(
-        None, description="where the lake's Parquet files are; default in $AUDIT_HOME"
-    )
-    max_record_bytes: int = Field(
-        1_048_576, ge=1024, description="a larger record is quarantined as too_large"
-    )
+    data_path: str | None = Field(None, description="where the lake's Parquet files are; default in $AUDIT_HOME")
+    max_record_bytes: int = Field(1_048_576, ge=1024, description="a larger record is quarantined as too_large")
     future_tolerance: Duration = Field(
         timedelta(hours=1),
         description="how far after its feed hour's end an event may claim to have happened",
@@ -102,9 +98,7 @@ class Settings(BaseSettings):
         known = catalogue.slugs()
         unknown = [slug for slug in value if slug not in known]
         if unknown:
-            raise ValueError(
-                f"must be slugs of the catalogue ({', '.join(known)}); unknown: {', '.join(unknown)}"
-            )
+            raise ValueError(f"must be slugs of the catalogue ({', '.join(known)}); unknown: {', '.join(unknown)}")
         return value
 
     @field_validator("memory_limit")

@@ -84,3 +84,7 @@ def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:
         reason = "\n".join(messages) or str(result.exception)
         raise TransformError(f"dbt {arguments[0]} failed:\n{reason}")
     return result.result
+
+
+if __name__ == "__main__":
+    manifest()

@@ -105,9 +105,7 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     connection.execute("attach ':memory:' as work")
     connection.execute(_SCHEMA)
     connection.execute(f"create view work.raw.record as {_NO_RECORDS}")
-    connection.execute(
-        "insert into work.raw.run_context values ('by-hand', now()::timestamp, null, null, 3600)"
-    )
+    connection.execute("insert into work.raw.run_context values ('by-hand', now()::timestamp, null, null, 3600)")
     if lake.exists(settings):
         lake.attach_read_only(connection, settings)
         return
@@ -158,9 +156,7 @@ def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | Non
         files = []
         for entry in entries:
             records = entry.get("records")
-            if records is not None and (
-                isinstance(records, bool) or not isinstance(records, int) or records < 0
-            ):
+            if records is not None and (isinstance(records, bool) or not isinstance(records, int) or records < 0):
                 raise ValueError(f"the records of {entry['name']!r} are no count: {records!r}")
             sha256 = entry.get("sha256")
             files.append((str(entry["name"]), records, None if sha256 is None else str(sha256).strip()))
@@ -171,9 +167,7 @@ def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | Non
 
 
 def _records(batch: Batch, raw_dir: Path) -> str:
-    paths = [
-        f"'{_escape(str(raw_dir / delivery.raw_path))}'" for delivery in batch.deliveries if delivery.records
-    ]
+    paths = [f"'{_escape(str(raw_dir / delivery.raw_path))}'" for delivery in batch.deliveries if delivery.records]
     if not paths:
         return _NO_RECORDS
     return f"""
@@ -192,9 +186,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tu
     if not rows:
         return
     names = [row[0] for row in connection.execute(f"describe work.raw.{table}").fetchall()]
-    columns = pa.table(
-        {name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
-    )
+    columns = pa.table({name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)})
     connection.register("rows_to_insert", columns)
     connection.execute(f"insert into work.raw.{table} select * from rows_to_insert")
     connection.unregister("rows_to_insert")

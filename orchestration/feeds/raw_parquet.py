@@ -56,6 +56,19 @@ def delivery_in(path: Path) -> LandedDelivery:
     return from_metadata(footer.metadata[METADATA_KEY.encode()].decode(), footer.num_rows)
 
 
+def preview(path: Path, records_shown: int = 5) -> str:
+    """The first records of a raw file as a Markdown table."""
+    import duckdb
+
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"select source_record, left(record, 300) from read_parquet({_literal(str(path))}) order by 1 limit ?",
+            [records_shown],
+        ).fetchall()
+    lines = [f"| {position} | `{text.replace('|', '¦').replace('`', '´')}` |" for position, text in rows]
+    return "\n".join(["| record | as it came |", "|---|---|", *lines])
+
+
 def _read_parquet(
     connection: duckdb.DuckDBPyConnection, content: Path, max_record_bytes: int
 ) -> Iterator[pa.RecordBatch]:

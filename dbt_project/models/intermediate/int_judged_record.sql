@@ -21,7 +21,9 @@ joined as (
     select
         parsed.* exclude (own_reasons),
         application.application,
-        application.application is distinct from parsed.feed_application as is_foreign_application,
+        -- The feed `unattributed` is for the applications that have no feed, so none is foreign to it.
+        application.application is distinct from parsed.feed_application and parsed.feed <> 'unattributed'
+            as is_foreign_application,
         entity_activity.entity_activity_key,
         coalesce(entity_activity.is_documented, false) as is_documented,
         contested.comparison,

@@ -1,0 +1,60 @@
+# Everything a newcomer, a developer and CI need. Each target does the set-up that it depends on itself.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DO_NOT_TRACK := 1
+export DAGSTER_DISABLE_TELEMETRY := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run serve test lint types dbt-parse unit integration test-slow system-packages clean
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+# The stamp is newer than what it was made from, so a second `make` installs nothing.
+$(VENV)/.installed: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
+	@$(BIN)/uv sync --quiet --locked --inexact --python $(BIN)/python
+	@$(BIN)/python -m orchestration.extensions
+	@touch $@
+
+setup: $(VENV)/.installed ## Install into .venv, from the lock file
+
+run: setup ## Simulate a day of feeds, run the pipeline on it, and show the result
+	@$(BIN)/audit simulate --hours 24 > /dev/null
+	@$(BIN)/audit run
+
+serve: setup ## Start Dagster with its schedule and sensors on http://127.0.0.1:3000
+	@$(BIN)/audit serve
+
+test: setup system-packages lint types dbt-parse ## Run every check that CI runs
+	@$(BIN)/pytest -q
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
+
+types: setup
+	@$(BIN)/mypy
+
+dbt-parse: setup
+	@$(BIN)/python -m orchestration.transform
+
+unit: setup ## Run the unit tests only (seconds)
+	@$(BIN)/pytest -q tests/unit
+
+integration: setup ## Run the tests with real processes only
+	@$(BIN)/pytest -q tests/integration
+
+test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
+	@$(BIN)/pytest -q -m slow --override-ini addopts=
+
+system-packages: ## Install the Debian packages that some tests need (PostgreSQL); without root, say so
+	@sh scripts/system-packages
+
+clean: ## Remove what the build and the tests made; your data in var/ stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt_project/target

@@ -1,0 +1,115 @@
+"""The data docs' pages, drawn with Great Expectations' renderers. Imports Great Expectations: import late.
+
+GX lays out the expectations and their results; the page around them is `templates/audit_page.html`, because
+GX's own loads a dozen scripts and styles from the internet and is blank without them.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from great_expectations.expectations.expectation import Expectation
+from great_expectations.render import (
+    RenderedDocumentContent,
+    RenderedSectionContent,
+    RenderedStringTemplateContent,
+)
+from great_expectations.render.renderer.content_block import (
+    ExpectationSuiteBulletListContentBlockRenderer,
+    ValidationResultsTableContentBlockRenderer,
+)
+from great_expectations.render.view import DefaultJinjaPageView
+
+from expectations.docs_index import LEVELS, TEMPLATES_DIR, Level, SuiteSummary
+from expectations.evaluation import Evaluation
+
+_HEADINGS = {"error": "Errors", "warning": "Warnings", "passed": "Passed"}
+_WORDS = {"error": "Error", "warning": "Warning", "passed": "Passed"}
+
+
+class _PageView(DefaultJinjaPageView):
+    _template = "audit_page.html"
+
+
+class _ResultsTable(ValidationResultsTableContentBlockRenderer):
+    """GX's table of results, whose status knows warnings and whose observation is a count of a total."""
+
+    @classmethod
+    def _get_content_block_fn(cls, expectation_type: str, expectation_config: Any = None) -> Callable[..., Any] | None:
+        gx_row = super()._get_content_block_fn(expectation_type, expectation_config)
+
+        def row(result: Any = None, **kwargs: Any) -> Any:
+            if gx_row is None:
+                return None
+            (_, expectation, *_), *_ = gx_row(result=result, **kwargs)
+            level = result.meta["level"]
+            counts = f"{result.result['unexpected_count']:,} of {result.result['element_count']:,} unexpected"
+            return [[_badge(_WORDS[level], level), expectation, counts]]
+
+        return row
+
+
+def result_page(summary: SuiteSummary, results: Sequence[tuple[Evaluation, Level]]) -> str:
+    """The page of one suite's results in one run: errors first, then warnings, then what passed."""
+    for evaluation, level in results:
+        _complete(evaluation, level)
+    sections = []
+    for level in LEVELS:
+        its_results = [evaluation.gx_result for evaluation, its_level in results if its_level == level]
+        if its_results:
+            block = _ResultsTable.render(its_results, include_column_name=True)
+            sections.append(RenderedSectionContent(section_name=_HEADINGS[level], content_blocks=[block]))
+    return _page(
+        sections,
+        home="../../index.html",
+        heading=f"{summary.suite}, run {summary.run_id}",
+        facts=[
+            f"Started {summary.started}.",
+            f"Of {len(results)} expectations {summary.passed} passed, {summary.warning} came out as a warning and "
+            f"{summary.error} as an error.",
+        ],
+        suite_link=f"../../expectations/{summary.suite}.html",
+    )
+
+
+def suite_page(suite: str, purpose: str, expectations: Sequence[Expectation]) -> str:
+    """The page that says what a suite expects and why, apart from any run."""
+    configurations = [expectation.configuration for expectation in expectations]
+    block = ExpectationSuiteBulletListContentBlockRenderer.render(configurations, include_column_name=True)
+    return _page(
+        [RenderedSectionContent(section_name="Expectations", content_blocks=[block])],
+        home="../index.html",
+        heading=f"The suite {suite}",
+        facts=[purpose],
+        suite_link=None,
+    )
+
+
+def _complete(evaluation: Evaluation, level: Level) -> None:
+    """Put into GX's result what its renderers show and GX itself did not fetch."""
+    result = evaluation.gx_result
+    share = 100 * evaluation.unexpected / evaluation.evaluated if evaluation.evaluated else 0.0
+    result.meta = {"level": level}
+    result.result = {
+        "element_count": evaluation.evaluated,
+        "unexpected_count": evaluation.unexpected,
+        "unexpected_percent": share,
+        # Escaped here, because GX puts table cells and queries into its pages as they are, and a sample is
+        # text that a source sent.
+        "partial_unexpected_list": [html.escape(item) for item in evaluation.sample],
+        "unexpected_index_query": html.escape(evaluation.rule.unexpected_query),
+    }
+
+
+def _badge(text: str, level: Level) -> RenderedStringTemplateContent:
+    return RenderedStringTemplateContent(
+        content_block_type="string_template",
+        string_template={"template": text, "tag": "span", "styling": {"classes": ["level", level]}},
+    )
+
+
+def _page(sections: list[Any], **context: Any) -> str:
+    document = RenderedDocumentContent(sections=sections, renderer_type="AuditPageRenderer")
+    return _PageView(custom_views_directory=str(TEMPLATES_DIR)).render(document, **context)

@@ -1,0 +1,120 @@
+"""Evaluates a suite's rules on the batch: Great Expectations counts, and only what failed is looked at again.
+
+Imports Great Expectations through the session it is given.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from expectations.results import ExpectationNotEvaluated
+from expectations.rules import Rule, UnexpectedRows
+
+if TYPE_CHECKING:
+    import duckdb
+    from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.expectations.expectation import Expectation
+
+    from expectations.gx_session import Session
+
+SAMPLE_SIZE = 5
+_SAMPLE_TEXT = 200
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of one rule.
+
+    Attributes:
+        rule: the rule.
+        evaluated: how many items were judged.
+        unexpected: how many of them were unexpected.
+        sample: at most `SAMPLE_SIZE` of the unexpected items, as JSON object texts.
+        gx_result: Great Expectations' own result, for its renderers.
+    """
+
+    rule: Rule
+    evaluated: int
+    unexpected: int
+    sample: tuple[str, ...]
+    gx_result: Any
+
+    @property
+    def success(self) -> bool:
+        """True only if nothing was unexpected."""
+        return self.unexpected == 0
+
+
+def evaluate(
+    session: Session,
+    cursor: duckdb.DuckDBPyConnection,
+    suite: str,
+    rules: Sequence[tuple[Rule, Expectation]],
+    run: RunIdentifier,
+) -> list[Evaluation]:
+    """Evaluate every rule, in the order given.
+
+    Raises:
+        ExpectationNotEvaluated: an expectation could not be evaluated.
+    """
+    found: dict[str, Evaluation] = {}
+    for relation in dict.fromkeys(rule.relation for rule, _ in rules):
+        judged = [(rule, expectation) for rule, expectation in rules if rule.relation == relation]
+        validation = session.validate(suite, relation, [expectation for _, expectation in judged], run)
+        results = {result.expectation_config.meta["id"]: result for result in validation.results}
+        counts = _row_rule_counts(cursor, relation, [rule for rule, _ in judged])
+        for rule, _ in judged:
+            found[rule.id] = _evaluation(cursor, rule, results[rule.id], counts.get(rule.id))
+    return [found[rule.id] for rule, _ in rules]
+
+
+def _row_rule_counts(cursor: duckdb.DuckDBPyConnection, relation: str, rules: list[Rule]) -> dict[str, int]:
+    """How many items each row rule judges, in one scan."""
+    queries = {rule.id: rule.check.evaluated for rule in rules if isinstance(rule.check, UnexpectedRows)}
+    if not queries:
+        return {}
+    row = cursor.execute(f"select {', '.join(queries.values())} from {relation}").fetchone()
+    return dict(zip(queries, row or (), strict=True))
+
+
+def _evaluation(cursor: duckdb.DuckDBPyConnection, rule: Rule, result: Any, row_rule_count: int | None) -> Evaluation:
+    _refuse_exceptions(rule, result.exception_info)
+    counted = result.result
+    if row_rule_count is None:
+        unexpected = counted["unexpected_count"] or 0
+        evaluated = counted["element_count"] - (counted.get("missing_count") or 0)
+    else:
+        unexpected, evaluated = counted["observed_value"], row_rule_count
+    sample = _sample(cursor, rule) if unexpected else ()
+    return Evaluation(rule, int(evaluated), int(unexpected), sample, result)
+
+
+def _refuse_exceptions(rule: Rule, info: dict[str, Any]) -> None:
+    # GX gives either one exception's fields or a dictionary of them, by the metric that raised.
+    for item in [info] if "raised_exception" in info else info.values():
+        if item["raised_exception"]:
+            raise ExpectationNotEvaluated(
+                f"the expectation {rule.id} could not be evaluated: {item['exception_message']}"
+            )
+
+
+def _sample(cursor: duckdb.DuckDBPyConnection, rule: Rule) -> tuple[str, ...]:
+    # Ordered, so that the same batch gives the same sample.
+    cursor.execute(f"select * from ({rule.unexpected_query}) order by all limit {SAMPLE_SIZE}")
+    names = [column[0] for column in cursor.description or ()]
+    return tuple(
+        json.dumps(dict(zip(names, map(_readable, row), strict=True)), ensure_ascii=False) for row in cursor.fetchall()
+    )
+
+
+def _readable(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | list):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat() + "Z"
+    text = str(value)
+    return text if len(text) <= _SAMPLE_TEXT else text[:_SAMPLE_TEXT] + "…"

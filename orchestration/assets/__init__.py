@@ -1,0 +1,1 @@
+"""The Dagster assets: thin, with no business rule in them."""

@@ -1,0 +1,113 @@
+"""The dbt models as assets, and the one step that stages, checks and publishes them together.
+
+It is one step because publishing is one transaction: no model may be visible whose run did not pass its checks.
+"""
+
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
+
+from orchestration import catalogue, checks
+from orchestration.assets.raw import OWNERS, asset_key, window_of
+from orchestration.partitions import hourly
+from orchestration.pipeline import ChecksFailedError, Outcome, update_warehouse
+from orchestration.progress import Progress
+from orchestration.settings import Settings
+
+FEEDS_TAG = "audit/feeds"
+_RAW_SOURCE = "raw"
+
+
+class _Translator(DagsterDbtTranslator):
+    """How a dbt node becomes an asset."""
+
+    def get_asset_key(self, dbt_resource_props: dict[str, Any]) -> dg.AssetKey:  # type: ignore[override]
+        if dbt_resource_props["resource_type"] == "source":
+            return dg.AssetKey(["source", dbt_resource_props["source_name"], dbt_resource_props["name"]])
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: dict[str, Any]) -> str:  # type: ignore[override]
+        folder = dbt_resource_props["fqn"][1]
+        return folder if dbt_resource_props["resource_type"] == "model" else "catalogue"
+
+    def get_owners(self, dbt_resource_props: dict[str, Any]) -> list[str]:  # type: ignore[override]
+        return OWNERS
+
+
+def specs(manifest: dict[str, Any]) -> list[dg.AssetSpec]:
+    """An asset for every seed and model of the dbt project, partitioned by feed hour like the raw feeds."""
+    found = build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=_Translator())
+    return [
+        spec.replace_attributes(
+            partitions_def=hourly, deps=_deps(spec), kinds={"dbt", "ducklake" if _is_public(spec) else "duckdb"}
+        )
+        for spec in found
+    ]
+
+
+def model_key(schema: str, name: str) -> dg.AssetKey:
+    """The asset of a dbt model."""
+    return dg.AssetKey([schema, name])
+
+
+def _is_public(spec: dg.AssetSpec) -> bool:
+    return spec.key.path[0] in ("main", "quality")
+
+
+def _deps(spec: dg.AssetSpec) -> list[dg.AssetDep]:
+    """Dependencies between models stay; the batch comes from all raw feeds; what was published before is no input."""
+    models = [dep for dep in spec.deps if dep.asset_key.path[0] != "source"]
+    reads_batch = any(dep.asset_key.path[:2] == ["source", _RAW_SOURCE] for dep in spec.deps)
+    return models + ([dg.AssetDep(asset_key(slug)) for slug in catalogue.slugs()] if reads_batch else [])
+
+
+def build_warehouse_asset(manifest: dict[str, Any]) -> dg.AssetsDefinition:
+    """The multi-asset of the warehouse, with its checks."""
+    models = specs(manifest)
+
+    @dg.multi_asset(
+        name="update_warehouse",
+        specs=models,
+        check_specs=checks.specs(),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        required_resource_keys={"settings", "progress"},
+    )
+    def warehouse(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+        """Stage what is landed and not published, check it, and publish it as one snapshot."""
+        settings: Settings = context.resources.settings
+        progress: Progress = context.resources.progress
+        feeds = context.run.tags.get(FEEDS_TAG, ",".join(catalogue.slugs())).split(",")
+
+        def stage(name: str) -> None:
+            context.log.info(name)
+            progress.stage(name)
+
+        try:
+            outcome = update_warehouse(settings, context.run_id, feeds, window_of(context), stage)
+        except ChecksFailedError as error:
+            yield from checks.results(settings, error.outcome.checks)
+            raise dg.Failure(str(error), allow_retries=False) from None
+        yield from checks.results(settings, outcome.checks)
+        for spec in _parents_first(models):
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=_metadata(spec, outcome))
+
+    return warehouse
+
+
+def _parents_first(models: list[dg.AssetSpec]) -> Iterator[dg.AssetSpec]:
+    """The models in the order in which Dagster wants to hear of them."""
+    by_key = {spec.key: spec for spec in models}
+    parents = {spec.key: [dep.asset_key for dep in spec.deps if dep.asset_key in by_key] for spec in models}
+    return (by_key[key] for key in TopologicalSorter(parents).static_order())
+
+
+def _metadata(spec: dg.AssetSpec, outcome: Outcome) -> dict[str, dg.MetadataValue]:
+    if not _is_public(spec):
+        return {}
+    counts = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
+    return {name: dg.MetadataValue.int(outcome.run_total(name)) for name in counts} | {
+        "snapshot": dg.MetadataValue.text(outcome.run_id)
+    }

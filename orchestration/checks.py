@@ -1,0 +1,67 @@
+"""The asset checks: what Great Expectations found in a run, and whether the newest feed hour is there in time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+
+import dagster as dg
+from expectations import conformance, feed_contract
+from expectations.results import ExpectationResult
+from expectations.rules import Rule
+
+from orchestration.settings import Settings
+
+# The asset that a suite's checks are shown at.
+_ASSETS = {
+    feed_contract.NAME: dg.AssetKey(["intermediate", "int_judged_record"]),
+    conformance.NAME: dg.AssetKey(["main", "fact_activity_event"]),
+}
+
+
+def specs() -> list[dg.AssetCheckSpec]:
+    """A check for every expectation of every suite."""
+    suites: dict[str, list[Rule]] = {
+        feed_contract.NAME: feed_contract.rules(),
+        # The values belong to a run; here only the names and reasons of the rules are of interest.
+        conformance.NAME: conformance.rules(record_sha256_sql="null", future_tolerance_seconds=0),
+    }
+    return [
+        dg.AssetCheckSpec(
+            name=rule.id,
+            asset=_ASSETS[suite],
+            description=f"{rule.title}. {rule.why}",
+            blocking=suite == conformance.NAME,
+        )
+        for suite, rules in suites.items()
+        for rule in rules
+    ]
+
+
+def results(settings: Settings, found: Iterable[ExpectationResult]) -> Iterator[dg.AssetCheckResult]:
+    """What was found, as Dagster shows it, each linked to its page in the data docs."""
+    for result in found:
+        severity = dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN
+        yield dg.AssetCheckResult(
+            asset_key=_ASSETS[result.suite],
+            check_name=result.expectation,
+            passed=result.success,
+            severity=severity,
+            metadata={
+                "evaluated": dg.MetadataValue.int(result.evaluated_count),
+                "unexpected": dg.MetadataValue.int(result.unexpected_count),
+                "sample": dg.MetadataValue.text(result.sample),
+                "data_docs": dg.MetadataValue.path(str(settings.docs_dir / result.docs_link)),
+            },
+        )
+
+
+def freshness_checks(keys: Sequence[dg.AssetKey], lag: timedelta) -> Sequence[dg.AssetChecksDefinition]:
+    """Whether the partition of the last full hour is there, some time after the schedule should have made it.
+
+    Unlike an asset-level policy, this is not fooled by a backfill of an old hour.
+    """
+    minute = int(lag.total_seconds() // 60 + 30) % 60
+    return dg.build_time_partition_freshness_checks(
+        assets=list(keys), deadline_cron=f"{minute} * * * *", severity=dg.AssetCheckSeverity.WARN
+    )

@@ -1,0 +1,56 @@
+"""The command group, and what every command does alike: settings first, errors in one sentence, exit codes.
+
+0: done; 1: a run, a check or a promise failed; 2: wrong usage or settings.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+
+import click
+
+from orchestration.settings import SettingsError, load_settings
+
+_COMMANDS = {
+    "run": "orchestration.cli.run",
+    "simulate": "orchestration.cli.simulate",
+    "sql": "orchestration.cli.sql",
+    "status": "orchestration.cli.status",
+    "maintain": "orchestration.cli.maintain",
+}
+
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        return getattr(importlib.import_module(module), "command") if module else None  # noqa: B009
+
+
+@click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="activity-audit")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """An audit-activity warehouse: hourly audit feeds in, one trusted fact table out.
+
+    Settings are AUDIT_ environment variables, or lines of a .env file; see docs/operations.md.
+    """
+    try:
+        context.obj = load_settings()
+    except SettingsError as error:
+        raise click.UsageError(f"a setting is wrong\n{error}") from None
+
+
+def main() -> None:
+    """The console script."""
+    warnings.simplefilter("ignore")
+    try:
+        cli(prog_name="audit")
+    except BrokenPipeError:
+        # The reader of our output has gone (`audit sql ... | head`); that is no failure of ours.
+        sys.stderr.close()
+        sys.exit(0)

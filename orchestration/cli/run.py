@@ -1,0 +1,134 @@
+"""`audit run`: materialise feed hours as Dagster runs, and say what became of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestration import catalogue
+from orchestration.cli.output import OUTPUT, print_json
+from orchestration.cli.run_report import collect, print_report
+from orchestration.cli.times import TIME, window
+from orchestration.feeds.source import SourceError
+from orchestration.hours import HOUR, floor_hour, iso, now_utc
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+_EARLIEST_YEAR = 2015
+_EXCEPTION_NAME = re.compile(r"^(dagster|orchestration)[\w.]*: ")
+
+
+@click.command("run")
+@click.option("--from", "start", type=TIME, help="The first feed hour, ISO 8601 UTC.")
+@click.option("--to", "end", type=TIME, help="The end of the last feed hour (exclusive).")
+@click.option("--feed", "feeds", multiple=True, metavar="SLUG", help="Only this feed; may be repeated.")
+@click.option("--output", type=OUTPUT, default="table", show_default=True)
+@click.pass_obj
+def command(
+    settings: Settings, start: datetime | None, end: datetime | None, feeds: tuple[str, ...], output: str
+) -> None:
+    """Ingest, check and publish feed hours: those of a range, or all with a new or changed delivery."""
+    chosen = _feeds(feeds)
+    ranges, warnings = _ranges(settings, chosen, window(start, end))
+    runs = _execute(settings, chosen, ranges, warnings) if ranges else []
+    report = collect(settings, runs, ranges, chosen, warnings)
+    if output == "json":
+        print_json(report)
+    else:
+        print_report(settings, report)
+    if any(not run["success"] for run in runs):
+        raise click.exceptions.Exit(1)
+
+
+def _feeds(feeds: tuple[str, ...]) -> list[str]:
+    known = catalogue.slugs()
+    unknown = [feed for feed in feeds if feed not in known]
+    if unknown:
+        raise click.UsageError(f"no feed is named {', '.join(unknown)}; the catalogue has {', '.join(known)}")
+    return list(dict.fromkeys(feeds)) or known
+
+
+def _ranges(
+    settings: Settings, feeds: Sequence[str], asked: tuple[datetime, datetime] | None
+) -> tuple[list[tuple[datetime, datetime]], list[str]]:
+    """The ranges of feed hours to run, and warnings."""
+    if asked is None:
+        from orchestration.planning import plan
+
+        try:
+            planned = plan(settings, feeds)
+        except SourceError as error:
+            raise click.ClickException(str(error)) from None
+        return planned.ranges, planned.warnings
+    start, end = asked
+    after_current = floor_hour(now_utc()) + HOUR
+    if start.year < _EARLIEST_YEAR:
+        raise click.UsageError(f"--from must not be before {_EARLIEST_YEAR}")
+    if start >= after_current:
+        raise click.UsageError(f"--from must not be later than the hour that is under way, {iso(after_current - HOUR)}")
+    if end > after_current:
+        return [(start, after_current)], [
+            f"hours that have not begun are left out: the range ends {iso(after_current)}"
+        ]
+    return [asked], []
+
+
+def _execute(
+    settings: Settings, feeds: Sequence[str], ranges: list[tuple[datetime, datetime]], warnings: list[str]
+) -> list[dict[str, Any]]:
+    from orchestration import dagster_instance
+    from orchestration.assets.raw import asset_key
+    from orchestration.assets.warehouse import FEEDS_TAG
+    from orchestration.cli.progress_bar import ProgressBar
+    from orchestration.definitions import build_definitions
+    from orchestration.jobs import JOB_NAME, range_tags
+
+    with ProgressBar(len(ranges)) as bar, dagster_instance.instance(settings) as instance:
+        dagster_instance.fail_dead_runs(instance)
+        definitions = build_definitions(settings, watching=False, progress=bar)
+        job = definitions.resolve_job_def(JOB_NAME)
+        left_out = {asset_key(slug) for slug in catalogue.slugs() if slug not in feeds}
+        selection = [key for key in job.asset_layer.executable_asset_keys if key not in left_out]
+        runs = []
+        for start, end in ranges:
+            bar.begin(start, end)
+            result = job.execute_in_process(
+                instance=instance,
+                asset_selection=selection,
+                raise_on_error=False,
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                tags={
+                    **range_tags(start, end),
+                    FEEDS_TAG: ",".join(feeds),
+                    dagster_instance.PROCESS_TAG: dagster_instance.process_tag(),
+                },
+            )
+            runs.append(
+                {
+                    "run_id": result.run_id,
+                    "from": iso(start),
+                    "to": iso(end),
+                    "success": result.success,
+                    "error": None if result.success else _error(result),
+                }
+            )
+        warnings += [warning for warning in bar.warnings if warning not in warnings]
+    return runs
+
+
+def _error(result: dg.ExecuteInProcessResult) -> str:
+    """What went wrong, as the user needs it: the message of the exception that we raised, not Dagster's of it."""
+    for event in result.all_events:
+        if event.is_step_failure:
+            error = event.step_failure_data.error
+            while error and error.cause is not None:
+                error = error.cause
+            if error:
+                return _EXCEPTION_NAME.sub("", error.message.strip())
+    return "the run failed; see its events in Dagster"

@@ -1,0 +1,128 @@
+"""What `audit run` tells at its end: what became of every record, what the checks found, where to look next."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import click
+
+from orchestration import lake
+from orchestration.cli.output import print_table
+from orchestration.hours import naive
+from orchestration.settings import Settings
+
+_COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
+_MOST_LINES = 20
+
+
+def collect(
+    settings: Settings,
+    runs: list[dict[str, Any]],
+    ranges: Sequence[tuple[datetime, datetime]],
+    feeds: Sequence[str],
+    warnings: list[str],
+) -> dict[str, Any]:
+    """The report as data; `audit run --output json` prints it as it is."""
+    report: dict[str, Any] = {"runs": runs, "warnings": warnings, "new": {}, "reconciliation": [], "checks": []}
+    if not lake.exists(settings):
+        return report
+    with lake.reader(settings) as connection:
+        for start, end in ranges:
+            report["reconciliation"] += lake.rows(
+                connection,
+                "select * from quality.feed_reconciliation where feed_hour_utc >= ? and feed_hour_utc < ? "
+                "and list_contains(?, feed) order by feed_hour_utc, feed",
+                [naive(start), naive(end), list(feeds)],
+            )
+        ids = [run["run_id"] for run in runs]
+        report["checks"] = lake.rows(
+            connection, "select * from quality.validation_result where list_contains(?, run_id)", [ids]
+        )
+        report["new"] = lake.rows(
+            connection,
+            "select coalesce(sum(deliveries), 0)::bigint as deliveries, "
+            "coalesce(sum(received), 0)::bigint as received, "
+            "coalesce(sum(accepted), 0)::bigint as accepted, coalesce(sum(duplicate), 0)::bigint as duplicate, "
+            "coalesce(sum(quarantined), 0)::bigint as quarantined "
+            "from quality.pipeline_run where list_contains(?, run_id)",
+            [ids],
+        )[0]
+    return report
+
+
+def print_report(settings: Settings, report: dict[str, Any]) -> None:
+    """The report for people."""
+    if report["reconciliation"]:
+        _print_reconciliation(report["reconciliation"])
+    if report["checks"]:
+        _print_checks(report["checks"])
+    for warning in report["warnings"]:
+        click.secho(f"warning: {warning}", fg="yellow")
+    for run in report["runs"]:
+        if not run["success"]:
+            click.secho(f"run {run['run_id']} ({run['from']} to {run['to']}) failed: {run['error']}", fg="red")
+    if not report["runs"]:
+        click.echo("Nothing new: every delivery is published already.")
+    elif not report["new"].get("deliveries") and all(run["success"] for run in report["runs"]):
+        click.echo("Nothing new in these hours: every delivery is published already.")
+    else:
+        new = report["new"]
+        click.echo(
+            f"New in this run: {new.get('deliveries', 0)} deliveries with {new.get('received', 0)} records: "
+            f"{new.get('accepted', 0)} accepted, {new.get('duplicate', 0)} duplicate, "
+            f"{new.get('quarantined', 0)} quarantined."
+        )
+    _print_next_steps(settings)
+
+
+def _print_reconciliation(rows: list[dict[str, Any]]) -> None:
+    feeds: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        feed = feeds.setdefault(row["feed"], dict.fromkeys((*_COUNTS, "balanced", "incomplete", "missing"), 0))
+        for name in _COUNTS:
+            feed[name] += row[name]
+        feed[row["status"]] += 1
+    first, last = rows[0]["feed_hour_utc"], rows[-1]["feed_hour_utc"]
+    columns = ["feed", *_COUNTS, "hours balanced", "incomplete", "missing"]
+    body = [[slug, *feed.values()] for slug, feed in sorted(feeds.items())]
+    body.append(["total", *(sum(feed[name] for feed in feeds.values()) for name in next(iter(feeds.values())))])
+    print_table(columns, body, f"Reconciliation, feed hours {first:%Y-%m-%dT%HZ} to {last:%Y-%m-%dT%HZ}")
+    troubled = [row for row in rows if row["status"] == "incomplete" or row["detail"]]
+    for row in troubled[:_MOST_LINES]:
+        click.secho(f"{row['feed']} {row['feed_hour_utc']:%Y-%m-%dT%HZ} {row['status']}: {row['detail']}", fg="yellow")
+    if len(troubled) > _MOST_LINES:
+        click.echo(f"... and {len(troubled) - _MOST_LINES} more in quality.feed_reconciliation")
+
+
+def _print_checks(checks: list[dict[str, Any]]) -> None:
+    failed = [check for check in checks if not check["success"]]
+    columns = ["check", "level", "unexpected", "of", "for example"]
+    body = [
+        [
+            check["title"],
+            "blocks" if check["is_blocking"] else check["severity"],
+            check["unexpected_count"],
+            check["evaluated_count"],
+            check["sample"][:80],
+        ]
+        for check in failed[:_MOST_LINES]
+    ]
+    passed = len(checks) - len(failed)
+    title = f"Checks: {passed} passed, {len(failed)} found something"
+    if body:
+        print_table(columns, body, title)
+    else:
+        click.echo(title + "\n")
+
+
+def _print_next_steps(settings: Settings) -> None:
+    click.echo(
+        "\nWhere to look next:\n"
+        '  audit sql "select * from activity_audit_report limit 10"\n'
+        '  audit sql "select feed, reasons, record from quality.quarantined_event limit 10"\n'
+        "  audit status\n"
+        f"  data docs   {settings.docs_dir / 'index.html'}\n"
+        "  make serve  Dagster with its schedule and sensors"
+    )

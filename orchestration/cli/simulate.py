@@ -1,0 +1,41 @@
+"""`audit simulate`: write feeds to try the product with, and say what must become of their records."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from orchestration.cli.output import print_json
+from orchestration.cli.times import TIME
+from orchestration.hours import floor_hour, now_utc
+from orchestration.settings import Settings
+
+
+@click.command("simulate")
+@click.option("--hours", type=click.IntRange(min=1), required=True, help="How many feed hours to write.")
+@click.option("--until", type=TIME, help="The end of the last hour; default: the hour that is under way.")
+@click.option("--events-per-hour", type=click.IntRange(min=0), default=2000, show_default=True,
+              help="How many records an hour has, all feeds together.")  # fmt: skip
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed writes the same feeds.")
+@click.option("--defects/--no-defects", default=True, show_default=True,
+              help="Whether to mix in every kind of defect that feeds have.")  # fmt: skip
+@click.pass_obj
+def command(
+    settings: Settings, hours: int, until: datetime | None, events_per_hour: int, seed: int, defects: bool
+) -> None:
+    """Write feeds of all 16 applications, and print as JSON what they must become."""
+    from orchestration.simulator import simulate
+
+    if "://" in settings.feed_root:
+        raise click.UsageError(f"feeds can be simulated in a folder only, not in AUDIT_FEED_URL={settings.feed_root}")
+    report = simulate(
+        Path(settings.feed_root),
+        hours=hours,
+        until=floor_hour(until or now_utc()),
+        events_per_hour=events_per_hour,
+        seed=seed,
+        defects=defects,
+    )
+    print_json(report)

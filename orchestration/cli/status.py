@@ -1,0 +1,79 @@
+"""`audit status`: whether all is well, and what is not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.settings import Settings
+
+_MOST_GAPS = 20
+
+
+@click.command("status")
+@click.option("--output", type=OUTPUT, default="table", show_default=True)
+@click.pass_obj
+def command(settings: Settings, output: str) -> None:
+    """Show the last published hour, late or missing feeds, quarantine, drift and checks.
+
+    The exit code is 1 when a promise of freshness or completeness is broken.
+    """
+    from orchestration.lake import WarehouseError
+    from orchestration.status import status
+
+    try:
+        report = status(settings)
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    if output == "json":
+        print_json(report)
+    else:
+        _print(report)
+    if report["broken"]:
+        raise click.exceptions.Exit(1)
+
+
+def _print(report: dict[str, Any]) -> None:
+    last_run = report["last_run"]
+    print_table(
+        ["", ""],
+        [
+            ["last published feed hour (UTC)", report["last_feed_hour_utc"]],
+            ["events", report["events"]],
+            ["records in quarantine", report["quarantined"]],
+            ["undocumented entity/activity pairs", report["catalogue_drift"]],
+            ["last run", f"{last_run['run_id']} at {last_run['validated_at_utc']:%Y-%m-%d %H:%M:%S}Z" if last_run else "none"],
+        ],
+        "Activity audit warehouse",
+    )
+    if report["gaps"]:
+        rows = [[g["feed"], g["feed_hour_utc"], g["status"], g["detail"]] for g in report["gaps"][:_MOST_GAPS]]
+        title = f"Late, missing or incomplete feeds: {len(report['gaps'])} feed hours in the last days"
+        print_table(["feed", "feed hour (UTC)", "status", "detail"], rows, title)
+    if report["reasons"]:
+        print_table(["reason", "records"], [[r["reason"], r["records"]] for r in report["reasons"]], "Quarantine")
+    failed = [check for check in report["checks"] if not check["success"]]
+    passed = len(report["checks"]) - len(failed)
+    title = f"Checks of the last run: {passed} passed, {len(failed)} found something"
+    if failed:
+        print_table(
+            ["check", "level", "unexpected", "of"],
+            [
+                [
+                    c["title"],
+                    "blocks" if c["is_blocking"] else c["severity"],
+                    c["unexpected_count"],
+                    c["evaluated_count"],
+                ]
+                for c in failed
+            ],
+            title,
+        )
+    else:
+        click.echo(title)
+    for sentence in report["broken"]:
+        click.secho(f"BROKEN: {sentence}", fg="red")
+    if not report["broken"]:
+        click.secho("All promises hold: the data is fresh and complete.", fg="green")

@@ -1,0 +1,100 @@
+"""Dagster's instance in `$AUDIT_HOME/dagster`: its configuration file, and the runs that died with their process."""
+
+from __future__ import annotations
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from filelock import FileLock
+
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+PROCESS_TAG = "audit/process"
+# How many events are written in one transaction; an hourly partition of an asset is one event.
+_EVENT_BATCH = 1000
+
+
+def process_tag() -> str:
+    """This process, as the value of PROCESS_TAG."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def prepare(settings: Settings) -> Path:
+    """Write the instance's configuration where it is missing or old, and point Dagster at it; its folder.
+
+    Two first starts at once must not both create Dagster's databases, so this is done under a lock.
+    """
+    home = settings.dagster_home
+    home.mkdir(parents=True, exist_ok=True)
+    os.environ["DAGSTER_HOME"] = str(home)
+    os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENT_BATCH))
+    text = yaml.safe_dump(configuration(home), sort_keys=False)
+    target = home / "dagster.yaml"
+    with FileLock(home / ".prepare.lock"):
+        if not target.exists() or target.read_text(encoding="utf-8") != text:
+            temporary = target.with_suffix(".new")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(target)
+    return home
+
+
+def configuration(home: Path) -> dict[str, object]:
+    """The content of `dagster.yaml`."""
+
+    def storage(module: str, name: str, folder: str) -> dict[str, object]:
+        return {"module": module, "class": name, "config": {"base_dir": str(home / folder)}}
+
+    return {
+        "telemetry": {"enabled": False},
+        "run_storage": storage("dagster._core.storage.runs", "SqliteRunStorage", "history"),
+        "event_log_storage": storage("orchestration.dagster_storage", "BatchedSqliteEventLogStorage", "history/runs"),
+        "schedule_storage": storage("dagster._core.storage.schedules", "SqliteScheduleStorage", "schedules"),
+        # What a run has to say is in its events; captured output would swallow the command line's progress bar.
+        "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
+        "concurrency": {"runs": {"max_concurrent_runs": 1}},
+        "run_monitoring": {"enabled": True, "start_timeout_seconds": 300},
+        "retention": {"schedule": {"purge_after_days": 90}, "sensor": {"purge_after_days": {"skipped": 7}}},
+    }
+
+
+def instance(settings: Settings) -> dg.DagsterInstance:
+    """The Dagster instance of these settings."""
+    import dagster as dg
+
+    home = prepare(settings)
+    with FileLock(home / ".prepare.lock"):
+        return dg.DagsterInstance.get()
+
+
+def fail_dead_runs(dagster_instance: dg.DagsterInstance) -> int:
+    """Mark runs as failed whose process is gone (killed, or lost with its machine's restart); how many."""
+    import dagster as dg
+
+    unfinished = dagster_instance.get_runs(
+        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    )
+    dead = [run for run in unfinished if _is_dead(run.tags.get(PROCESS_TAG, ""))]
+    for run in dead:
+        dagster_instance.report_run_failed(
+            run, "The process of this run is gone; what it had not published is not lost."
+        )
+    return len(dead)
+
+
+def _is_dead(process: str) -> bool:
+    host, _, pid = process.rpartition(":")
+    if host != socket.gethostname() or not pid.isdigit():
+        return False
+    with suppress(PermissionError):
+        try:
+            os.kill(int(pid), 0)
+        except ProcessLookupError:
+            return True
+    return False

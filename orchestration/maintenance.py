@@ -1,0 +1,54 @@
+"""Upkeep of the warehouse: compaction, expiry of old snapshots, removal of files that nothing refers to.
+
+What the warehouse says is not changed by any of it; only snapshots older than the retention can no longer be
+asked for.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from orchestration import lake
+from orchestration.hours import now_utc
+from orchestration.pipeline import exclusive
+from orchestration.settings import Settings
+from orchestration.workbench import Workbench
+
+# A reader that began before a file was retired may still read it for this long.
+_GRACE = timedelta(hours=1)
+
+
+def maintain(settings: Settings) -> dict[str, int]:
+    """Merge adjacent small files, expire snapshots past the retention, delete retired and orphaned files.
+
+    Returns the counts of snapshots before and after, and of data files before and after.
+
+    Raises:
+        WarehouseError: if nothing is published yet.
+        WarehouseBusyError: if a run holds the warehouse for too long.
+    """
+    if not lake.exists(settings):
+        raise lake.WarehouseError(f"nothing is published in {settings.home} yet; there is nothing to maintain")
+    with exclusive(settings), Workbench(settings, "maintain").connect() as connection:
+
+        def count(what: str) -> int:
+            row = connection.execute(f"select count(*) from {what}").fetchone()
+            return row[0] if row else 0
+
+        def data_files() -> int:
+            row = connection.execute("select coalesce(sum(file_count), 0) from ducklake_table_info('audit')").fetchone()
+            return int(row[0]) if row else 0
+
+        snapshots, files = count("audit.snapshots()"), data_files()
+        connection.execute("call ducklake_merge_adjacent_files('audit')")
+        connection.execute(
+            "call ducklake_expire_snapshots('audit', older_than => ?)", [now_utc() - settings.snapshot_retention]
+        )
+        connection.execute("call ducklake_cleanup_old_files('audit', older_than => ?)", [now_utc() - _GRACE])
+        connection.execute("call ducklake_delete_orphaned_files('audit', older_than => ?)", [now_utc() - _GRACE])
+        return {
+            "snapshots before": snapshots,
+            "snapshots after": count("audit.snapshots()"),
+            "data files before": files,
+            "data files after": data_files(),
+        }

@@ -1,0 +1,11 @@
+"""The partitions of the assets: feed hours."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration.hours import PARTITION_FORMAT
+
+# Early enough for any history that a tenant may bring. The current hour is a partition too: what is delivered
+# in it may be taken before it is over.
+hourly = dg.HourlyPartitionsDefinition(start_date="2015-01-01-00:00", fmt=PARTITION_FORMAT, end_offset=1)

@@ -1,0 +1,36 @@
+"""The schedule: shortly after each hour, that hour is run, and whatever else has work to do by then."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from orchestration import catalogue
+from orchestration.hours import HOUR, contiguous_ranges, floor_hour, hour_range, iso
+from orchestration.jobs import JOB_NAME, range_tags
+from orchestration.planning import plan
+from orchestration.settings import Settings
+
+
+def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """The hourly schedule, at the lag that the settings give feeds to arrive."""
+    lag = settings.schedule_lag
+    minute = int(lag.total_seconds() // 60) % 60
+
+    @dg.schedule(
+        name="every_hour",
+        job_name=JOB_NAME,
+        cron_schedule=f"{minute} * * * *",
+        execution_timezone="UTC",
+        description="Runs the hour that ended, and every hour that an earlier run could not finish.",
+    )
+    def every_hour(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        due = floor_hour(context.scheduled_execution_time - lag) - HOUR
+        hours = {due}
+        for start, end in plan(settings, catalogue.slugs()).ranges:
+            hours |= {hour for hour in hour_range(start, end) if hour <= due}
+        return [
+            dg.RunRequest(run_key=f"{iso(due)}/{iso(start)}", tags=dict(range_tags(start, end)))
+            for start, end in contiguous_ranges(hours)
+        ]
+
+    return every_hour

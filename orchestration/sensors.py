@@ -1,0 +1,48 @@
+"""The sensor: late, added and changed deliveries of hours that are over are run soon after they arrive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from orchestration import catalogue
+from orchestration.hours import HOUR, contiguous_ranges, floor_hour, hour_range, now_utc
+from orchestration.jobs import JOB_NAME, range_tags
+from orchestration.planning import plan
+from orchestration.settings import Settings
+
+_ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def build_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor of late deliveries. Hours that the schedule has yet to run are left to it."""
+
+    @dg.sensor(
+        name="late_deliveries",
+        job_name=JOB_NAME,
+        minimum_interval_seconds=60,
+        description="Runs every closed feed hour that has a new or changed delivery.",
+    )
+    def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=JOB_NAME, statuses=_ACTIVE)):
+            yield dg.SkipReason("a run is under way; what it leaves is looked at after it")
+            return
+        scheduled = floor_hour(now_utc() - settings.schedule_lag)
+        work = plan(settings, catalogue.slugs())
+        hours = {hour for start, end in work.ranges for hour in hour_range(start, end) if hour + HOUR <= scheduled}
+        # A change is tried once; if its run fails, the schedule tries again every hour.
+        ranges = contiguous_ranges(hours)
+        if not ranges or context.cursor == work.fingerprint:
+            yield dg.SkipReason("no closed feed hour has a new or changed delivery")
+            return
+        context.update_cursor(work.fingerprint)
+        for start, end in ranges:
+            yield dg.RunRequest(tags=dict(range_tags(start, end)))
+
+    return late_deliveries

@@ -1,0 +1,90 @@
+"""The state of the warehouse in a few figures, and whether its promises of freshness and completeness hold."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from orchestration import lake
+from orchestration.hours import HOUR, aware, floor_hour, iso, now_utc
+from orchestration.settings import Settings
+
+# Completeness is promised for what a user still acts on; what is older stays in quality.feed_reconciliation.
+_RECENT = timedelta(days=7)
+
+
+def status(settings: Settings) -> dict[str, Any]:
+    """The state as data; `broken` lists the promises that do not hold, one sentence each.
+
+    Raises:
+        WarehouseError: if nothing is published yet.
+    """
+    with lake.reader(settings) as connection:
+        one = lake.rows(
+            connection,
+            """
+            select
+                (select max(feed_hour_utc) from quality.feed_reconciliation where status <> 'missing')
+                    as last_feed_hour_utc,
+                (select count(*) from fact_activity_event) as events,
+                (select count(*) from quality.quarantined_event where resolved_at_utc is null) as quarantined,
+                (select count(*) from quality.catalogue_drift) as catalogue_drift
+            """,
+        )[0]
+        gaps = lake.rows(
+            connection,
+            """
+            select status, feed, feed_hour_utc, detail from quality.feed_reconciliation
+            where status <> 'balanced'
+            and feed_hour_utc > (select max(feed_hour_utc) from quality.feed_reconciliation) - to_hours(?)
+            order by feed_hour_utc desc, feed
+            """,
+            [int(_RECENT / HOUR)],
+        )
+        reasons = lake.rows(
+            connection,
+            """
+            select reason, count(*) as records
+            from (select unnest(reasons) as reason from quality.quarantined_event where resolved_at_utc is null)
+            group by reason order by records desc, reason
+            """,
+        )
+        run = lake.rows(
+            connection,
+            """
+            select run_id, max(validated_at_utc) as validated_at_utc from quality.validation_result
+            group by all order by validated_at_utc desc limit 1
+            """,
+        )
+        checks = lake.rows(
+            connection,
+            """
+            select title, severity, is_blocking, success, unexpected_count, evaluated_count
+            from quality.validation_result where run_id = ? order by success, severity, title
+            """,
+            [run[0]["run_id"] if run else ""],
+        )
+    report = one | {"last_run": run[0] if run else None, "gaps": gaps, "reasons": reasons, "checks": checks}
+    return report | {"broken": _broken(settings, report)}
+
+
+def _broken(settings: Settings, report: dict[str, Any]) -> list[str]:
+    broken = []
+    last = report["last_feed_hour_utc"]
+    if last is None:
+        broken.append("no feed hour is published yet")
+    else:
+        age = floor_hour(now_utc()) - (aware(last) + HOUR)
+        if age > settings.freshness:
+            broken.append(
+                f"the newest published feed hour is {iso(aware(last))}, older than AUDIT_FRESHNESS allows "
+                f"({settings.freshness})"
+            )
+    for kind, text in (("missing", "delivered nothing"), ("incomplete", "are not what their manifest says")):
+        hours = [gap for gap in report["gaps"] if gap["status"] == kind]
+        if hours:
+            broken.append(f"{len(hours)} feed hours of the last {_RECENT.days} days {text}")
+    blocked = [check for check in report["checks"] if check["is_blocking"] and not check["success"]]
+    if blocked:
+        broken.append(f"the last run published nothing: {len(blocked)} blocking checks failed")
+    return broken
