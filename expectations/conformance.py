@@ -17,8 +17,8 @@ from expectations.rules import (
     InSet,
     NotNull,
     Rule,
-    Unique,
     UnexpectedRows,
+    Unique,
     rows,
 )
 

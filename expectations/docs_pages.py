@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from great_expectations.expectations.expectation import Expectation
@@ -112,4 +113,10 @@ def _badge(text: str, level: Level) -> RenderedStringTemplateContent:
 
 def _page(sections: list[Any], **context: Any) -> str:
     document = RenderedDocumentContent(sections=sections, renderer_type="AuditPageRenderer")
-    return _PageView(custom_views_directory=str(TEMPLATES_DIR)).render(document, **context)
+    return _view().render(document, **context)
+
+
+@cache
+def _view() -> _PageView:
+    # One for all pages: compiling GX's templates takes longer than filling them.
+    return _PageView(custom_views_directory=str(TEMPLATES_DIR))

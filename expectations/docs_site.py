@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -65,15 +64,15 @@ def _folder_name(run_id: str) -> str:
 
 
 def _summaries(folder: Path) -> list[SuiteSummary]:
-    return [
-        SuiteSummary(**json.loads(path.read_text(encoding="utf-8")))
-        for path in sorted(folder.glob("*.json"))
-        if path.with_suffix(".html").exists()
-    ]
+    try:
+        return [SuiteSummary(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.json"))]
+    except (TypeError, ValueError):
+        # Not in this version's form: like a run that was cut off, it is removed with the old ones.
+        return []
 
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.tmp")
     unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+    unfinished.replace(path)

@@ -64,12 +64,31 @@ def evaluate(
     found: dict[str, Evaluation] = {}
     for relation in dict.fromkeys(rule.relation for rule, _ in rules):
         judged = [(rule, expectation) for rule, expectation in rules if rule.relation == relation]
-        validation = session.validate(suite, relation, [expectation for _, expectation in judged], run)
-        results = {result.expectation_config.meta["id"]: result for result in validation.results}
-        counts = _row_rule_counts(cursor, relation, [rule for rule, _ in judged])
-        for rule, _ in judged:
-            found[rule.id] = _evaluation(cursor, rule, results[rule.id], counts.get(rule.id))
+        try:
+            evaluations = _evaluate_on(session, cursor, suite, relation, judged, run)
+        except ExpectationNotEvaluated:
+            raise
+        except Exception as error:
+            raise ExpectationNotEvaluated(f"{suite} could not be evaluated on {relation}: {error}") from error
+        found |= {evaluation.rule.id: evaluation for evaluation in evaluations}
     return [found[rule.id] for rule, _ in rules]
+
+
+def _evaluate_on(
+    session: Session,
+    cursor: duckdb.DuckDBPyConnection,
+    suite: str,
+    relation: str,
+    rules: Sequence[tuple[Rule, Expectation]],
+    run: RunIdentifier,
+) -> list[Evaluation]:
+    validation = session.validate(suite, relation, [expectation for _, expectation in rules], run)
+    results: dict[str, Any] = {}
+    for result in validation.results:
+        assert result.expectation_config is not None
+        results[result.expectation_config.meta["id"]] = result
+    counts = _row_rule_counts(cursor, relation, [rule for rule, _ in rules])
+    return [_evaluation(cursor, rule, results[rule.id], counts.get(rule.id)) for rule, _ in rules]
 
 
 def _row_rule_counts(cursor: duckdb.DuckDBPyConnection, relation: str, rules: list[Rule]) -> dict[str, int]:
@@ -115,6 +134,6 @@ def _readable(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | list):
         return value
     if isinstance(value, datetime):
-        return value.isoformat() + "Z"
+        return value.isoformat() + ("" if value.tzinfo else "Z")
     text = str(value)
     return text if len(text) <= _SAMPLE_TEXT else text[:_SAMPLE_TEXT] + "…"

@@ -7,7 +7,6 @@ connection, so the dialect here hands out cursors of that connection instead.
 from __future__ import annotations
 
 import secrets
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -18,10 +17,14 @@ import great_expectations as gx
 import sqlalchemy as sa
 from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
 from great_expectations.core.run_identifier import RunIdentifier
-from great_expectations.data_context.types.base import DataContextConfig, InMemoryStoreBackendDefaults
-from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.data_context.types.base import (
+    DataContextConfig,
+    InMemoryStoreBackendDefaults,
+    ProgressBarsConfig,
+)
 from great_expectations.expectations.expectation import Expectation
 from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.postgresql.psycopg2 import PGExecutionContext_psycopg2
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
 
 # GX reads aggregates of one row and names of columns; nothing that it reads here is as long as this.
@@ -37,7 +40,7 @@ _COUNTS_ONLY = {
 _connections: dict[str, duckdb.DuckDBPyConnection] = {}
 
 
-class _ExecutionContext(duckdb_engine.Dialect.execution_ctx_cls):  # type: ignore[misc, name-defined]
+class _ExecutionContext(PGExecutionContext_psycopg2):
     def post_exec(self) -> None:
         # GX reads a result after it gave its connection back, when DuckDB has dropped it: keep the rows.
         if self.cursor.description:
@@ -63,10 +66,6 @@ class SessionDialect(duckdb_engine.Dialect):
         name = f"{schema}.{table_name}" if schema else table_name
         described = connection.exec_driver_sql(f"describe {name}").fetchall()
         return [{"name": row[0], "type": sa.types.NullType(), "nullable": True} for row in described]
-
-    def get_pk_constraint(self, connection: Any, table_name: str, schema: str | None = None, **kwargs: Any) -> Any:
-        """None: the batch's relations declare no keys."""
-        return {"constrained_columns": [], "name": None}
 
 
 class Session:
@@ -110,12 +109,10 @@ def open_session(connection: duckdb.DuckDBPyConnection) -> Iterator[Session]:
     key = secrets.token_hex(8)
     _connections[key] = connection
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            session = Session(key)
-            try:
-                yield session
-            finally:
-                session.close()
+        session = Session(key)
+        try:
+            yield session
+        finally:
+            session.close()
     finally:
         del _connections[key]

@@ -111,15 +111,16 @@ class Rule:
 
 
 def rows(
-    relation: str, unexpected: str, *show: str, applies: str = "true", column: str | None = None
+    relation: str, unexpected: str, *show: str, applies: str | None = None, column: str | None = None
 ) -> UnexpectedRows:
-    """No row of `relation` that `applies` is `unexpected` (both SQL predicates).
+    """No row of `relation` that `applies` (default: every row) is `unexpected`, both SQL predicates.
 
     A sample shows where the row is from and the columns `show`.
     """
+    where = f"({applies}) and ({unexpected})" if applies else unexpected
     return UnexpectedRows(
-        query=f"select {_columns(relation, *show)} from {relation} where ({applies}) and ({unexpected})",
-        evaluated=f"count(*) filter (where {applies})",
+        query=f"select {_columns(relation, *show)} from {relation} where {where}",
+        evaluated=f"count(*) filter (where {applies})" if applies else "count(*)",
         column=column,
     )
 

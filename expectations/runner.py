@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import duckdb
     from great_expectations.core.run_identifier import RunIdentifier
 
+    from expectations.docs_index import Level
     from expectations.docs_site import DocsSite
+    from expectations.evaluation import Evaluation
     from expectations.gx_session import Session
 
 SUITES = (feed_contract.NAME, conformance.NAME)
@@ -121,7 +123,9 @@ def _validate_suite(
         for evaluation in evaluate(session, cursor, suite, list(zip(rules, expectations, strict=True)), run)
     ]
     site.write_suite_page(suite, suite_page(suite, _PURPOSES[suite], expectations))
-    shown = [(evaluation, "passed" if evaluation.success else level) for evaluation, level in judged]
+    shown: list[tuple[Evaluation, Level]] = [
+        (evaluation, "passed" if evaluation.success else level) for evaluation, level in judged
+    ]
     page = site.page_of(run.run_name, suite)
     summary = summarise(run.run_name, run.run_time, suite, page, [level for _, level in shown])
     site.write_result_page(summary, result_page(summary, shown))

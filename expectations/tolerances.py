@@ -66,7 +66,7 @@ def policy(rule: Rule, tolerances: Mapping[str, Decimal], *, blocking: bool) -> 
         return "any failure is an error."
     if tolerance == 1:
         return "a failure is a warning."
-    return f"a failure is a warning up to {100 * tolerance:.4g}% of what is judged, and an error above."
+    return f"a failure is a warning up to {float(100 * tolerance):g}% of what is judged, and an error above."
 
 
 def _is_share(value: object) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 
 import dagster as dg
+
 from expectations import conformance, feed_contract
 from expectations.results import ExpectationResult
 from expectations.rules import Rule
-
 from orchestration.settings import Settings
 
 # The asset that a suite's checks are shown at.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 JOB_NAME = "hourly_pipeline"
 
+
 def build_job(not_in_runs: Sequence[dg.AssetChecksDefinition]) -> UnresolvedAssetJobDefinition:
     """The job over all assets and their checks but `not_in_runs`, which watch the assets from outside."""
     return dg.define_asset_job(

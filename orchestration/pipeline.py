@@ -23,6 +23,7 @@ from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:
     import duckdb
+
     from expectations.results import ExpectationResult
 
 # The function that dbt creates from its macro of the same name.

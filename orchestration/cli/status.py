@@ -36,7 +36,8 @@ def command(settings: Settings, output: str) -> None:
 
 
 def _print(report: dict[str, Any]) -> None:
-    last_run = report["last_run"]
+    run = report["last_run"]
+    last_run = f"{run['run_id']} at {run['validated_at_utc']:%Y-%m-%d %H:%M:%S}Z" if run else "none"
     print_table(
         ["", ""],
         [
@@ -44,7 +45,10 @@ def _print(report: dict[str, Any]) -> None:
             ["events", report["events"]],
             ["records in quarantine", report["quarantined"]],
             ["undocumented entity/activity pairs", report["catalogue_drift"]],
-            ["last run", f"{last_run['run_id']} at {last_run['validated_at_utc']:%Y-%m-%d %H:%M:%S}Z" if last_run else "none"],
+            [
+                "last run",
+                f"{last_run['run_id']} at {last_run['validated_at_utc']:%Y-%m-%d %H:%M:%S}Z" if last_run else "none",
+            ],
         ],
         "Activity audit warehouse",
     )

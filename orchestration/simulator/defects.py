@@ -9,11 +9,9 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from orchestration import catalogue
-from orchestration.feeds import simulator_files as files
-from orchestration.feeds import simulator_profiles as profiles
-from orchestration.feeds import simulator_spellings as spellings
-from orchestration.feeds.simulator_events import HOUR_MS, Event, time_text
-from orchestration.feeds.simulator_spellings import Place
+from orchestration.simulator import files, profiles, spellings
+from orchestration.simulator.events import HOUR_MS, Event, time_text
+from orchestration.simulator.spellings import Place
 
 _DAY_MS = 24 * HOUR_MS
 _TOO_LARGE_BYTES = 1_048_576

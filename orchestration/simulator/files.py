@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.feeds.formats import MANIFEST_NAME
-from orchestration.feeds.simulator_events import Event
-from orchestration.feeds.simulator_profiles import FileFormat, Spelling
 from orchestration.hours import HOUR, iso
+from orchestration.simulator.events import Event
+from orchestration.simulator.profiles import FileFormat, Spelling
 
 Record = Event | bytes
 

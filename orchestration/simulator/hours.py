@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
 
-from orchestration.feeds import simulator_defects as defects
-from orchestration.feeds import simulator_profiles as profiles
-from orchestration.feeds.simulator_events import HOUR_MS, Event, Scenario, clean_events
-from orchestration.feeds.simulator_files import Record
-from orchestration.feeds.simulator_plan import HourPlan
-from orchestration.feeds.simulator_spellings import Place
 from orchestration.hours import HOUR
+from orchestration.simulator import defects, profiles
+from orchestration.simulator.events import HOUR_MS, Event, Scenario, clean_events
+from orchestration.simulator.files import Record
+from orchestration.simulator.plan import HourPlan
+from orchestration.simulator.spellings import Place
 
 REASONS = (
     "unparseable",

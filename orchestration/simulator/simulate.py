@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from orchestration import catalogue
-from orchestration.feeds import simulator_files as files
-from orchestration.feeds import simulator_profiles as profiles
-from orchestration.feeds.simulator_events import Scenario
-from orchestration.feeds.simulator_hours import Tally, simulate_feed_hour
-from orchestration.feeds.simulator_plan import HourPlan, plan_hour
 from orchestration.hours import HOUR, floor_hour, hour_range, iso
+from orchestration.simulator import files, profiles
+from orchestration.simulator.events import Scenario
+from orchestration.simulator.hours import Tally, simulate_feed_hour
+from orchestration.simulator.plan import HourPlan, plan_hour
 
 
 def simulate(

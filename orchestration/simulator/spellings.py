@@ -10,8 +10,8 @@ from functools import cache
 from random import Random
 
 from orchestration import catalogue
-from orchestration.feeds import simulator_profiles as profiles
-from orchestration.feeds.simulator_events import Event
+from orchestration.simulator import profiles
+from orchestration.simulator.events import Event
 
 
 @dataclass(frozen=True)

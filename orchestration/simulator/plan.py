@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from orchestration import catalogue
-from orchestration.feeds import simulator_profiles as profiles
-from orchestration.feeds.simulator_events import Scenario
 from orchestration.hours import HOUR
+from orchestration.simulator import profiles
+from orchestration.simulator.events import Scenario
 
 # From this many events an hour on, every kind of defect is in every hour.
 ALL_KINDS_FROM = 200
