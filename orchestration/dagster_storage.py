@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from dagster import _check as check
 from dagster._core.events import ASSET_EVENTS
-from dagster._core.storage.event_log import SqliteEventLogStorage
+from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 
 if TYPE_CHECKING:
     from dagster import EventLogEntry
@@ -26,25 +27,30 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         return cls(inst_data=inst_data, **config_value)
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Store the events of one run: in the run's database, and, as asset events, in the index of all runs."""
-        runs = {event.run_id for event in events}
-        if len(runs) != 1 or not all(_is_asset_event(event) for event in events):
-            super().store_event_batch(events)
-            return
-        statements = [self.prepare_insert_event(event) for event in events]
-        with self.run_connection(runs.pop()) as connection:
-            for statement in statements:
-                connection.execute(statement)
+        """Store events: asset events of one run together, any others one by one, as Dagster would."""
+        runs: dict[str, list[EventLogEntry]] = {}
+        for event in events:
+            if event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS:
+                runs.setdefault(event.run_id, []).append(event)
+            else:
+                self.store_event(event)
+        for run_id, asset_events in runs.items():
+            self._store_asset_events(run_id, asset_events)
+
+    def _store_asset_events(self, run_id: str, events: Sequence[EventLogEntry]) -> None:
+        """Store them in the run's database, and in the index of all runs, where assets are looked up."""
+        rows = [self._event_to_row(event) for event in events]
+        insert = SqlEventLogStorageTable.insert()
+        with self.run_connection(run_id) as connection:
+            connection.execute(insert, rows)
         with self.index_transaction() as connection:
-            for event, statement in zip(events, statements, strict=True):
-                event_id = connection.execute(statement).inserted_primary_key[0]
-                self._store_asset_event_tags(connection, [event], [event_id])
-                self._store_asset_event(connection, event, event_id)
+            ids = [check.not_none(connection.execute(insert, row).inserted_primary_key)[0] for row in rows]
+            self._store_asset_event_tags(connection, events, ids)
+            # The index keeps the newest event of each kind for an asset, so only that one is written.
+            newest = {(row["asset_key"], row["dagster_event_type"]): index for index, row in enumerate(rows)}
+            for index in newest.values():
+                self._store_asset_event(connection, events[index], ids[index])
 
     def _has_asset_key_index_cols_on_connection(self, conn: Connection) -> bool:
         # Dagster asks SQLite for this table's columns at every event; a database that it created has them all.
         return True
-
-
-def _is_asset_event(event: EventLogEntry) -> bool:
-    return event.is_dagster_event and event.dagster_event_type in ASSET_EVENTS

@@ -29,9 +29,7 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
         asset_checks=freshness,
         jobs=[build_job(freshness)],
         schedules=[build_schedule(settings)] if watching else [],
-        sensors=[build_sensor(settings), dg.build_sensor_for_freshness_checks(freshness_checks=freshness)]
-        if watching
-        else [],
+        sensors=[build_sensor(settings), _freshness_sensor(freshness)] if watching else [],
         resources={
             name: dg.ResourceDefinition.hardcoded_resource(value)
             for name, value in ({"settings": settings, "progress": Silent()} | resources).items()
@@ -45,6 +43,14 @@ def _freshness_checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
     from orchestration.checks import freshness_checks
 
     return freshness_checks([asset_key(slug) for slug in settings.expected_feeds], settings.schedule_lag)
+
+
+def _freshness_sensor(freshness: Sequence[dg.AssetChecksDefinition]) -> dg.SensorDefinition:
+    return dg.build_sensor_for_freshness_checks(
+        freshness_checks=freshness,
+        minimum_interval_seconds=600,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+    )
 
 
 @dg.definitions

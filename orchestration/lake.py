@@ -88,7 +88,9 @@ def exists(settings: Settings) -> bool:
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
-    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set global TimeZone = 'UTC'")
+    # DuckDB draws a bar of its own where it takes the process for an interactive one.
+    connection.execute("set enable_progress_bar = false")
     load_extensions(connection, where.extensions)
     connection.execute(
         f"attach {_literal(where.catalog)} as {ALIAS} "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from orchestration import lake, publish, transform, workbench
+from orchestration import column_lineage, lake, publish, transform, workbench
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.hours import naive, now_utc
 from orchestration.planning import source_of
@@ -108,6 +108,7 @@ def update_warehouse(
                 workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
             transform.build(bench.attach, bench.target_dir)
             with bench.connect() as connection:
+                column_lineage.refresh(connection, bench.target_dir / "manifest.json")
                 return _check_and_publish(connection, settings, manifest, run_id, progress)
         finally:
             _clear(settings)

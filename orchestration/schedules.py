@@ -21,6 +21,7 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
         job_name=JOB_NAME,
         cron_schedule=f"{minute} * * * *",
         execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Runs the hour that ended, and every hour that an earlier run could not finish.",
     )
     def every_hour(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:

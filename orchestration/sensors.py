@@ -27,6 +27,7 @@ def build_sensor(settings: Settings) -> dg.SensorDefinition:
         name="late_deliveries",
         job_name=JOB_NAME,
         minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
         description="Runs every closed feed hour that has a new or changed delivery.",
     )
     def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:

@@ -54,7 +54,7 @@ def build(prepare: Callable[[duckdb.DuckDBPyConnection], None], target: Path) ->
     from orchestration.dbt_plugin import using
 
     manifest()
-    parsed = Manifest.from_msgpack((TARGET_DIR / "partial_parse.msgpack").read_bytes())  # type: ignore[attr-defined]
+    parsed = Manifest.from_msgpack((TARGET_DIR / "partial_parse.msgpack").read_bytes())
     with using(prepare):
         invoke("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
                target=target, parsed=parsed)  # fmt: skip

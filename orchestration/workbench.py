@@ -101,7 +101,7 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     from orchestration.publish import create_tables
     from orchestration.transform import MANIFEST
 
-    connection.execute("set TimeZone = 'UTC'")
+    connection.execute("set global TimeZone = 'UTC'")
     connection.execute("attach ':memory:' as work")
     connection.execute(_SCHEMA)
     connection.execute(f"create view work.raw.record as {_NO_RECORDS}")
@@ -127,11 +127,9 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
         ],
     )  # fmt: skip
     connection.execute(f"create view work.raw.record as {_records(batch, settings.raw_dir)}")
-    for manifest in batch.manifests:
-        files, error = read_manifest(manifest.content)
-        hour = naive(manifest.feed_hour)
-        _insert(connection, "manifest", [(manifest.feed, hour, error)])
-        _insert(connection, "manifest_file", [(manifest.feed, hour, *file) for file in files])
+    read = [(m.feed, naive(m.feed_hour), *read_manifest(m.content)) for m in batch.manifests]
+    _insert(connection, "manifest", [(feed, hour, error) for feed, hour, _, error in read])
+    _insert(connection, "manifest_file", [(feed, hour, *file) for feed, hour, files, _ in read for file in files])
     _insert(
         connection,
         "feed_hour",

@@ -10,7 +10,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
-from orchestration import catalogue, checks
+from orchestration import catalogue, checks, column_lineage
 from orchestration.assets.raw import OWNERS, asset_key, window_of
 from orchestration.partitions import hourly
 from orchestration.pipeline import ChecksFailedError, Outcome, update_warehouse
@@ -40,12 +40,33 @@ class _Translator(DagsterDbtTranslator):
 def specs(manifest: dict[str, Any]) -> list[dg.AssetSpec]:
     """An asset for every seed and model of the dbt project, partitioned by feed hour like the raw feeds."""
     found = build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=_Translator())
+    lineage = _column_lineage(manifest)
     return [
         spec.replace_attributes(
-            partitions_def=hourly, deps=_deps(spec), kinds={"dbt", "ducklake" if _is_public(spec) else "duckdb"}
+            partitions_def=hourly,
+            deps=_deps(spec),
+            kinds={"dbt", "ducklake" if _is_public(spec) else "duckdb"},
+            metadata={**spec.metadata, **lineage.get(spec.key, {})},
         )
         for spec in found
     ]
+
+
+def _column_lineage(manifest: dict[str, Any]) -> dict[dg.AssetKey, dict[str, Any]]:
+    translator = _Translator()
+    keys = {unique_id: translator.get_asset_key(node) for unique_id, node in manifest["nodes"].items()}
+    return {
+        keys[model]: {
+            "dagster/column_lineage": dg.TableColumnLineage(
+                {
+                    column: [dg.TableColumnDep(keys[parent], name) for parent, name in parents]
+                    for column, parents in columns.items()
+                }
+            )
+        }
+        for model, columns in column_lineage.load().items()
+        if model in keys
+    }
 
 
 def model_key(schema: str, name: str) -> dg.AssetKey:

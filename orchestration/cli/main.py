@@ -19,6 +19,7 @@ _COMMANDS = {
     "sql": "orchestration.cli.sql",
     "status": "orchestration.cli.status",
     "maintain": "orchestration.cli.maintain",
+    "serve": "orchestration.cli.serve",
 }
 
 

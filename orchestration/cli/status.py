@@ -45,10 +45,7 @@ def _print(report: dict[str, Any]) -> None:
             ["events", report["events"]],
             ["records in quarantine", report["quarantined"]],
             ["undocumented entity/activity pairs", report["catalogue_drift"]],
-            [
-                "last run",
-                f"{last_run['run_id']} at {last_run['validated_at_utc']:%Y-%m-%d %H:%M:%S}Z" if last_run else "none",
-            ],
+            ["last run", last_run],
         ],
         "Activity audit warehouse",
     )

@@ -1,18 +1,19 @@
-"""Feeds as files below a folder or any fsspec URL: `<slug>/<YYYY-MM-DD>/<HH>/<name>`, the folder being the feed hour."""
+"""Feeds as files below a folder or any fsspec URL: `<slug>/<YYYY-MM-DD>/<HH>/<name>`; the folder is the feed hour."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, BinaryIO
+from functools import cached_property
+from typing import BinaryIO
 
+from orchestration.feeds.file_systems import Entry, FileSystem, LocalFiles, RemoteFiles, local_path
 from orchestration.feeds.formats import MANIFEST_NAME, feed_format, is_feed_name
-from orchestration.feeds.source import Listing, Offer, SourceError
+from orchestration.feeds.source import Listing, Offer
 
-_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
-_HOUR = re.compile(r"^([01]\d|2[0-3])$")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_HOUR = re.compile(r"[01]\d|2[0-3]", re.ASCII)
 
 
 class FileSource:
@@ -24,128 +25,65 @@ class FileSource:
 
     def list(self, feeds: Collection[str], window: tuple[datetime, datetime] | None) -> Listing:
         """See Source.list. A root that does not exist yet has no deliveries."""
-        filesystem, root = self._filesystem()
+        files = self._files
+        files.refresh()
         listing = Listing()
-        for folder in _entries(filesystem, root):
-            slug = _basename(folder)
-            if not _is_folder(folder):
-                if is_feed_name(slug):
-                    listing.unknown.append(slug)
-            elif slug not in self._known:
-                if not slug.startswith((".", "_")):
-                    listing.unknown.append(f"{slug}/")
-            elif slug in feeds:
-                self._list_feed(filesystem, folder["name"], slug, window, listing)
+        for entry in _visible(files, files.root):
+            if not entry.is_folder or entry.name not in self._known:
+                listing.unknown.append(f"{entry.name}/" if entry.is_folder else entry.name)
+            elif entry.name in feeds:
+                for folder, hour in _hours(files, entry, window, listing):
+                    listing.offers += _offers(files, folder, entry.name, hour, listing)
         return listing
 
     def open(self, offer: Offer) -> BinaryIO:
         """See Source.open."""
-        filesystem, _ = self._filesystem()
-        if _is_local(filesystem):
-            return Path(offer.uri.removeprefix("file://")).open("rb")
-        return filesystem.open(offer.uri, "rb")
+        return self._files.open(offer.location)
 
-    def _filesystem(self) -> tuple[Any, str]:
-        import fsspec
+    @cached_property
+    def _files(self) -> FileSystem:
+        path = local_path(self._root)
+        return RemoteFiles(self._root) if path is None else LocalFiles(path)
 
-        try:
-            return fsspec.core.url_to_fs(self._root)
-        except (ImportError, ValueError) as error:
-            raise SourceError(f"AUDIT_FEED_URL={self._root!r} cannot be opened: {error}") from error
 
-    def _list_feed(
-        self,
-        filesystem: Any,
-        path: str,
-        slug: str,
-        window: tuple[datetime, datetime] | None,
-        listing: Listing,
-    ) -> None:
-        for day_folder in _entries(filesystem, path):
-            day = _parse_day(_basename(day_folder))
-            if day is None or not _is_folder(day_folder):
-                _report_unknown(listing, slug, _basename(day_folder))
+def _hours(
+    files: FileSystem, feed: Entry, window: tuple[datetime, datetime] | None, listing: Listing
+) -> Iterator[tuple[Entry, datetime]]:
+    """The folders of a feed's hours in the window; what is none is added to the unknown."""
+    for day_folder in _visible(files, feed.location):
+        day = _parse_day(day_folder.name) if day_folder.is_folder else None
+        if day is None:
+            listing.unknown.append(f"{feed.name}/{day_folder.name}")
+            continue
+        if window and (day + timedelta(days=1) <= window[0] or day >= window[1]):
+            continue
+        for hour_folder in _visible(files, day_folder.location):
+            if not hour_folder.is_folder or not _HOUR.fullmatch(hour_folder.name):
+                listing.unknown.append(f"{feed.name}/{day_folder.name}/{hour_folder.name}")
                 continue
-            if window and (day + timedelta(days=1) <= window[0] or day >= window[1]):
-                continue
-            for hour_folder in _entries(filesystem, day_folder["name"]):
-                name = _basename(hour_folder)
-                if not _HOUR.match(name) or not _is_folder(hour_folder):
-                    _report_unknown(listing, slug, f"{_basename(day_folder)}/{name}")
-                    continue
-                hour = day + timedelta(hours=int(name))
-                if window and not window[0] <= hour < window[1]:
-                    continue
-                self._list_hour(filesystem, hour_folder["name"], slug, hour, listing)
-
-    def _list_hour(self, filesystem: Any, path: str, slug: str, hour: datetime, listing: Listing) -> None:
-        for entry in _entries(filesystem, path):
-            name = _basename(entry)
-            is_manifest = name == MANIFEST_NAME
-            if not is_manifest and not is_feed_name(name):
-                continue
-            if _is_folder(entry) or not (is_manifest or feed_format(name)):
-                _report_unknown(listing, slug, f"{hour:%Y-%m-%d/%H}/{name}")
-                continue
-            listing.offers.append(
-                Offer(
-                    slug,
-                    hour,
-                    name,
-                    _uri(filesystem, entry["name"]),
-                    _token(entry),
-                    entry["size"],
-                    is_manifest,
-                )
-            )
+            hour = day + timedelta(hours=int(hour_folder.name))
+            if not window or window[0] <= hour < window[1]:
+                yield hour_folder, hour
 
 
-def _report_unknown(listing: Listing, slug: str, path: str) -> None:
-    if is_feed_name(path.rsplit("/", 1)[-1]):
-        listing.unknown.append(f"{slug}/{path}")
+def _offers(files: FileSystem, folder: Entry, feed: str, hour: datetime, listing: Listing) -> Iterator[Offer]:
+    """The deliveries and the manifest in an hour's folder; what is neither is added to the unknown."""
+    for entry in files.entries(folder.location):
+        is_manifest = entry.name == MANIFEST_NAME
+        if not is_manifest and not is_feed_name(entry.name):
+            continue
+        if not entry.is_file or not (is_manifest or feed_format(entry.name)):
+            listing.unknown.append(f"{feed}/{hour:%Y-%m-%d/%H}/{entry.name}")
+            continue
+        yield Offer(feed, hour, entry.name, entry.uri, entry.token, entry.size, is_manifest, entry.location)
 
 
-def _entries(filesystem: Any, path: str) -> Iterator[dict[str, Any]]:
-    try:
-        entries = filesystem.ls(path, detail=True)
-    except FileNotFoundError:
-        return iter(())
-    except (OSError, PermissionError) as error:
-        raise SourceError(f"the feeds below {path} cannot be listed: {error}") from error
-    return iter(sorted(entries, key=lambda entry: entry["name"]))
-
-
-def _basename(entry: dict[str, Any]) -> str:
-    return entry["name"].rstrip("/").rsplit("/", 1)[-1]
-
-
-def _is_folder(entry: dict[str, Any]) -> bool:
-    return entry["type"] == "directory"
-
-
-def _is_local(filesystem: Any) -> bool:
-    return "file" in (
-        filesystem.protocol if isinstance(filesystem.protocol, tuple) else (filesystem.protocol,)
-    )
-
-
-def _uri(filesystem: Any, path: str) -> str:
-    return f"file://{path}" if _is_local(filesystem) else filesystem.unstrip_protocol(path)
-
-
-def _token(entry: dict[str, Any]) -> str:
-    """What tells one content of a path from the next without reading it."""
-    version = entry.get("ETag") or entry.get("etag") or entry.get("md5Hash") or entry.get("version_id")
-    if version:
-        return f"{version}:{entry['size']}"
-    modified = (
-        entry.get("mtime") or entry.get("LastModified") or entry.get("last_modified") or entry.get("updated")
-    )
-    return f"{entry['size']}:{modified}:{entry.get('created')}:{entry.get('ino')}"
+def _visible(files: FileSystem, location: str) -> Iterator[Entry]:
+    return (entry for entry in files.entries(location) if is_feed_name(entry.name))
 
 
 def _parse_day(name: str) -> datetime | None:
-    if not _DAY.match(name):
+    if not _DAY.fullmatch(name):
         return None
     try:
         return datetime.strptime(name, "%Y-%m-%d").replace(tzinfo=UTC)

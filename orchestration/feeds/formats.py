@@ -1,4 +1,4 @@
-"""The formats of a feed file, by its name. What a name means is decided here; how it is read, in `readers`."""
+"""The formats of a feed file, by its name. What a name means is decided here; how it is read, in `read_*`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The index of the raw lake: which deliveries are landed, and under which token they were last seen.
 
-A SQLite file beside the raw Parquet files. The Parquet files are the truth and carry all that the index has
-about a delivery, so a lost index is rebuilt from them.
+A SQLite file beside the raw Parquet files. The raw files are the truth and carry all that the index has
+about a delivery or a manifest, so a lost index is rebuilt from them.
 """
 
 from __future__ import annotations
@@ -14,10 +14,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from filelock import FileLock
+
 from orchestration.hours import iso, parse_time
 
 INDEX_NAME = "index.sqlite"
 METADATA_KEY = "delivery"
+_TIMEOUT = 60
+_IN_LIST = 500
+# The versions of an index: it may lack what is in the raw lake, or has all of it.
+_INCOMPLETE = 1
+_COMPLETE = 2
 _SCHEMA = """
 create table if not exists delivery (
     delivery_id text primary key, feed text not null, feed_hour text not null, name text not null,
@@ -78,70 +85,64 @@ def from_metadata(text: str, records: int) -> LandedDelivery:
 
 
 class RawIndex:
-    """Access to the index below `raw_dir`; each call is one transaction."""
+    """Access to the index below `raw_dir`; each call is one transaction.
+
+    Several processes may use it at once.
+    """
 
     def __init__(self, raw_dir: Path) -> None:
         self._path = raw_dir / INDEX_NAME
 
-    def exists(self) -> bool:
-        """Whether anything was ever landed here and is indexed."""
-        return self._path.exists()
+    def is_complete(self) -> bool:
+        """Whether the index is known to have all that was landed; not so when it is new, lost or half rebuilt."""
+        return self._path.exists() and self._version() == _COMPLETE
 
-    @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(self._path, timeout=60)
-        try:
-            connection.execute("pragma journal_mode = wal")
-            connection.executescript(_SCHEMA)
-            with connection:
-                yield connection
-        finally:
-            connection.close()
-
-    def tokens(self) -> dict[str, str]:
-        """The token under which each source URI was last landed."""
+    def set_complete(
+        self, deliveries: Iterable[LandedDelivery], manifests: Iterable[tuple[LandedManifest, datetime]]
+    ) -> None:
+        """Record what was found in the raw lake, which makes the index complete."""
         with self._connect() as connection:
-            return dict(connection.execute("select source_uri, token from seen"))
+            _add(connection, deliveries, manifests, ())
+            connection.execute(f"pragma user_version = {_COMPLETE}")
 
     def add(
         self,
         deliveries: Iterable[LandedDelivery] = (),
         manifests: Iterable[tuple[LandedManifest, datetime]] = (),
         seen: Iterable[tuple[str, str]] = (),
-    ) -> None:
-        """Record deliveries, manifests and sightings; what is recorded already stays as it is."""
+    ) -> list[LandedDelivery]:
+        """Record deliveries, manifests and sightings; what is recorded already stays as it is.
+
+        Returns the deliveries that were not recorded before.
+        """
         with self._connect() as connection:
-            connection.executemany(
-                "insert or ignore into delivery values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (d.delivery_id, d.feed, iso(d.feed_hour), d.name, d.source_uri, d.sha256, d.bytes, d.records,
-                     iso(d.landed_at))
-                    for d in deliveries
-                ],
-            )  # fmt: skip
-            # The same manifest delivered again is the newest one again.
-            connection.executemany(
-                "insert or replace into manifest values (?, ?, ?, ?, ?)",
-                [(m.feed, iso(m.feed_hour), m.sha256, m.content, iso(at)) for m, at in manifests],
-            )
-            connection.executemany("insert or replace into seen values (?, ?)", seen)
+            return _add(connection, deliveries, manifests, seen)
+
+    def tokens(self, uris: Collection[str]) -> dict[str, str]:
+        """The token under which each of these source URIs was last landed, of those that were."""
+        wanted = list(uris)
+        tokens: dict[str, str] = {}
+        with self._connect() as connection:
+            for start in range(0, len(wanted), _IN_LIST):
+                part = wanted[start : start + _IN_LIST]
+                marks = ",".join("?" * len(part))
+                rows = connection.execute(f"select source_uri, token from seen where source_uri in ({marks})", part)
+                tokens.update(rows.fetchall())
+        return tokens
 
     def deliveries(
         self, feeds: Collection[str], window: tuple[datetime, datetime] | None = None
     ) -> list[LandedDelivery]:
         """The landed deliveries of these feeds, in the half-open window of feed hours or in all."""
-        query = "select * from delivery"
-        arguments: tuple[str, ...] = ()
-        if window:
-            query += " where feed_hour >= ? and feed_hour < ?"
-            arguments = (iso(window[0]), iso(window[1]))
+        where, arguments = _in_window(window)
         with self._connect() as connection:
             rows = connection.execute(
-                query + " order by feed_hour, feed, name, delivery_id", arguments
+                f"select * from delivery{where} order by feed_hour, feed, name, delivery_id", arguments
             ).fetchall()
         return [
-            LandedDelivery(row[0], row[1], parse_time(row[2]), *row[3:8], parse_time(row[8]))
+            LandedDelivery(
+                row[0], row[1], parse_time(row[2]), row[3], row[4], row[5], row[6], row[7], parse_time(row[8])
+            )
             for row in rows
             if row[1] in feeds
         ]
@@ -150,12 +151,77 @@ class RawIndex:
         self, feeds: Collection[str], window: tuple[datetime, datetime] | None = None
     ) -> list[LandedManifest]:
         """The newest manifest of each feed hour that has one."""
-        query = "select feed, feed_hour, sha256, content from manifest"
-        arguments: tuple[str, ...] = ()
-        if window:
-            query += " where feed_hour >= ? and feed_hour < ?"
-            arguments = (iso(window[0]), iso(window[1]))
+        where, arguments = _in_window(window)
         with self._connect() as connection:
-            rows = connection.execute(query + " order by feed_hour, feed, landed_at", arguments).fetchall()
-        newest = {(row[0], row[1]): row for row in rows if row[0] in feeds}
-        return [LandedManifest(row[0], parse_time(row[1]), row[2], row[3]) for row in newest.values()]
+            rows = connection.execute(
+                f"select feed, feed_hour, sha256, content, landed_at from manifest{where} order by feed_hour, feed",
+                arguments,
+            ).fetchall()
+        newest: dict[tuple[str, str], tuple[datetime, LandedManifest]] = {}
+        for feed, hour, sha256, content, landed_at in rows:
+            landed = parse_time(landed_at)
+            if feed in feeds and ((feed, hour) not in newest or newest[feed, hour][0] < landed):
+                newest[feed, hour] = (landed, LandedManifest(feed, parse_time(hour), sha256, content))
+        return [manifest for _, manifest in newest.values()]
+
+    @contextmanager
+    def _connect(self) -> Iterator[sqlite3.Connection]:
+        if not self._path.exists() or not self._version():
+            self._create()
+        connection = sqlite3.connect(self._path, timeout=_TIMEOUT)
+        try:
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+    def _version(self) -> int:
+        connection = sqlite3.connect(self._path, timeout=_TIMEOUT)
+        try:
+            return int(connection.execute("pragma user_version").fetchone()[0])
+        finally:
+            connection.close()
+
+    def _create(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        # SQLite does not wait for another process when it switches to a write-ahead log.
+        with FileLock(self._path.with_name(f".{INDEX_NAME}.lock")):
+            connection = sqlite3.connect(self._path, timeout=_TIMEOUT)
+            try:
+                if not connection.execute("pragma user_version").fetchone()[0]:
+                    connection.execute("pragma journal_mode = wal")
+                    connection.executescript(f"begin; {_SCHEMA} pragma user_version = {_INCOMPLETE}; commit;")
+            finally:
+                connection.close()
+
+
+def _add(
+    connection: sqlite3.Connection,
+    deliveries: Iterable[LandedDelivery],
+    manifests: Iterable[tuple[LandedManifest, datetime]],
+    seen: Iterable[tuple[str, str]],
+) -> list[LandedDelivery]:
+    added = [
+        d
+        for d in deliveries
+        if connection.execute(
+            "insert or ignore into delivery values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                d.delivery_id, d.feed, iso(d.feed_hour), d.name, d.source_uri, d.sha256, d.bytes, d.records,
+                iso(d.landed_at),
+            ],
+        ).rowcount
+    ]  # fmt: skip
+    # The same manifest delivered again is the newest one again.
+    connection.executemany(
+        "insert or replace into manifest values (?, ?, ?, ?, ?)",
+        [(m.feed, iso(m.feed_hour), m.sha256, m.content, iso(at)) for m, at in manifests],
+    )
+    connection.executemany("insert or replace into seen values (?, ?)", seen)
+    return added
+
+
+def _in_window(window: tuple[datetime, datetime] | None) -> tuple[str, list[str]]:
+    if window is None:
+        return "", []
+    return " where feed_hour >= ? and feed_hour < ?", [iso(window[0]), iso(window[1])]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestration.feeds import records
 from orchestration.feeds.formats import FeedFormat
@@ -12,40 +14,56 @@ from orchestration.feeds.raw_index import METADATA_KEY, LandedDelivery, from_met
 from orchestration.feeds.read_csv import read_csv
 from orchestration.feeds.read_json import read_json
 from orchestration.feeds.read_lines import read_lines
-from orchestration.feeds.streams import decompressed
+from orchestration.feeds.read_parquet import read_parquet, unreadable
+from orchestration.feeds.streams import Blocks, decompressed_copy, is_compressed
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 _READERS = {"lines": read_lines, "json": read_json, "csv": read_csv}
+# A row group is what a query reads in one thread: large enough to compress, small enough to be held.
+_GROUP_ROWS = 120_000
+_GROUP_BYTES = 32 << 20
+# A larger delivery is read in one thread and written in another.
+_LARGE = 4 << 20
+_AHEAD = 8
+# What would end a cell or its code mark, and what looks like it.
+_NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})
 
 
 def write_parquet(
-    connection: duckdb.DuckDBPyConnection,
-    content: Path,
-    declared: FeedFormat,
-    target: Path,
-    metadata: str,
-    max_record_bytes: int,
-) -> None:
-    """Write every record of the file `content` to the Parquet file `target`, with `metadata` in its footer."""
-    import pyarrow as pa
+    stream: BinaryIO, size: int, declared: FeedFormat, target: Path, metadata: str, max_record_bytes: int
+) -> int:
+    """Write every record of a delivery to the Parquet file `target`, with `metadata` in its footer.
 
-    with content.open("rb") as stream:
-        if declared.shape == "parquet":
-            batches = _read_parquet(connection, content, max_record_bytes)
-        else:
-            batches = _READERS[declared.shape](decompressed(stream, declared.compression), max_record_bytes)
-        reader = pa.RecordBatchReader.from_batches(records.schema(), batches)
-        connection.register("incoming", reader)
-        try:
-            connection.execute(
-                f"copy incoming to {_literal(str(target))} (format parquet, compression zstd, "
-                f"kv_metadata {{{METADATA_KEY}: {_literal(metadata)}}})"
-            )
-        finally:
-            connection.unregister("incoming")
+    `stream` has the delivery's `size` bytes and can seek; the folder of `target` is used as scratch space.
+    Returns the number of records.
+
+    Raises:
+        OSError: if the delivery cannot be read, or the file cannot be written; never for what is in it.
+    """
+    batches = read_delivery(stream, size, declared, max_record_bytes, target.parent)
+    return _write(_read_ahead(batches) if size > _LARGE else batches, target, metadata)
+
+
+def read_delivery(
+    stream: BinaryIO, size: int, declared: FeedFormat, max_record_bytes: int, scratch: Path
+) -> Iterator[pa.RecordBatch]:
+    """Every record of a delivery, in order, as batches without positions. An empty file has none."""
+    if not size:
+        return
+    stream.seek(0)
+    if declared.compression and not is_compressed(stream.read(4), declared.compression):
+        yield from records.to_batches([unreadable(stream, max_record_bytes)])
+        return
+    stream.seek(0)
+    if declared.shape != "parquet":
+        yield from _READERS[declared.shape](Blocks(stream, declared.compression), max_record_bytes)
+    elif declared.compression is None:
+        yield from read_parquet(stream, max_record_bytes)
+    else:
+        with decompressed_copy(stream, declared.compression, scratch) as copy:
+            yield from read_parquet(copy, max_record_bytes)
 
 
 def delivery_in(path: Path) -> LandedDelivery:
@@ -65,69 +83,77 @@ def preview(path: Path, records_shown: int = 5) -> str:
             f"select source_record, left(record, 300) from read_parquet({_literal(str(path))}) order by 1 limit ?",
             [records_shown],
         ).fetchall()
-    lines = [f"| {position} | `{text.replace('|', '¦').replace('`', '´')}` |" for position, text in rows]
+    lines = [f"| {position} | `{text.translate(_NO_MARKDOWN)}` |" for position, text in rows]
     return "\n".join(["| record | as it came |", "|---|---|", *lines])
 
 
-def _read_parquet(
-    connection: duckdb.DuckDBPyConnection, content: Path, max_record_bytes: int
-) -> Iterator[pa.RecordBatch]:
-    """The rows of a delivered Parquet file, each as a JSON object of texts.
+def _write(batches: Iterator[pa.RecordBatch], target: Path, metadata: str) -> int:
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
-    A file that is no Parquet file, or breaks off, is one unparseable record: the format is all or nothing.
-    """
-    import duckdb
+    schema = pa.schema([pa.field("source_record", pa.int64()), *records.schema()])
+    count = 0
+    with pq.ParquetWriter(
+        target, schema, compression="zstd", use_dictionary=False, write_statistics=["source_record"]
+    ) as writer:
+        for group in _groups(batches):
+            positions = pa.array(np.arange(count + 1, count + len(group) + 1), pa.int64())
+            writer.write_table(group.add_column(0, "source_record", positions), row_group_size=len(group))
+            count += len(group)
+        writer.add_key_value_metadata({METADATA_KEY: metadata})
+    return count
 
-    cursor = connection.cursor()
-    source = f"read_parquet({_literal(str(content))}, file_row_number = true)"
+
+def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """The batches joined to tables that are row groups."""
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if batch.num_rows:
+            waiting.append(batch)
+            rows += batch.num_rows
+            size += batch.nbytes
+        if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            yield pa.Table.from_batches(waiting, records.schema())
+            waiting, rows, size = [], 0, 0
+    if waiting:
+        yield pa.Table.from_batches(waiting, records.schema())
+
+
+def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, read in a thread of their own while earlier ones are written."""
+    done = object()
+    ready: queue.Queue[Any] = queue.Queue(_AHEAD)
+    abandoned = threading.Event()
+
+    def read() -> None:
+        last: Any = done
+        try:
+            for batch in batches:
+                ready.put(batch)
+                if abandoned.is_set():
+                    return
+        except BaseException as error:
+            last = error
+        ready.put(last)
+
+    thread = threading.Thread(target=read, name="read-ahead", daemon=True)
+    thread.start()
     try:
-        columns = [row[0] for row in cursor.execute(f"describe select * from {source}").fetchall()]
-        pairs = ", ".join(
-            f"{_literal(name)}, cast({_identifier(name)} as varchar)"
-            for name in columns
-            if name != "file_row_number"
-        )
-        rows = cursor.execute(
-            f"""
-            with rows as (
-                select file_row_number + 1 as position, cast(json_object({pairs}) as varchar) as record from {source}
-            ), measured as (select *, strlen(record) as length from rows)
-            select
-                position as source_record,
-                case when length > {max_record_bytes} then left(record, {records.KEPT_BYTES}) else record end as record,
-                case when length > {max_record_bytes} then 'too_large' end as problem,
-                cast(null as blob) as record_bytes,
-                length as record_length,
-                case when length > {max_record_bytes} then sha256(record) end as record_sha256
-            from measured
-            order by position
-            """
-        ).fetch_record_batch(100_000)
-        checked = list(rows) if content.stat().st_size < _SMALL else rows
-    except duckdb.Error:
-        yield from records.to_batches(iter([_unreadable(content, max_record_bytes)]))
-        return
-    for batch in checked:
-        yield batch.cast(records.schema())
-
-
-_SMALL = 64 << 20
-
-
-def _unreadable(content: Path, max_record_bytes: int) -> records.Record:
-    if content.stat().st_size > max_record_bytes:
-        import hashlib
-
-        with content.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            return records.too_large(file.read(records.KEPT_BYTES), content.stat().st_size, digest)
-    return records.from_bytes(content.read_bytes(), max_record_bytes, "unparseable")
+        while (item := ready.get()) is not done:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        abandoned.set()
+        while thread.is_alive():
+            while not ready.empty():
+                ready.get_nowait()
+            thread.join(0.01)
 
 
 def _literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
-
-
-def _identifier(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -1,155 +1,132 @@
 """CSV files to record batches: each data row becomes a JSON object under the header's own names.
 
-A row that does not fit its header is kept as its own text, as an unparseable record. A quote that never
-closes must not swallow the rows after it: such a row is given up at the end of its first line.
+Runs of plain rows are read in bulk by Arrow, which gives the same records as reading them one by one
+(csv_rows), as the rows between them are. A row that does not fit its header is kept as its own text, as an
+unparseable record; blank lines are no rows.
 """
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import deque
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from orchestration.feeds import records
-from orchestration.feeds.read_lines import broken_stream
-from orchestration.feeds.streams import BrokenStreamError
+from orchestration.feeds import json_text, records
+from orchestration.feeds.csv_lines import Lines
+from orchestration.feeds.csv_rows import Rows, plain_row, read_header
+from orchestration.feeds.line_blobs import line_blobs, line_end, split
+from orchestration.feeds.streams import Blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_DELIMITERS = ",;\t|"
-csv.field_size_limit(2**31 - 1)
+# Below this, Arrow's cost for each call is more than what it saves.
+_SHORTEST_RUN = 32
+# Arrow's regular expressions take no more; wider files are read row by row.
+_WIDEST = 100
 
 
-class _UnfinishedRowError(Exception):
-    """A row spans more text than any record may have."""
-
-
-class _Lines:
-    """The lines of a stream, with those of the current row remembered so that they can be read again."""
-
-    def __init__(self, stream: BinaryIO, max_bytes: int) -> None:
-        self._stream = stream
-        self._max_bytes = max_bytes
-        self._pending: deque[str] = deque()
-        self.row: list[str] = []
-        self._size = 0
-        self.error: BrokenStreamError | None = None
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        if self._size > self._max_bytes and len(self.row) > 1:
-            raise _UnfinishedRowError
-        if self._pending:
-            line = self._pending.popleft()
-        else:
-            try:
-                content = self._stream.readline()
-            except BrokenStreamError as error:
-                self.error = error
-                content = b""
-            if not content:
-                raise StopIteration
-            line = content.decode("utf-8", errors="surrogateescape")
-        self.row.append(line)
-        self._size += len(line)
-        return line
-
-    def next_row(self) -> None:
-        """Forget the lines of the current row."""
-        self.row = []
-        self._size = 0
-
-    def give_up_row(self) -> str:
-        """The first line of the current row; the others will be read again as rows of their own."""
-        first, *others = self.row
-        self._pending.extendleft(reversed(others))
-        self.next_row()
-        return first
-
-
-def read_csv(stream: BinaryIO, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    """The data rows of a CSV file with a header, in batches; blank lines are no rows."""
-    return records.to_batches(_rows(stream, max_bytes))
-
-
-def _rows(stream: BinaryIO, max_bytes: int) -> Iterator[records.Record]:
-    lines = _Lines(stream, max_bytes)
-    header: list[str] | None = None
-    delimiter = ","
+def read_csv(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The data rows of a CSV file with a header, in batches."""
+    end = line_end(blocks)
+    lines = Lines(line_blobs(blocks, max_bytes, end), end)
+    names, delimiter = read_header(lines)
+    rows = Rows(lines, names, delimiter, max_bytes)
+    plain = _PlainRuns(lines, names, delimiter, max_bytes)
+    waiting: list[records.Record] = []
     while True:
-        if header is None:
-            first = next((line for line in lines if line.strip()), None)
-            if first is None:
+        if not lines.more():
+            record = lines.passed()
+            if record is None:
                 break
-            first = first.removeprefix("\ufeff")
-            delimiter = max(_DELIMITERS, key=first.count)
-            try:
-                header = _unique(next(csv.reader([first], delimiter=delimiter, strict=True)))
-            except csv.Error:
-                header = [first.strip()]
-            lines.next_row()
-        ended = yield from _rows_until_trouble(lines, header, delimiter, max_bytes)
-        if ended:
-            break
-    if lines.error is not None:
-        yield broken_stream(lines.error)
+            waiting.append(record)
+        elif (batch := plain.next()) is not None:
+            yield from records.to_batches(waiting)
+            waiting = []
+            yield batch
+        elif record := rows.next():
+            waiting.append(record)
+        if len(waiting) >= records.BATCH_RECORDS:
+            yield from records.to_batches(waiting)
+            waiting = []
+    yield from records.to_batches(waiting)
 
 
-def _rows_until_trouble(
-    lines: _Lines, header: list[str], delimiter: str, max_bytes: int
-) -> Iterator[records.Record]:
-    """Rows up to the first one that does not parse; returns whether the file ended."""
-    encoder = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
-    width = len(header)
-    while True:
+class _PlainRuns:
+    """Reads runs of lines that are each a plain row, as one batch."""
+
+    def __init__(self, lines: Lines, names: Sequence[str], delimiter: str, max_bytes: int) -> None:
+        self._lines = lines
+        self._names = names
+        self._delimiter = delimiter
+        self._max_bytes = max_bytes
+        self._usable = 2 <= len(names) <= _WIDEST
+        self._pattern = plain_row(delimiter, len(names), r"\z") if self._usable else ""
+        self._version = 0
+        # The lines that are not plain, and after the last one the number of lines.
+        self._breaks: Any = None
+
+    def next(self) -> pa.RecordBatch | None:
+        """The run at the cursor; None where there is none that is worth it."""
+        if not self._usable:
+            return None
+        lines = self._lines
+        if self._version != lines.version:
+            self._breaks = self._find_breaks()
+            self._version = lines.version
+        at = lines.at
+        count = int(self._breaks[self._breaks.searchsorted(at)]) - at
+        return self._read(lines.take(count)) if count >= _SHORTEST_RUN else None
+
+    def _find_breaks(self) -> Any:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        contents, _ = split(self._lines.blob, self._lines.end)
         try:
-            row = next(reader)
-        except StopIteration:
-            return True
-        except (csv.Error, _UnfinishedRowError):
-            yield _unfit(lines.give_up_row(), max_bytes)
-            return False
-        if len(row) == width:
-            text = encoder(dict(zip(header, row, strict=True)))
-            size = sum(map(len, lines.row))
-            if size > max_bytes or not text.isascii():
-                yield _careful(text, lines.row, max_bytes)
-            else:
-                yield records.Record(text, length=size)
-            lines.next_row()
-        elif not row or not any(lines.row) or not "".join(lines.row).strip():
-            lines.next_row()
-        elif len(lines.row) > 1:
-            yield _unfit(lines.give_up_row(), max_bytes)
-            return False
+            contents.cast(pa.string())
+            decodable: Any = True
+        except pa.ArrowInvalid:
+            decodable = np.array([_is_utf8(line) for line in contents.to_pylist()])
+        small = pc.less_equal(pc.binary_length(contents), self._max_bytes)
+        plain = pc.and_(pc.match_substring_regex(contents, self._pattern), small)
+        plain = plain.to_numpy(zero_copy_only=False) & decodable
+        return np.append(np.flatnonzero(~plain), len(plain))
+
+    def _read(self, blob: bytes) -> pa.RecordBatch:
+        """The rows of a blob of plain lines."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from pyarrow import csv
+
+        if self._lines.end == b"\n":
+            blob = blob.removesuffix(b"\r").replace(b"\r\n", b"\n")
         else:
-            yield _unfit("".join(lines.row), max_bytes)
-            lines.next_row()
+            blob = blob.replace(b"\r", b"\n")
+        contents, ends = split(blob, b"\n")
+        lengths = pc.binary_length(contents)
+        lengths = lengths.filter(pc.greater(lengths, 0))
+        if not len(lengths):
+            return records.text_batch(pa.array([], pa.string()), lengths)
+        columns = [str(index) for index in range(len(self._names))]
+        table = csv.read_csv(
+            pa.py_buffer(blob),
+            read_options=csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(blob) + 1),
+            parse_options=csv.ParseOptions(delimiter=self._delimiter),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, check_utf8=False
+            ),
+        )
+        control = int(np.count_nonzero(np.frombuffer(blob, np.uint8) < 32)) - (len(ends) - 1)
+        escaped = not control and b"\\" not in blob and b'""' not in blob
+        values = [column.combine_chunks() for column in table.columns]
+        return records.text_batch(json_text.objects(self._names, values, escaped=escaped), lengths)
 
 
-def _unique(names: list[str]) -> list[str]:
-    """Header names, trimmed; a repeated one is numbered, so that no column is lost."""
-    seen: dict[str, int] = {}
-    unique = []
-    for name in map(str.strip, names):
-        seen[name] = seen.get(name, 0) + 1
-        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return unique
-
-
-def _careful(text: str, lines: list[str], max_bytes: int) -> records.Record:
-    """A row that may be too large or undecodable: its own bytes decide."""
-    content = "".join(lines).encode("utf-8", errors="surrogateescape").rstrip(b"\r\n")
-    record = records.from_bytes(content, max_bytes)
-    return record if record.problem else records.Record(text, length=len(content))
-
-
-def _unfit(line: str, max_bytes: int) -> records.Record:
-    content = line.encode("utf-8", errors="surrogateescape").rstrip(b"\r\n")
-    return records.from_bytes(content, max_bytes, "unparseable")
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -1,181 +1,137 @@
 """`.json` files to records: an array, API pages, single objects, or one record a line.
 
-Records are the exact slices of the file's text, so that what is kept is what came. Arrays are read through a
-window; a file that breaks off keeps what came before the break.
+Records are the exact slices of the file's text, so that what is kept is what came. Everything is read through a
+window, so that a file of any size takes little memory.
 """
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
+import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, BinaryIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from orchestration.feeds import records
-from orchestration.feeds.read_lines import broken_stream, is_strict_json, read_lines
-from orchestration.feeds.streams import BrokenStreamError
+from orchestration.feeds.json_values import Values
+from orchestration.feeds.json_window import Scanner, Window
+from orchestration.feeds.read_lines import read_lines
+from orchestration.feeds.streams import Blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CHUNK = 1 << 20
-_WHITESPACE = " \t\r\n"
-_decoder = json.JSONDecoder()
+_VALUES = re.compile(r'"values"\s*:\s*\[\s*(?=(.?))', re.DOTALL)
+_RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}
+_HEAD = 1 << 20
 
 
-class _BrokenError(Exception):
-    """The text from here on is no JSON."""
+def read_json(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The records of a `.json` delivery, in batches."""
+    if _is_line_delimited(blocks.peek()):
+        return read_lines(blocks, max_bytes)
+    return records.to_batches(_documents(blocks, max_bytes))
 
 
-class _Window:
-    """A moving window over a text stream: `text[at:]` is what is not yet consumed."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._decode = codecs.getincrementaldecoder("utf-8-sig")(errors="surrogateescape")
-        self.text = ""
-        self.at = 0
-        self.ended = False
-
-    def more(self, size: int = _CHUNK) -> bool:
-        """Read on; False at the end of the stream."""
-        if self.ended:
-            return False
-        data = self._stream.read(size)
-        self.ended = not data
-        self.text = self.text[self.at :] + self._decode.decode(data, final=self.ended)
-        self.at = 0
-        return not self.ended
-
-    def peek(self) -> str:
-        """The next character that is no white space, or '' at the end; it stays unconsumed."""
-        while True:
-            while self.at < len(self.text) and self.text[self.at] in _WHITESPACE:
-                self.at += 1
-            if self.at < len(self.text):
-                return self.text[self.at]
-            if not self.more():
-                return ""
-
-    def take(self, expected: str) -> None:
-        """Consume the next character, which must be `expected`."""
-        if self.peek() != expected:
-            raise _BrokenError
-        self.at += 1
-
-    def value(self) -> tuple[Any, str]:
-        """Consume one JSON value: it, and its exact text."""
-        self.peek()
-        size = _CHUNK
-        while True:
-            try:
-                value, end = _decoder.raw_decode(self.text, self.at)
-            except (ValueError, RecursionError):
-                if not self.more(size):
-                    raise _BrokenError from None
-                size *= 2
-                continue
-            if end == len(self.text) and not self.ended:
-                # A number may go on in the next chunk.
-                self.more()
-                continue
-            text = self.text[self.at : end]
-            self.at = end
-            return value, text
-
-    def rest(self) -> str:
-        """Everything that is not yet consumed."""
-        while self.more():
-            pass
-        rest, self.at = self.text[self.at :], len(self.text)
-        return rest
-
-
-def read_json(stream: BinaryIO, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    """The records of a `.json` file, in batches."""
-    buffered = io.BufferedReader(stream, _CHUNK)  # type: ignore[type-var]
-    if _is_line_delimited(buffered):
-        return read_lines(buffered, max_bytes)  # type: ignore[arg-type]
-    return records.to_batches(_documents(buffered, max_bytes))  # type: ignore[arg-type]
-
-
-def _is_line_delimited(buffered: io.BufferedReader) -> bool:
-    """Whether the first line that is not blank is a record of its own, or no JSON document begins there."""
-    head = buffered.peek(_CHUNK).decode("utf-8-sig", errors="replace").lstrip()
-    if head.startswith("["):
-        return False
-    line, newline, _ = head.partition("\n")
+def _is_line_delimited(head: bytes) -> bool:
+    """Whether the first line that is not blank holds all of the value that begins on it, and that is no page."""
+    text = head.decode("utf-8", errors="replace").lstrip()
+    if not text.startswith("{"):
+        return not text.startswith("[")
+    line = text.partition("\n")[0]
     try:
-        value = json.loads(line)
-    except ValueError:
-        # No whole value on the first line: a document that is spread over lines, or a broken record.
-        return bool(newline) and line.strip() != "{" and not _opens_document(head)
-    return not _is_page(value)
-
-
-def _opens_document(head: str) -> bool:
-    """Whether the text begins with an object that goes on over several lines."""
-    if not head.startswith("{"):
-        return False
-    first_line = head.partition("\n")[0].rstrip()
-    return first_line.endswith(("{", "[", ","))
+        return not _is_page(json.loads(line))
+    except (ValueError, RecursionError):
+        scanner = Scanner()
+        return scanner.feed(line, 0) is not None and not scanner.broken
 
 
 def _is_page(value: Any) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("values"), list)
+    """Whether a JSON value is a page of records, not a record that happens to have a field `values`."""
+    if not isinstance(value, dict) or not isinstance(value.get("values"), list):
+        return False
+    names = {re.sub("[^a-z]", "", name.lower()) for name in value}
+    return names.isdisjoint(_RECORD_FIELDS) and all(isinstance(item, dict) for item in value["values"][:1])
 
 
-def _documents(stream: BinaryIO, max_bytes: int) -> Iterator[records.Record]:
-    window = _Window(stream)
-    try:
-        while opening := window.peek():
-            if opening == "[":
-                yield from _array(window, max_bytes)
+def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
+    window = Window(blocks)
+    values = Values(window, max_bytes)
+    while opening := window.peek():
+        if opening == "[":
+            yield from _array(window, values)
+        elif opening == "{":
+            decoded = window.decode()
+            if _is_page(decoded[0]) if decoded else _opens_page(window):
+                yield from _page(window, values)
             else:
-                value, text = window.value()
-                if _is_page(value):
-                    yield from _page(text, max_bytes)
-                else:
-                    yield _record(text, max_bytes)
-    except _BrokenError:
-        yield _record(window.rest(), max_bytes, "unparseable")
-    except BrokenStreamError as error:
-        yield broken_stream(error)
+                yield values.whole(decoded[1]) if decoded else values.value()
+        elif opening in ",]":
+            # What is left over between values that were told apart without it.
+            window.at += 1
+        else:
+            yield values.line()
+    if blocks.broken:
+        yield records.broken_off(blocks.broken)
 
 
-def _array(window: _Window, max_bytes: int) -> Iterator[records.Record]:
-    window.take("[")
-    if window.peek() == "]":
-        window.at += 1
-        return
-    while True:
-        _, text = window.value()
-        yield _record(text, max_bytes)
-        if window.peek() == "]":
+def _array(window: Window, values: Values) -> Iterator[records.Record]:
+    """The elements of the array at the cursor."""
+    window.at += 1
+    values.unfinished = False
+    while opening := window.peek():
+        if opening == ",":
+            window.at += 1
+        elif opening == "]":
             window.at += 1
             return
-        window.take(",")
-
-
-def _page(text: str, max_bytes: int) -> Iterator[records.Record]:
-    """The elements of the page's `values`, each as its exact text."""
-    window = _Window(io.BytesIO(text.encode("utf-8", errors="surrogateescape")))
-    window.take("{")
-    while True:
-        key, _ = window.value()
-        window.take(":")
-        if key == "values" and window.peek() == "[":
-            yield from _array(window, max_bytes)
         else:
-            window.value()
-        if window.peek() == "}":
+            yield values.value()
+    yield from _not_closed(window, values, "array")
+
+
+def _not_closed(window: Window, values: Values, what: str) -> Iterator[records.Record]:
+    """What stands for the missing rest, unless a half record or the broken stream says so already."""
+    if not values.unfinished and not window.is_broken_off:
+        yield records.broken_off(f"the {what} is not closed")
+
+
+def _opens_page(window: Window) -> bool:
+    """Whether the object at the cursor, which is not whole in the window, is a page as far as can be seen."""
+    while len(window.text) - window.at < _HEAD and window.more():
+        pass
+    scanner = Scanner()
+    seen = window.at
+    for match in _VALUES.finditer(window.text, window.at):
+        if scanner.feed(window.text, seen, match.start()) is not None:
+            return False
+        seen = match.start()
+        if scanner.depth == 1 and not scanner.in_string:
+            try:
+                return _is_page(json.loads(window.text[window.at : seen] + '"values":[]}')) and match[1] in "{]"
+            except (ValueError, RecursionError):
+                return False
+    return False
+
+
+def _page(window: Window, values: Values) -> Iterator[records.Record]:
+    """The elements of the page's `values`; its other members are about the page, and are passed over."""
+    window.at += 1
+    values.unfinished = False
+    while opening := window.peek():
+        if opening == "}":
+            window.at += 1
             return
-        window.take(",")
-
-
-def _record(text: str, max_bytes: int, problem: records.Problem | None = None) -> records.Record:
-    content = text.encode("utf-8", errors="surrogateescape")
-    if problem is None and not is_strict_json(text):
-        problem = "unparseable"
-    return records.from_bytes(content, max_bytes, problem)
+        if opening in ",]":
+            window.at += 1
+            continue
+        name = values.value()
+        if opening != '"' or window.peek() != ":":
+            yield replace(name, problem=name.problem or "unparseable")
+            continue
+        window.at += 1
+        if name.text == '"values"' and window.peek() == "[":
+            yield from _array(window, values)
+        elif window.peek():
+            values.value()
+    yield from _not_closed(window, values, "page")

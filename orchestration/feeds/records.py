@@ -1,22 +1,23 @@
 """One received record as the raw lake keeps it, and batches of them.
 
-Every reader yields records in file order; a record's position counts records, from 1, not lines.
+Every reader yields batches in file order; a record's position counts records, from 1, not lines, and is given
+where the batches are written.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Problem = Literal["unparseable", "too_large"]
 KEPT_BYTES = 64 * 1024
-_BATCH_RECORDS = 50_000
+BATCH_RECORDS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +36,29 @@ class Record:
     sha256: str | None = None
 
 
+class Summary:
+    """What is kept of a record that is too large to be held, while it is read piece by piece."""
+
+    def __init__(self) -> None:
+        self._head = bytearray()
+        self._digest = hashlib.sha256()
+        self._length = 0
+
+    def add(self, piece: bytes) -> None:
+        """Take the record's next bytes."""
+        self._head += piece[: KEPT_BYTES - len(self._head)]
+        self._digest.update(piece)
+        self._length += len(piece)
+
+    def record(self) -> Record:
+        """The record of all that was added."""
+        return too_large(bytes(self._head), self._length, self._digest.hexdigest())
+
+
 def from_bytes(content: bytes, max_bytes: int, problem: Problem | None = None) -> Record:
     """The record that these bytes are; undecodable or oversized ones become problems, never errors."""
     if len(content) > max_bytes:
-        return too_large(content[:KEPT_BYTES], len(content), hashlib.sha256(content).hexdigest())
+        return too_large(content, len(content), hashlib.sha256(content).hexdigest())
     try:
         return Record(content.decode("utf-8"), problem, length=len(content))
     except UnicodeDecodeError:
@@ -48,17 +68,27 @@ def from_bytes(content: bytes, max_bytes: int, problem: Problem | None = None) -
 
 def too_large(head: bytes, length: int, sha256: str) -> Record:
     """What is kept of a record over the size limit: its head, its length and its hash."""
-    text = head[:KEPT_BYTES].decode("utf-8", errors="backslashreplace")
+    head = head[:KEPT_BYTES]
+    try:
+        text = head.decode("utf-8")
+    except UnicodeDecodeError as error:
+        # A last character that the cut has halved is left out; anything else is shown.
+        kept = head[: error.start] if error.reason == "unexpected end of data" and length > len(head) else head
+        text = kept.decode("utf-8", errors="backslashreplace")
     return Record(text, "too_large", length=length, sha256=sha256)
 
 
+def broken_off(reason: str) -> Record:
+    """The record that stands for the part of a delivery that cannot be read."""
+    return Record(f"the file breaks off here and its rest cannot be read: {reason}", "unparseable")
+
+
 def schema() -> pa.Schema:
-    """The Arrow schema of record batches, which is the raw lake's."""
+    """The Arrow schema of what readers yield: the raw lake's without the position."""
     import pyarrow as pa
 
     return pa.schema(
         [
-            ("source_record", pa.int64()),
             ("record", pa.string()),
             ("problem", pa.string()),
             ("record_bytes", pa.binary()),
@@ -68,15 +98,14 @@ def schema() -> pa.Schema:
     )
 
 
-def to_batches(records: Iterator[Record], first: int = 1) -> Iterator[pa.RecordBatch]:
-    """Records as Arrow batches, numbered from `first`."""
+def to_batches(records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
+    """Records as Arrow batches."""
     import pyarrow as pa
 
-    position = first
-    while chunk := list(islice(records, _BATCH_RECORDS)):
+    records = iter(records)
+    while chunk := list(islice(records, BATCH_RECORDS)):
         yield pa.record_batch(
             [
-                pa.array(range(position, position + len(chunk)), pa.int64()),
                 pa.array([r.text for r in chunk], pa.string()),
                 pa.array([r.problem for r in chunk], pa.string()),
                 pa.array([r.content for r in chunk], pa.binary()),
@@ -85,4 +114,20 @@ def to_batches(records: Iterator[Record], first: int = 1) -> Iterator[pa.RecordB
             ],
             schema=schema(),
         )
-        position += len(chunk)
+
+
+def text_batch(text: Any, lengths: Any, problems: Any = None) -> pa.RecordBatch:
+    """Records that are kept whole and are UTF-8, as one batch, from Arrow arrays."""
+    import pyarrow as pa
+
+    count = len(text)
+    return pa.record_batch(
+        [
+            text,
+            pa.nulls(count, pa.string()) if problems is None else problems,
+            pa.nulls(count, pa.binary()),
+            lengths.cast(pa.int64()),
+            pa.nulls(count, pa.string()),
+        ],
+        schema=schema(),
+    )

@@ -15,7 +15,9 @@ class Offer:
     """One file that a source has for a feed hour.
 
     `token` changes whenever the content may have changed (for local files: size, times and inode); an offer
-    whose token was landed before is not read again.
+    whose token was landed before is not read again. `size` is in bytes, -1 where the source cannot tell.
+    `name` and `uri` are for people and are always Unicode; `location` is what the source itself finds the
+    file by, where that is not the `uri`.
     """
 
     feed: str
@@ -25,6 +27,7 @@ class Offer:
     token: str
     size: int
     is_manifest: bool = False
+    location: str = ""
 
 
 @dataclass
@@ -47,7 +50,12 @@ class Source(Protocol):
         ...
 
     def open(self, offer: Offer) -> BinaryIO:
-        """The bytes of an offer, as delivered (still compressed)."""
+        """The bytes of an offer, as delivered (still compressed).
+
+        Raises:
+            FileNotFoundError: if it is gone.
+            OSError: if it cannot be read, and likewise while it is read.
+        """
         ...
 
 

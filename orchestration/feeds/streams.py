@@ -1,53 +1,170 @@
-"""Byte streams of deliveries: decompression, with a broken file told apart from a failing disk or network."""
+"""Byte streams of deliveries: decompression, and reading in blocks.
+
+A broken file is told apart from a failing disk or network: the first ends early and says why, the second is
+an OSError. What was read before the break is never lost.
+"""
 
 from __future__ import annotations
 
-import io
-from typing import BinaryIO
+import tempfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from orchestration.feeds.formats import Compression
 
-_CODECS = {"gz": "gzip", "zst": "zstd"}
-# Small, because what a read has got when the stream breaks is lost with it.
-_STEP = 16 * 1024
+BLOCK = 1 << 20
+_BOM = b"\xef\xbb\xbf"
+# Compressed bytes for each call: a call's whole output is held in memory, and zstd may make 32 KiB of one byte.
+_STEPS: dict[Compression, int] = {"gz": 16 * 1024, "zst": 1024}
+_MAGIC: dict[Compression, tuple[bytes, ...]] = {
+    "gz": (b"\x1f\x8b",),
+    "zst": (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))),
+}
 
 
 class BrokenStreamError(Exception):
     """The compressed stream is truncated or corrupt; what was read before it is good."""
 
 
-class _Decompressed(io.RawIOBase):
-    """The decompressed bytes of a gzip or zstd stream, of one member or several.
+class Blocks:
+    """A delivery's bytes, decompressed, in blocks of `size`, without a byte order mark.
 
-    Arrow's codecs are used because they report a truncated zstd stream, which other readers end quietly.
+    When `read` has returned b"", `broken` says why the stream ended early, or is None where it is whole.
     """
 
-    def __init__(self, stream: BinaryIO, compression: Compression) -> None:
-        import pyarrow as pa
+    def __init__(
+        self,
+        stream: BinaryIO,
+        compression: Compression | None = None,
+        size: int | None = None,
+        strip_mark: bool = True,
+    ) -> None:
+        self._pieces = _decompressed(stream, compression) if compression else _plain(stream)
+        self._size = size or BLOCK
+        self._ready = bytearray()
+        self._first = strip_mark
+        self.broken: str | None = None
 
-        self._source = stream
-        self._broken: BrokenStreamError | None = None
-        self._inner = pa.CompressedInputStream(pa.PythonFile(stream, mode="r"), _CODECS[compression])
+    def read(self) -> bytes:
+        """The next block; only the last one is shorter than the others."""
+        self._begin()
+        self._fill(self._size)
+        block = bytes(self._ready[: self._size])
+        del self._ready[: self._size]
+        return block
 
-    def readable(self) -> bool:
-        return True
+    def peek(self, size: int = BLOCK) -> bytes:
+        """The next `size` bytes, or all that are left; they stay unread."""
+        self._begin()
+        self._fill(size)
+        return bytes(self._ready[:size])
 
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        if self._broken:
-            raise self._broken
+    def _begin(self) -> None:
+        if self._first:
+            self._fill(len(_BOM))
+            if self._ready.startswith(_BOM):
+                del self._ready[: len(_BOM)]
+            self._first = False
+
+    def _fill(self, size: int) -> None:
         try:
-            data = self._inner.read(min(len(buffer), _STEP))
-        except OSError as error:
-            if error.errno is None:
-                self._broken = BrokenStreamError(str(error))
-                raise self._broken from None
-            raise
-        buffer[: len(data)] = data
-        return len(data)
+            while len(self._ready) < size and (piece := next(self._pieces, b"")):
+                self._ready += piece
+        except BrokenStreamError as error:
+            self.broken = str(error)
 
 
-def decompressed(stream: BinaryIO, compression: Compression | None) -> BinaryIO:
-    """The stream's content; reading it raises BrokenStreamError where the compression breaks off."""
-    if compression is None:
-        return stream
-    return io.BufferedReader(_Decompressed(stream, compression), 1 << 20)  # type: ignore[return-value]
+def is_compressed(head: bytes, compression: Compression) -> bool:
+    """Whether a file that begins with these bytes (four, or all that it has) is of this compression."""
+    return any(head.startswith(magic) or magic.startswith(head) for magic in _MAGIC[compression])
+
+
+def _plain(stream: BinaryIO) -> Iterator[bytes]:
+    while piece := stream.read(BLOCK):
+        yield piece
+
+
+def _decompressed(stream: BinaryIO, compression: Compression) -> Iterator[bytes]:
+    """The content of a gzip or zstd stream, of one member or several."""
+    start = 0
+    while True:
+        stream.seek(start)
+        # Zeros after a member are padding, as gzip itself has it.
+        head = stream.read(1)
+        while compression == "gz" and start and head == b"\0":
+            head = stream.read(1)
+        if not head:
+            return
+        start = stream.tell() - 1
+        used = yield from _member(stream, compression, start)
+        start += used
+
+
+def _member(stream: BinaryIO, compression: Compression, start: int) -> Any:
+    """The content of the member that begins at `start`; returns the length of the member."""
+    step = _STEPS[compression]
+    decoder = _decoder(compression)
+    stream.seek(start)
+    taken = 0
+    while not decoder.eof:
+        data = stream.read(step)
+        if not data:
+            raise BrokenStreamError("the compressed data is truncated")
+        try:
+            piece = decoder.decompress(data)
+        except _error(compression) as error:
+            yield from _up_to_the_break(stream, compression, start, taken, data)
+            raise BrokenStreamError(str(error)) from None
+        taken += len(data)
+        if piece:
+            yield piece
+    return taken - len(decoder.unused_data)
+
+
+def _up_to_the_break(
+    stream: BinaryIO, compression: Compression, start: int, taken: int, data: bytes
+) -> Iterator[bytes]:
+    """What can be had of the step in which decoding failed, whose output was lost with the failure."""
+    decoder = _decoder(compression)
+    stream.seek(start)
+    while taken > 0:
+        good = stream.read(min(taken, _STEPS[compression]))
+        decoder.decompress(good)
+        taken -= len(good)
+    for index in range(len(data)):
+        try:
+            piece = decoder.decompress(data[index : index + 1])
+        except _error(compression):
+            return
+        if piece:
+            yield piece
+
+
+def _decoder(compression: Compression) -> Any:
+    if compression == "gz":
+        return zlib.decompressobj(wbits=31)
+    import zstandard
+
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+def _error(compression: Compression) -> type[Exception]:
+    if compression == "gz":
+        return zlib.error
+    import zstandard
+
+    return zstandard.ZstdError
+
+
+@contextmanager
+def decompressed_copy(stream: BinaryIO, compression: Compression, folder: Path) -> Iterator[BinaryIO]:
+    """A temporary file in `folder` with the stream's content, as far as it can be read."""
+    with tempfile.TemporaryFile(dir=folder) as copy:
+        blocks = Blocks(stream, compression, strip_mark=False)
+        while block := blocks.read():
+            copy.write(block)
+        copy.seek(0)
+        yield copy

@@ -1,0 +1,155 @@
+"""CSV rows one by one, by Python's strict parser: the rows that are not plain, and the header.
+
+A quote that never closes must not swallow the rows after it: such a row is given up at the end of its first
+line, and what follows is read again. How often is bounded by what the file has, so that no file takes long.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+
+from orchestration.feeds import json_text, records
+from orchestration.feeds.csv_lines import Lines
+
+_DELIMITERS = ",;\t|"
+_WHITE_SPACE = b" \t\r\n\x0b\x0c"
+_QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"?')
+_HEADER_LINES = 100
+_PATIENCE = 4 << 20
+_PATIENCE_FACTOR = 4
+csv.field_size_limit(2**31 - 1)
+
+
+class _RowTooLargeError(Exception):
+    """A row of several lines has more text than a record may have."""
+
+
+def plain_row(delimiter: str, width: int, end: str) -> str:
+    """A regular expression for a line that is a whole row of `width` fields, or empty; `end` is its end of text."""
+    mark = re.escape(delimiter)
+    field = f'(?:[^"\\r\\n{mark}]*|"[^"\\r\\n]*(?:""[^"\\r\\n]*)*")'
+    return rf"\A(?:{field}(?:{mark}{field}){{{width - 1}}})?\r?{end}"
+
+
+def read_header(lines: Lines) -> tuple[list[str], str]:
+    """The column names, no two the same, and the delimiter; no names where the file has no header to read.
+
+    A header that is no CSV row is one name, which no row of several fields fits.
+    """
+    while lines.more():
+        lines.begin_row()
+        if lines.next().strip(_WHITE_SPACE):
+            break
+    else:
+        return [], ","
+    first = lines.row()
+    while lines.row().count(b'"') % 2 and lines.at - lines.mark < _HEADER_LINES and lines.more():
+        lines.next()
+    text = lines.row().decode("utf-8", errors="backslashreplace")
+    unquoted = _QUOTED.sub("", text)
+    delimiter = max(_DELIMITERS, key=unquoted.count)
+    try:
+        (names,) = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    except (csv.Error, ValueError):
+        lines.give_up_row()
+        names = [first.decode("utf-8", errors="backslashreplace")]
+    return unique([name.strip() for name in names]), delimiter
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, a repeated one numbered, so that no column is lost."""
+    times: dict[str, int] = {}
+    result: dict[str, None] = {}
+    for name in names:
+        candidate = name
+        while candidate in result:
+            times[name] = times.get(name, 1) + 1
+            candidate = f"{name} ({times[name]})"
+        result[candidate] = None
+    return list(result)
+
+
+class Rows:
+    """Reads the row at the cursor of `lines`."""
+
+    def __init__(self, lines: Lines, names: Sequence[str], delimiter: str, max_bytes: int) -> None:
+        self._lines = lines
+        self._names = names
+        self._delimiter = delimiter
+        self._max_bytes = max_bytes
+        self._white_space = _WHITE_SPACE.replace(delimiter.encode(), b"")
+        self._plain = re.compile(plain_row(delimiter, max(len(names), 1), r"\Z").encode())
+        self._patience = _PATIENCE
+
+    def next(self) -> records.Record | None:
+        """The row at the cursor as a record, None for a blank line; there must be a line."""
+        lines = self._lines
+        lines.begin_row()
+        record = self._row()
+        size = sum(map(len, lines.rest_of_row()), len(lines.row()))
+        self._patience = min(self._patience + _PATIENCE_FACTOR * size, _PATIENCE)
+        return record
+
+    def _row(self) -> records.Record | None:
+        lines = self._lines
+        try:
+            values = next(csv.reader(self._texts(), delimiter=self._delimiter, strict=True), None)
+        except csv.Error:
+            return self._give_up()
+        except _RowTooLargeError:
+            if len(self._names) > 1 and any(map(self._plain.match, filter(None, lines.rest_of_row()))):
+                return self._give_up()
+            return self._too_large()
+        if values is None:
+            return None
+        if len(values) == len(self._names):
+            content = lines.row()
+            record = records.from_bytes(content, self._max_bytes)
+            if record.problem:
+                return record
+            text = json_text.encode(dict(zip(self._names, values, strict=True)))
+            return records.Record(text, length=len(content))
+        return self._give_up()
+
+    def _texts(self) -> Iterator[str]:
+        """The row's lines for the parser, which takes as many as it needs; none for a blank one."""
+        lines = self._lines
+        line = lines.next()
+        if not line.strip(self._white_space):
+            return
+        size = len(line)
+        while True:
+            yield (line + lines.end).decode("utf-8", errors="surrogateescape")
+            if self._patience < 0 or not lines.more():
+                return
+            if size > self._max_bytes and lines.at - lines.mark > 1:
+                raise _RowTooLargeError
+            line = lines.next()
+            size += len(lines.end) + len(line)
+
+    def _give_up(self) -> records.Record:
+        """The row's first line, unparseable; its other lines will be rows of their own."""
+        self._patience -= self._lines.give_up_row()
+        return records.from_bytes(self._lines.row(), self._max_bytes, "unparseable")
+
+    def _too_large(self) -> records.Record:
+        """The row up to where its quote closes, or to a line that can only be the next row."""
+        lines = self._lines
+        whole = records.Summary()
+        whole.add(lines.row())
+        while True:
+            lines.begin_row()
+            if not lines.more():
+                break
+            line = lines.next()
+            if line and len(self._names) > 1 and self._plain.match(line):
+                lines.at -= 1
+                break
+            closes = line.count(b'"') % 2 == 1
+            whole.add(lines.end + (line.removesuffix(b"\r") if closes else line))
+            if closes:
+                break
+        return whole.record()

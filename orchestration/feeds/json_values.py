@@ -1,0 +1,128 @@
+"""One value of a JSON delivery after the other as a record, also from a delivery that is damaged.
+
+A value that does not end where it should must not swallow the values after it: it is cut where the next one
+visibly begins. How often text is read twice for that is bounded, so that no file takes long.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from orchestration.feeds import json_text, records
+from orchestration.feeds.json_window import Scanner, Window
+
+_PATIENCE = 4 << 20
+_PATIENCE_FACTOR = 4
+_SCALAR_END = re.compile(r"[,\]\r\n{]")
+_LINE_END = re.compile(r"[\r\n]")
+
+Finder = Callable[[str, int], int | None]
+
+
+class Values:
+    """Consumes values from a window; `unfinished` tells whether the last one went on to the end of the file."""
+
+    def __init__(self, window: Window, max_bytes: int) -> None:
+        self._window = window
+        self._max_bytes = max_bytes
+        self._patience = _PATIENCE
+        self.unfinished = False
+
+    def whole(self, end: int) -> records.Record:
+        """The strict JSON up to the index `end` of the window's text."""
+        self.unfinished = False
+        return self._record(self._window.take(end), strict=True)
+
+    def value(self) -> records.Record:
+        """The value at the cursor, or what stands in its place."""
+        window = self._window
+        self.unfinished = False
+        opening = window.peek()
+        if opening not in '{["':
+            return self._until(_SCALAR_END)
+        decoded = window.decode() if opening != '"' else None
+        return self.whole(decoded[1]) if decoded else self._scanned()
+
+    def line(self) -> records.Record:
+        """The rest of the line, which is no JSON that could be a record."""
+        return self._until(_LINE_END)
+
+    def _until(self, pattern: re.Pattern[str]) -> records.Record:
+        """The text up to the pattern; at least one character."""
+        window = self._window
+        seen = 1
+        while True:
+            match = pattern.search(window.text, window.at + seen)
+            if match:
+                return self._record(window.take(match.start()).rstrip())
+            seen = len(window.text) - window.at
+            if seen > self._max_bytes:
+                return self._stream(lambda text, start: (found := pattern.search(text, start)) and found.start())
+            if not window.more():
+                self.unfinished = True
+                return self._record(window.take(len(window.text)).rstrip())
+
+    def _scanned(self) -> records.Record:
+        """The array, object or string at the cursor, by its brackets and quotes."""
+        window = self._window
+        column = window.column
+        scanner = Scanner()
+        seen = 0
+        while True:
+            stop = None if self._patience >= 0 else self._next_sibling(column, seen)
+            end = scanner.feed(window.text, window.at + seen, stop)
+            if end is not None and not scanner.broken:
+                return self._record(window.take(end))
+            seen = (stop or len(window.text)) - window.at
+            if end is not None or stop is not None:
+                return self._cut(column, end if end is not None else len(window.text))
+            if seen > self._max_bytes:
+                sibling = self._next_sibling(column, 0)
+                if sibling is not None:
+                    return self._cut(column, sibling)
+                return self._stream(scanner.feed)
+            if not window.more():
+                self.unfinished = True
+                return self._cut(column, len(window.text))
+
+    def _cut(self, column: int, end: int) -> records.Record:
+        """The text up to the first line on which a sibling of the value begins, or else up to `end`."""
+        window = self._window
+        sibling = self._next_sibling(column, 0)
+        if sibling is not None and sibling < end:
+            self._patience -= end - sibling
+            self.unfinished = False
+            end = sibling
+        return self._record(window.take(end).rstrip().removesuffix(",").rstrip(), broken=True)
+
+    def _next_sibling(self, column: int, seen: int) -> int | None:
+        """Where a line begins an object that is indented no deeper than the value at the cursor."""
+        pattern = re.compile(rf"[\r\n][ \t]{{0,{column}}}(?=\{{)")
+        match = pattern.search(self._window.text, self._window.at + max(seen - column - 1, 1))
+        return match.end() if match else None
+
+    def _stream(self, find_end: Finder) -> records.Record:
+        """A value that is too large to be held, up to where `find_end` finds its end in what is still unread."""
+        window = self._window
+        whole = records.Summary()
+        whole.add(_bytes(window.take(len(window.text))))
+        while window.more():
+            end = find_end(window.text, 0)
+            whole.add(_bytes(window.take(len(window.text) if end is None else end)))
+            if end is not None:
+                break
+        else:
+            self.unfinished = True
+        return whole.record()
+
+    def _record(self, text: str, strict: bool = False, broken: bool = False) -> records.Record:
+        self._patience = min(self._patience + _PATIENCE_FACTOR * len(text), _PATIENCE)
+        if strict and len(text) <= self._max_bytes and text.isascii():
+            return records.Record(text, length=len(text))
+        unparseable = broken or (not strict and json_text.is_lenient(text))
+        return records.from_bytes(_bytes(text), self._max_bytes, "unparseable" if unparseable else None)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", errors="surrogateescape")

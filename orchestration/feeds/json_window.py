@@ -1,0 +1,157 @@
+"""A moving window over the text of a JSON delivery, and the search for where a value in it ends.
+
+Text is decoded so that it can be encoded back to the same bytes (surrogateescape), whatever they are.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from typing import Any
+
+from orchestration.feeds.streams import Blocks
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_STRUCTURE = re.compile(r'["{}\[\]]')
+_IN_STRING = re.compile(r'["\\]')
+_OPENING = {"}": "{", "]": "["}
+
+
+class Window:
+    """`text[at:]` is what is not yet consumed, as far as it is read.
+
+    `column` is how far the last value that `peek` stood before is indented, 0 if it did not begin a line.
+    """
+
+    def __init__(self, blocks: Blocks) -> None:
+        self._blocks = blocks
+        self._decode = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+        self.text = ""
+        self.at = 0
+        self.column = 0
+        self.ended = False
+
+    def more(self) -> bool:
+        """Read on, forgetting what is consumed; False if there is nothing more."""
+        if self.ended:
+            return False
+        data = self._blocks.read()
+        self.ended = not data
+        text = self._decode.decode(data, final=self.ended)
+        self.text = self.text[self.at :] + text
+        self.at = 0
+        return bool(text) or not self.ended
+
+    @property
+    def is_broken_off(self) -> bool:
+        """Whether the delivery ended because its compression is broken; known at its end."""
+        return self._blocks.broken is not None
+
+    def peek(self) -> str:
+        """The next character that is no white space, or "" at the end; it stays unconsumed."""
+        begins_line = False
+        self.column = 0
+        while True:
+            match = _SPACE.match(self.text, self.at)
+            assert match is not None
+            _, newline, indentation = match[0].rpartition("\n")
+            self.column = len(indentation) if newline else self.column + len(indentation)
+            begins_line = begins_line or bool(newline)
+            self.at = match.end()
+            if self.at < len(self.text) or not self.more():
+                self.column = self.column if begins_line else 0
+                return self.text[self.at : self.at + 1]
+
+    def take(self, end: int) -> str:
+        """Consume the text up to the index `end`."""
+        taken = self.text[self.at : end]
+        self.at = end
+        return taken
+
+    def decode(self) -> tuple[Any, int] | None:
+        """The array or object that is whole in the window, and its end; None if it is not, or is no strict JSON."""
+        try:
+            return _strict.raw_decode(self.text, self.at)
+        except (ValueError, RecursionError):
+            return None
+
+
+class Scanner:
+    """Finds where a value that begins with `{`, `[` or `"` ends, by its brackets and quotes alone.
+
+    It can be fed the value's text piece by piece. It is `broken` where the value cannot go on: an object in
+    an object without a name, which is a value after one that lacks its `}`, or a `]` that only an array
+    around the value can own.
+    """
+
+    def __init__(self) -> None:
+        self.in_string = False
+        self.broken = False
+        self._open: list[str] = []
+        self._count = {"{": 0, "[": 0}
+        self._skip = 0
+
+    @property
+    def depth(self) -> int:
+        """How many brackets are open."""
+        return len(self._open)
+
+    def feed(self, text: str, start: int, stop: int | None = None) -> int | None:
+        """Go on at `start` up to `stop`: the end of the value, or where it is broken; None if there is neither."""
+        stop = len(text) if stop is None else stop
+        position = start + self._skip
+        self._skip = 0
+        while True:
+            match = (_IN_STRING if self.in_string else _STRUCTURE).search(text, position, stop)
+            if match is None:
+                self._skip = max(position - stop, 0)
+                return None
+            position = match.end()
+            character = match[0]
+            if character == "\\":
+                position += 1
+            elif character == '"':
+                self.in_string = not self.in_string
+                if not self.in_string and not self._open:
+                    return position
+            elif character in "{[":
+                if self._open and self._open[-1] == "{" and _comes_after_comma(text, match.start(), start):
+                    self.broken = True
+                    return match.start()
+                self._open.append(character)
+                self._count[character] += 1
+            else:
+                if not self._close(_OPENING[character]):
+                    self.broken = True
+                    return match.start()
+                if not self._open:
+                    return position
+
+    def _close(self, opening: str) -> bool:
+        """Close the innermost such bracket, and what was left open in it; False for a `]` without a `[`.
+
+        A `}` without a `{` is passed over.
+        """
+        if not self._count[opening]:
+            return opening == "{"
+        while True:
+            closed = self._open.pop()
+            self._count[closed] -= 1
+            if closed == opening:
+                return True
+
+
+def _comes_after_comma(text: str, position: int, start: int) -> bool:
+    while position > start:
+        position -= 1
+        if text[position] not in " \t\r\n":
+            return text[position] == ","
+    return False
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_strict = json.JSONDecoder(parse_constant=_refuse)

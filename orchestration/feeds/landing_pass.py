@@ -1,0 +1,220 @@
+"""The landing of one offer: read it, write it whole, give it its name. Nothing here knows the index."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from orchestration.feeds.formats import feed_format
+from orchestration.feeds.raw_files import manifest_path, publish
+from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, to_metadata
+from orchestration.feeds.raw_parquet import delivery_in, write_parquet
+from orchestration.feeds.source import Offer, Source, SourceError
+
+_HASH_BLOCK = 1 << 20
+# File times advance in steps of the kernel's clock: a change right after another one may leave them as they are.
+_CLOCK_STEP_NS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of an offer: a delivery, a new manifest, or neither where the manifest is the known one.
+
+    `file` is what was added to the raw lake, None where it was there.
+    """
+
+    offer: Offer
+    delivery: LandedDelivery | None = None
+    manifest: LandedManifest | None = None
+    file: Path | None = None
+
+
+class ChangedWhileReadError(RuntimeError):
+    """A delivery is not what it was when it was listed: it is still being written, or was replaced."""
+
+
+@dataclass(frozen=True)
+class _Content:
+    """An offer's bytes as a stream that can seek, and their hash."""
+
+    stream: BinaryIO
+    size: int
+    sha256: str
+    # Raises ChangedWhileReadError if the bytes may be no longer, or may never have been, the file's content.
+    check: Callable[[], None]
+
+
+class LandingPass:
+    """Lands the offers of one pass; `land` may be called from several threads.
+
+    `manifests` are the newest ones by feed and hour; `folder` is the pass's scratch space.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        raw_dir: Path,
+        folder: Path,
+        manifests: Mapping[tuple[str, datetime], LandedManifest],
+        landed_at: datetime,
+        max_record_bytes: int,
+    ) -> None:
+        self._source = source
+        self._raw_dir = raw_dir
+        self._folder = folder
+        self._manifests = manifests
+        self._landed_at = landed_at
+        self._max_record_bytes = max_record_bytes
+        self._numbers = itertools.count()
+
+    def land(self, offer: Offer) -> Landed | SourceError | None:
+        """Land one offer: what became of it, why it cannot be read, or None where it must wait for the next pass.
+
+        It waits if it changed under our hands or is gone.
+
+        Raises:
+            OSError: if the raw lake cannot be written.
+        """
+        try:
+            with self._content(offer) as content:
+                return self._land_manifest(offer, content) if offer.is_manifest else self._land_delivery(offer, content)
+        except ChangedWhileReadError:
+            return None
+        except SourceError as error:
+            return error
+
+    @contextmanager
+    def _content(self, offer: Offer) -> Iterator[_Content]:
+        with self._open(offer) as stream:
+            local = getattr(stream, "name", None)
+            if isinstance(local, (str, bytes)) and Path(os.fsdecode(local)).is_file():
+                yield _local_content(offer, stream, Path(os.fsdecode(local)))
+                return
+            copy = self._temporary()
+            try:
+                with copy.open("w+b") as file:
+                    yield _copied_content(offer, stream, file)
+            finally:
+                copy.unlink()
+
+    def _open(self, offer: Offer) -> BinaryIO:
+        try:
+            return self._source.open(offer)
+        except FileNotFoundError:
+            raise ChangedWhileReadError(offer.uri) from None
+        except OSError as error:
+            raise _unreadable(offer, error) from error
+
+    def _temporary(self) -> Path:
+        return self._folder / str(next(self._numbers))
+
+    def _land_manifest(self, offer: Offer, content: _Content) -> Landed:
+        content.stream.seek(0)
+        manifest = LandedManifest(offer.feed, offer.feed_hour, content.sha256, content.stream.read())
+        content.check()
+        known = self._manifests.get((offer.feed, offer.feed_hour))
+        if known and known.sha256 == manifest.sha256:
+            return Landed(offer)
+        target = self._raw_dir / manifest_path(manifest, self._landed_at)
+        temporary = self._temporary()
+        temporary.write_bytes(manifest.content)
+        publish(temporary, target)
+        return Landed(offer, manifest=manifest, file=target)
+
+    def _land_delivery(self, offer: Offer, content: _Content) -> Landed:
+        delivery = LandedDelivery(
+            delivery_id=delivery_id(offer, content.sha256),
+            feed=offer.feed,
+            feed_hour=offer.feed_hour,
+            name=offer.name,
+            source_uri=offer.uri,
+            sha256=content.sha256,
+            bytes=content.size,
+            records=0,
+            landed_at=self._landed_at,
+        )
+        target = self._raw_dir / delivery.raw_path
+        if target.exists():
+            content.check()
+            return Landed(offer, delivery_in(target))
+        declared = feed_format(offer.name)
+        assert declared is not None, offer.name
+        temporary = self._temporary()
+        try:
+            records = write_parquet(
+                content.stream, content.size, declared, temporary, to_metadata(delivery), self._max_record_bytes
+            )
+            content.check()
+            if not publish(temporary, target):
+                return Landed(offer, delivery_in(target))
+        finally:
+            temporary.unlink(missing_ok=True)
+        return Landed(offer, replace(delivery, records=records), file=target)
+
+
+def delivery_id(offer: Offer, sha256: str) -> str:
+    """The identity of a delivery: this content under this name for this feed hour, however often it is sent."""
+    identity = "\x1f".join((offer.feed, offer.feed_hour.isoformat(), offer.name, sha256))
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _local_content(offer: Offer, stream: BinaryIO, path: Path) -> _Content:
+    """A file that is read where it is; it must be the same file, unchanged, from the first byte to `check`."""
+    before = os.fstat(stream.fileno())
+    if 0 <= (age := time.time_ns() - before.st_ctime_ns) < _CLOCK_STEP_NS:
+        time.sleep((_CLOCK_STEP_NS - age) / 1e9)
+
+    def check() -> None:
+        try:
+            now = path.stat()
+        except FileNotFoundError:
+            raise ChangedWhileReadError(offer.uri) from None
+        if _fingerprint(now) != _fingerprint(before):
+            raise ChangedWhileReadError(offer.uri)
+
+    return _Content(stream, before.st_size, _hash(offer, stream, lambda _: None), check)
+
+
+def _copied_content(offer: Offer, stream: BinaryIO, copy: BinaryIO) -> _Content:
+    """A copy of what the source sends, which must have the size that the source announced."""
+    sha256 = _hash(offer, stream, copy.write)
+    size = copy.tell()
+
+    def check() -> None:
+        if offer.size >= 0 and size != offer.size:
+            raise ChangedWhileReadError(offer.uri)
+
+    return _Content(copy, size, sha256, check)
+
+
+def _hash(offer: Offer, stream: BinaryIO, also: Callable[[bytes], Any]) -> str:
+    digest = hashlib.sha256()
+    while block := _read(offer, stream):
+        digest.update(block)
+        also(block)
+    return digest.hexdigest()
+
+
+def _read(offer: Offer, stream: BinaryIO) -> bytes:
+    try:
+        return stream.read(_HASH_BLOCK)
+    except FileNotFoundError:
+        raise ChangedWhileReadError(offer.uri) from None
+    except OSError as error:
+        raise _unreadable(offer, error) from error
+
+
+def _unreadable(offer: Offer, error: OSError) -> SourceError:
+    return SourceError(f"{offer.uri} cannot be read: {error.strerror or error}; see to its permissions and its disk")
+
+
+def _fingerprint(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_dev, status.st_size, status.st_mtime_ns, status.st_ctime_ns

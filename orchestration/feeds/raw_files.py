@@ -1,0 +1,79 @@
+"""The files of the raw lake: their names, how one gets its name, and what is found in them.
+
+    <feed>/<YYYY-MM-DD>/<HH>/<delivery id>.parquet                       every record of a delivery
+    <feed>/<YYYY-MM-DD>/<HH>/<time of landing>-<sha256>.manifest.json    a manifest as it came
+
+Names that begin with a dot are no part of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
+from orchestration.feeds.raw_parquet import delivery_in
+
+_MANIFEST_TIME = "%Y%m%dT%H%M%S.%fZ"
+_MANIFEST_SUFFIX = ".manifest.json"
+_HOUR = "%Y-%m-%d/%H"
+_HASH_SHOWN = 32
+
+
+def manifest_path(manifest: LandedManifest, landed_at: datetime) -> str:
+    """Where a manifest is, relative to the raw lake; its name tells which of several is the newest."""
+    time = landed_at.astimezone(UTC).strftime(_MANIFEST_TIME)
+    name = f"{time}-{manifest.sha256[:_HASH_SHOWN]}{_MANIFEST_SUFFIX}"
+    return f"{manifest.feed}/{manifest.feed_hour:{_HOUR}}/{name}"
+
+
+def found_deliveries(raw_dir: Path) -> list[LandedDelivery]:
+    """Every delivery of the raw lake, from the files themselves."""
+    return [delivery_in(path) for path in sorted(raw_dir.glob("[!.]*/*/*/[!.]*.parquet"))]
+
+
+def found_manifests(raw_dir: Path) -> list[tuple[LandedManifest, datetime]]:
+    """Every manifest of the raw lake and when it was landed, the newest of a feed hour last."""
+    found = []
+    for path in sorted(raw_dir.glob(f"[!.]*/*/*/[!.]*{_MANIFEST_SUFFIX}")):
+        feed, day, hour = path.parts[-4:-1]
+        content = path.read_bytes()
+        landed_at = datetime.strptime(path.name.partition("-")[0], _MANIFEST_TIME).replace(tzinfo=UTC)
+        feed_hour = datetime.strptime(f"{day}/{hour}", _HOUR).replace(tzinfo=UTC)
+        found.append((LandedManifest(feed, feed_hour, hashlib.sha256(content).hexdigest(), content), landed_at))
+    return found
+
+
+def publish(temporary: Path, target: Path) -> bool:
+    """Give a whole file its final name, for ever; False where another one has that name already.
+
+    The content is on disk before the name is. The temporary name is gone afterwards.
+    """
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError:
+        # A file system without hard links: of two that land the same at once, the second one's file stays.
+        temporary.replace(target)
+        return True
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def sync_names(files: Iterable[Path], raw_dir: Path) -> None:
+    """Bring the names of these files to disk, and of the folders that they are in."""
+    folders = {parent for file in files for parent in file.parents if parent.is_relative_to(raw_dir)}
+    for folder in sorted(folders, reverse=True):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
