@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve test lint types dbt-parse unit integration test-slow system-packages clean
+.PHONY: help setup run serve bench test lint types dbt-parse unit integration test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -17,7 +17,7 @@ $(VENV)/.installed: pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
-	@$(BIN)/uv sync --quiet --locked --inexact --python $(BIN)/python
+	@$(BIN)/uv sync --quiet --locked --inexact --compile-bytecode --python $(BIN)/python
 	@$(BIN)/python -m orchestration.extensions
 	@touch $@
 
@@ -52,6 +52,9 @@ integration: setup ## Run the tests with real processes only
 
 test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
 	@$(BIN)/pytest -q -m slow --override-ini addopts=
+
+bench: setup ## Measure an hour and a week of feeds, wall time and peak memory (some minutes)
+	@$(BIN)/python benchmarks/pipeline.py
 
 system-packages: ## Install the Debian packages that some tests need (PostgreSQL); without root, say so
 	@sh scripts/system-packages
