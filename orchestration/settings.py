@@ -70,7 +70,6 @@ class Settings(BaseSettings):
         timedelta(hours=1),
         description="how far after its feed hour's end an event may claim to have happened",
     )
-    seal_after: Duration = Field(timedelta(hours=3), description="how long an API window is read again")
     schedule_lag: Duration = Field(
         timedelta(minutes=10), description="how long after the hour its feeds are ingested by the schedule"
     )
@@ -108,9 +107,7 @@ class Settings(BaseSettings):
             raise ValueError("must be an amount of memory such as 3GB or 512MiB")
         return value
 
-    @field_validator(
-        "future_tolerance", "seal_after", "schedule_lag", "freshness", "snapshot_retention", "lock_timeout"
-    )
+    @field_validator("future_tolerance", "schedule_lag", "freshness", "snapshot_retention", "lock_timeout")
     @classmethod
     def _not_negative(cls, value: timedelta) -> timedelta:
         if value < timedelta(0):

@@ -36,3 +36,12 @@
 {% macro staged(relation) -%}
     {{ staged_relation(relation) }}
 {%- endmacro %}
+
+{# The schemas of the warehouse are made when it is published, and dbt by hand has it read-only. #}
+{% macro duckdb__create_schema(relation) -%}
+    {%- if relation.database != 'audit' -%}
+        {%- call statement('create_schema') -%}
+            create schema if not exists {{ relation.without_identifier() }}
+        {%- endcall -%}
+    {%- endif -%}
+{%- endmacro %}
