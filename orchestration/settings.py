@@ -65,7 +65,7 @@ class Settings(BaseSettings):
         description="the DuckLake catalog: a SQLite file or a postgres connection; default in $AUDIT_HOME",
     )
     data_path: str | None = Field(None, description="where the lake's Parquet files are; default in $AUDIT_HOME")
-    max_record_bytes: int = Field(1_048_576, ge=1024, description="a larger record is quarantined as too_large")
+    max_record_bytes: int = Field(1_048_576, ge=1, description="a larger record is quarantined as too_large")
     future_tolerance: Duration = Field(
         timedelta(hours=1),
         description="how far after its feed hour's end an event may claim to have happened",
