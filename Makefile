@@ -51,7 +51,7 @@ integration: setup ## Run the tests with real processes only
 	@$(BIN)/pytest -q tests/integration
 
 test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
-	@$(BIN)/pytest -q -m slow --override-ini addopts=
+	@$(BIN)/pytest -q -m slow
 
 bench: setup ## Measure an hour and a week of feeds, wall time and peak memory (some minutes)
 	@$(BIN)/python benchmarks/pipeline.py

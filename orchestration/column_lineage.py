@@ -25,13 +25,11 @@ Lineage = dict[str, dict[str, list[list[str]]]]
 
 def load() -> Lineage:
     """The lineage that was worked out last; empty before the first build of this version of the project."""
-    return json.loads(_FILE.read_text(encoding="utf-8")) if _is_current() else {}
+    return json.loads(_FILE.read_text(encoding="utf-8")) if is_current() else {}
 
 
 def refresh(connection: duckdb.DuckDBPyConnection, compiled_manifest: Path) -> None:
-    """Work the lineage out from a build's manifest, if the project changed since it was last done."""
-    if _is_current():
-        return
+    """Work the lineage out from a build's manifest."""
     nodes = json.loads(compiled_manifest.read_text(encoding="utf-8"))["nodes"]
     lineage = of_models(nodes, _schema(connection))
     temporary = _FILE.with_suffix(".new")
@@ -92,5 +90,6 @@ def _plain(relation: str) -> str:
     return relation.replace('"', "").lower()
 
 
-def _is_current() -> bool:
+def is_current() -> bool:
+    """Whether the lineage was worked out for this version of the project."""
     return _FILE.exists() and MANIFEST.exists() and _FILE.stat().st_mtime >= MANIFEST.stat().st_mtime

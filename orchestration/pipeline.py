@@ -106,9 +106,11 @@ def update_warehouse(
             with bench.connect() as connection:
                 publish.create_tables(connection, manifest)
                 workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
-            transform.build(bench.attach, bench.target_dir)
+            lineage_is_known = column_lineage.is_current()
+            transform.build(bench.attach, bench.target_dir, keep_manifest=not lineage_is_known)
             with bench.connect() as connection:
-                column_lineage.refresh(connection, bench.target_dir / "manifest.json")
+                if not lineage_is_known:
+                    column_lineage.refresh(connection, bench.target_dir / "manifest.json")
                 return _check_and_publish(connection, settings, manifest, run_id, progress)
         finally:
             _clear(settings)

@@ -43,8 +43,10 @@ def _is_current() -> bool:
     return all(path.stat().st_mtime <= written for path in files)
 
 
-def build(prepare: Callable[[duckdb.DuckDBPyConnection], None], target: Path) -> None:
-    """Build every seed and model into the scratch database that `prepare` attaches; dbt's artifacts go to `target`.
+def build(prepare: Callable[[duckdb.DuckDBPyConnection], None], target: Path, *, keep_manifest: bool = False) -> None:
+    """Build every seed and model into the scratch database that `prepare` attaches.
+
+    dbt's compiled SQL goes to `target`, and its manifest with it if it is wanted; writing that takes a while.
 
     Raises:
         TransformError: naming each model that failed, with the database's message.
@@ -57,7 +59,7 @@ def build(prepare: Callable[[duckdb.DuckDBPyConnection], None], target: Path) ->
     parsed = Manifest.from_msgpack((TARGET_DIR / "partial_parse.msgpack").read_bytes())
     with using(prepare):
         invoke("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
-               target=target, parsed=parsed)  # fmt: skip
+               *([] if keep_manifest else ["--no-write-json"]), target=target, parsed=parsed)  # fmt: skip
 
 
 def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:

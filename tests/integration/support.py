@@ -1,0 +1,120 @@
+"""What the integration tests share: writing feeds, running hours, and reading everything back."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from orchestration import catalogue, lake
+from orchestration.pipeline import Outcome, land_feeds, update_warehouse
+from orchestration.settings import Settings
+
+HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)
+AUDIT = str(Path(sys.executable).with_name("audit"))
+TABLES = (
+    "main.fact_activity_event",
+    "main.dim_entity_activity",
+    "main.dim_application",
+    "main.agg_activity_hourly",
+    "quality.feed_reconciliation",
+    "quality.feed_delivery",
+    "quality.quarantined_event",
+)
+# What differs between two homes, or two days, that went through the same.
+VOLATILE = {"run_id", "ingested_at_utc", "reconciled_at_utc", "landed_at_utc", "quarantined_at_utc"}
+LINEAGE = {"feed", "feed_hour_utc", "source_uri", "source_record", "event_time_source"}
+
+
+def event(event_id: str, **fields: Any) -> dict[str, Any]:
+    """A record of the feed `search` that is as it should be, but for `fields`; a field that is `...` is left out."""
+    record = {
+        "application": "Search",
+        "entity": "Search",
+        "activity": "Search query",
+        "eventTime": "2026-05-01T10:15:00Z",
+        "eventId": event_id,
+        "triggeredBy": "clarissa.dalloway@classics.example",
+        "instance": "i-1",
+        "outcome": "SUCCESS",
+        "comments": "",
+    }
+    return {name: value for name, value in (record | fields).items() if value is not ...}
+
+
+def lines(records: Iterable[dict[str, Any] | str | bytes]) -> bytes:
+    """Records as line-delimited JSON; a text or bytes stands as it is."""
+    return b"".join(
+        (record if isinstance(record, bytes) else (record if isinstance(record, str) else json.dumps(record)).encode())
+        + b"\n"
+        for record in records
+    )
+
+
+def deliver(settings: Settings, content: bytes, name: str = "a.ndjson", feed: str = "search", hour: int = 0) -> Path:
+    """Put a file into the landing folder of a feed; `hour` counts from HOUR."""
+    folder = Path(settings.feed_root) / feed / f"{HOUR + timedelta(hours=hour):%Y-%m-%d/%H}"
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / name
+    target.write_bytes(content)
+    return target
+
+
+def run(settings: Settings, first: int = 0, hours: int = 1, feeds: Sequence[str] | None = None) -> Outcome:
+    """Run feed hours [first, first + hours) after HOUR inside this process, without Dagster."""
+    chosen = feeds or catalogue.slugs()
+    window = (HOUR + timedelta(hours=first), HOUR + timedelta(hours=first + hours))
+    land_feeds(settings, chosen, window)
+    return update_warehouse(settings, str(uuid4()), chosen, window)
+
+
+def query(settings: Settings, sql: str, at: str | None = None) -> list[tuple[Any, ...]]:
+    """The rows of a query on the published warehouse."""
+    with lake.reader(settings, at) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def one(settings: Settings, sql: str, at: str | None = None) -> Any:
+    """The one value of a query on the published warehouse."""
+    return query(settings, sql, at)[0][0]
+
+
+def dump(settings: Settings, leave_out: set[str] = VOLATILE) -> dict[str, list[tuple[Any, ...]]]:
+    """Every row of every table, sorted, without the columns of `leave_out`."""
+    content = {}
+    with lake.reader(settings) as connection:
+        for table in TABLES:
+            columns = [row[0] for row in connection.execute(f"describe {table}").fetchall() if row[0] not in leave_out]
+            rows = connection.execute(f"select {', '.join(columns)} from {table}").fetchall()
+            content[table] = sorted(rows, key=repr)
+    return content
+
+
+def events(settings: Settings) -> list[tuple[Any, ...]]:
+    """The accepted events with their content, without lineage."""
+    return dump(settings, VOLATILE | LINEAGE)["main.fact_activity_event"]
+
+
+def audit(settings: Settings, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+    """Run the real command."""
+    done = subprocess.run(
+        [AUDIT, *arguments],
+        env=process_environment(settings, **environment),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def process_environment(settings: Settings, **environment: str) -> dict[str, str]:
+    """The environment of a real process on this home."""
+    return {**os.environ, "AUDIT_HOME": str(settings.home), "AUDIT_FEED_URL": settings.feed_root, **environment}

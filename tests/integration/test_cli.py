@@ -1,0 +1,121 @@
+"""The command line as a user or a script meets it: results, formats, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestration.settings import load_settings
+from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
+    """A home with one published hour, shared by the tests of this module, which only read it."""
+    home = tmp_path_factory.mktemp("cli")
+    settings = load_settings(home=home, feed_url=str(home / "landing"))
+    deliver(settings, lines([event("a", comments='a, "quoted" one'), event("b", comments=None), "junk"]))
+    done = audit(settings, "run", "--output", "json")
+    report = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert report["new"] == {"deliveries": 1, "received": 3, "accepted": 2, "duplicate": 0, "quarantined": 1}
+    assert report["runs"][0]["success"]
+    assert {row["feed"] for row in report["reconciliation"]} > {"search", "qm"}
+    return settings
+
+
+def test_a_second_run_says_that_nothing_is_new(settings) -> None:  # type: ignore[no-untyped-def]
+    done = audit(settings, "run")
+    assert "Nothing new" in done.stdout
+    assert done.stderr == ""
+
+
+def test_sql_in_every_output(settings) -> None:  # type: ignore[no-untyped-def]
+    query = "select event_id, comments, ['x', null] as list, 1.50 as number from fact_activity_event order by 1"
+    rows = json.loads(audit(settings, "sql", query, "--output", "json").stdout)
+    assert rows[0] == {"event_id": "a", "comments": 'a, "quoted" one', "list": ["x", None], "number": 1.5}
+    assert rows[1]["comments"] is None
+    table = list(csv.reader(io.StringIO(audit(settings, "sql", query, "--output", "csv").stdout)))
+    assert table[0] == ["event_id", "comments", "list", "number"]
+    assert table[1][:2] == ["a", 'a, "quoted" one']
+    assert table[2][1] == ""
+    assert "event_id" in audit(settings, "sql", query).stdout
+    assert json.loads(audit(settings, "sql", "select 1 as x where false", "--output", "json").stdout) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into fact_activity_event select * from fact_activity_event",
+        "delete from fact_activity_event",
+        "update fact_activity_event set outcome = 'FAILURE'",
+        "drop table fact_activity_event",
+        "create table t as select 1",
+        "copy (select 1) to '/tmp/leak.csv'",
+        "attach '/tmp/other.db'",
+        "set memory_limit = '1GB'",
+        "select 1; select 2",
+        "select * from read_csv('/etc/passwd')",
+        "select * from read_text('/etc/hostname')",
+        "select * from no_such_table",
+        "selec 1",
+        "",
+    ],
+)
+def test_sql_only_reads_the_warehouse(settings, statement: str) -> None:  # type: ignore[no-untyped-def]
+    done = audit(settings, "sql", statement, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: ")
+    assert "Traceback" not in done.stderr
+    assert not Path("/tmp/leak.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "text"),
+    [
+        (("run", "--from", "2026-05-01"), {}, "belong together"),
+        (("run", "--from", "2026-05-02", "--to", "2026-05-01"), {}, "must be earlier"),
+        (("run", "--from", "yesterday", "--to", "2026-05-01"), {}, "no ISO 8601 time"),
+        (("run", "--feed", "nobody"), {}, "no feed is named nobody"),
+        (("run",), {"AUDIT_FRESHNESS": "soon"}, "AUDIT_FRESHNESS='soon': must be a duration"),
+        (("status",), {"AUDIT_APPLICATIONS": "search,nobody"}, "AUDIT_APPLICATIONS"),
+        (("status",), {"AUDIT_SOURCE": "ftp"}, "AUDIT_SOURCE='ftp': must be 'files'"),
+        (("frobnicate",), {}, "No such command"),
+        (("simulate",), {}, "--hours"),
+    ],
+)
+def test_wrong_usage_or_settings_are_refused(settings, arguments, environment, text) -> None:  # type: ignore[no-untyped-def]
+    done = audit(settings, *arguments, check=False, **environment)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert text in done.stderr
+
+
+def test_an_empty_home_is_explained(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, feed_url=str(tmp_path / "landing"))
+    for command in (("sql", "select 1"), ("status",), ("maintain",)):
+        done = audit(settings, *command, check=False)
+        assert done.returncode == 1
+        assert "nothing is published" in done.stderr
+    assert "Nothing new" in audit(settings, "run").stdout
+
+
+def test_a_reader_that_goes_away_is_no_error(settings) -> None:  # type: ignore[no-untyped-def]
+    command = f"{AUDIT} sql 'select range from range(300000)' --output csv | head -1"
+    done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], env=process_environment(settings),
+                          capture_output=True, text=True, check=False)  # fmt: skip
+    assert done.stdout == "range\n"
+    assert "Traceback" not in done.stderr
+
+
+def test_status_as_json(settings) -> None:  # type: ignore[no-untyped-def]
+    done = audit(settings, "status", "--output", "json", check=False)
+    report = json.loads(done.stdout)
+    assert done.returncode == 1  # the hour is long ago, and 15 feeds are missing
+    assert report["events"] == 2
+    assert report["quarantined"] == 1
+    assert any("older than AUDIT_FRESHNESS" in sentence for sentence in report["broken"])

@@ -1,0 +1,139 @@
+"""Deliveries as they come: late, grown, replaced, with and without a manifest, or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import timedelta
+from typing import Any
+
+from orchestration import catalogue
+from orchestration.hours import floor_hour, now_utc
+from orchestration.planning import plan
+from orchestration.settings import Settings
+from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
+
+
+def _state(settings: Settings, feed: str = "search") -> tuple[Any, ...]:
+    rows = query(settings, "select status, declared, received, accepted, duplicate, detail "
+                           f"from quality.feed_reconciliation where feed = '{feed}'")  # fmt: skip
+    assert len(rows) == 1
+    return rows[0]
+
+
+def _declare(settings: Settings, *files: dict[str, Any]) -> None:
+    deliver(settings, json.dumps({"files": list(files)}).encode(), "_manifest.json")
+
+
+def test_a_grown_file_is_a_second_delivery(settings: Settings) -> None:
+    deliver(settings, lines([event("a"), event("b")]))
+    run(settings)
+    deliver(settings, lines([event("a"), event("b"), event("c")]))
+    run(settings)
+    assert _state(settings) == ("balanced", None, 5, 3, 2, None)
+    assert one(settings, "select files from quality.feed_reconciliation where feed = 'search'") == 2
+
+
+def test_a_manifest_is_held_against_what_came(settings: Settings) -> None:
+    content = lines([event("a"), event("b")])
+    sha256 = hashlib.sha256(content).hexdigest()
+    deliver(settings, content)
+    _declare(settings, {"name": "a.ndjson", "records": 2, "sha256": sha256.upper()})
+    run(settings)
+    assert _state(settings) == ("balanced", 2, 2, 2, 0, None)
+
+    _declare(settings, {"name": "a.ndjson", "records": 3, "sha256": sha256}, {"name": "b.ndjson", "records": 1})
+    run(settings)
+    status, declared, *_, detail = _state(settings)
+    assert (status, declared) == ("incomplete", 4)
+    assert "a.ndjson has 2 records, the manifest says 3" in detail
+    assert "b.ndjson is in the manifest and was not delivered" in detail
+    failed = query(settings, "select severity, is_blocking from quality.validation_result where not success and "
+                             "expectation = 'deliveries_agree_with_their_manifest'")  # fmt: skip
+    assert failed == [("error", False)]
+    assert audit(settings, "status", check=False).returncode == 1
+
+    # The grown file and the rest arrive: the hour is complete, and a file that is not listed is only remarked on.
+    grown = lines([event("a"), event("b"), event("c")])
+    deliver(settings, grown)
+    deliver(settings, lines([event("d")]), "b.ndjson")
+    deliver(settings, lines([event("e")]), "c.ndjson")
+    _declare(settings, {"name": "a.ndjson", "records": 3, "sha256": hashlib.sha256(grown).hexdigest()},
+             {"name": "b.ndjson", "records": 1})  # fmt: skip
+    run(settings)
+    assert _state(settings) == ("balanced", 4, 7, 5, 2, "c.ndjson is not in the manifest")
+
+
+def test_a_manifest_that_cannot_be_read_is_an_error(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    deliver(settings, b'{"files": [{"records": 1}]}', "_manifest.json")
+    run(settings)
+    status, *_, detail = _state(settings)
+    assert status == "incomplete"
+    assert "the manifest cannot be read" in detail
+    assert one(settings, "select count(*) from fact_activity_event") == 1
+
+
+def test_missing_is_not_empty(settings: Settings) -> None:
+    narrow = settings.model_copy(update={"applications": ["search", "qm", "wfm"]})
+    deliver(narrow, b"", "empty.ndjson")
+    deliver(narrow, json.dumps({"files": []}).encode(), "_manifest.json", feed="qm")
+    run(narrow)
+    assert dict(query(narrow, "select feed, status from quality.feed_reconciliation")) == {
+        "search": "balanced",
+        "qm": "balanced",
+        "wfm": "missing",
+    }
+    # It arrives late after all, and so does a feed that nobody expects.
+    deliver(narrow, lines([event("w", application="WFM")]), feed="wfm")
+    deliver(narrow, lines([event("s", application="")]), feed="supervisor")
+    run(narrow)
+    states = dict(query(narrow, "select feed, status from quality.feed_reconciliation"))
+    assert states["wfm"] == states["supervisor"] == "balanced"
+
+
+def test_the_plan_finds_late_and_passed_over_hours_and_unknown_folders(settings: Settings) -> None:
+    feeds = catalogue.slugs()
+    deliver(settings, lines([event("a")]))
+    deliver(settings, lines([event("b")]), hour=3)
+    (settings.home / "landing" / "nobody_knows").mkdir()
+    planned = plan(settings, feeds)
+    assert planned.ranges == [(HOUR, HOUR + timedelta(hours=4))]
+    assert planned.warnings == ["no feed is known for nobody_knows/; it was not read"]
+    run(settings, 0, 4)
+    assert one(settings, "select count(*) from quality.feed_reconciliation where status = 'missing' "
+                         "and feed_hour_utc = '2026-05-01 11:00:00'") == 16  # fmt: skip
+    assert plan(settings, feeds).ranges == []
+    deliver(settings, lines([event("late")]), "late.ndjson", hour=1)
+    assert plan(settings, feeds).ranges == [(HOUR + timedelta(hours=1), HOUR + timedelta(hours=2))]
+
+
+def test_an_hour_that_is_not_over_misses_nothing(settings: Settings) -> None:
+    current = int((floor_hour(now_utc()) - HOUR).total_seconds() // 3600)
+    deliver(settings, lines([event("now")]), hour=current)
+    run(settings, current)
+    if floor_hour(now_utc()) == HOUR + timedelta(hours=current):
+        assert query(settings, "select feed, status from quality.feed_reconciliation") == [("search", "balanced")]
+
+
+def test_a_moved_home_goes_on(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    run(settings)
+    moved = settings.model_copy(update={"home": settings.home.with_name("moved")})
+    settings.home.rename(moved.home)
+    deliver(moved, lines([event("b")]), hour=1)
+    run(moved, 0, 2)
+    assert one(moved, "select string_agg(event_id, ',' order by event_id) from fact_activity_event") == "a,b"
+
+
+def test_the_warehouse_is_rebuilt_from_raw_alone(settings: Settings) -> None:
+    import shutil
+
+    deliver(settings, lines([event("a"), event("a", comments="other"), "junk"]))
+    run(settings)
+    before = query(settings, "select event_id, source_record, comments from fact_activity_event")
+    shutil.rmtree(settings.home / "warehouse")
+    shutil.rmtree(settings.home / "landing")
+    assert plan(settings, catalogue.slugs()).ranges == [(HOUR, HOUR + timedelta(hours=1))]
+    run(settings)
+    assert query(settings, "select event_id, source_record, comments from fact_activity_event") == before

@@ -1,0 +1,163 @@
+"""Real files through the whole pipeline: every record ends as exactly one of accepted, duplicate, quarantined."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import zstandard
+
+from orchestration.settings import Settings
+from tests.integration.support import HOUR, deliver, dump, event, lines, one, query, run
+
+REAL_EVENTS = Path(__file__).parents[3] / "shared" / "data" / "real_events" / "2023-07-10T11.ndjson"
+
+
+def test_every_format_spelling_and_compression_is_read(settings: Settings) -> None:
+    report_row = (
+        "Event Time (UTC),Event ID,Triggered By,Entity,Instance,Activity,Outcome,Application,Comments\n"
+        '"5/1/2026 10:05:09 AM","csv-report","c.d","Search","i","Search query","success","Search","two\nlines"\n'
+    )
+    snake = {"event_id": "snake", "event_time": "2026-05-01T10:00:00.123456789Z", "entity": "Search",
+             "ACTIVITY": "Search query", "outcome": " failure ", "extra": {"kept": 1}}  # fmt: skip
+    deliver(settings, lines([event("ndjson"), snake]), "a.ndjson")
+    deliver(settings, gzip.compress(lines([event("gz")])), "b.jsonl.gz")
+    deliver(settings, zstandard.compress(lines([event("zst")])), "c.ndjson.zst")
+    deliver(settings, json.dumps([event("array-1"), event("array-2")]).encode(), "d.json")
+    deliver(settings, json.dumps({"links": {"self": "x"}, "values": [event("page")]}, indent=2).encode(), "e.json")
+    deliver(settings, lines([event("line-1"), event("line-2")]), "f.json")
+    deliver(settings, report_row.encode(), "g.csv")
+    deliver(settings, b"eventId,eventTime,entity,activity,outcome\ncsv,2026-05-01T10:00Z,Search,s,SUCCESS\n", "h.csv")
+    table = pa.table({name: [value] for name, value in event("parquet").items()})
+    pq.write_table(table, deliver(settings, b"", "i.parquet"))
+    outcome = run(settings)
+    assert outcome.totals["received"] == outcome.totals["accepted"] == 12
+    assert one(settings, "select status from quality.feed_reconciliation where feed = 'search'") == "balanced"
+    found = dict(query(settings, "select event_id, event_time_utc::varchar from fact_activity_event"))
+    assert found["snake"] == "2026-05-01 10:00:00.123456"
+    assert found["csv-report"] == "2026-05-01 10:05:09"
+    assert one(settings, "select outcome from fact_activity_event where event_id = 'snake'") == "FAILURE"
+    raw = str(settings.raw_dir / "search/*/*/*.parquet")
+    assert duckdb.sql(f"select count(*) from '{raw}' where record like '%\"kept\": 1%'").fetchone() == (1,)
+
+
+REASONS = {
+    "unparseable": ["no json", "[1]", b'{"eventId": "\xff"}', '{"eventId": "x",}'],
+    "too_large": [json.dumps(event("large", comments="x" * 3000))],
+    "missing_event_id": [event("", comments="blank"), event("x", eventId=...), event("x", eventId=None)],
+    "missing_event_time": [event("t1", eventTime=...), event("t2", eventTime=" \u00a0")],
+    "missing_entity": [event("e1", entity=...)],
+    "missing_activity": [event("a1", activity="")],
+    "missing_outcome": [event("o1", outcome=None)],
+    "invalid_event_time": [
+        event("t3", eventTime="5/1/2026 10:00:00 AM"),
+        event("t4", eventTime="2026-02-30T00:00:00Z"),
+    ],
+    "event_time_zone_unknown": [event("t5", eventTime="2026-05-01T10:00:00")],
+    "event_time_in_future": [event("t6", eventTime="2026-05-01T12:00:00.000001Z")],
+    "invalid_outcome": [event("o2", outcome="OK")],
+    "event_id_conflict": [event("first", comments="other content")],
+}
+
+
+def test_every_reason_for_quarantine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = settings.model_copy(update={"max_record_bytes": 2000})
+    records = [event("first"), *(record for group in REASONS.values() for record in group)]
+    records.append(event("both", outcome="MAYBE", entity=""))
+    deliver(small, lines(records))
+    run(small)
+    counts = dict(
+        query(
+            small,
+            "select reason, count(*) from (select unnest(reasons) as reason from quality.quarantined_event) group by 1",
+        )
+    )
+    expected = {reason: len(group) for reason, group in REASONS.items()}
+    expected["missing_entity"] += 1
+    expected["invalid_outcome"] += 1
+    assert counts == expected
+    assert one(small, "select reasons from quality.quarantined_event where event_id = 'both'") == [
+        "missing_entity",
+        "invalid_outcome",
+    ]
+    assert one(small, "select string_agg(event_id, ',') from fact_activity_event") == "first"
+    kept = query(small, "select source_record, record, record_bytes, record_length from quality.quarantined_event")
+    by_position = {row[0]: row[1:] for row in kept}
+    assert by_position[2][0] == "no json"
+    assert bytes(by_position[4][1]) == b'{"eventId": "\xff"}'
+    assert by_position[6][2] > 3000
+
+
+def test_duplicates_conflicts_and_warnings(settings: Settings) -> None:
+    deliver(settings, lines([event("a"), event("a"), event("b", eventTime="2026-05-01T12:15:00+02:00")]))
+    deliver(settings, lines([event("a", eventTime="2026-05-01T10:15:00.000+00:00")]), feed="qm")
+    run(settings)
+    deliver(settings, lines([event("a"), event("a", outcome="FAILURE"), event("c", application="QM (quality management)"),
+                             event("d", application=""), event("e", entity="Unheard Of")]), hour=1)  # fmt: skip
+    run(settings, 1)
+    rows = query(
+        settings,
+        "select feed, feed_hour_utc::varchar, received, accepted, duplicate, quarantined, offset_normalised, late "
+        "from quality.feed_reconciliation where files > 0 order by feed_hour_utc, feed",
+    )
+    # The feed `qm` sorts before `search`, so it delivered `a` first.
+    assert rows == [
+        ("qm", "2026-05-01 10:00:00", 1, 1, 0, 0, 0, 0),
+        ("search", "2026-05-01 10:00:00", 3, 1, 2, 0, 1, 0),
+        ("search", "2026-05-01 11:00:00", 5, 3, 1, 1, 0, 3),
+    ]
+    applications = dict(query(settings, "select event_id, application from fact_activity_event"))
+    assert applications == {"a": "Search", "b": "Search", "c": "QM", "d": "Search", "e": "Search"}
+    drift = query(settings, "select entity, undocumented, event_count from quality.catalogue_drift order by 1")
+    assert ("Unheard Of", "entity", 1) in drift
+
+
+def test_the_tables_are_what_the_contract_says(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    run(settings)
+    columns = dict(query(settings, "select column_name, data_type from duckdb_columns() "
+                                   "where table_name = 'fact_activity_event'"))  # fmt: skip
+    texts = ("event_id application entity activity instance triggered_by comments outcome entity_activity_key "
+             "event_time_source feed source_uri run_id")  # fmt: skip
+    times = "event_time_utc event_hour_utc feed_hour_utc ingested_at_utc"
+    assert columns == {
+        **dict.fromkeys(texts.split(), "VARCHAR"),
+        **dict.fromkeys(times.split(), "TIMESTAMP"),
+        "source_record": "BIGINT",
+    }
+    report = query(settings, "describe activity_audit_report")
+    assert [row[0] for row in report] == [
+        "Event Time (UTC)", "Event ID", "Triggered By", "Entity", "Instance", "Activity", "Outcome", "Application",
+        "Comments",
+    ]  # fmt: skip
+    assert one(settings, "select count(*) from dim_application where in_report_prompt") == 16
+    assert one(settings, "select count(*) from dim_entity_activity where is_documented") == 131
+
+
+@pytest.mark.skipif(not REAL_EVENTS.exists(), reason="the real events are not on this machine")
+def test_real_events_are_all_accepted_and_reported_as_undocumented(settings: Settings) -> None:
+    target = Path(settings.feed_root) / "unattributed/2023-07-10/11/events.ndjson"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(REAL_EVENTS.read_bytes())
+    from datetime import UTC, datetime
+
+    first = int((datetime(2023, 7, 10, 11, tzinfo=UTC) - HOUR).total_seconds() // 3600)
+    outcome = run(settings, first)
+    assert outcome.totals["accepted"] == outcome.totals["received"] == 798
+    assert query(settings, "select distinct application, undocumented from quality.catalogue_drift") == [
+        ("AWS CloudTrail", "application")
+    ]
+    assert one(settings, "select sum(event_count)::int from quality.catalogue_drift") == 798
+
+
+def test_running_again_changes_nothing(settings: Settings) -> None:
+    deliver(settings, lines([event("a"), event("a"), "broken", event("b", outcome="?")]))
+    run(settings)
+    before = dump(settings, set())
+    run(settings)
+    assert dump(settings, set()) == before

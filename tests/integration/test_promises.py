@@ -1,0 +1,191 @@
+"""The promises that readers rely on: nothing unchecked, nothing half done, the same whatever the order."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from orchestration import lake, pipeline, transform
+from orchestration.feeds.raw_index import INDEX_NAME
+from orchestration.hours import iso, now_utc
+from orchestration.pipeline import ChecksFailedError
+from orchestration.settings import Settings, load_settings
+from tests.integration.support import HOUR, audit, deliver, dump, event, events, lines, one, query, run
+
+
+def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(settings, lines([event("good")]))
+    run(settings)
+    before = dump(settings, set())
+    deliver(settings, lines([event("late-1"), event("late-2")]), hour=1)
+    build = transform.build
+
+    def break_outcomes(prepare, target, **options):  # type: ignore[no-untyped-def]
+        """A release whose SQL lets a wrong outcome through."""
+        import duckdb
+
+        build(prepare, target, **options)
+        with duckdb.connect() as connection:
+            prepare(connection)
+            rows = "select * replace ('PERHAPS' as outcome) from work.main.broken"
+            connection.execute("create table work.main.broken as select * from work.main.fact_activity_event")
+            connection.execute(f"create or replace view work.main.fact_activity_event as {rows}")
+
+    monkeypatch.setattr(transform, "build", break_outcomes)
+    with pytest.raises(ChecksFailedError, match="outcome"):
+        run(settings, 1)
+    assert dump(settings, set()) == before
+    failed = query(settings, "select expectation from quality.validation_result where is_blocking and not success")
+    assert [row[0] for row in failed] == ["outcome_is_success_or_failure"]
+    monkeypatch.setattr(transform, "build", build)
+    run(settings, 1)
+    assert [row[0] for row in events(settings)] == ["good", "late-1", "late-2"]
+
+
+def test_a_raw_file_that_lost_records_blocks_until_it_is_mended(settings: Settings) -> None:
+    """From the command line: exit code 1, the check is named, readers see what they saw; then all is published."""
+    deliver(settings, lines([event("a")]))
+    audit(settings, "run")
+    before = dump(settings, set())
+    deliver(settings, lines([event("b"), event("c")]), hour=1)
+    window = (HOUR + timedelta(hours=1), HOUR + timedelta(hours=2))
+    pipeline.land_feeds(settings, ["search"], window)
+
+    def pretend(change: int) -> None:
+        with sqlite3.connect(settings.raw_dir / INDEX_NAME) as index:
+            index.execute("update delivery set records = records + ? where feed_hour like '2026-05-01T11%'", [change])
+
+    pretend(+1)
+    blocked = audit(settings, "run", check=False)
+    assert blocked.returncode == 1
+    assert "blocking checks failed" in blocked.stdout
+    assert dump(settings, set()) == before
+    assert audit(settings, "status", check=False).returncode == 1
+    pretend(-1)
+    audit(settings, "run")
+    assert [row[0] for row in events(settings)] == ["a", "b", "c"]
+
+
+HOURS = 3
+
+
+def _deliver_history(settings: Settings) -> None:
+    """Three hours of two feeds: events sent again in a later hour, a conflict within an hour, a late event."""
+    for hour in range(HOURS):
+        at = f"2026-05-01T1{hour}:20:00Z"
+        own = [event(f"s{hour}-{n}", eventTime=at) for n in range(3)]
+        again = [event("s0-0", eventTime="2026-05-01T10:20:00Z"), event(f"s{hour}-1", eventTime=at)]
+        conflict = [event(f"s{hour}-2", eventTime=at, comments="other")]
+        deliver(settings, lines([*own, *again, *conflict, "junk"]), hour=hour)
+        deliver(settings, lines([event(f"q{hour}", application="QM", eventTime="2026-05-01T09:00:00Z")]),
+                feed="qm", hour=hour)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def in_order(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, list, dict]:
+    """The history run hour by hour, once: what every other order is compared with."""
+    folder = tmp_path_factory.mktemp("in-order")
+    settings = load_settings(home=folder, feed_url=str(folder / "landing"))
+    _deliver_history(settings)
+    for hour in range(HOURS):
+        run(settings, hour)
+    return settings, events(settings), dump(settings)
+
+
+ranges = st.lists(
+    st.tuples(st.integers(0, HOURS - 1), st.integers(1, HOURS)).map(lambda r: (r[0], min(r[1], HOURS - r[0]))),
+    min_size=1,
+    max_size=3,
+)
+
+
+@hypothesis_settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@example(plan=[(0, 3)])
+@example(plan=[(2, 1), (0, 2), (1, 2)])
+@given(plan=ranges)
+def test_any_order_of_runs_gives_the_same_events(tmp_path_factory, in_order, plan) -> None:  # type: ignore[no-untyped-def]
+    first, expected, tables = in_order
+    folder = tmp_path_factory.mktemp("any-order")
+    settings = load_settings(home=folder, feed_url=first.feed_root)
+    for start, hours in [*plan, (0, HOURS)]:
+        run(settings, start, hours)
+    assert events(settings) == expected
+    if plan == [(0, 3)]:
+        # A range is its hours in order, so even lineage and every count are the same.
+        assert dump(settings) == tables
+
+
+def test_a_reader_never_sees_half_a_run_and_blocks_nobody(settings: Settings) -> None:
+    deliver(settings, lines([event("0")]))
+    run(settings)
+    reader = subprocess.Popen(
+        [sys.executable, "-c", _READER, str(settings.home)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for hour in range(1, 4):
+        deliver(settings, lines([event(f"{hour}-{n}") for n in range(200)]), hour=hour)
+        run(settings, hour)
+    time.sleep(0.5)
+    (settings.home / "stop").touch()
+    output, errors = reader.communicate(timeout=60)
+    assert reader.returncode == 0, errors
+    seen = json.loads(output)
+    assert seen["reads"] > 20
+    assert set(seen["counts"]) <= {1, 201, 401, 601}
+    assert seen["counts"][-1] == 601
+
+
+_READER = """
+import json, sys
+from pathlib import Path
+from orchestration import lake
+from orchestration.settings import load_settings
+settings = load_settings(home=sys.argv[1])
+counts = []
+while not (settings.home / "stop").exists() or not counts or counts[-1] != 601:
+    with lake.reader(settings) as connection:
+        connection.execute("begin")
+        found = [connection.execute(f"select {sum}::bigint from {table}").fetchall()[0][0] for sum, table in (
+            ("count(*)", "fact_activity_event"), ("sum(event_count)", "agg_activity_hourly"),
+            ("sum(event_count)", "dim_entity_activity"), ("sum(accepted)", "quality.feed_reconciliation"),
+            ("sum(accepted)", "quality.pipeline_run"))]
+    assert len(set(found)) == 1, found
+    counts.append(found[0])
+print(json.dumps({"reads": len(counts), "counts": sorted(set(counts))}))
+"""
+
+
+def test_every_run_is_a_snapshot_that_can_be_asked_for(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    first = run(settings)
+    between = iso(now_utc())
+    deliver(settings, lines([event("b")]), hour=1)
+    second = run(settings, 1)
+    third = run(settings, 1)
+    count = "select count(*) from fact_activity_event"
+    assert [one(settings, count, at) for at in (first.run_id, between, second.run_id, third.run_id)] == [1, 1, 2, 2]
+    with pytest.raises(lake.WarehouseError, match="no snapshot is named"), lake.reader(settings, str(uuid4())):
+        pass
+
+
+def test_the_cost_of_judging_follows_the_batch(settings: Settings) -> None:
+    """What a run stages is its own deliveries; nothing published before is judged or staged again."""
+    deliver(settings, lines([event(f"old-{n}") for n in range(500)]))
+    run(settings)
+    deliver(settings, lines([event("new", eventTime="2026-05-01T11:00:00Z")]), hour=1)
+    outcome = run(settings, 0, 2)
+    assert outcome.totals["received"] == 1
+    evaluated = {check.expectation: check.evaluated_count for check in outcome.checks}
+    assert evaluated["event_id_is_unique_in_the_batch"] == 1
+    assert max(evaluated.values()) < 500
