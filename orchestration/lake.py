@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.extensions import install
@@ -24,6 +25,10 @@ _REMOTE = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 class WarehouseError(RuntimeError):
     """The warehouse cannot be used as asked; the message says why and what to do."""
+
+
+class NothingPublishedError(WarehouseError):
+    """There is no warehouse yet: no run has published anything here."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +79,15 @@ def attach(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     _attach(connection, where, "")
 
 
-def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Attach the warehouse as it is now, for reading."""
+def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) -> bool:
+    """Attach the warehouse as it is now, for reading; False where nothing is published yet."""
+    try:
+        with reader(settings):
+            pass
+    except NothingPublishedError:
+        return False
     _attach(connection, location(settings), ", read_only")
-
-
-def exists(settings: Settings) -> bool:
-    """Whether a run has ever published here, as far as that can be told without connecting."""
-    from pathlib import Path
-
-    where = location(settings)
-    return where.catalog_file is None or Path(where.catalog_file).exists()
+    return True
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
@@ -103,22 +106,28 @@ def reader(settings: Settings, at: str | None = None) -> Iterator[duckdb.DuckDBP
     """A read-only connection whose current catalog is the warehouse, now or `at` a run id or time.
 
     Raises:
-        WarehouseError: if nothing was published yet, or nothing at that point.
+        NothingPublishedError: if no run has published anything yet.
+        WarehouseError: if the warehouse cannot be reached, or has nothing at that point.
     """
     import duckdb
 
-    if not exists(settings):
-        raise WarehouseError(f"nothing is published in {settings.home} yet; start with `audit run`")
+    where = location(settings)
+    nothing = NothingPublishedError(f"nothing is published in {settings.home} yet; start with `audit run`")
+    if where.catalog_file and not Path(where.catalog_file).exists():
+        raise nothing
     connection = duckdb.connect(config={"memory_limit": settings.memory_limit})
     try:
-        where = location(settings)
         try:
             _attach(connection, where, ", read_only")
+            if not _is_set_up(connection):
+                raise nothing
             if at is not None:
                 version = _version_at(connection, at)
                 connection.execute(f"detach {ALIAS}")
                 _attach(connection, where, f", read_only, snapshot_version {version}")
         except duckdb.Error as error:
+            if "creating a new DuckLake is explicitly disabled" in str(error):
+                raise nothing from None
             raise WarehouseError(f"the warehouse {where.catalog} cannot be read: {error}") from error
         connection.execute(f"use {ALIAS}")
         yield connection
@@ -138,6 +147,12 @@ def lock_down(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
     connection.execute(f"set allowed_paths = [{', '.join(map(_literal, files))}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
+
+
+def _is_set_up(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the public tables are there; they are all made in one transaction."""
+    query = f"select count(*) from duckdb_tables() where database_name = '{ALIAS}' and table_name = 'pipeline_run'"
+    return connection.execute(query).fetchall() == [(1,)]
 
 
 def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:

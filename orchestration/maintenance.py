@@ -24,11 +24,11 @@ def maintain(settings: Settings) -> dict[str, int]:
     Returns the counts of snapshots before and after, and of data files before and after.
 
     Raises:
-        WarehouseError: if nothing is published yet.
+        NothingPublishedError: if nothing is published yet.
         WarehouseBusyError: if a run holds the warehouse for too long.
     """
-    if not lake.exists(settings):
-        raise lake.WarehouseError(f"nothing is published in {settings.home} yet; there is nothing to maintain")
+    with lake.reader(settings):
+        pass
     with exclusive(settings), Workbench(settings, "maintain").connect() as connection:
 
         def count(what: str) -> int:

@@ -46,6 +46,7 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
 
     Raises:
         SourceError: if the source cannot be listed.
+        WarehouseError: if there is a warehouse that cannot be read.
     """
     listing = source_of(settings).list(feeds, None)
     index = open_index(settings.raw_dir)
@@ -55,11 +56,11 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     ahead = sorted(hour for hour in changed if hour > current)
     landed = {delivery.delivery_id: delivery.feed_hour for delivery in index.deliveries(feeds)}
     hours = {hour for hour in changed if hour <= current}
-    if lake.exists(settings):
+    try:
         with lake.reader(settings) as connection:
             hours |= _unpublished(connection, landed)
             hours |= _passed_over(connection, hours, current)
-    else:
+    except lake.NothingPublishedError:
         hours |= set(landed.values())
     warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown]
     if ahead:
@@ -75,8 +76,6 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
 
 def _unpublished(connection: duckdb.DuckDBPyConnection, landed: dict[str, datetime]) -> set[datetime]:
     """The hours of deliveries that are landed and not in the warehouse, as after a run that was killed."""
-    if not _has_table(connection, "feed_delivery"):
-        return set(landed.values())
     published = connection.execute("select delivery_id from quality.feed_delivery").fetchall()
     return {landed[key] for key in landed.keys() - {row[0] for row in published}}
 
@@ -88,8 +87,6 @@ def _passed_over(
 
     A feed that delivered nothing in such an hour is missing, and only a run over the hour says so.
     """
-    if not _has_table(connection, "feed_reconciliation"):
-        return set()
     rows = connection.execute(
         """
         with hour as (
@@ -109,10 +106,3 @@ def _passed_over(
         for hour in hour_range(max(start, end - LONGEST_GAP), min(end, current))
         if hour not in looked_at
     }
-
-
-def _has_table(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    row = connection.execute(
-        "select count(*) from duckdb_tables() where database_name = 'audit' and table_name = ?", [name]
-    ).fetchone()
-    return bool(row and row[0])

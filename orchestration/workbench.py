@@ -106,8 +106,7 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     connection.execute(_SCHEMA)
     connection.execute(f"create view work.raw.record as {_NO_RECORDS}")
     connection.execute("insert into work.raw.run_context values ('by-hand', now()::timestamp, null, null, 3600)")
-    if lake.exists(settings):
-        lake.attach_read_only(connection, settings)
+    if lake.attach_read_only(connection, settings):
         return
     connection.execute("attach ':memory:' as audit")
     if MANIFEST.exists():

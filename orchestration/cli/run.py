@@ -15,6 +15,7 @@ from orchestration.cli.run_report import collect, print_report
 from orchestration.cli.times import TIME, window
 from orchestration.feeds.source import SourceError
 from orchestration.hours import HOUR, floor_hour, iso, now_utc
+from orchestration.lake import WarehouseError
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def _ranges(
 
         try:
             planned = plan(settings, feeds)
-        except SourceError as error:
+        except (SourceError, WarehouseError) as error:
             raise click.ClickException(str(error)) from None
         return planned.ranges, planned.warnings
     start, end = asked

@@ -26,8 +26,20 @@ def collect(
 ) -> dict[str, Any]:
     """The report as data; `audit run --output json` prints it as it is."""
     report: dict[str, Any] = {"runs": runs, "warnings": warnings, "new": {}, "reconciliation": [], "checks": []}
-    if not lake.exists(settings):
-        return report
+    try:
+        _read(settings, report, ranges, feeds)
+    except lake.NothingPublishedError:
+        # The first run of all failed before it could publish; the report has its error.
+        pass
+    return report
+
+
+def _read(
+    settings: Settings,
+    report: dict[str, Any],
+    ranges: Sequence[tuple[datetime, datetime]],
+    feeds: Sequence[str],
+) -> None:
     with lake.reader(settings) as connection:
         for start, end in ranges:
             report["reconciliation"] += lake.rows(
@@ -36,7 +48,7 @@ def collect(
                 "and list_contains(?, feed) order by feed_hour_utc, feed",
                 [naive(start), naive(end), list(feeds)],
             )
-        ids = [run["run_id"] for run in runs]
+        ids = [run["run_id"] for run in report["runs"]]
         report["checks"] = lake.rows(
             connection, "select * from quality.validation_result where list_contains(?, run_id)", [ids]
         )
@@ -49,7 +61,6 @@ def collect(
             "from quality.pipeline_run where list_contains(?, run_id)",
             [ids],
         )[0]
-    return report
 
 
 def print_report(settings: Settings, report: dict[str, Any]) -> None:

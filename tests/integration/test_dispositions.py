@@ -97,8 +97,13 @@ def test_duplicates_conflicts_and_warnings(settings: Settings) -> None:
     deliver(settings, lines([event("a"), event("a"), event("b", eventTime="2026-05-01T12:15:00+02:00")]))
     deliver(settings, lines([event("a", eventTime="2026-05-01T10:15:00.000+00:00")]), feed="qm")
     run(settings)
-    deliver(settings, lines([event("a"), event("a", outcome="FAILURE"), event("c", application="QM (quality management)"),
-                             event("d", application=""), event("e", entity="Unheard Of")]), hour=1)  # fmt: skip
+    alias = event("c", application="QM (quality management)")
+    unknown = event("e", entity="Unheard Of")
+    deliver(
+        settings,
+        lines([event("a"), event("a", outcome="FAILURE"), alias, event("d", application=""), unknown]),
+        hour=1,
+    )
     run(settings, 1)
     rows = query(
         settings,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestration import catalogue
-from orchestration.simulator.events import Scenario
 from orchestration.simulator import plan as plan_module
+from orchestration.simulator.events import Scenario
 from orchestration.simulator.plan import SHARES, plan_hour
 from orchestration.simulator.spellings import variants
 

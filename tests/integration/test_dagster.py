@@ -1,0 +1,136 @@
+"""The Dagster code location: assets, checks, runs that its UI shows, the schedule and the sensor."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration import catalogue, dagster_instance
+from orchestration.assets.raw import asset_key
+from orchestration.definitions import build_definitions
+from orchestration.hours import floor_hour, now_utc, partition_key
+from orchestration.jobs import JOB_NAME, range_tags
+from orchestration.settings import Settings
+from tests.integration.support import HOUR, audit, deliver, event, lines, one, process_environment
+
+ROOT = Path(__file__).parents[2]
+FACT = dg.AssetKey(["main", "fact_activity_event"])
+
+
+@pytest.fixture
+def instance(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with dagster_instance.instance(settings) as found:
+        yield found
+
+
+def test_every_application_is_an_asset_and_every_model_is_described(settings: Settings) -> None:
+    graph = build_definitions(settings).resolve_asset_graph()
+    assert {asset_key(slug) for slug in catalogue.slugs()} <= set(graph.get_all_asset_keys())
+    for key in graph.get_all_asset_keys():
+        node = graph.get(key)
+        assert node.description, key
+        assert node.owners, key
+        assert node.kinds, key
+    assert graph.get(dg.AssetKey(["intermediate", "int_parsed_record"])).parent_keys > {asset_key("search")}
+    blocking = [key for key in graph.asset_check_keys if graph.get(key).blocking]
+    assert {key.asset_key for key in blocking} == {FACT}
+
+
+def test_runs_of_the_command_line_are_dagster_runs(settings: Settings, instance: dg.DagsterInstance) -> None:
+    deliver(settings, lines([event("a"), "junk"]))
+    audit(settings, "run")
+    runs = instance.get_runs()
+    assert [(run.job_name, run.status) for run in runs] == [(JOB_NAME, dg.DagsterRunStatus.SUCCESS)]
+    assert one(settings, "select run_id from fact_activity_event") == runs[0].run_id
+    for key in (asset_key("search"), FACT):
+        assert instance.get_materialized_partitions(key) == {partition_key(HOUR)}
+    materialised = instance.get_latest_materialization_event(asset_key("search"))
+    assert materialised is not None
+    metadata = materialised.asset_materialization.metadata  # type: ignore[union-attr]
+    assert metadata["dagster/row_count"].value == 2
+    assert "junk" in metadata["preview"].value
+    checks = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(dg.AssetKey(["intermediate", "int_judged_record"]), "record_is_readable"), limit=1
+    )
+    evaluation = checks[0].event.dagster_event.asset_check_evaluation_data  # type: ignore[union-attr]
+    assert not evaluation.passed
+    assert evaluation.metadata["unexpected"].value == 1
+
+
+def test_a_range_is_one_run_with_all_its_partitions(settings: Settings, instance: dg.DagsterInstance) -> None:
+    """What a backfill from the UI launches: a run of the job over a range of partitions."""
+    for hour in range(3):
+        deliver(settings, lines([event(f"{hour}")]), hour=hour)
+    job = build_definitions(settings).resolve_job_def(JOB_NAME)
+    result = job.execute_in_process(instance=instance, tags=dict(range_tags(HOUR, HOUR + timedelta(hours=3))))
+    assert result.success
+    assert len(instance.get_materialized_partitions(FACT)) == 3
+    assert one(settings, "select count(*) from fact_activity_event") == 3
+    assert one(settings, "select count(*) from quality.pipeline_run") == 1
+    # Freshness is watched from outside; a run does not evaluate it.
+    assert not any("freshness" in event.message for event in result.all_events)
+
+
+def test_the_schedule_runs_the_hour_that_ended_and_what_is_left(settings: Settings) -> None:
+    deliver(settings, lines([event("old")]))
+    tick = datetime(2026, 5, 1, 14, 10, tzinfo=UTC)
+    schedule = build_definitions(settings).resolve_schedule_def("every_hour")
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        data = schedule.evaluate_tick(dg.build_schedule_context(instance=ephemeral, scheduled_execution_time=tick))
+    starts = [request.tags["dagster/asset_partition_range_start"] for request in data.run_requests or []]
+    ends = [request.tags["dagster/asset_partition_range_end"] for request in data.run_requests or []]
+    assert (starts, ends) == ([partition_key(HOUR)], [partition_key(HOUR + timedelta(hours=3))])
+
+
+def test_the_sensor_takes_late_deliveries_once(settings: Settings) -> None:
+    sensor = build_definitions(settings).resolve_sensor_def("late_deliveries")
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+
+        def tick(cursor: str | None) -> tuple[int, str | None]:
+            context = dg.build_sensor_context(instance=ephemeral, cursor=cursor)
+            data = sensor.evaluate_tick(context)
+            return len(data.run_requests or []), data.cursor
+
+        assert tick(None)[0] == 0
+        deliver(settings, lines([event("late")]))
+        count, cursor = tick(None)
+        assert count == 1
+        assert tick(cursor)[0] == 0
+        deliver(settings, lines([event("late"), event("grown")]))
+        assert tick(cursor)[0] == 1
+        # The hour that is under way is the schedule's.
+        now = int((floor_hour(now_utc()) - HOUR).total_seconds() // 3600)
+        deliver(settings, lines([event("now")]), hour=now)
+
+
+def test_dead_runs_are_marked_as_failed(settings: Settings, instance: dg.DagsterInstance) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    host = dagster_instance.process_tag().split(":")[0]
+    instance.add_run(
+        dg.DagsterRun(
+            job_name=JOB_NAME,
+            run_id="00000000-0000-0000-0000-000000000001",
+            status=dg.DagsterRunStatus.STARTED,
+            tags={dagster_instance.PROCESS_TAG: f"{host}:{dead.pid}"},
+        )
+    )
+    assert dagster_instance.fail_dead_runs(instance) == 1
+    assert instance.get_runs()[0].status == dg.DagsterRunStatus.FAILURE
+    assert dagster_instance.fail_dead_runs(instance) == 0
+
+
+def test_workspace_and_definitions_validate(settings: Settings) -> None:
+    for command in (["dagster", "definitions", "validate", "-w", "workspace.yaml"], ["dg", "check", "defs"]):
+        program = str(Path(sys.executable).with_name(command[0]))
+        done = subprocess.run(
+            [program, *command[1:]], cwd=ROOT, env=process_environment(settings), capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stdout.decode() + done.stderr.decode()

@@ -1,0 +1,68 @@
+"""A PostgreSQL catalog, with a real server on a socket of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestration import catalogue
+from orchestration.maintenance import maintain
+from orchestration.planning import plan
+from orchestration.settings import Settings
+from tests.integration.support import audit, deliver, dump, event, lines, one, run
+
+_PLACES = [*os.environ["PATH"].split(os.pathsep), *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))]
+INITDB = shutil.which("initdb", path=os.pathsep.join(_PLACES))
+_USER = "nobody" if os.geteuid() == 0 else None
+
+pytestmark = pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The connection string of a server that listens on a Unix socket only."""
+    assert INITDB is not None
+    binaries = Path(INITDB).resolve().parent
+    folder = Path(f"/tmp/activity-audit-postgres-{os.getpid()}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    if _USER:
+        shutil.chown(folder, _USER)
+    common = {"user": _USER, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run([INITDB, "-D", f"{folder}/data", "-U", "audit", "--auth=trust"], check=True, **common)
+    process = subprocess.Popen(
+        [binaries / "postgres", "-D", f"{folder}/data", "-k", str(folder), "-c", "listen_addresses="], **common
+    )
+    try:
+        for _ in range(100):
+            if (folder / ".s.PGSQL.5432").exists():
+                break
+            time.sleep(0.1)
+        yield f"postgres:dbname=postgres user=audit host={folder}"
+    finally:
+        process.terminate()
+        process.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_the_pipeline_on_postgresql(settings: Settings, server: str) -> None:
+    shared = settings.model_copy(update={"catalog": server})
+    deliver(shared, lines([event("a"), event("a"), "junk"]))
+    assert len(plan(shared, catalogue.slugs()).ranges) == 1
+    run(shared)
+    before = dump(shared)
+    run(shared)
+    assert dump(shared) == before
+    deliver(shared, lines([event("b")]), hour=1)
+    done = audit(shared, "run", AUDIT_CATALOG=server)
+    assert "1 accepted" in done.stdout
+    maintain(shared)
+    assert audit(shared, "sql", "select count(*) as n from fact_activity_event", "--output", "csv",
+                 AUDIT_CATALOG=server).stdout == "n\n2\n"  # fmt: skip
+    assert one(shared, "select count(*) from quality.quarantined_event") == 1
