@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -26,11 +27,9 @@ def collect(
 ) -> dict[str, Any]:
     """The report as data; `audit run --output json` prints it as it is."""
     report: dict[str, Any] = {"runs": runs, "warnings": warnings, "new": {}, "reconciliation": [], "checks": []}
-    try:
+    # If the first run of all failed before it could publish, there is its error and nothing else to report.
+    with suppress(lake.NothingPublishedError):
         _read(settings, report, ranges, feeds)
-    except lake.NothingPublishedError:
-        # The first run of all failed before it could publish; the report has its error.
-        pass
     return report
 
 

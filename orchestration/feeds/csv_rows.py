@@ -85,9 +85,8 @@ class Rows:
         self._patience = _PATIENCE
 
     def next(self) -> records.Record | None:
-        """The row at the cursor as a record, None for a blank line; there must be a line."""
+        """The row at the cursor, which is the mark, as a record; None for a blank line. There must be a line."""
         lines = self._lines
-        lines.begin_row()
         record = self._row()
         size = sum(map(len, lines.rest_of_row()), len(lines.row()))
         self._patience = min(self._patience + _PATIENCE_FACTOR * size, _PATIENCE)

@@ -34,6 +34,7 @@ def read_csv(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
     plain = _PlainRuns(lines, names, delimiter, max_bytes)
     waiting: list[records.Record] = []
     while True:
+        lines.begin_row()
         if not lines.more():
             record = lines.passed()
             if record is None:

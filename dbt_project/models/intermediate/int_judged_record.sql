@@ -22,7 +22,7 @@ joined as (
         parsed.* exclude (own_reasons),
         application.application,
         -- The feed `unattributed` is for the applications that have no feed, so none is foreign to it.
-        application.application is distinct from parsed.feed_application and parsed.feed <> 'unattributed'
+        coalesce(application.application, '') <> parsed.feed_application and parsed.feed <> 'unattributed'
             as is_foreign_application,
         entity_activity.entity_activity_key,
         coalesce(entity_activity.is_documented, false) as is_documented,
