@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench test lint types dbt-parse unit integration test-slow system-packages clean
+.PHONY: help setup run serve bench docs test lint types dbt-parse unit integration test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -52,6 +52,9 @@ integration: setup ## Run the tests with real processes only
 
 test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
 	@$(BIN)/pytest -q -m slow
+
+docs: setup ## Write the tables of docs/warehouse.md from the dbt project
+	@$(BIN)/python scripts/warehouse_docs.py
 
 bench: setup ## Measure an hour and a week of feeds, wall time and peak memory (some minutes)
 	@$(BIN)/python benchmarks/pipeline.py

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 from orchestration.feeds.line_blobs import split
 from orchestration.feeds.records import Record
+
+
+class LineBlock:
+    """Some whole lines: as one blob, as an Arrow array with their ends, and as a list."""
+
+    def __init__(self, blob: bytes, end: bytes) -> None:
+        self.blob = blob
+        self._end = end
+        self.contents, self._ends = split(blob, end)
+        self.count = len(self.contents)
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        """The lines without the end by which they are split; only the rows that are not plain need them."""
+        return self.blob.split(self._end)
+
+    def between(self, first: int, last: int) -> bytes:
+        """The lines from number `first` up to but without `last`, which is not the same, as a blob."""
+        start = int(self._ends[first - 1]) + 1 if first else 0
+        return self.blob[start : int(self._ends[last - 1])]
 
 
 class Lines:
@@ -19,19 +40,15 @@ class Lines:
     def __init__(self, items: Iterator[bytes | Record], end: bytes) -> None:
         self._items = items
         self._obstacle: Record | None = None
-        self._ends: Any = None
-        self._split: list[bytes] = []
         self.end = end
-        self.blob = b""
+        self.block: LineBlock | None = None
         self.mark = 0
         self.at = 0
-        self.count = 0
-        # Grows with every load, for those who keep something about the lines.
-        self.version = 0
 
     def more(self) -> bool:
         """Whether there is a line at the cursor, loaded now if need be."""
-        if self.at < self.count:
+        block = self.block
+        if block and self.at < block.count:
             return True
         if self._obstacle:
             return False
@@ -39,14 +56,11 @@ class Lines:
         if item is None or isinstance(item, Record):
             self._obstacle = item
             return False
-        kept = [*self._split[self.mark :], item] if self.mark < self.count else [item]
-        self.blob = self.end.join(kept)
-        self._split = self.blob.split(self.end)
-        self._ends = None
-        self.count = len(self._split)
+        if block and self.mark < block.count:
+            item = block.between(self.mark, block.count) + self.end + item
+        self.block = LineBlock(item, self.end)
         self.at -= self.mark
         self.mark = 0
-        self.version += 1
         return True
 
     def passed(self) -> Record | None:
@@ -59,17 +73,18 @@ class Lines:
         self.mark = self.at
 
     def next(self) -> bytes:
-        """The line at the cursor, without the end by which lines are split; the cursor moves on."""
+        """The line at the cursor, which `more` has said is there; the cursor moves on."""
+        line = self._loaded().lines[self.at]
         self.at += 1
-        return self._split[self.at - 1]
+        return line
 
     def row(self) -> bytes:
         """The bytes from the mark to the cursor, without the last line's end."""
-        return self.end.join(self._split[self.mark : self.at]).removesuffix(b"\r")
+        return self.end.join(self._loaded().lines[self.mark : self.at]).removesuffix(b"\r")
 
     def rest_of_row(self) -> list[bytes]:
         """The lines of the row after its first."""
-        return self._split[self.mark + 1 : self.at]
+        return self._loaded().lines[self.mark + 1 : self.at]
 
     def give_up_row(self) -> int:
         """Put the cursor behind the row's first line; how many bytes will be read again."""
@@ -77,10 +92,5 @@ class Lines:
         self.at = self.mark + 1
         return again
 
-    def take(self, count: int) -> bytes:
-        """The next lines as a blob; the cursor moves behind them."""
-        if self._ends is None:
-            _, self._ends = split(self.blob, self.end)
-        start = int(self._ends[self.at - 1]) + 1 if self.at else 0
-        self.at += count
-        return self.blob[start : int(self._ends[self.at - 1])]
+    def _loaded(self) -> Any:
+        return self.block

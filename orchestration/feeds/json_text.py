@@ -31,6 +31,15 @@ def is_lenient(text: str) -> bool:
     return bool(_suspect.search(text)) and bool(_LENIENT.search(_STRING.sub('""', text)))
 
 
+def may_be_lenient(texts: bytes) -> bool:
+    """Whether a text in this blob may be lenient; a quick look at all of them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    blob = pa.array([texts], pa.binary())
+    return any(pc.match_substring_regex(blob, pattern)[0].as_py() for pattern in _SUSPECTS)
+
+
 def lenient_problems(text: Any) -> Any:
     """For an Arrow array of texts: `unparseable` where a text is lenient, else null; None where no text is."""
     import pyarrow as pa

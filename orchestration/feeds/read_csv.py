@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestration.feeds import json_text, records
-from orchestration.feeds.csv_lines import Lines
+from orchestration.feeds.csv_lines import LineBlock, Lines
 from orchestration.feeds.csv_rows import Rows, plain_row, read_header
 from orchestration.feeds.line_blobs import line_blobs, line_end, split
 from orchestration.feeds.streams import Blocks
@@ -62,52 +62,53 @@ class _PlainRuns:
         self._max_bytes = max_bytes
         self._usable = 2 <= len(names) <= _WIDEST
         self._pattern = plain_row(delimiter, len(names), r"\z") if self._usable else ""
-        self._version = 0
+        self._block: LineBlock | None = None
         # The lines that are not plain, and after the last one the number of lines.
         self._breaks: Any = None
 
     def next(self) -> pa.RecordBatch | None:
         """The run at the cursor; None where there is none that is worth it."""
-        if not self._usable:
-            return None
         lines = self._lines
-        if self._version != lines.version:
-            self._breaks = self._find_breaks()
-            self._version = lines.version
-        at = lines.at
-        count = int(self._breaks[self._breaks.searchsorted(at)]) - at
-        return self._read(lines.take(count)) if count >= _SHORTEST_RUN else None
+        if not self._usable or lines.block is None:
+            return None
+        if self._block is not lines.block:
+            self._block = lines.block
+            self._breaks = self._find_breaks(lines.block)
+        first = lines.at
+        last = int(self._breaks[self._breaks.searchsorted(first)])
+        if last - first < _SHORTEST_RUN:
+            return None
+        lines.at = last
+        return self._read(lines.block, first, last)
 
-    def _find_breaks(self) -> Any:
+    def _find_breaks(self, block: LineBlock) -> Any:
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        contents, _ = split(self._lines.blob, self._lines.end)
+        small = pc.less_equal(pc.binary_length(block.contents), self._max_bytes)
+        matches = pc.match_substring_regex(block.contents, self._pattern)
+        plain = pc.and_(matches, small).to_numpy(zero_copy_only=False)
         try:
-            contents.cast(pa.string())
-            decodable: Any = True
+            block.contents.cast(pa.string())
         except pa.ArrowInvalid:
-            decodable = np.array([_is_utf8(line) for line in contents.to_pylist()])
-        small = pc.less_equal(pc.binary_length(contents), self._max_bytes)
-        plain = pc.and_(pc.match_substring_regex(contents, self._pattern), small)
-        plain = plain.to_numpy(zero_copy_only=False) & decodable
+            plain = plain & np.array([_is_utf8(line) for line in block.lines])
         return np.append(np.flatnonzero(~plain), len(plain))
 
-    def _read(self, blob: bytes) -> pa.RecordBatch:
-        """The rows of a blob of plain lines."""
-        import numpy as np
+    def _read(self, block: LineBlock, first: int, last: int) -> pa.RecordBatch:
+        """The rows of a run of plain lines."""
         import pyarrow as pa
         import pyarrow.compute as pc
         from pyarrow import csv
 
-        if self._lines.end == b"\n":
-            blob = blob.removesuffix(b"\r").replace(b"\r\n", b"\n")
-        else:
-            blob = blob.replace(b"\r", b"\n")
-        contents, ends = split(blob, b"\n")
+        blob = block.between(first, last)
+        contents = block.contents.slice(first, last - first)
+        if b"\r" in blob:
+            blob = blob.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            contents, _ = split(blob, b"\n")
         lengths = pc.binary_length(contents)
-        lengths = lengths.filter(pc.greater(lengths, 0))
+        if pc.min(lengths).as_py() == 0:
+            lengths = lengths.filter(pc.greater(lengths, 0))
         if not len(lengths):
             return records.text_batch(pa.array([], pa.string()), lengths)
         columns = [str(index) for index in range(len(self._names))]
@@ -119,10 +120,16 @@ class _PlainRuns:
                 column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, check_utf8=False
             ),
         )
-        control = int(np.count_nonzero(np.frombuffer(blob, np.uint8) < 32)) - (len(ends) - 1)
-        escaped = not control and b"\\" not in blob and b'""' not in blob
+        # The run's line ends are its only control characters, and no quote or backslash is inside a value.
+        escaped = _controls(blob) == last - first - 1 and b"\\" not in blob and b'""' not in blob
         values = [column.combine_chunks() for column in table.columns]
         return records.text_batch(json_text.objects(self._names, values, escaped=escaped), lengths)
+
+
+def _controls(blob: bytes) -> int:
+    import numpy as np
+
+    return int(np.count_nonzero(np.frombuffer(blob, np.uint8) < 32))
 
 
 def _is_utf8(line: bytes) -> bool:

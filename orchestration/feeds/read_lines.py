@@ -7,7 +7,7 @@ an undecodable or oversized line is looked at line by line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestration.feeds import json_text, records
 from orchestration.feeds.line_blobs import line_blobs, line_end, split
@@ -35,7 +35,7 @@ def _lines(blob: bytes, end: bytes, max_bytes: int) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    lines, _ = split(blob, end)
+    lines, ends = split(blob, end)
     try:
         text = lines.cast(pa.string())
     except pa.ArrowInvalid:
@@ -45,12 +45,22 @@ def _lines(blob: bytes, end: bytes, max_bytes: int) -> Iterator[pa.RecordBatch]:
         contents = (line for line in blob.split(end) if line and not line.isspace())
         yield from records.to_batches(_one_line(line, max_bytes) for line in contents)
         return
-    blank = pc.match_substring_regex(text, _BLANK)
-    if pc.any(blank).as_py():
-        text = text.filter(pc.invert(blank))
+    if _may_have_blank_lines(blob, ends):
+        text = text.filter(pc.invert(pc.match_substring_regex(text, _BLANK)))
         lengths = pc.binary_length(text)
     if len(text):
-        yield records.text_batch(text, lengths, json_text.lenient_problems(text))
+        problems = json_text.lenient_problems(text) if json_text.may_be_lenient(blob) else None
+        yield records.text_batch(text, lengths, problems)
+
+
+def _may_have_blank_lines(blob: bytes, ends: Any) -> bool:
+    """Whether a line is empty or begins with white space."""
+    import numpy as np
+
+    if not blob or ends[-1] == 0 or blob[-1] <= 32:
+        return True
+    content = np.frombuffer(blob, np.uint8)
+    return bool(content[0] <= 32 or (content[ends[:-1] + 1] <= 32).any())
 
 
 def _one_line(line: bytes, max_bytes: int) -> records.Record:
