@@ -31,7 +31,7 @@ def plain_row(delimiter: str, width: int, end: str) -> str:
     """A regular expression for a line that is a whole row of `width` fields, or empty; `end` is its end of text."""
     mark = re.escape(delimiter)
     field = f'(?:[^"\\r\\n{mark}]*|"[^"\\r\\n]*(?:""[^"\\r\\n]*)*")'
-    return rf"\A(?:{field}(?:{mark}{field}){{{width - 1}}})?\r?{end}"
+    return rf"\A(?:{field}(?:{mark}{field}){{{width - 1}}})?{end}"
 
 
 def read_header(lines: Lines) -> tuple[list[str], str]:
@@ -81,7 +81,7 @@ class Rows:
         self._delimiter = delimiter
         self._max_bytes = max_bytes
         self._white_space = _WHITE_SPACE.replace(delimiter.encode(), b"")
-        self._plain = re.compile(plain_row(delimiter, max(len(names), 1), r"\Z").encode())
+        self._plain = re.compile(plain_row(delimiter, max(len(names), 1), r"\r?\Z").encode())
         self._patience = _PATIENCE
 
     def next(self) -> records.Record | None:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from orchestration.feeds import json_text, records
-from orchestration.feeds.json_window import Scanner, Window
+from orchestration.feeds.json_window import SPACE, Scanner, Window
 
 _PATIENCE = 4 << 20
 _PATIENCE_FACTOR = 4
@@ -35,10 +35,10 @@ class Values:
         return self._record(self._window.take(end), strict=True)
 
     def value(self) -> records.Record:
-        """The value at the cursor, or what stands in its place."""
+        """The value at the cursor, to which `peek` has moved, or what stands in its place."""
         window = self._window
         self.unfinished = False
-        opening = window.peek()
+        opening = window.text[window.at]
         if opening not in '{["':
             return self._until(_SCALAR_END)
         decoded = window.decode() if opening != '"' else None
@@ -55,13 +55,13 @@ class Values:
         while True:
             match = pattern.search(window.text, window.at + seen)
             if match:
-                return self._record(window.take(match.start()).rstrip())
+                return self._record(window.take(match.start()).rstrip(SPACE))
             seen = len(window.text) - window.at
             if seen > self._max_bytes:
                 return self._stream(lambda text, start: (found := pattern.search(text, start)) and found.start())
             if not window.more():
                 self.unfinished = True
-                return self._record(window.take(len(window.text)).rstrip())
+                return self._record(window.take(len(window.text)).rstrip(SPACE))
 
     def _scanned(self) -> records.Record:
         """The array, object or string at the cursor, by its brackets and quotes."""
@@ -72,7 +72,7 @@ class Values:
         while True:
             stop = None if self._patience >= 0 else self._next_sibling(column, seen)
             end = scanner.feed(window.text, window.at + seen, stop)
-            if end is not None and not scanner.broken:
+            if end is not None and not scanner.broken and not scanner.doubtful:
                 return self._record(window.take(end))
             seen = (stop or len(window.text)) - window.at
             if end is not None or stop is not None:
@@ -94,7 +94,9 @@ class Values:
             self._patience -= end - sibling
             self.unfinished = False
             end = sibling
-        return self._record(window.take(end).rstrip().removesuffix(",").rstrip(), broken=True)
+        # White space is left for `peek`, which tells by it where the next value stands.
+        text = window.take(window.at + len(window.text[window.at : end].rstrip(SPACE)))
+        return self._record(text.removesuffix(",").rstrip(SPACE), broken=True)
 
     def _next_sibling(self, column: int, seen: int) -> int | None:
         """Where a line begins an object that is indented no deeper than the value at the cursor."""

@@ -12,16 +12,18 @@ from typing import Any
 
 from orchestration.feeds.streams import Blocks
 
-_SPACE = re.compile(r"[ \t\r\n]*")
+SPACE = " \t\r\n"
+_SPACES = re.compile(f"[{SPACE}]*")
 _STRUCTURE = re.compile(r'["{}\[\]]')
-_IN_STRING = re.compile(r'["\\]')
+_IN_STRING = re.compile(r'["\\\n\r]')
 _OPENING = {"}": "{", "]": "["}
 
 
 class Window:
     """`text[at:]` is what is not yet consumed, as far as it is read.
 
-    `column` is how far the last value that `peek` stood before is indented, 0 if it did not begin a line.
+    `column` is how far the value that `peek` stood before last is indented; 0 for one that does not begin a line,
+    unless it is the first of an array: then its siblings may stand below it.
     """
 
     def __init__(self, blocks: Blocks) -> None:
@@ -31,6 +33,8 @@ class Window:
         self.at = 0
         self.column = 0
         self.ended = False
+        # The last character that is forgotten.
+        self._behind = ""
 
     def more(self) -> bool:
         """Read on, forgetting what is consumed; False if there is nothing more."""
@@ -38,6 +42,7 @@ class Window:
             return False
         data = self._blocks.read()
         self.ended = not data
+        self._behind = self.text[self.at - 1] if self.at else self._behind
         text = self._decode.decode(data, final=self.ended)
         self.text = self.text[self.at :] + text
         self.at = 0
@@ -51,16 +56,16 @@ class Window:
     def peek(self) -> str:
         """The next character that is no white space, or "" at the end; it stays unconsumed."""
         begins_line = False
-        self.column = 0
+        self.column = first = int((self.text[self.at - 1] if self.at else self._behind) == "[")
         while True:
-            match = _SPACE.match(self.text, self.at)
+            match = _SPACES.match(self.text, self.at)
             assert match is not None
             _, newline, indentation = match[0].rpartition("\n")
             self.column = len(indentation) if newline else self.column + len(indentation)
             begins_line = begins_line or bool(newline)
             self.at = match.end()
             if self.at < len(self.text) or not self.more():
-                self.column = self.column if begins_line else 0
+                self.column = self.column if begins_line or first else 0
                 return self.text[self.at : self.at + 1]
 
     def take(self, end: int) -> str:
@@ -82,15 +87,19 @@ class Scanner:
 
     It can be fed the value's text piece by piece. It is `broken` where the value cannot go on: an object in
     an object without a name, which is a value after one that lacks its `}`, or a `]` that only an array
-    around the value can own.
+    around the value can own. It is `doubtful` once a line has ended in a string, which JSON does not allow: the
+    string may have been meant to end before.
     """
 
     def __init__(self) -> None:
         self.in_string = False
         self.broken = False
+        self.doubtful = False
         self._open: list[str] = []
         self._count = {"{": 0, "[": 0}
         self._skip = 0
+        # The last character fed that is no white space.
+        self._last = ""
 
     @property
     def depth(self) -> int:
@@ -106,17 +115,20 @@ class Scanner:
             match = (_IN_STRING if self.in_string else _STRUCTURE).search(text, position, stop)
             if match is None:
                 self._skip = max(position - stop, 0)
+                self._last = self._before(text, stop, start)
                 return None
             position = match.end()
             character = match[0]
             if character == "\\":
                 position += 1
+            elif character in "\r\n":
+                self.doubtful = True
             elif character == '"':
                 self.in_string = not self.in_string
                 if not self.in_string and not self._open:
                     return position
             elif character in "{[":
-                if self._open and self._open[-1] == "{" and _comes_after_comma(text, match.start(), start):
+                if self._open and self._open[-1] == "{" and self._before(text, match.start(), start) == ",":
                     self.broken = True
                     return match.start()
                 self._open.append(character)
@@ -141,13 +153,13 @@ class Scanner:
             if closed == opening:
                 return True
 
-
-def _comes_after_comma(text: str, position: int, start: int) -> bool:
-    while position > start:
-        position -= 1
-        if text[position] not in " \t\r\n":
-            return text[position] == ","
-    return False
+    def _before(self, text: str, position: int, start: int) -> str:
+        """The last character before the index `position` that is no white space, in this piece or an earlier one."""
+        while position > start:
+            position -= 1
+            if text[position] not in SPACE:
+                return text[position]
+        return self._last
 
 
 def _refuse(constant: str) -> None:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 from orchestration.feeds import json_text, records
 from orchestration.feeds.csv_lines import LineBlock, Lines
 from orchestration.feeds.csv_rows import Rows, plain_row, read_header
-from orchestration.feeds.line_blobs import line_blobs, line_end, split
+from orchestration.feeds.line_blobs import line_blobs, line_end
 from orchestration.feeds.streams import Blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Below this, Arrow's cost for each call is more than what it saves.
-_SHORTEST_RUN = 32
+# Below this, a batch costs more than the rows one by one.
+_SHORTEST_RUN = 12
 # Arrow's regular expressions take no more; wider files are read row by row.
 _WIDEST = 100
 
@@ -63,8 +63,14 @@ class _PlainRuns:
         self._usable = 2 <= len(names) <= _WIDEST
         self._pattern = plain_row(delimiter, len(names), r"\z") if self._usable else ""
         self._block: LineBlock | None = None
-        # The lines that are not plain, and after the last one the number of lines.
+        # Of the block: the lines that are not plain and the number of lines; and when a run of them is long
+        # enough, how many rows there are before each line, the rows of all plain lines, and their lengths.
         self._breaks: Any = None
+        self._plain: Any = None
+        self._contents: Any = None
+        self._before: Any = None
+        self._texts: Any = None
+        self._lengths: Any = None
 
     def next(self) -> pa.RecordBatch | None:
         """The run at the cursor; None where there is none that is worth it."""
@@ -73,63 +79,72 @@ class _PlainRuns:
             return None
         if self._block is not lines.block:
             self._block = lines.block
-            self._breaks = self._find_breaks(lines.block)
+            self._texts = None
+            self._find_plain(lines.block)
         first = lines.at
         last = int(self._breaks[self._breaks.searchsorted(first)])
         if last - first < _SHORTEST_RUN:
             return None
+        if self._texts is None:
+            self._read_plain()
         lines.at = last
-        return self._read(lines.block, first, last)
+        start, stop = int(self._before[first]), int(self._before[last])
+        return records.text_batch(self._texts[start:stop], self._lengths[start:stop])
 
-    def _find_breaks(self, block: LineBlock) -> Any:
+    def _find_plain(self, block: LineBlock) -> None:
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        small = pc.less_equal(pc.binary_length(block.contents), self._max_bytes)
-        matches = pc.match_substring_regex(block.contents, self._pattern)
+        contents = block.contents
+        if b"\r" in block.blob:
+            contents = pc.replace_substring_regex(contents, r"\r\z", "")
+        small = pc.less_equal(pc.binary_length(contents), self._max_bytes)
+        matches = pc.match_substring_regex(contents, self._pattern)
         plain = pc.and_(matches, small).to_numpy(zero_copy_only=False)
         try:
-            block.contents.cast(pa.string())
+            contents.cast(pa.string())
         except pa.ArrowInvalid:
             plain = plain & np.array([_is_utf8(line) for line in block.lines])
-        return np.append(np.flatnonzero(~plain), len(plain))
+        self._contents = contents
+        self._plain = plain
+        self._breaks = np.append(np.flatnonzero(~plain), len(plain))
 
-    def _read(self, block: LineBlock, first: int, last: int) -> pa.RecordBatch:
-        """The rows of a run of plain lines."""
+    def _read_plain(self) -> None:
+        """The rows of all plain lines of the block that are not empty."""
+        import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
         from pyarrow import csv
 
-        blob = block.between(first, last)
-        contents = block.contents.slice(first, last - first)
-        if b"\r" in blob:
-            blob = blob.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-            contents, _ = split(blob, b"\n")
-        lengths = pc.binary_length(contents)
-        if pc.min(lengths).as_py() == 0:
-            lengths = lengths.filter(pc.greater(lengths, 0))
-        if not len(lengths):
-            return records.text_batch(pa.array([], pa.string()), lengths)
+        filled = self._plain & (pc.binary_length(self._contents).to_numpy() > 0)
+        self._before = np.append(0, np.cumsum(filled))
+        contents = self._contents.filter(pa.array(filled))
+        self._lengths = pc.binary_length(contents)
+        if not len(contents):
+            self._texts = pa.array([], pa.string())
+            return
+        blob = pc.binary_join(pa.ListArray.from_arrays([0, len(contents)], contents), b"\n")[0].as_buffer()
         columns = [str(index) for index in range(len(self._names))]
         table = csv.read_csv(
-            pa.py_buffer(blob),
-            read_options=csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(blob) + 1),
+            blob,
+            read_options=csv.ReadOptions(column_names=columns, use_threads=False, block_size=blob.size + 1),
             parse_options=csv.ParseOptions(delimiter=self._delimiter),
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(columns, pa.string()), strings_can_be_null=False, check_utf8=False
             ),
         )
-        # The run's line ends are its only control characters, and no quote or backslash is inside a value.
-        escaped = _controls(blob) == last - first - 1 and b"\\" not in blob and b'""' not in blob
         values = [column.combine_chunks() for column in table.columns]
-        return records.text_batch(json_text.objects(self._names, values, escaped=escaped), lengths)
+        self._texts = json_text.objects(self._names, values, escaped=_needs_no_escape(blob, len(contents)))
 
 
-def _controls(blob: bytes) -> int:
+def _needs_no_escape(blob: Any, rows: int) -> bool:
+    """Whether no value can have anything that JSON escapes: quotes, backslashes, control characters."""
     import numpy as np
 
-    return int(np.count_nonzero(np.frombuffer(blob, np.uint8) < 32))
+    content = memoryview(blob).tobytes()
+    controls = int(np.count_nonzero(np.frombuffer(content, np.uint8) < 32))
+    return controls == rows - 1 and b"\\" not in content and b'""' not in content
 
 
 def _is_utf8(line: bytes) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _VALUES = re.compile(r'"values"\s*:\s*\[\s*(?=(.?))', re.DOTALL)
+_PLAIN_VALUE = re.compile(r'[\["\d-]')
 _RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}
 _HEAD = 1 << 20
 
@@ -93,6 +94,7 @@ def _array(window: Window, values: Values) -> Iterator[records.Record]:
 def _not_closed(window: Window, values: Values, what: str) -> Iterator[records.Record]:
     """What stands for the missing rest, unless a half record or the broken stream says so already."""
     if not values.unfinished and not window.is_broken_off:
+        values.unfinished = True
         yield records.broken_off(f"the {what} is not closed")
 
 
@@ -108,7 +110,8 @@ def _opens_page(window: Window) -> bool:
         seen = match.start()
         if scanner.depth == 1 and not scanner.in_string:
             try:
-                return _is_page(json.loads(window.text[window.at : seen] + '"values":[]}')) and match[1] in "{]"
+                before = json.loads(window.text[window.at : seen] + '"values":[]}')
+                return _is_page(before) and not _PLAIN_VALUE.match(match[1])
             except (ValueError, RecursionError):
                 return False
     return False

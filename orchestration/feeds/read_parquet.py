@@ -53,7 +53,7 @@ def read_parquet(stream: BinaryIO, max_bytes: int) -> Iterator[pa.RecordBatch]:
 def unreadable(stream: BinaryIO, max_bytes: int) -> records.Record:
     """A file that is not what its name says, as one unparseable record with its bytes."""
     stream.seek(0)
-    content = stream.read(max_bytes + 1)
+    content = stream.read(max(max_bytes, records.KEPT_BYTES) + 1)
     if len(content) <= max_bytes:
         return records.from_bytes(content, max_bytes, "unparseable")
     stream.seek(0)

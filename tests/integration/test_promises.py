@@ -111,7 +111,7 @@ ranges = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(max_examples=2, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @example(plan=[(0, 3)])
 @example(plan=[(2, 1), (0, 2), (1, 2)])
 @given(plan=ranges)

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def kept(text: str, problem: str | None = None) -> Kept:
         pytest.param(f"{A}\n{B}", [A, B], id="no last line end"),
         pytest.param(f"{A}\r\n{B}\r", [A, B], id="half a last line end"),
         pytest.param(f"\n\r\n{A}\n \t\v\f \n\n{B}\n\n", [A, B], id="blank lines"),
-        pytest.param(f"  {A}\t\n {B} \n", [f"  {A}\t", f" {B} "], id="white space is kept"),
+        pytest.param(f"  {A}\t\n {B} \n {C} ", [f"  {A}\t", f" {B} ", f" {C} "], id="white space is kept"),
         pytest.param('{"a":"x\u2028y\u2029z\x85"}\n' + A, ['{"a":"x\u2028y\u2029z\x85"}', A], id="unicode line ends"),
         pytest.param(f"\x85\n\u2028\n\xa0\n{A}\n", ["\x85", "\u2028", "\xa0", A], id="unicode space is no blank"),
         pytest.param(f'{A}\n{{"a":"\x00"}}\n\x00\n{B}', [A, '{"a":"\x00"}', "\x00", B], id="nul"),
@@ -233,7 +234,9 @@ PRETTY = json.dumps({"eventId": "p", "x": [1, {"y": 2}]}, indent=2)
         pytest.param('{"eventId":"v","values":[{"a":1}]}', ['{"eventId":"v","values":[{"a":1}]}'], id="no page"),
         pytest.param("[]", [], id="empty array"),
         pytest.param(" \n", [], id="blank"),
-        pytest.param('[1,"x, ]",null,true,[2,[3]],-0.5e3]', ["1", '"x, ]"', "null", "true", "[2,[3]]", "-0.5e3"], id="x"),
+        pytest.param(
+            '[1,"x, ]",null,true,[2,[3]],-0.5e3]', ["1", '"x, ]"', "null", "true", "[2,[3]]", "-0.5e3"], id="x"
+        ),
         pytest.param('[{"a":"\u2028é"},{"b":"\\ud800"}]', ['{"a":"\u2028é"}', '{"b":"\\ud800"}'], id="text"),
     ],
 )
@@ -287,7 +290,10 @@ def test_an_oversized_element(feeds: Feeds) -> None:
     assert records[1] == Kept(huge[:KEPT_BYTES], "too_large", None, len(huge), digest)
 
 
-COMPRESS = {"gz": gzip.compress, "zst": zstandard.compress}
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "zst": zstandard.ZstdCompressor(write_checksum=True).compress,
+}
 MANY = [json.dumps({"eventId": hashlib.sha256(bytes([n % 256, n // 256])).hexdigest()}) for n in range(4000)]
 MANY_LINES = "".join(f"{line}\n" for line in MANY).encode()
 
