@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from orchestration import lake
 from orchestration.cli.output import plain, print_csv, print_json, print_table
 from orchestration.settings import Settings
+
+# Functions that can be called in a SELECT and do more than read: they delete or write files beside the catalog.
+_NOT_READING = re.compile(
+    r"""\b(?:ducklake_)?(?:expire_snapshots|cleanup_old_files|delete_orphaned_files|merge_adjacent_files|
+    rewrite_data_files|flush_inlined_data|add_data_files|set_option|set_commit_message|checkpoint|force_checkpoint)"?\s*\(
+    |\b(?:sqlite|postgres)_\w+"?\s*\(""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 @click.command("sql")
@@ -27,6 +37,8 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
                 duckdb.StatementType.EXPLAIN,
             ):
                 raise click.ClickException("only one query can be asked, and only one that reads: a SELECT")
+            if _NOT_READING.search(query):
+                raise click.ClickException("the query calls a function that does more than read the warehouse")
             cursor = connection.execute(statements[0])
             columns = [column[0] for column in cursor.description or []]
             rows = cursor.fetchall()

@@ -112,6 +112,10 @@ def test_a_record_may_be_as_large_as_the_limit(feeds: Feeds, end: str) -> None:
     text = '{"a":"' + "é" * 40 + '"}'
     size = len(text.encode())
     assert feeds.one("fits.ndjson", (text + end).encode(), limit=size) == [kept(text)]
+    for block in range(1, size + 3):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(streams, "BLOCK", block)
+            assert parse("a.ndjson", (text + end).encode(), limit=size) == [kept(text)]
     (record,) = feeds.one("not.ndjson", (text + end).encode(), limit=size - 1)
     assert record == Kept(text, "too_large", None, size, hashlib.sha256(text.encode()).hexdigest())
 
