@@ -6,18 +6,33 @@ visibly begins. How often text is read twice for that is bounded, so that no fil
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 from orchestration.feeds import json_text, records
 from orchestration.feeds.json_window import SPACE, Scanner, Window
+from orchestration.feeds.streams import BLOCK
 
 _PATIENCE = 4 << 20
 _PATIENCE_FACTOR = 4
 _SCALAR_END = re.compile(r"[,\]\r\n{]")
 _LINE_END = re.compile(r"[\r\n]")
 
+_PAGE = re.compile(r'"values"\s*:\s*\[\s*')
+_PLAIN_VALUE = re.compile(r'[\["\d-]')
+_RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}
+
 Finder = Callable[[str, int], int | None]
+
+
+def is_page(value: Any) -> bool:
+    """Whether a JSON value is a page of records, not a record that happens to have a field `values`."""
+    if not isinstance(value, dict) or not isinstance(value.get("values"), list):
+        return False
+    names = {re.sub("[^a-z]", "", name.lower()) for name in value}
+    return names.isdisjoint(_RECORD_FIELDS) and all(isinstance(item, dict) for item in value["values"][:1])
 
 
 class Values:
@@ -43,6 +58,29 @@ class Values:
             return self._until(_SCALAR_END)
         decoded = window.decode() if opening != '"' else None
         return self.whole(decoded[1]) if decoded else self._scanned()
+
+    def opens_page(self) -> bool:
+        """Whether the object at the cursor is a page, as far as the window shows."""
+        window = self._window
+        while len(window.text) - window.at < BLOCK and window.more():
+            pass
+        stop = None if self._patience >= 0 else self._next_sibling(window.column, 0)
+        end = Scanner().feed(window.text, window.at, stop)
+        if end is None and stop is None:
+            self._patience -= len(window.text) - window.at
+        end = end or stop or len(window.text)
+        scanner = Scanner()
+        seen = window.at
+        for match in _PAGE.finditer(window.text, window.at, end):
+            scanner.feed(window.text, seen, match.start())
+            seen = match.start()
+            if scanner.depth == 1 and not scanner.in_string:
+                try:
+                    before = json.loads(window.text[window.at : seen] + '"values":[]}')
+                except (ValueError, RecursionError):
+                    return False
+                return is_page(before) and not _PLAIN_VALUE.match(window.text, match.end())
+        return False
 
     def line(self) -> records.Record:
         """The rest of the line, which is no JSON that could be a record."""

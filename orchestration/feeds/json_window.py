@@ -16,6 +16,7 @@ SPACE = " \t\r\n"
 _SPACES = re.compile(f"[{SPACE}]*")
 _STRUCTURE = re.compile(r'["{}\[\]]')
 _IN_STRING = re.compile(r'["\\\n\r]')
+_MOST_FAILURES = 10
 _OPENING = {"}": "{", "]": "["}
 
 
@@ -35,6 +36,8 @@ class Window:
         self.ended = False
         # The last character that is forgotten.
         self._behind = ""
+        self._failures = 0
+        self._not_tried = 0
 
     def more(self) -> bool:
         """Read on, forgetting what is consumed; False if there is nothing more."""
@@ -75,11 +78,22 @@ class Window:
         return taken
 
     def decode(self) -> tuple[Any, int] | None:
-        """The array or object that is whole in the window, and its end; None if it is not, or is no strict JSON."""
-        try:
-            return _strict.raw_decode(self.text, self.at)
-        except (ValueError, RecursionError):
+        """The array or object that is whole in the window, and its end; None if it is not, or is no strict JSON.
+
+        It may also be None for no reason: a failure is dear, because Python counts the lines up to it, so that
+        after several of them not every value is tried.
+        """
+        if self._not_tried:
+            self._not_tried -= 1
             return None
+        try:
+            decoded = _strict.raw_decode(self.text, self.at)
+        except (ValueError, RecursionError):
+            self._failures = min(self._failures + 1, _MOST_FAILURES)
+            self._not_tried = 2**self._failures - 2
+            return None
+        self._failures = 0
+        return decoded
 
 
 class Scanner:

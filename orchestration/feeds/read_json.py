@@ -7,24 +7,18 @@ window, so that a file of any size takes little memory.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestration.feeds import records
-from orchestration.feeds.json_values import Values
+from orchestration.feeds.json_values import Values, is_page
 from orchestration.feeds.json_window import Scanner, Window
 from orchestration.feeds.read_lines import read_lines
 from orchestration.feeds.streams import Blocks
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_VALUES = re.compile(r'"values"\s*:\s*\[\s*(?=(.?))', re.DOTALL)
-_PLAIN_VALUE = re.compile(r'[\["\d-]')
-_RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}
-_HEAD = 1 << 20
 
 
 def read_json(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -41,18 +35,10 @@ def _is_line_delimited(head: bytes) -> bool:
         return not text.startswith("[")
     line = text.partition("\n")[0]
     try:
-        return not _is_page(json.loads(line))
+        return not is_page(json.loads(line))
     except (ValueError, RecursionError):
         scanner = Scanner()
         return scanner.feed(line, 0) is not None and not scanner.broken
-
-
-def _is_page(value: Any) -> bool:
-    """Whether a JSON value is a page of records, not a record that happens to have a field `values`."""
-    if not isinstance(value, dict) or not isinstance(value.get("values"), list):
-        return False
-    names = {re.sub("[^a-z]", "", name.lower()) for name in value}
-    return names.isdisjoint(_RECORD_FIELDS) and all(isinstance(item, dict) for item in value["values"][:1])
 
 
 def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
@@ -63,7 +49,7 @@ def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
             yield from _array(window, values)
         elif opening == "{":
             decoded = window.decode()
-            if _is_page(decoded[0]) if decoded else _opens_page(window):
+            if is_page(decoded[0]) if decoded else values.opens_page():
                 yield from _page(window, values)
             else:
                 yield values.whole(decoded[1]) if decoded else values.value()
@@ -96,25 +82,6 @@ def _not_closed(window: Window, values: Values, what: str) -> Iterator[records.R
     if not values.unfinished and not window.is_broken_off:
         values.unfinished = True
         yield records.broken_off(f"the {what} is not closed")
-
-
-def _opens_page(window: Window) -> bool:
-    """Whether the object at the cursor, which is not whole in the window, is a page as far as can be seen."""
-    while len(window.text) - window.at < _HEAD and window.more():
-        pass
-    scanner = Scanner()
-    seen = window.at
-    for match in _VALUES.finditer(window.text, window.at):
-        if scanner.feed(window.text, seen, match.start()) is not None:
-            return False
-        seen = match.start()
-        if scanner.depth == 1 and not scanner.in_string:
-            try:
-                before = json.loads(window.text[window.at : seen] + '"values":[]}')
-                return _is_page(before) and not _PLAIN_VALUE.match(match[1])
-            except (ValueError, RecursionError):
-                return False
-    return False
 
 
 def _page(window: Window, values: Values) -> Iterator[records.Record]:
