@@ -18,13 +18,18 @@ def parse_time(text: str) -> datetime:
     """An ISO 8601 time as an aware UTC datetime; without a zone it is UTC. A date is its midnight.
 
     Raises:
-        ValueError: if the text is no ISO 8601 date or time.
+        ValueError: if the text is no ISO 8601 date or time, or one at the calendar's very ends.
     """
     try:
         value = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(f"{text!r} is no ISO 8601 time; write for example 2026-05-01T00:00:00Z") from None
-    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    try:
+        utc = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+        ceil_hour(utc)
+    except OverflowError:
+        raise ValueError(f"{text!r} is outside the calendar") from None
+    return utc
 
 
 def floor_hour(value: datetime) -> datetime:

@@ -6,7 +6,7 @@ asked for.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from orchestration import lake
 from orchestration.hours import now_utc
@@ -29,6 +29,7 @@ def maintain(settings: Settings) -> dict[str, int]:
     """
     with lake.reader(settings):
         pass
+    retired = _day_before(now_utc() - _GRACE)
     with exclusive(settings), Workbench(settings, "maintain").connect() as connection:
 
         def count(what: str) -> int:
@@ -42,9 +43,10 @@ def maintain(settings: Settings) -> dict[str, int]:
         snapshots, files = count("audit.snapshots()"), data_files()
         connection.execute("call ducklake_merge_adjacent_files('audit')")
         connection.execute(
-            "call ducklake_expire_snapshots('audit', older_than => ?)", [now_utc() - settings.snapshot_retention]
+            "call ducklake_expire_snapshots('audit', older_than => ?)",
+            [_day_before(now_utc() - settings.snapshot_retention)],
         )
-        connection.execute("call ducklake_cleanup_old_files('audit', older_than => ?)", [now_utc() - _GRACE])
+        connection.execute("call ducklake_cleanup_old_files('audit', older_than => ?)", [retired])
         connection.execute("call ducklake_delete_orphaned_files('audit', older_than => ?)", [now_utc() - _GRACE])
         return {
             "snapshots before": snapshots,
@@ -52,3 +54,12 @@ def maintain(settings: Settings) -> dict[str, int]:
             "data files before": files,
             "data files after": data_files(),
         }
+
+
+def _day_before(moment: datetime) -> datetime:
+    """The end of the UTC day before the one that `moment` is in.
+
+    With a SQLite catalog DuckLake compares its times as text, in which a later time of the same day passes for an
+    earlier one. At the end of a day the text and the time agree.
+    """
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(microseconds=1)

@@ -19,6 +19,8 @@ from orchestration import catalogue
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$", re.IGNORECASE)
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+# A longer one would lead out of the calendar when it is counted back from now.
+_LONGEST_DURATION = timedelta(days=36_500)
 
 
 class SettingsError(ValueError):
@@ -32,7 +34,10 @@ def parse_duration(value: Any) -> timedelta:
     match = _DURATION.match(str(value))
     if not match:
         raise ValueError("must be a duration such as 90s, 30m, 3h or 2d")
-    return timedelta(seconds=float(match[1]) * _UNIT_SECONDS[(match[2] or "s").lower()])
+    seconds = float(match[1]) * _UNIT_SECONDS[(match[2] or "s").lower()]
+    if seconds > _LONGEST_DURATION.total_seconds():
+        raise ValueError(f"must be at most {_LONGEST_DURATION.days}d")
+    return timedelta(seconds=seconds)
 
 
 def split_list(value: Any) -> Any:
@@ -103,7 +108,7 @@ class Settings(BaseSettings):
     @field_validator("memory_limit")
     @classmethod
     def _memory(cls, value: str) -> str:
-        if not re.fullmatch(r"\d+(\.\d+)?\s*([KMGT]i?B|%)", value, re.IGNORECASE):
+        if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", value, re.IGNORECASE):
             raise ValueError("must be an amount of memory such as 3GB or 512MiB")
         return value
 

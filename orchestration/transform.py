@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from functools import cache
 from io import StringIO
 from pathlib import Path
@@ -30,8 +30,11 @@ class TransformError(RuntimeError):
 def manifest() -> dict[str, Any]:
     """dbt's manifest of the project, parsed again if a file of the project is newer than it."""
     with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
-        if not _is_current():
-            invoke("parse", target=TARGET_DIR)
+        if _is_current():
+            # One that a killed process left half written is no manifest.
+            with suppress(ValueError):
+                return json.loads(MANIFEST.read_text(encoding="utf-8"))
+        invoke("parse", target=TARGET_DIR)
         return json.loads(MANIFEST.read_text(encoding="utf-8"))
 
 

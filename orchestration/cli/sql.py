@@ -10,13 +10,16 @@ from orchestration import lake
 from orchestration.cli.output import plain, print_csv, print_json, print_table
 from orchestration.settings import Settings
 
+_GAP = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
 # Functions that can be called in a SELECT and do more than read: they delete or write files beside the catalog.
 _NOT_READING = re.compile(
-    r"""\b(?:ducklake_)?(?:expire_snapshots|cleanup_old_files|delete_orphaned_files|merge_adjacent_files|
-    rewrite_data_files|flush_inlined_data|add_data_files|set_option|set_commit_message|checkpoint|force_checkpoint)"?\s*\(
-    |\b(?:sqlite|postgres)_\w+"?\s*\(""",
-    re.IGNORECASE | re.VERBOSE,
+    rf"""\b(?:ducklake_)?(?:expire_snapshots|cleanup_old_files|delete_orphaned_files|merge_adjacent_files|
+    rewrite_data_files|flush_inlined_data|add_data_files|set_option|set_commit_message|checkpoint|force_checkpoint)"?{_GAP}\(
+    |\b(?:sqlite|postgres)_\w+"?{_GAP}\(""",
+    re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
+# EXPLAIN ANALYZE runs what it explains.
+_EXPLAIN = re.compile(r"\A\s*explain\s+(?:analyze\s+)?(?:\([^)]*\)\s*)?", re.IGNORECASE)
 
 
 @click.command("sql")
@@ -32,10 +35,8 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
         with lake.reader(settings, at) as connection:
             lake.lock_down(connection, settings)
             statements = connection.extract_statements(query)
-            if len(statements) != 1 or statements[0].type not in (
-                duckdb.StatementType.SELECT,
-                duckdb.StatementType.EXPLAIN,
-            ):
+            read = connection.extract_statements(_EXPLAIN.sub("", query, count=1))
+            if len(statements) != 1 or [statement.type for statement in read] != [duckdb.StatementType.SELECT]:
                 raise click.ClickException("only one query can be asked, and only one that reads: a SELECT")
             if _NOT_READING.search(query):
                 raise click.ClickException("the query calls a function that does more than read the warehouse")

@@ -116,9 +116,8 @@ class Values:
             if end is not None or stop is not None:
                 return self._cut(column, end if end is not None else len(window.text))
             if seen > self._max_bytes:
-                sibling = self._next_sibling(column, 0)
-                if sibling is not None:
-                    return self._cut(column, sibling)
+                if self._next_sibling(column, 0) is not None:
+                    return self._cut(column, len(window.text))
                 return self._stream(scanner.feed)
             if not window.more():
                 self.unfinished = True

@@ -62,6 +62,13 @@ def test_sql_in_every_output(settings) -> None:  # type: ignore[no-untyped-def]
         "select 1; select 2",
         "select * from read_csv('/etc/passwd')",
         "select * from read_text('/etc/hostname')",
+        "select * from glob('/etc/*')",
+        "select getenv('HOME')",
+        "install httpfs",
+        "pragma enable_profiling",
+        "explain analyze copy (select 1) to '{data}/leak.parquet'",
+        "explain analyze create table memory.t as select 1",
+        "select * from ducklake_delete_orphaned_files /* all */ ('audit', cleanup_all => true)",
         "select * from ducklake_cleanup_old_files('audit', cleanup_all => true)",
         "select * from audit.merge_adjacent_files()",
         "select * from \"ducklake_delete_orphaned_files\" ('audit', cleanup_all => true)",
@@ -72,7 +79,9 @@ def test_sql_in_every_output(settings) -> None:  # type: ignore[no-untyped-def]
     ],
 )
 def test_sql_only_reads_the_warehouse(settings, statement: str) -> None:  # type: ignore[no-untyped-def]
-    done = audit(settings, "sql", statement, check=False)
+    data = settings.home / "warehouse/data"
+    done = audit(settings, "sql", statement.replace("{data}", str(data)), check=False)
+    assert not (data / "leak.parquet").exists()
     assert done.returncode == 1
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr
@@ -89,6 +98,9 @@ def test_sql_only_reads_the_warehouse(settings, statement: str) -> None:  # type
         (("run",), {"AUDIT_FRESHNESS": "soon"}, "AUDIT_FRESHNESS='soon': must be a duration"),
         (("status",), {"AUDIT_APPLICATIONS": "search,nobody"}, "AUDIT_APPLICATIONS"),
         (("status",), {"AUDIT_SOURCE": "ftp"}, "AUDIT_SOURCE='ftp': must be 'files'"),
+        (("status",), {"AUDIT_FRESHNESS": "99999999999999d"}, "AUDIT_FRESHNESS"),
+        (("status",), {"AUDIT_MEMORY_LIMIT": "50%"}, "AUDIT_MEMORY_LIMIT"),
+        (("run", "--from", "2026-05-01", "--to", "9999-12-31T23:59:59Z"), {}, "outside the calendar"),
         (("frobnicate",), {}, "No such command"),
         (("simulate",), {}, "--hours"),
     ],
@@ -106,6 +118,24 @@ def test_an_empty_home_is_explained(tmp_path: Path) -> None:
         assert done.returncode == 1
         assert "nothing is published" in done.stderr
     assert "Nothing new" in audit(settings, "run").stdout
+
+
+def test_plain_queries_are_not_hindered(settings) -> None:  # type: ignore[no-untyped-def]
+    for query in (
+        "explain select count(*) from fact_activity_event",
+        "explain analyze select count(*) from fact_activity_event",
+        "describe fact_activity_event",
+        "with e as (from fact_activity_event) select unnest([event_id, outcome]) as value from e",
+        "select reason, count(*) from (select unnest(reasons) as reason from quality.quarantined_event) group by all",
+    ):
+        assert audit(settings, "sql", query).stdout
+
+
+def test_a_snapshot_that_is_not_there_is_named(settings) -> None:  # type: ignore[no-untyped-def]
+    unknown = "00000000-0000-0000-0000-000000000001"
+    for at, text in ((unknown, "no snapshot is named by"), ("2020-01-01", "no snapshot as old as")):
+        done = audit(settings, "sql", "select 1", "--at", at, check=False)
+        assert (done.returncode, text in done.stderr) == (1, True)
 
 
 def test_a_reader_that_goes_away_is_no_error(settings) -> None:  # type: ignore[no-untyped-def]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration import transform
 from orchestration.settings import Settings, load_settings
 from orchestration.simulator.simulate import simulate
 from tests.integration.support import AUDIT, HOUR, audit, dump, process_environment
@@ -51,6 +53,7 @@ def _survives(kills: int, undisturbed: tuple[Settings, dict, float], home: Path,
         process.stderr.close()
     audit(settings, "run")
     assert dump(settings) == expected
+    assert json.loads(audit(settings, "status", "--output", "json", check=False).stdout)["events"]
     assert not list(settings.work_dir.glob("*.duckdb*"))
     assert not list(settings.raw_dir.glob("*/*/*/.*"))
     from orchestration import dagster_instance
@@ -58,7 +61,6 @@ def _survives(kills: int, undisturbed: tuple[Settings, dict, float], home: Path,
     with dagster_instance.instance(settings) as instance:
         import dagster as dg
 
-        dagster_instance.fail_dead_runs(instance)
         running = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
         assert instance.get_runs_count(running) == 0
 
@@ -80,3 +82,14 @@ def test_two_first_runs_at_once(undisturbed, tmp_path: Path) -> None:  # type: i
         _, errors = process.communicate(timeout=300)
         assert process.returncode == 0, errors.decode()
     assert dump(settings) == expected
+
+
+def test_a_manifest_that_a_killed_process_left_half_written_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = transform.manifest()
+    torn = tmp_path / "manifest.json"
+    torn.write_bytes(transform.MANIFEST.read_bytes()[:1000])
+    monkeypatch.setattr(transform, "MANIFEST", torn)
+    monkeypatch.setattr(transform, "TARGET_DIR", tmp_path)
+    assert transform.manifest.__wrapped__()["nodes"].keys() == whole["nodes"].keys()

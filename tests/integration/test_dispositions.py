@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 from pathlib import Path
 
 import duckdb
@@ -12,10 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from orchestration.settings import Settings
+from orchestration.settings import Settings, load_settings
 from tests.integration.support import HOUR, deliver, dump, event, lines, one, query, run
 
-REAL_EVENTS = Path(__file__).parents[3] / "shared" / "data" / "real_events" / "2023-07-10T11.ndjson"
+REAL_EVENTS = (
+    Path(os.environ.get("AUDIT_TEST_REAL_EVENTS", Path(__file__).parents[3] / "shared/data/real_events"))
+    / "2023-07-10T11.ndjson"
+)
 
 
 def test_every_format_spelling_and_compression_is_read(settings: Settings) -> None:
@@ -122,19 +126,56 @@ def test_duplicates_conflicts_and_warnings(settings: Settings) -> None:
     assert ("Unheard Of", "entity", 1) in drift
 
 
+CONTRACT = {
+    "fact_activity_event": {
+        "VARCHAR": "event_id application entity activity instance triggered_by comments outcome entity_activity_key "
+        "event_time_source feed source_uri run_id",
+        "TIMESTAMP": "event_time_utc event_hour_utc feed_hour_utc ingested_at_utc",
+        "BIGINT": "source_record",
+    },
+    "dim_entity_activity": {
+        "VARCHAR": "entity_activity_key application entity activity provenance",
+        "TIMESTAMP": "first_seen_utc last_seen_utc",
+        "BOOLEAN": "is_documented",
+        "BIGINT": "event_count",
+    },
+    "dim_application": {
+        "VARCHAR": "application display_name slug",
+        "TIMESTAMP": "last_event_time_utc last_feed_hour_utc",
+        "BOOLEAN": "in_report_prompt",
+    },
+    "agg_activity_hourly": {
+        "VARCHAR": "application entity activity outcome",
+        "TIMESTAMP": "event_hour_utc",
+        "BIGINT": "event_count",
+    },
+    "quality.feed_reconciliation": {
+        "VARCHAR": "feed status sha256 detail run_id",
+        "TIMESTAMP": "feed_hour_utc reconciled_at_utc",
+        "BIGINT": "declared received accepted duplicate quarantined offset_normalised late files bytes "
+        "undeclared_files",
+    },
+    "quality.quarantined_event": {
+        "VARCHAR": "feed source_uri delivery_id event_id record record_sha256 run_id",
+        "VARCHAR[]": "reasons",
+        "TIMESTAMP": "feed_hour_utc quarantined_at_utc resolved_at_utc",
+        "BIGINT": "source_record record_length",
+        "BLOB": "record_bytes",
+    },
+    "quality.catalogue_drift": {
+        "VARCHAR": "application entity activity undocumented entity_activity_key",
+        "TIMESTAMP": "first_seen_utc last_seen_utc",
+        "BIGINT": "event_count",
+    },
+}
+
+
 def test_the_tables_are_what_the_contract_says(settings: Settings) -> None:
     deliver(settings, lines([event("a")]))
     run(settings)
-    columns = dict(query(settings, "select column_name, data_type from duckdb_columns() "
-                                   "where table_name = 'fact_activity_event'"))  # fmt: skip
-    texts = ("event_id application entity activity instance triggered_by comments outcome entity_activity_key "
-             "event_time_source feed source_uri run_id")  # fmt: skip
-    times = "event_time_utc event_hour_utc feed_hour_utc ingested_at_utc"
-    assert columns == {
-        **dict.fromkeys(texts.split(), "VARCHAR"),
-        **dict.fromkeys(times.split(), "TIMESTAMP"),
-        "source_record": "BIGINT",
-    }
+    for table, groups in CONTRACT.items():
+        columns = query(settings, f"select column_name, column_type from (describe {table})")
+        assert dict(columns) == {name: kind for kind, names in groups.items() for name in names.split()}, table
     report = query(settings, "describe activity_audit_report")
     assert [row[0] for row in report] == [
         "Event Time (UTC)", "Event ID", "Triggered By", "Entity", "Instance", "Activity", "Outcome", "Application",
@@ -163,6 +204,47 @@ def test_real_events_are_all_accepted_and_reported_as_undocumented(settings: Set
 def test_running_again_changes_nothing(settings: Settings) -> None:
     deliver(settings, lines([event("a"), event("a"), "broken", event("b", outcome="?")]))
     run(settings)
+    before = dump(settings, set())
+    run(settings)
+    assert dump(settings, set()) == before
+
+
+USUAL = '"eventTime":"2026-05-01T10:00:00Z","entity":"Search","activity":"Search query","outcome":"SUCCESS"'
+STRANGE = [
+    f'{{"eventId":"surrogate","comments":"\\ud800",{USUAL}}}',
+    f'{{"eventId":"nul\\u0000",{USUAL}}}',
+    f'{{"\\ud800":1,"eventId":"key",{USUAL}}}',
+    f'{{"eventId":NaN,{USUAL}}}',
+    f'{{"eventId":1e999,{USUAL}}}',
+    f'{{"eventId":"twice","eventId":"again",{USUAL}}}',
+    f'{{"":0,"a/b":1,"~":2,"$.x":3,"EVENTID":"keys",{USUAL}}}',
+    f'{{"eventId":"deep","x":{"[" * 5000}{"]" * 5000},{USUAL}}}',
+    event("first-moment", eventTime="0001-01-01T00:00:00Z"),
+    event("before-time", eventTime="0001-01-01T00:00:00+14:00"),
+    event("after-time", eventTime="9999-12-31T23:59:60Z"),
+    event("year", eventTime="294247-01-01T00:00:00Z"),
+    event("number", eventTime=1714557600),
+    event(True, outcome=["SUCCESS"]),
+    event("punctuation", application="!!!", entity="!!!", activity="\u0301"),
+    event("long", comments="9" * 500_000),
+    event("\u00e9"),
+    event("e\u0301"),
+    '{"a":1}{"b":2}',
+    "\x00",
+]
+
+
+def test_no_record_is_strange_enough_to_stop_a_run_or_to_be_lost(tmp_path: Path) -> None:
+    """In a home whose path has every character that SQL, URLs and glob patterns care for."""
+    settings = load_settings(home=tmp_path / "a 'home' [x] %41 #1 \u00e9*")
+    deliver(settings, lines(STRANGE), "it's [1].ndjson")
+    totals = run(settings).totals
+    assert totals["received"] == len(STRANGE)
+    assert totals["accepted"] + totals["duplicate"] + totals["quarantined"] == len(STRANGE)
+    accepted = {row[0] for row in query(settings, "select event_id from fact_activity_event")}
+    assert accepted >= {"nul\x00", "keys", "deep", "first-moment", "punctuation", "long", "\u00e9"}
+    assert totals["duplicate"] == 1  # the same letter, composed and decomposed
+    assert not accepted & {"surrogate", "before-time", "after-time", "year", "number"}
     before = dump(settings, set())
     run(settings)
     assert dump(settings, set()) == before

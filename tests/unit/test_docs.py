@@ -2,52 +2,228 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import re
+import tomllib
+from datetime import timedelta
+from functools import cache
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
-from orchestration.settings import Settings
-from orchestration.simulator.simulate import simulate
+import click
+import duckdb
+import jinja2
+
+from orchestration import transform
+from orchestration.catalogue import normalised_name
+from orchestration.cli.main import cli
+from orchestration.contract import published_models
+from orchestration.feeds.formats import feed_format
+from orchestration.settings import Settings, parse_duration
+from orchestration.simulator.hours import REASONS, WARNINGS
 
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ADRS = sorted((ROOT / "docs" / "adr").glob("[0-9]*.md"))
+OPERATIONS, FEEDS, WAREHOUSE, BI_TOOLS = (
+    f"docs/{name}.md" for name in ("operations", "feeds", "warehouse", "bi-tools")
+)
 
 
 def _read(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-def test_the_tables_are_those_of_the_dbt_project() -> None:
-    spec = importlib.util.spec_from_file_location("warehouse_docs", ROOT / "scripts" / "warehouse_docs.py")
+def _rows(text: str) -> list[list[str]]:
+    """The cells of every table row."""
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+def _section(text: str, title: str) -> str:
+    """What stands between a heading and the next one."""
+    parts = re.split(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return parts[parts.index(title) + 1]
+
+
+def _code(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@cache
+def _script(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    document = _read("docs/warehouse.md")
-    assert module.expected(document) == document, "run `make docs`"
+    return module
 
 
-def test_every_setting_is_documented_and_no_other() -> None:
-    documented = set(re.findall(r"^\| `(AUDIT_\w+)` \|", _read("docs/operations.md"), re.MULTILINE))
-    assert documented == {f"AUDIT_{name.upper()}" for name in Settings.model_fields}
+def _macros(file: str) -> Any:
+    """The macros of a dbt file, rendered by Jinja alone; `return` gives what a macro returns."""
+    returned: list[Any] = []
+    environment = jinja2.Environment(extensions=["jinja2.ext.do"])
+    environment.globals["return"] = returned.append
+    text = (transform.DBT_PROJECT_DIR / "macros" / file).read_text(encoding="utf-8")
+    return environment.from_string(text).module, returned
 
 
-def test_every_command_is_documented() -> None:
-    commands = importlib.import_module("orchestration.cli.main")._COMMANDS
-    documented = set(re.findall(r"^\| `audit (\w+)", _read("docs/operations.md"), re.MULTILINE))
-    assert documented == set(commands)
+def test_the_tables_are_those_of_the_dbt_project() -> None:
+    document = _read(WAREHOUSE)
+    assert _script("warehouse_docs").expected(document) == document, "run `make docs`"
 
 
-def test_every_reason_is_documented(tmp_path: Path) -> None:
-    from tests.integration.support import HOUR
+def test_every_public_column_is_documented_with_its_type() -> None:
+    document = _read(WAREHOUSE)
+    questions = _section(document, "Which table for which question")
+    models = published_models(transform.manifest())
+    assert len(models) > 10
+    for model in models:
+        rows = _rows(_section(document, f"`{model.schema}.{model.name}`"))[1:]
+        expected = [
+            [f"`{column.name}`", column.data_type + (", not null" if column.not_null else ""), column.description]
+            for column in model.columns
+        ]
+        assert rows == expected, model.name
+        assert f"`{model.schema}.{model.name}`".replace("main.", "") in questions
 
-    reasons = simulate(tmp_path, hours=1, until=HOUR, events_per_hour=400, seed=1, defects=True)["reasons"]
-    document = _read("docs/feeds.md")
-    assert len(reasons) == 12
-    assert [reason for reason in reasons if f"`{reason}`" not in document] == []
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    documented = {row[0].strip("`"): row[1:] for row in _rows(_section(_read(OPERATIONS), "Settings"))[1:]}
+    assert list(documented) == [f"AUDIT_{name.upper()}" for name in Settings.model_fields]
+    for name, field in Settings.model_fields.items():
+        default, meaning = documented[f"AUDIT_{name.upper()}"]
+        assert meaning
+        if isinstance(field.default, timedelta):
+            assert parse_duration(default.strip("`")) == field.default, name
+        elif field.default is not None and field.default_factory is None:
+            assert default == f"`{field.default}`", name
+        else:
+            # What stands in for no value is worked out from other settings, and is said in words.
+            assert default, name
+
+
+def test_every_command_is_documented_with_its_options() -> None:
+    context = click.Context(cli)
+    documented = {found[1]: row for row in _rows(_read(OPERATIONS)) if (found := re.match(r"`audit (\w+)", row[0]))}
+    assert set(documented) == set(cli.list_commands(context))
+    for name in documented:
+        command = cli.get_command(context, name)
+        assert command is not None
+        options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+        text = _section(_read(FEEDS), "The simulator") if name == "simulate" else documented[name][0]
+        assert [option for option in options if option not in text] == [], name
+
+
+def test_no_document_uses_a_command_that_is_not_there() -> None:
+    commands = set(cli.list_commands(click.Context(cli)))
+    targets = set(re.findall(r"^([a-z-]+):", _read("Makefile"), re.MULTILINE))
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        assert set(re.findall(r"(?:`|^|^\$ )audit ([a-z]+)", text, re.MULTILINE)) <= commands, path.name
+        assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)) <= targets, path.name
+
+
+def test_every_reason_warning_and_format_is_documented() -> None:
+    document = _read(FEEDS)
+    reasons = [name for row in _rows(_section(document, "What becomes of a record")) for name in row[0].split(", ")]
+    assert sorted(reasons[1:]) == sorted(f"`{reason}`" for reason in REASONS)
+    assert [warning for warning in WARNINGS if f"(`{warning}`" not in document] == []
+    formats = _rows(_section(document, "Where feeds are"))[1:]
+    extensions = [extension for row in formats for extension in re.findall(r"`(\.\w+)`", row[0])]
+    assert extensions == [".ndjson", ".jsonl", ".json", ".csv", ".parquet"]
+    assert all(feed_format(f"a{extension}{packed}") for extension in extensions for packed in ("", ".gz", ".zst"))
+
+
+def test_every_spelling_of_a_field_is_documented() -> None:
+    macros, returned = _macros("record_json.sql")
+    macros.field_names()
+    document = _section(_read(FEEDS), "A record")
+    spellings = [name for names in returned[0].values() for name in names]
+    assert len(spellings) > 15
+    assert [name for name in spellings if f"`{name}`" not in document] == []
+
+
+def test_the_worked_examples_of_keys_and_hashes_hold() -> None:
+    document = _read(WAREHOUSE)
+    named: dict[str, Any] = {}
+    for code in _code(document, "python"):
+        exec(code, named)
+    assert f"`{named['key']}`" in document
+    assert f"`{named['digest']}`" in document
+    for names, key in _rows(_section(document, "Names and keys"))[1:]:
+        assert {normalised_name(name) for name in re.findall(r"`(.+?)`", names)} == {key.strip("`")}
+
+
+def test_the_documented_sql_of_the_hash_is_the_macro() -> None:
+    document = _read(WAREHOUSE)
+    named: dict[str, Any] = {}
+    exec(_code(document, "python")[-1], named)
+    columns = "application, entity, activity, event_time_utc, event_id, triggered_by, instance, outcome, comments"
+    macro, _ = _macros("record_hash.sql")
+    (query,) = (code for code in _code(document, "sql") if "sha256" in code)
+    with duckdb.connect() as connection:
+        connection.execute(f"create table given ({columns.replace(',', ' varchar,')} varchar)")
+        connection.execute("insert into given values (?, ?, ?, ?, ?, ?, ?, ?, ?)", named["fields"])
+        connection.execute(
+            "create view fact_activity_event as "
+            "select * replace (cast(event_time_utc as timestamp) as event_time_utc) from given"
+        )
+        assert connection.execute(query).fetchall() == [("e-1", named["digest"])]
+        hashed = connection.execute(f"select {macro.record_sha256()} from fact_activity_event").fetchall()
+        assert hashed == [(named["digest"],)]
+
+
+def test_every_listing_attaches_as_the_product_does(settings: Settings) -> None:
+    from orchestration.lake import location
+
+    options = re.findall(r"META_\w+ [^,]+", location(settings).options)
+    assert options
+    listings = [code for language in ("sql", "python") for code in _code(_read(BI_TOOLS), language)]
+    for code in listings:
+        assert [option for option in options if option.lower() not in code.lower()] == []
+        assert "read_only" in code
+        compile(code, BI_TOOLS, "exec") if "import" in code else None
+
+
+def test_decisions_are_accepted_and_listed() -> None:
+    index = _read("docs/adr/README.md")
+    for path in ADRS:
+        title, status = re.match(r"# (.+)\n\nStatus: (.+)\n", path.read_text(encoding="utf-8")).groups()  # type: ignore[union-attr]
+        assert status == "accepted"
+        assert title.startswith(f"{path.name[:4]}: ")
+        assert f"* [{title}]({path.name})" in index
+    assert len(re.findall(r"^\* \[", index, re.MULTILINE)) == len(ADRS)
+
+
+def test_every_dependency_has_its_reason() -> None:
+    project = tomllib.loads(_read("pyproject.toml"))
+    required = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    names = [re.split(r"[<>=~!\[ ]", requirement)[0] for requirement in required]
+    document = _read("docs/adr/0008-dependencies.md")
+    shortened = {name: f"`{name.removeprefix('duckdb-extension')}`" for name in names}
+    assert [name for name in names if f"`{name}`" not in document and shortened[name] not in document] == []
+
+
+def _anchors(text: str) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_links_lead_somewhere() -> None:
-    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", path.read_text(encoding="utf-8")):
-            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+    for path in DOCUMENTS:
+        text = path.read_text(encoding="utf-8")
+        for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", text):
+            found = path.parent / target if target else path
+            assert found.exists(), f"{path.name} links to {target}"
+            assert not anchor or anchor in _anchors(found.read_text(encoding="utf-8")), f"{path.name}: #{anchor}"
+
+
+def test_prose_is_no_wider_than_120() -> None:
+    for path in DOCUMENTS:
+        written = path.read_text(encoding="utf-8").split("The tables below are written")[0]
+        prose = re.sub(r"^```.*?^```", "", written, flags=re.MULTILINE | re.DOTALL)
+        assert [line for line in prose.splitlines() if len(line) > 120 and not line.startswith("|")] == [], path.name
