@@ -43,8 +43,9 @@ REQUIRED_COLUMNS = {
 }
 TIMESTAMP_COLUMNS = ("event_time_utc", "event_hour_utc", "feed_hour_utc", "ingested_at_utc")
 
-# The hour is held below 24 because 24:00:00 is ISO 8601 too, and is 00:00:00 of the next day once stored.
-_UTC_TEXT = r"^\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):\d{2}:\d{2}(\.\d+)?Z$"
+# The hour is held below 24 and the second below 60, because 24:00:00 and a leap second are ISO 8601 too, and are
+# stored as what follows them.
+_UTC_TEXT = r"^\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):\d{2}:[0-5]\d(\.\d+)?Z$"
 
 
 def rules(*, record_sha256_sql: str, future_tolerance_seconds: int) -> list[Rule]:

@@ -21,17 +21,23 @@ _prepare: Callable[[duckdb.DuckDBPyConnection], None] | None = None
 @contextmanager
 def using(prepare: Callable[[duckdb.DuckDBPyConnection], None]) -> Iterator[None]:
     """Have dbt connections prepared by `prepare` inside the block, and closed at its end."""
-    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-
     global _prepare
+    # dbt-duckdb keeps an in-memory database for the life of the process; an earlier one is not this run's.
+    _close_database()
     _prepare = prepare
     try:
         yield
     finally:
         _prepare = None
-        if DuckDBConnectionManager._ENV is not None:
-            DuckDBConnectionManager._ENV.close()
-        DuckDBConnectionManager.close_all_connections()
+        _close_database()
+
+
+def _close_database() -> None:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    if DuckDBConnectionManager._ENV is not None:
+        DuckDBConnectionManager._ENV.close()
+    DuckDBConnectionManager.close_all_connections()
 
 
 class Plugin(BasePlugin):

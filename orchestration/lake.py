@@ -150,9 +150,9 @@ def lock_down(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
 
 
 def _is_set_up(connection: duckdb.DuckDBPyConnection) -> bool:
-    """Whether the public tables are there; they are all made in one transaction."""
-    query = f"select count(*) from duckdb_tables() where database_name = '{ALIAS}' and table_name = 'pipeline_run'"
-    return connection.execute(query).fetchall() == [(1,)]
+    """Whether a run has ever published: the views come with the first one, the tables may be there before it."""
+    query = "select count(*) from duckdb_views() where database_name = ? and view_name = 'activity_audit_report'"
+    return connection.execute(query, [ALIAS]).fetchall() == [(1,)]
 
 
 def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:

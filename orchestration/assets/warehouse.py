@@ -18,7 +18,6 @@ from orchestration.progress import Progress
 from orchestration.settings import Settings
 
 FEEDS_TAG = "audit/feeds"
-_RAW_SOURCE = "raw"
 
 
 class _Translator(DagsterDbtTranslator):
@@ -79,10 +78,13 @@ def _is_public(spec: dg.AssetSpec) -> bool:
 
 
 def _deps(spec: dg.AssetSpec) -> list[dg.AssetDep]:
-    """Dependencies between models stay; the batch comes from all raw feeds; what was published before is no input."""
+    """Dependencies between models stay; what was published before is no input; the batch comes from all raw feeds.
+
+    Every node has the feeds above it, seeds too: they are one step, and a root in the middle of a step that cannot be
+    divided would keep Dagster from launching a backfill of everything.
+    """
     models = [dep for dep in spec.deps if dep.asset_key.path[0] != "source"]
-    reads_batch = any(dep.asset_key.path[:2] == ["source", _RAW_SOURCE] for dep in spec.deps)
-    return models + ([dg.AssetDep(asset_key(slug)) for slug in catalogue.slugs()] if reads_batch else [])
+    return models + [dg.AssetDep(asset_key(slug)) for slug in catalogue.slugs()]
 
 
 def build_warehouse_asset(manifest: dict[str, Any]) -> dg.AssetsDefinition:

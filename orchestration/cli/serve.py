@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -29,4 +28,6 @@ def command(settings: Settings, host: str, port: int) -> None:
     click.echo(f"Dagster: http://{host}:{port}   data docs: {settings.docs_dir / 'index.html'}   (Ctrl-C stops)")
     dagster = Path(sys.executable).with_name("dagster")
     arguments = [str(dagster), "dev", "--workspace", str(_WORKSPACE), "--host", host, "--port", str(port)]
-    raise click.exceptions.Exit(subprocess.run(arguments, env=dict(os.environ), check=False).returncode)
+    # Dagster takes this process's place, so that a signal to it reaches Dagster and stops all of it.
+    sys.stdout.flush()
+    os.execv(arguments[0], arguments)

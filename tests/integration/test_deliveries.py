@@ -53,6 +53,12 @@ def test_a_manifest_is_held_against_what_came(settings: Settings) -> None:
     assert failed == [("error", False)]
     assert audit(settings, "status", check=False).returncode == 1
 
+    _declare(settings, {"name": "a.ndjson", "records": 2, "sha256": "0" * 64})
+    run(settings)
+    status, *_, detail = _state(settings)
+    assert status == "incomplete"
+    assert detail == f"a.ndjson has the hash {sha256}, the manifest says {'0' * 64}"
+
     # The grown file and the rest arrive: the hour is complete, and a file that is not listed is only remarked on.
     grown = lines([event("a"), event("b"), event("c")])
     deliver(settings, grown)

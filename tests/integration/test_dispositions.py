@@ -248,3 +248,13 @@ def test_no_record_is_strange_enough_to_stop_a_run_or_to_be_lost(tmp_path: Path)
     before = dump(settings, set())
     run(settings)
     assert dump(settings, set()) == before
+
+
+def test_a_leap_second_and_the_end_of_a_day_are_published(settings: Settings) -> None:
+    deliver(
+        settings, lines([event("leap", eventTime="2026-04-30T23:59:60Z"), event("end", eventTime="2026-04-30T24:00Z")])
+    )
+    assert run(settings).published
+    assert query(settings, "select distinct event_time_utc::varchar from fact_activity_event") == [
+        ("2026-05-01 00:00:00",)
+    ]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import catalogue
+from orchestration import catalogue, lake
 from orchestration.maintenance import maintain
 from orchestration.planning import plan
 from orchestration.settings import Settings
@@ -60,7 +60,12 @@ def test_the_pipeline_on_postgresql(settings: Settings, server: str) -> None:
     run(shared)
     assert dump(shared) == before
     deliver(shared, lines([event("b")]), hour=1)
-    done = audit(shared, "run", AUDIT_CATALOG=server)
+    with lake.reader(shared) as reading:
+        reading.execute("begin")
+        count = "select count(*) from fact_activity_event"
+        assert reading.execute(count).fetchall() == [(1,)]
+        done = audit(shared, "run", AUDIT_CATALOG=server)
+        assert reading.execute(count).fetchall() == [(1,)]
     assert "1 accepted" in done.stdout
     maintain(shared)
     assert audit(shared, "sql", "select count(*) as n from fact_activity_event", "--output", "csv",
