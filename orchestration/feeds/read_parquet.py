@@ -37,9 +37,7 @@ def read_parquet(stream: BinaryIO, max_bytes: int) -> Iterator[pa.RecordBatch]:
         _raise_if_real(error)
         yield from records.to_batches([unreadable(stream, max_bytes)])
         return
-    missing = file.metadata.num_rows
     for group in range(groups):
-        missing -= file.metadata.row_group(group).num_rows
         done = 0
         try:
             for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
@@ -50,11 +48,6 @@ def read_parquet(stream: BinaryIO, max_bytes: int) -> Iterator[pa.RecordBatch]:
             rows = file.metadata.row_group(group).num_rows - done
             reason = f"the last {rows} rows of row group {group + 1} of {groups} are damaged: {error}"
             yield from records.to_batches([records.broken_off(reason)])
-    if missing:
-        reason = (
-            f"its row groups have {-missing} rows more than it says" if missing < 0 else f"{missing} rows are missing"
-        )
-        yield from records.to_batches([records.broken_off(reason)])
 
 
 def unreadable(stream: BinaryIO, max_bytes: int) -> records.Record:
@@ -110,7 +103,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def _texts(column: Any) -> Any:
-    """A column as a string array; as binary where a text is no UTF-8, and as a list where its values are nested."""
+    """A column as a string array; as binary where it is no UTF-8, and as a list where its values are nested."""
     import pyarrow as pa
     from pyarrow import types
 
@@ -120,12 +113,11 @@ def _texts(column: Any) -> Any:
     if isinstance(kind, pa.BaseExtensionType) or types.is_nested(kind):
         return [_plain(value) for value in column]
     if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        contents = column.cast(pa.binary())
-        return contents if (decoded := _decoded(contents)) is None else decoded
-    if _is_binary(kind):
-        contents = column.cast(pa.binary())
-        decoded = _decoded(contents)
-        return pa.array(list(map(_shown, contents.to_pylist())), pa.string()) if decoded is None else decoded
+        return _decoded(column.cast(pa.binary()))
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
+        return _decoded(column.cast(pa.binary()))
+    if types.is_fixed_size_binary(kind):
+        return _decoded(column.cast(pa.binary()))
     if types.is_timestamp(kind):
         return _times(column)
     try:
@@ -134,26 +126,13 @@ def _texts(column: Any) -> Any:
         return pa.array([None if value is None else str(value) for value in map(_plain, column)], pa.string())
 
 
-def _is_binary(kind: Any) -> bool:
-    from pyarrow import types
-
-    tests = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
-    return any(test(kind) for test in tests)
-
-
-def _decoded(contents: Any) -> Any:
-    """Bytes as a string array; None where they are no UTF-8."""
+def _decoded(column: Any) -> Any:
     import pyarrow as pa
 
     try:
-        return contents.cast(pa.string())
+        return column.cast(pa.string())
     except pa.ArrowInvalid:
-        return None
-
-
-def _shown(content: bytes | None) -> str | None:
-    """Bytes of a column that is not declared to be text, as text."""
-    return None if content is None else content.decode("utf-8", errors="backslashreplace")
+        return column
 
 
 def _times(column: Any) -> Any:
@@ -164,14 +143,10 @@ def _times(column: Any) -> Any:
     return pc.replace_substring_regex(plain.cast(pa.string()), r"^(\S+-\d\d-\d\d) ", r"\1T")
 
 
-def _text(value: Any) -> str | None:
-    return _shown(value) if isinstance(value, bytes) else str(value)
-
-
 def _plain(scalar: Any) -> Any:
     """A value as JSON can have it: what JSON has no form for is text."""
     try:
         value = scalar.as_py()
-        return None if value is None else json.loads(json.dumps(value, default=_text), parse_constant=str)
+        return None if value is None else json.loads(json.dumps(value, default=str), parse_constant=str)
     except (ValueError, OverflowError, TypeError):
         return f"a value of the type {scalar.type} that cannot be shown"
