@@ -82,6 +82,6 @@
             ),
             lambda name: json_extract_string(record, '/' || replace(replace(name, '~', '~0'), '/', '~1'))
         ),
-        lambda value: trim(value) <> ''
+        lambda value: trim(value, {{ white_space() }}) <> ''
     )[1]
 {%- endmacro %}
