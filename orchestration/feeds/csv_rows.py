@@ -80,7 +80,8 @@ class Rows:
         self._names = names
         self._delimiter = delimiter
         self._max_bytes = max_bytes
-        self._white_space = _WHITE_SPACE.replace(delimiter.encode(), b"")
+        self._mark = delimiter.encode()
+        self._white_space = _WHITE_SPACE.replace(self._mark, b"")
         self._plain = re.compile(plain_row(delimiter, max(len(names), 1), r"\r?\Z").encode())
         self._patience = _PATIENCE
 
@@ -99,7 +100,7 @@ class Rows:
         except csv.Error:
             return self._give_up()
         except _RowTooLargeError:
-            if len(self._names) > 1 and any(map(self._plain.match, filter(None, lines.rest_of_row()))):
+            if any(map(self._is_plain, lines.rest_of_row())):
                 return self._give_up()
             return self._too_large()
         if values is None:
@@ -129,6 +130,11 @@ class Rows:
             line = lines.next()
             size += len(lines.end) + len(line)
 
+    def _is_plain(self, line: bytes) -> bool:
+        """Whether a line is by itself a whole row of several fields, so that no quote should be open before it."""
+        fields = line.count(self._mark) + 1
+        return fields >= len(self._names) > 1 and bool(self._plain.match(line))
+
     def _give_up(self) -> records.Record:
         """The row's first line, unparseable; its other lines will be rows of their own."""
         self._patience -= self._lines.give_up_row()
@@ -144,7 +150,7 @@ class Rows:
             if not lines.more():
                 break
             line = lines.next()
-            if line and len(self._names) > 1 and self._plain.match(line):
+            if self._is_plain(line):
                 lines.at -= 1
                 break
             closes = line.count(b'"') % 2 == 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from orchestration.feeds.streams import BLOCK
 
 _PATIENCE = 4 << 20
 _PATIENCE_FACTOR = 4
+_NOWHERE = sys.maxsize
 _SCALAR_END = re.compile(r"[,\]\r\n{]")
 _LINE_END = re.compile(r"[\r\n]")
 
@@ -42,6 +44,8 @@ class Values:
         self._window = window
         self._max_bytes = max_bytes
         self._patience = _PATIENCE
+        self._siblings_text = ""
+        self._siblings: dict[int, tuple[int, int]] = {}
         self.unfinished = False
 
     def whole(self, end: int) -> records.Record:
@@ -136,10 +140,22 @@ class Values:
         return self._record(text.removesuffix(",").rstrip(SPACE), broken=True)
 
     def _next_sibling(self, column: int, seen: int) -> int | None:
-        """Where a line begins an object that is indented no deeper than the value at the cursor."""
-        pattern = re.compile(rf"[\r\n][ \t]{{0,{column}}}(?=\{{)")
-        match = pattern.search(self._window.text, self._window.at + max(seen - column - 1, 1))
-        return match.end() if match else None
+        """Where a line begins an object that is indented no deeper than the value at the cursor.
+
+        The last answer for every column is remembered: without that, many small broken values on one long line
+        would each search all of it.
+        """
+        text = self._window.text
+        start = self._window.at + max(seen - column - 1, 1)
+        if self._siblings_text is not text:
+            self._siblings_text = text
+            self._siblings = {}
+        since, sibling = self._siblings.get(column, (0, 0))
+        if not since <= start < sibling:
+            match = re.compile(rf"\n[ \t]{{0,{column}}}(?=\{{)").search(text, start)
+            sibling = match.end() if match else _NOWHERE
+            self._siblings[column] = (start, sibling)
+        return None if sibling == _NOWHERE else sibling
 
     def _stream(self, find_end: Finder) -> records.Record:
         """A value that is too large to be held, up to where `find_end` finds its end in what is still unread."""

@@ -16,6 +16,8 @@ SPACE = " \t\r\n"
 _SPACES = re.compile(f"[{SPACE}]*")
 _STRUCTURE = re.compile(r'["{}\[\]]')
 _IN_STRING = re.compile(r'["\\\n\r]')
+# After these, an object needs a name before its next value.
+_VALUE_ENDS = (",", "}", "]")
 _MOST_FAILURES = 10
 _OPENING = {"}": "{", "]": "["}
 
@@ -142,7 +144,7 @@ class Scanner:
                 if not self.in_string and not self._open:
                     return position
             elif character in "{[":
-                if self._open and self._open[-1] == "{" and self._before(text, match.start(), start) == ",":
+                if self._open and self._open[-1] == "{" and self._before(text, match.start(), start) in _VALUE_ENDS:
                     self.broken = True
                     return match.start()
                 self._open.append(character)

@@ -27,29 +27,27 @@ _WIDEST = 100
 
 def read_csv(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
     """The data rows of a CSV file with a header, in batches."""
+    return records.to_batches(_rows(blocks, max_bytes))
+
+
+def _rows(blocks: Blocks, max_bytes: int) -> Iterator[records.Record | pa.RecordBatch]:
+    """The rows one by one, or many at once where they are plain."""
     end = line_end(blocks)
     lines = Lines(line_blobs(blocks, max_bytes, end), end)
     names, delimiter = read_header(lines)
     rows = Rows(lines, names, delimiter, max_bytes)
     plain = _PlainRuns(lines, names, delimiter, max_bytes)
-    waiting: list[records.Record] = []
     while True:
         lines.begin_row()
         if not lines.more():
-            record = lines.passed()
-            if record is None:
-                break
-            waiting.append(record)
+            obstacle = lines.passed()
+            if obstacle is None:
+                return
+            yield obstacle
         elif (batch := plain.next()) is not None:
-            yield from records.to_batches(waiting)
-            waiting = []
             yield batch
         elif record := rows.next():
-            waiting.append(record)
-        if len(waiting) >= records.BATCH_RECORDS:
-            yield from records.to_batches(waiting)
-            waiting = []
-    yield from records.to_batches(waiting)
+            yield record
 
 
 class _PlainRuns:

@@ -17,7 +17,9 @@ from orchestration.feeds.csv_rows import unique
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_BATCH_ROWS = 20_000
+# Few, because rows that are small in the file, by its dictionary, may be large.
+_BATCH_ROWS = 500
+_BATCH_BYTES = 16 << 20
 
 
 def read_parquet(stream: BinaryIO, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -37,17 +39,33 @@ def read_parquet(stream: BinaryIO, max_bytes: int) -> Iterator[pa.RecordBatch]:
         _raise_if_real(error)
         yield from records.to_batches([unreadable(stream, max_bytes)])
         return
+    missing = file.metadata.num_rows
     for group in range(groups):
         done = 0
+        error_text = "they are not there"
         try:
-            for batch in file.iter_batches(_BATCH_ROWS, row_groups=[group], use_threads=False):
+            for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group], use_threads=False):
                 yield from _objects(batch, names, max_bytes)
                 done += batch.num_rows
         except _file_errors() as error:
             _raise_if_real(error)
-            rows = file.metadata.row_group(group).num_rows - done
-            reason = f"the last {rows} rows of row group {group + 1} of {groups} are damaged: {error}"
+            error_text = str(error)
+        rows = file.metadata.row_group(group).num_rows
+        missing -= rows
+        if rows != done:
+            reason = f"the last {rows - done} rows of row group {group + 1} of {groups} are damaged: {error_text}"
             yield from records.to_batches([records.broken_off(reason)])
+    if missing:
+        # A file that contradicts itself may have lost a whole row group from its list.
+        reason = f"the file says that it has {file.metadata.num_rows} rows, its row groups differ by {missing}"
+        yield from records.to_batches([records.broken_off(reason)])
+
+
+def _batch_rows(file: Any, group: int) -> int:
+    """How many rows of a row group are read at once."""
+    metadata = file.metadata.row_group(group)
+    average = metadata.total_byte_size // max(metadata.num_rows, 1)
+    return min(max(_BATCH_BYTES // max(average, 1), 1), _BATCH_ROWS)
 
 
 def unreadable(stream: BinaryIO, max_bytes: int) -> records.Record:
@@ -143,10 +161,14 @@ def _times(column: Any) -> Any:
     return pc.replace_substring_regex(plain.cast(pa.string()), r"^(\S+-\d\d-\d\d) ", r"\1T")
 
 
+def _nested_text(value: Any) -> str:
+    return value.decode("utf-8", errors="backslashreplace") if isinstance(value, bytes) else str(value)
+
+
 def _plain(scalar: Any) -> Any:
     """A value as JSON can have it: what JSON has no form for is text."""
     try:
         value = scalar.as_py()
-        return None if value is None else json.loads(json.dumps(value, default=str), parse_constant=str)
+        return None if value is None else json.loads(json.dumps(value, default=_nested_text), parse_constant=str)
     except (ValueError, OverflowError, TypeError):
         return f"a value of the type {scalar.type} that cannot be shown"

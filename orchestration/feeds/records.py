@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
 
 Problem = Literal["unparseable", "too_large"]
 KEPT_BYTES = 64 * 1024
-BATCH_RECORDS = 10_000
+_BATCH_RECORDS = 10_000
+_BATCH_CHARACTERS = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +98,39 @@ def schema() -> pa.Schema:
     )
 
 
-def to_batches(records: Iterable[Record]) -> Iterator[pa.RecordBatch]:
-    """Records as Arrow batches."""
+def to_batches(items: Iterable[Record | pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Records as Arrow batches, none of them large; what is a batch already stays one, in its place."""
+    waiting: list[Record] = []
+    size = 0
+    for item in items:
+        if not isinstance(item, Record):
+            if waiting:
+                yield _batch(waiting)
+                waiting, size = [], 0
+            yield item
+            continue
+        waiting.append(item)
+        size += len(item.text)
+        if len(waiting) >= _BATCH_RECORDS or size >= _BATCH_CHARACTERS:
+            yield _batch(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield _batch(waiting)
+
+
+def _batch(chunk: list[Record]) -> pa.RecordBatch:
     import pyarrow as pa
 
-    records = iter(records)
-    while chunk := list(islice(records, BATCH_RECORDS)):
-        yield pa.record_batch(
-            [
-                pa.array([r.text for r in chunk], pa.string()),
-                pa.array([r.problem for r in chunk], pa.string()),
-                pa.array([r.content for r in chunk], pa.binary()),
-                pa.array([r.length for r in chunk], pa.int64()),
-                pa.array([r.sha256 for r in chunk], pa.string()),
-            ],
-            schema=schema(),
-        )
+    return pa.record_batch(
+        [
+            pa.array([r.text for r in chunk], pa.string()),
+            pa.array([r.problem for r in chunk], pa.string()),
+            pa.array([r.content for r in chunk], pa.binary()),
+            pa.array([r.length for r in chunk], pa.int64()),
+            pa.array([r.sha256 for r in chunk], pa.string()),
+        ],
+        schema=schema(),
+    )
 
 
 def text_batch(text: Any, lengths: Any, problems: Any = None) -> pa.RecordBatch:
