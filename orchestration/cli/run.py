@@ -37,6 +37,7 @@ def command(
     """Ingest, check and publish feed hours: those of a range, or all with a new or changed delivery."""
     chosen = _feeds(feeds)
     ranges, warnings = _ranges(settings, chosen, window(start, end))
+    _bury_dead_runs(settings)
     runs = _execute(settings, chosen, ranges, warnings) if ranges else []
     report = collect(settings, runs, ranges, chosen, warnings)
     if output == "json":
@@ -45,6 +46,15 @@ def command(
         print_report(settings, report)
     if any(not run["success"] for run in runs):
         raise click.exceptions.Exit(1)
+
+
+def _bury_dead_runs(settings: Settings) -> None:
+    """A run that was killed after it published leaves nothing to do, and still must not pass for one under way."""
+    from orchestration import dagster_instance
+
+    if settings.dagster_home.exists():
+        with dagster_instance.instance(settings) as instance:
+            dagster_instance.fail_dead_runs(instance)
 
 
 def _feeds(feeds: tuple[str, ...]) -> list[str]:
@@ -91,7 +101,6 @@ def _execute(
     from orchestration.jobs import JOB_NAME, range_tags
 
     with ProgressBar(len(ranges)) as bar, dagster_instance.instance(settings) as instance:
-        dagster_instance.fail_dead_runs(instance)
         definitions = build_definitions(settings, watching=False, progress=bar)
         job = definitions.resolve_job_def(JOB_NAME)
         left_out = {asset_key(slug) for slug in catalogue.slugs() if slug not in feeds}
