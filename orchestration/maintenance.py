@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from orchestration import lake
+from orchestration import lake, transform
+from orchestration.compaction import compact
+from orchestration.contract import published_models
 from orchestration.hours import now_utc
 from orchestration.pipeline import exclusive
 from orchestration.settings import Settings
@@ -19,7 +21,7 @@ _GRACE = timedelta(hours=1)
 
 
 def maintain(settings: Settings) -> dict[str, int]:
-    """Merge adjacent small files, expire snapshots past the retention, delete retired and orphaned files.
+    """Compact small files, expire snapshots past the retention, delete retired and orphaned files.
 
     Returns the counts of snapshots before and after, and of data files before and after.
 
@@ -41,7 +43,7 @@ def maintain(settings: Settings) -> dict[str, int]:
             return int(row[0]) if row else 0
 
         snapshots, files = count("audit.snapshots()"), data_files()
-        connection.execute("call ducklake_merge_adjacent_files('audit')")
+        compact(connection, published_models(transform.manifest()))
         connection.execute(
             "call ducklake_expire_snapshots('audit', older_than => ?)",
             [_day_before(now_utc() - settings.snapshot_retention)],

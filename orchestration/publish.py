@@ -31,7 +31,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any
         statements += _creation(model, _is_lake(connection)) if known is None else _additions(model, known)
     if len(statements) == len({m.schema for m in models}) and existing:
         return
-    with _transaction(connection, "set up", {}):
+    with transaction(connection, "set up", {}):
         for statement in statements:
             connection.execute(statement)
 
@@ -41,7 +41,7 @@ def publish(
 ) -> None:
     """Bring all that is staged in `work` into `audit`, as one snapshot with the run id as its message."""
     models = published_models(manifest)
-    with _transaction(connection, run_id, extra):
+    with transaction(connection, run_id, extra):
         for model in models:
             for statement in _statements(connection, model):
                 connection.execute(statement)
@@ -49,14 +49,14 @@ def publish(
 
 def publish_failure(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], run_id: str) -> None:
     """Keep what the checks of a run found that must not be published; nothing else of it is kept."""
-    with _transaction(connection, f"{run_id} (checks failed)", {"published": False}):
+    with transaction(connection, f"{run_id} (checks failed)", {"published": False}):
         for model in published_models(manifest):
             if model.name in _FAILED_RUN_TABLES:
                 connection.execute(f"insert into {_public(model)} by name select * from work.raw.{model.name}")
 
 
-class _transaction:
-    """One transaction and its commit message; rolled back if the block fails."""
+class transaction:
+    """One transaction of the warehouse and its commit message, with `extra` as JSON; rolled back if the block fails."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, message: str, extra: dict[str, Any]) -> None:
         self._connection = connection

@@ -1,0 +1,69 @@
+"""Compaction: many small data files of a table become few, and no reader is disturbed.
+
+A table's small files are rewritten as a change like any other: the new files belong to a new snapshot, the old ones
+to the snapshots before it, until those expire. DuckLake's own `merge_adjacent_files` would take less space, but it
+removes the old files from the catalog at once; with a SQLite catalog a transaction that is under way then finds
+neither the old ones nor the new ones, and reads an empty table (ADR 0009).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from orchestration.contract import PublishedModel
+from orchestration.publish import transaction
+
+if TYPE_CHECKING:
+    import duckdb
+
+# A file of this many bytes is read at full speed; below it, opening files costs more than reading them.
+FULL_FILE = 32 * 1024 * 1024
+# So many small files of a partition are rewritten together; for fewer it would be done again and again.
+_ENOUGH = 4
+
+
+def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedModel]) -> None:
+    """Rewrite the partitions of these public tables that have many small files, each table in one transaction.
+
+    The connection has `work` and `audit` attached. What the tables say stays the same, row by row.
+    """
+    tables = set(
+        connection.execute(
+            "select schema_name, table_name from duckdb_tables() where database_name = 'audit'"
+        ).fetchall()
+    )
+    for model in models:
+        # A table that a newer release brings is there only after that release's first run.
+        if (model.schema, model.name) not in tables:
+            continue
+        files = to_rewrite(_data_files(connection, model))
+        if files:
+            _rewrite(connection, model, files)
+
+
+def to_rewrite(files: Iterable[tuple[str, int]]) -> list[str]:
+    """Which files, of all (path, bytes) of a table, are to be rewritten: a partition's small ones, if they are many."""
+    small = defaultdict(list)
+    for path, size in files:
+        if size < FULL_FILE:
+            small[path.rsplit("/", 1)[0]].append(path)
+    return [path for paths in small.values() if len(paths) >= _ENOUGH for path in paths]
+
+
+def _data_files(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[tuple[str, int]]:
+    return connection.execute(
+        "select data_file, data_file_size_bytes from ducklake_list_files('audit', ?, schema => ?)",
+        [model.name, model.schema],
+    ).fetchall()
+
+
+def _rewrite(connection: duckdb.DuckDBPyConnection, model: PublishedModel, files: Sequence[str]) -> None:
+    table = f"audit.{model.schema}.{model.name}"
+    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+    order = f" order by {', '.join(model.order_by)}" if model.order_by else ""
+    connection.execute(f"create or replace table work.main.compacted as from {table} where filename in ({listed})")
+    with transaction(connection, "compaction", {}):
+        connection.execute(f"delete from {table} where filename in ({listed})")
+        connection.execute(f"insert into {table} from work.main.compacted{order}")
