@@ -1,9 +1,8 @@
-"""The asset checks: what Great Expectations found in a run, and whether the newest feed hour is there in time."""
+"""The asset checks that a run makes: what Great Expectations found in it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
@@ -54,14 +53,3 @@ def results(settings: Settings, found: Iterable[ExpectationResult]) -> Iterator[
                 "data_docs": dg.MetadataValue.path(str(settings.docs_dir / result.docs_link)),
             },
         )
-
-
-def freshness_checks(keys: Sequence[dg.AssetKey], lag: timedelta) -> Sequence[dg.AssetChecksDefinition]:
-    """Whether the partition of the last full hour is there, some time after the schedule should have made it.
-
-    Unlike an asset-level policy, this is not fooled by a backfill of an old hour.
-    """
-    minute = int(lag.total_seconds() // 60 + 30) % 60
-    return dg.build_time_partition_freshness_checks(
-        assets=list(keys), deadline_cron=f"{minute} * * * *", severity=dg.AssetCheckSeverity.WARN
-    )

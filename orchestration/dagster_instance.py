@@ -1,10 +1,11 @@
-"""Dagster's instance in `$AUDIT_HOME/dagster`: its configuration file, and the runs that died with their process."""
+"""Dagster's instance in `$AUDIT_HOME/dagster`: its configuration, the runs that died, the runs that are old."""
 
 from __future__ import annotations
 
 import os
 import socket
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,22 @@ def fail_dead_runs(dagster_instance: dg.DagsterInstance) -> int:
             run, "The process of this run is gone; what it had not published is not lost."
         )
     return len(dead)
+
+
+def forget_runs(dagster_instance: dg.DagsterInstance, before: datetime) -> int:
+    """Remove finished runs that were created before that time (aware), with all their events; how many."""
+    import dagster as dg
+    from dagster._core.storage.dagster_run import FINISHED_STATUSES
+    from dagster._core.storage.event_log import SqliteEventLogStorage
+
+    old = dagster_instance.get_runs(dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before))
+    storage = dagster_instance.event_log_storage
+    for run in old:
+        dagster_instance.delete_run(run.run_id)
+        if isinstance(storage, SqliteEventLogStorage):
+            # Dagster empties the database of a run and leaves its file.
+            Path(storage.path_for_shard(run.run_id)).unlink(missing_ok=True)
+    return len(old)
 
 
 def _is_dead(process: str) -> bool:

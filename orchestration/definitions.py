@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
@@ -20,36 +19,23 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
     """
     from orchestration.assets.raw import raw_feeds
     from orchestration.assets.warehouse import build_warehouse_asset
+    from orchestration.freshness import build_freshness
     from orchestration.jobs import build_job
     from orchestration.progress import Silent
 
-    freshness = _freshness_checks(settings) if watching else []
+    freshness = build_freshness(settings) if watching else None
+    checks = [freshness.checks] if freshness else []
     return dg.Definitions(
         assets=[raw_feeds, build_warehouse_asset(transform.manifest())],
-        asset_checks=freshness,
-        jobs=[build_job(freshness)],
-        schedules=[build_schedule(settings)] if watching else [],
-        sensors=[build_sensor(settings), _freshness_sensor(freshness)] if watching else [],
+        asset_checks=checks,
+        jobs=[build_job(checks), *([freshness.job] if freshness else [])],
+        schedules=[build_schedule(settings), freshness.schedule] if freshness else [],
+        sensors=[build_sensor(settings)] if watching else [],
         resources={
             name: dg.ResourceDefinition.hardcoded_resource(value)
             for name, value in ({"settings": settings, "progress": Silent()} | resources).items()
         },
         executor=dg.in_process_executor,
-    )
-
-
-def _freshness_checks(settings: Settings) -> Sequence[dg.AssetChecksDefinition]:
-    from orchestration.assets.raw import asset_key
-    from orchestration.checks import freshness_checks
-
-    return freshness_checks([asset_key(slug) for slug in settings.expected_feeds], settings.schedule_lag)
-
-
-def _freshness_sensor(freshness: Sequence[dg.AssetChecksDefinition]) -> dg.SensorDefinition:
-    return dg.build_sensor_for_freshness_checks(
-        freshness_checks=freshness,
-        minimum_interval_seconds=600,
-        default_status=dg.DefaultSensorStatus.RUNNING,
     )
 
 

@@ -125,6 +125,8 @@ def reader(settings: Settings, at: str | None = None) -> Iterator[duckdb.DuckDBP
                 version = _version_at(connection, at)
                 connection.execute(f"detach {ALIAS}")
                 _attach(connection, where, f", read_only, snapshot_version {version}")
+                if not _is_set_up(connection):
+                    raise WarehouseError(f"the warehouse has no snapshot as old as {at}")
         except duckdb.Error as error:
             if "creating a new DuckLake is explicitly disabled" in str(error):
                 raise nothing from None
@@ -168,8 +170,7 @@ def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:
             f"no snapshot is named by {at!r}: it is no ISO 8601 time, and no run id that is still kept"
         ) from None
     found = connection.execute(
-        f"select max(snapshot_id) from {ALIAS}.snapshots() where snapshot_time <= ? and commit_message is not null",
-        [time],
+        f"select max(snapshot_id) from {ALIAS}.snapshots() where snapshot_time <= ?", [time]
     ).fetchone()
     if not found or found[0] is None:
         raise WarehouseError(f"the warehouse has no snapshot as old as {at}")

@@ -1,4 +1,4 @@
-"""Upkeep of the warehouse: compaction, expiry of old snapshots, removal of files that nothing refers to.
+"""Upkeep: compaction, expiry of old snapshots and runs, removal of files that nothing refers to.
 
 What the warehouse says is not changed by any of it; only snapshots older than the retention can no longer be
 asked for.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from orchestration import lake, transform
+from orchestration import dagster_instance, lake, transform
 from orchestration.compaction import compact
 from orchestration.contract import published_models
 from orchestration.hours import now_utc
@@ -23,7 +23,7 @@ _GRACE = timedelta(hours=1)
 def maintain(settings: Settings) -> dict[str, int]:
     """Compact small files, expire snapshots past the retention, delete retired and orphaned files.
 
-    Returns the counts of snapshots before and after, and of data files before and after.
+    Returns the counts of snapshots before and after, of data files before and after, and of Dagster runs forgotten.
 
     Raises:
         NothingPublishedError: if nothing is published yet.
@@ -50,12 +50,15 @@ def maintain(settings: Settings) -> dict[str, int]:
         )
         connection.execute("call ducklake_cleanup_old_files('audit', older_than => ?)", [retired])
         connection.execute("call ducklake_delete_orphaned_files('audit', older_than => ?)", [now_utc() - _GRACE])
-        return {
+        compacted = {
             "snapshots before": snapshots,
             "snapshots after": count("audit.snapshots()"),
             "data files before": files,
             "data files after": data_files(),
         }
+    with dagster_instance.instance(settings) as instance:
+        forgotten = dagster_instance.forget_runs(instance, now_utc() - settings.run_history)
+    return compacted | {"runs forgotten": forgotten}
 
 
 def _day_before(moment: datetime) -> datetime:

@@ -101,19 +101,16 @@ def update_warehouse(
     manifest = transform.manifest()
     with exclusive(settings, progress):
         bench = Workbench(settings, run_id)
-        try:
-            progress("staging")
-            with bench.connect() as connection:
-                publish.create_tables(connection, manifest)
-                workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
-            lineage_is_known = column_lineage.is_current()
-            transform.build(bench.attach, bench.target_dir, keep_manifest=not lineage_is_known)
-            with bench.connect() as connection:
-                if not lineage_is_known:
-                    column_lineage.refresh(connection, bench.target_dir / "manifest.json")
-                return _check_and_publish(connection, settings, manifest, run_id, progress)
-        finally:
-            _clear(settings)
+        progress("staging")
+        with bench.connect() as connection:
+            publish.create_tables(connection, manifest)
+            workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
+        lineage_is_known = column_lineage.is_current()
+        transform.build(bench.attach, bench.target_dir, keep_manifest=not lineage_is_known)
+        with bench.connect() as connection:
+            if not lineage_is_known:
+                column_lineage.refresh(connection, bench.target_dir / "manifest.json")
+            return _check_and_publish(connection, settings, manifest, run_id, progress)
 
 
 @contextmanager
@@ -136,11 +133,12 @@ def exclusive(settings: Settings, progress: Progress = lambda _: None) -> Iterat
         _clear(settings)
         yield
     finally:
+        _clear(settings)
         lock.release()
 
 
 def _clear(settings: Settings) -> None:
-    """Remove scratch space, a killed run's included; whoever calls this holds the lock."""
+    """Empty the scratch space, of a killed run too; whoever calls this holds the lock."""
     shutil.rmtree(settings.work_dir, ignore_errors=True)
     settings.work_dir.mkdir(parents=True, exist_ok=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ class Plan:
 
 def source_of(settings: Settings) -> Source:
     """The source of feeds that the settings name."""
-    return FileSource(settings.feed_root, catalogue.slugs())
+    return FileSource(settings.feed_root, catalogue.slugs(), must_exist=settings.feed_url is not None)
 
 
 def plan(settings: Settings, feeds: Collection[str]) -> Plan:
@@ -58,8 +58,8 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     hours = {hour for hour in changed if hour <= current}
     try:
         with lake.reader(settings) as connection:
-            hours |= _unpublished(connection, landed)
-            hours |= _passed_over(connection, hours, current)
+            hours |= {landed[delivery] for delivery in unpublished(connection, landed)}
+            hours |= _passed_over(connection, hours, current, set(feeds) & set(settings.expected_feeds))
     except lake.NothingPublishedError:
         hours |= set(landed.values())
     warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown]
@@ -74,32 +74,36 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     return Plan(ranges, warnings, fingerprint)
 
 
-def _unpublished(connection: duckdb.DuckDBPyConnection, landed: dict[str, datetime]) -> set[datetime]:
-    """The hours of deliveries that are landed and not in the warehouse, as after a run that was killed."""
+def unpublished(connection: duckdb.DuckDBPyConnection, landed: Iterable[str]) -> set[str]:
+    """Those of the landed deliveries (ids) that are not in the warehouse, as after a run that was killed."""
     published = connection.execute("select delivery_id from quality.feed_delivery").fetchall()
-    return {landed[key] for key in landed.keys() - {row[0] for row in published}}
+    return set(landed) - {row[0] for row in published}
 
 
 def _passed_over(
-    connection: duckdb.DuckDBPyConnection, hours: Collection[datetime], current: datetime
+    connection: duckdb.DuckDBPyConnection, hours: Collection[datetime], current: datetime, expected: Collection[str]
 ) -> set[datetime]:
-    """Closed hours between two known ones that no run has looked at since they closed.
+    """Closed hours between two known ones in which no run has looked for every expected feed since they closed.
 
     A feed that delivered nothing in such an hour is missing, and only a run over the hour says so.
     """
     rows = connection.execute(
         """
         with hour as (
-            select feed_hour_utc, max(reconciled_at_utc) as reconciled_at_utc
+            select
+                feed_hour_utc,
+                count(*) filter (
+                    list_contains(?, feed) and reconciled_at_utc >= feed_hour_utc + interval 1 hour
+                ) as looked_at
             from quality.feed_reconciliation group by all
         )
-        select feed_hour_utc, reconciled_at_utc >= feed_hour_utc + interval 1 hour
+        select feed_hour_utc, looked_at
         from hour where feed_hour_utc >= (select max(feed_hour_utc) from hour) - to_hours(?)
         """,
-        [int(LONGEST_GAP / HOUR)],
+        [list(expected), int(LONGEST_GAP / HOUR)],
     ).fetchall()
     known = {aware(hour) for hour, _ in rows} | set(hours)
-    looked_at = {aware(hour) for hour, after_close in rows if after_close}
+    looked_at = {aware(hour) for hour, feeds in rows if feeds >= len(expected)}
     return {
         hour
         for start, end in contiguous_ranges(known)

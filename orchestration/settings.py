@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     snapshot_retention: Duration = Field(
         timedelta(days=30), description="how long old snapshots of the warehouse can be read"
     )
+    run_history: Duration = Field(timedelta(days=30), description="how long Dagster's record of a run is kept")
     lock_timeout: Duration = Field(
         timedelta(hours=1), description="how long a run waits for another run to let go of the warehouse"
     )
@@ -94,7 +95,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
-        return value.expanduser().absolute()
+        home = value.expanduser().absolute()
+        if "?" in str(home):
+            raise ValueError("must not contain a ?, behind which DuckDB looks for options")
+        return home
 
     @field_validator("applications")
     @classmethod
@@ -112,7 +116,9 @@ class Settings(BaseSettings):
             raise ValueError("must be an amount of memory such as 3GB or 512MiB")
         return value
 
-    @field_validator("future_tolerance", "schedule_lag", "freshness", "snapshot_retention", "lock_timeout")
+    @field_validator(
+        "future_tolerance", "schedule_lag", "freshness", "snapshot_retention", "run_history", "lock_timeout"
+    )
     @classmethod
     def _not_negative(cls, value: timedelta) -> timedelta:
         if value < timedelta(0):

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from orchestration import lake
+from orchestration import catalogue, lake
+from orchestration.feeds.landing import open_index
 from orchestration.hours import HOUR, aware, floor_hour, iso, now_utc
+from orchestration.planning import unpublished
 from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
 
 # Completeness is promised for what a user still acts on; what is older stays in quality.feed_reconciliation.
 _RECENT = timedelta(days=7)
@@ -64,8 +69,22 @@ def status(settings: Settings) -> dict[str, Any]:
             """,
             [run[0]["run_id"] if run else ""],
         )
-    report = one | {"last_run": run[0] if run else None, "gaps": gaps, "reasons": reasons, "checks": checks}
+        forgotten = _forgotten(settings, connection)
+    report = one | {
+        "unpublished_deliveries": len(forgotten),
+        "last_run": run[0] if run else None,
+        "gaps": gaps,
+        "reasons": reasons,
+        "checks": checks,
+    }
     return report | {"broken": _broken(settings, report)}
+
+
+def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Deliveries that were landed longer ago than AUDIT_FRESHNESS and are not published, whatever ran since."""
+    due = now_utc() - settings.freshness
+    landed = open_index(settings.raw_dir).deliveries(catalogue.slugs())
+    return unpublished(connection, (delivery.delivery_id for delivery in landed if delivery.landed_at < due))
 
 
 def _broken(settings: Settings, report: dict[str, Any]) -> list[str]:
@@ -84,6 +103,11 @@ def _broken(settings: Settings, report: dict[str, Any]) -> list[str]:
         hours = [gap for gap in report["gaps"] if gap["status"] == kind]
         if hours:
             broken.append(f"{len(hours)} feed hours of the last {_RECENT.days} days {text}")
+    if waiting := report["unpublished_deliveries"]:
+        broken.append(
+            f"{waiting} deliveries were landed more than {settings.freshness} ago and are not published; `audit run` "
+            "publishes them, or says why it cannot"
+        )
     blocked = [check for check in report["checks"] if check["is_blocking"] and not check["success"]]
     if blocked:
         broken.append(f"the last run published nothing: {len(blocked)} blocking checks failed")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration import lake
-from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
+from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.settings import Settings
 
@@ -164,7 +164,14 @@ def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | Non
 
 
 def _records(batch: Batch, raw_dir: Path) -> str:
-    paths = [f"'{_escape(str(raw_dir / delivery.raw_path))}'" for delivery in batch.deliveries if delivery.records]
+    files = [raw_dir / delivery.raw_path for delivery in batch.deliveries if delivery.records]
+    gone = [str(file) for file in files if not file.exists()]
+    if gone:
+        raise lake.WarehouseError(
+            f"{len(gone)} files of the raw lake are gone that are not published yet, the first is {gone[0]}; restore "
+            f"them from a backup, or remove {raw_dir / INDEX_NAME} to land their deliveries again"
+        )
+    paths = [f"'{_escape(str(file))}'" for file in files]
     if not paths:
         return _NO_RECORDS
     return f"""

@@ -33,6 +33,18 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def unique(columns: Sequence[str]) -> list[str]:
+    """The names of a result's columns, told apart where several are the same: `n`, `n_1`, `n_2`."""
+    names: list[str] = []
+    for column in columns:
+        name, number = column, 0
+        while name in names or (number and name in columns):
+            number += 1
+            name = f"{column}_{number}"
+        names.append(name)
+    return names
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
     click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))

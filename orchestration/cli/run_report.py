@@ -74,7 +74,7 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
         if not run["success"]:
             click.secho(f"run {run['run_id']} ({run['from']} to {run['to']}) failed: {run['error']}", fg="red")
     if not report["runs"]:
-        click.echo("Nothing new: every delivery is published already.")
+        click.echo(f"Nothing new: every delivery{_below(settings)} is published already.")
     elif not report["new"].get("deliveries") and all(run["success"] for run in report["runs"]):
         click.echo("Nothing new in these hours: every delivery is published already.")
     else:
@@ -85,6 +85,10 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
             f"{new.get('quarantined', 0)} quarantined."
         )
     _print_next_steps(settings)
+
+
+def _below(settings: Settings) -> str:
+    return f" below {settings.feed_root}" if settings.source == "files" else ""
 
 
 def _print_reconciliation(rows: list[dict[str, Any]]) -> None:

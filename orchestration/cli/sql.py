@@ -7,7 +7,7 @@ import re
 import click
 
 from orchestration import lake
-from orchestration.cli.output import plain, print_csv, print_json, print_table
+from orchestration.cli.output import plain, print_csv, print_json, print_table, unique
 from orchestration.settings import Settings
 
 _GAP = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
@@ -41,7 +41,7 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
             if _NOT_READING.search(query):
                 raise click.ClickException("the query calls a function that does more than read the warehouse")
             cursor = connection.execute(statements[0])
-            columns = [column[0] for column in cursor.description or []]
+            columns = unique([column[0] for column in cursor.description or []])
             rows = cursor.fetchall()
     except lake.WarehouseError as error:
         raise click.ClickException(str(error)) from None

@@ -6,26 +6,35 @@ import re
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import BinaryIO
 
 from orchestration.feeds.file_systems import Entry, FileSystem, LocalFiles, RemoteFiles, local_path
 from orchestration.feeds.formats import MANIFEST_NAME, feed_format, is_feed_name
-from orchestration.feeds.source import Listing, Offer
+from orchestration.feeds.source import Listing, Offer, SourceError
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _HOUR = re.compile(r"[01]\d|2[0-3]", re.ASCII)
 
 
 class FileSource:
-    """The default source: `root` is a local folder or an fsspec URL."""
+    """The default source: `root` is a local folder or an fsspec URL.
 
-    def __init__(self, root: str, known_feeds: Collection[str]) -> None:
+    A local folder that `must_exist` and is not there is an error: a disk that is not mounted, or a wrong name.
+    """
+
+    def __init__(self, root: str, known_feeds: Collection[str], *, must_exist: bool = False) -> None:
         self._root = root
+        self._must_exist = must_exist
         self._known = frozenset(known_feeds)
 
     def list(self, feeds: Collection[str], window: tuple[datetime, datetime] | None) -> Listing:
-        """See Source.list. A root that does not exist yet has no deliveries."""
+        """See Source.list. A root that need not exist has no deliveries until it does."""
         files = self._files
+        if self._must_exist and local_path(self._root) and not Path(files.root).is_dir():
+            raise SourceError(
+                f"AUDIT_FEED_URL={self._root!r} is no folder that is there; mount or create it, or correct it"
+            )
         files.refresh()
         listing = Listing()
         for entry in _visible(files, files.root):

@@ -60,8 +60,10 @@ class Window:
 
     def peek(self) -> str:
         """The next character that is no white space, or "" at the end; it stays unconsumed."""
-        begins_line = False
-        self.column = first = int((self.text[self.at - 1] if self.at else self._behind) == "[")
+        before = self.text[self.at - 1] if self.at else self._behind
+        # Nothing is before the first value of all, which begins its line.
+        begins_line = not before
+        self.column = first = int(before == "[")
         while True:
             match = _SPACES.match(self.text, self.at)
             assert match is not None

@@ -3,13 +3,14 @@
     <feed>/<YYYY-MM-DD>/<HH>/<delivery id>.parquet                       every record of a delivery
     <feed>/<YYYY-MM-DD>/<HH>/<time of landing>-<sha256>.manifest.json    a manifest as it came
 
-Names that begin with a dot are no part of it.
+Other names are no part of it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from orchestration.feeds.raw_parquet import delivery_in
 
 _MANIFEST_TIME = "%Y%m%dT%H%M%S.%fZ"
 _MANIFEST_SUFFIX = ".manifest.json"
+_MANIFEST_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}\.manifest\.json")
 _HOUR = "%Y-%m-%d/%H"
 _HASH_SHOWN = 32
 
@@ -39,6 +41,8 @@ def found_manifests(raw_dir: Path) -> list[tuple[LandedManifest, datetime]]:
     """Every manifest of the raw lake and when it was landed, the newest of a feed hour last."""
     found = []
     for path in sorted(raw_dir.glob(f"[!.]*/*/*/[!.]*{_MANIFEST_SUFFIX}")):
+        if not _MANIFEST_NAME.fullmatch(path.name):
+            continue
         feed, day, hour = path.parts[-4:-1]
         content = path.read_bytes()
         landed_at = datetime.strptime(path.name.partition("-")[0], _MANIFEST_TIME).replace(tzinfo=UTC)

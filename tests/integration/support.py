@@ -117,4 +117,5 @@ def audit(settings: Settings, *arguments: str, check: bool = True, **environment
 
 def process_environment(settings: Settings, **environment: str) -> dict[str, str]:
     """The environment of a real process on this home."""
-    return {**os.environ, "AUDIT_HOME": str(settings.home), "AUDIT_FEED_URL": settings.feed_root, **environment}
+    feeds = {"AUDIT_FEED_URL": settings.feed_url} if settings.feed_url else {}
+    return {**os.environ, "AUDIT_HOME": str(settings.home), **feeds, **environment}

@@ -101,6 +101,7 @@ def test_sql_only_reads_the_warehouse(settings, statement: str) -> None:  # type
         (("status",), {"AUDIT_FRESHNESS": "99999999999999d"}, "AUDIT_FRESHNESS"),
         (("status",), {"AUDIT_MEMORY_LIMIT": "50%"}, "AUDIT_MEMORY_LIMIT"),
         (("run", "--from", "2026-05-01", "--to", "9999-12-31T23:59:59Z"), {}, "outside the calendar"),
+        (("run",), {"AUDIT_HOME": "/tmp/what?"}, "AUDIT_HOME"),
         (("frobnicate",), {}, "No such command"),
         (("simulate",), {}, "--hours"),
     ],
@@ -111,7 +112,19 @@ def test_wrong_usage_or_settings_are_refused(settings, arguments, environment, t
     assert text in done.stderr
 
 
+def test_a_feed_folder_that_is_not_there_is_no_silence(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    done = audit(settings, "run", check=False, AUDIT_FEED_URL=str(tmp_path / "typo"))
+    assert done.returncode == 1
+    assert f"AUDIT_FEED_URL='{tmp_path}/typo' is no folder that is there" in done.stderr
+
+
+def test_columns_of_the_same_name_are_told_apart(settings) -> None:  # type: ignore[no-untyped-def]
+    done = audit(settings, "sql", "select 1 as n, 2 as n, 3 as n_1", "--output", "json")
+    assert json.loads(done.stdout) == [{"n": 1, "n_2": 2, "n_1": 3}]
+
+
 def test_an_empty_home_is_explained(tmp_path: Path) -> None:
+    (tmp_path / "landing").mkdir()
     settings = load_settings(home=tmp_path, feed_url=str(tmp_path / "landing"))
     for command in (("sql", "select 1"), ("status",), ("maintain",)):
         done = audit(settings, *command, check=False)

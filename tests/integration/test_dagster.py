@@ -14,8 +14,11 @@ import pytest
 from orchestration import catalogue, dagster_instance
 from orchestration.assets.raw import asset_key
 from orchestration.definitions import build_definitions
+from orchestration.freshness import JOB_NAME as FRESHNESS_JOB
+from orchestration.freshness import due_hour
 from orchestration.hours import floor_hour, now_utc, partition_key
 from orchestration.jobs import JOB_NAME, range_tags
+from orchestration.pipeline import land_feeds
 from orchestration.settings import Settings
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, process_environment
 
@@ -108,6 +111,19 @@ def test_the_sensor_takes_late_deliveries_once(settings: Settings) -> None:
         # The hour that is under way is the schedule's.
         now = int((floor_hour(now_utc()) - HOUR).total_seconds() // 3600)
         deliver(settings, lines([event("now")]), hour=now)
+
+
+def test_freshness_asks_for_the_newest_hour_that_is_due(settings: Settings, instance: dg.DagsterInstance) -> None:
+    assert due_hour(datetime(2026, 5, 1, 14, 39, tzinfo=UTC), timedelta(minutes=10)) == HOUR + timedelta(hours=2)
+    assert due_hour(datetime(2026, 5, 1, 14, 40, tzinfo=UTC), timedelta(minutes=10)) == HOUR + timedelta(hours=3)
+    due = int((due_hour(now_utc(), settings.schedule_lag) - HOUR).total_seconds() // 3600)
+    deliver(settings, b"", feed="search", hour=due)
+    deliver(settings, lines([event("old")]), feed="qm", hour=due - 1)
+    land_feeds(settings, catalogue.slugs(), (HOUR, now_utc()))
+    result = build_definitions(settings).resolve_job_def(FRESHNESS_JOB).execute_in_process(instance=instance)
+    found = {evaluation.asset_key: evaluation.passed for evaluation in result.get_asset_check_evaluations()}
+    assert set(found) == {asset_key(slug) for slug in settings.expected_feeds}
+    assert {key for key, passed in found.items() if passed} == {asset_key("search")}
 
 
 def test_dead_runs_are_marked_as_failed(settings: Settings, instance: dg.DagsterInstance) -> None:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sqlite3
 from datetime import timedelta
 from typing import Any
 
-from orchestration import catalogue
-from orchestration.hours import floor_hour, now_utc
+import pytest
+
+from orchestration import catalogue, lake
+from orchestration.hours import floor_hour, iso, now_utc
+from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.settings import Settings
+from orchestration.status import status
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
 
 
@@ -143,3 +148,51 @@ def test_the_warehouse_is_rebuilt_from_raw_alone(settings: Settings) -> None:
     assert plan(settings, catalogue.slugs()).ranges == [(HOUR, HOUR + timedelta(hours=1))]
     run(settings)
     assert query(settings, "select event_id, source_record, comments from fact_activity_event") == before
+
+
+def test_a_delivery_that_is_not_published_is_not_forgotten(settings: Settings) -> None:
+    """Landed by a run that failed; then another feed's run passed."""
+    deliver(settings, lines([event("a")]))
+    land_feeds(settings, ["search"], (HOUR, HOUR + timedelta(hours=1)))
+    deliver(settings, lines([event("q", application="QM")]), feed="qm")
+    run(settings, feeds=["qm"])
+    waiting = "deliveries were landed more than 0:00:00 ago and are not published"
+    due = settings.model_copy(update={"freshness": timedelta(0)})
+    assert any(waiting in sentence for sentence in status(due)["broken"])
+    assert not any("are not published" in sentence for sentence in status(settings)["broken"])
+    assert plan(settings, catalogue.slugs()).ranges == [(HOUR, HOUR + timedelta(hours=1))]
+    run(settings)
+    assert not any(waiting in sentence for sentence in status(due)["broken"])
+
+
+def test_hours_in_which_only_some_feeds_were_run_are_planned(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    run(settings, feeds=["search"])
+    assert plan(settings, ["search"]).ranges == []
+    assert plan(settings, catalogue.slugs()).ranges == [(HOUR, HOUR + timedelta(hours=1))]
+    run(settings)
+    assert plan(settings, catalogue.slugs()).ranges == []
+
+
+def test_a_raw_file_that_is_gone_is_named(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    landed = land_feeds(settings, ["search"], (HOUR, HOUR + timedelta(hours=1))).new
+    gone = settings.raw_dir / landed[0].raw_path
+    gone.unlink()
+    with pytest.raises(lake.WarehouseError, match=f"1 files of the raw lake are gone.*{gone.name}.*index.sqlite"):
+        run(settings)
+    (settings.raw_dir / "index.sqlite").unlink()
+    run(settings)
+    assert one(settings, "select event_id from fact_activity_event") == "a"
+
+
+def test_a_compaction_is_no_gap_in_time(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    before = now_utc()
+    run(settings)
+    published = now_utc()
+    with sqlite3.connect(settings.home / "warehouse/catalog.sqlite") as catalog:
+        catalog.execute("update ducklake_snapshot_changes set commit_message = null")
+    assert one(settings, "select count(*) from fact_activity_event", iso(published)) == 1
+    with pytest.raises(lake.WarehouseError, match="no snapshot as old as"):
+        query(settings, "select 1", iso(before))

@@ -10,7 +10,7 @@ from orchestration import lake
 from orchestration.compaction import FULL_FILE, to_rewrite
 from orchestration.maintenance import maintain
 from orchestration.settings import Settings
-from tests.integration.support import deliver, dump, event, lines, one, run
+from tests.integration.support import audit, deliver, dump, event, lines, one, run
 
 COUNT = "select count(*) from fact_activity_event"
 
@@ -82,3 +82,19 @@ def test_only_many_small_files_of_one_partition_are_rewritten() -> None:
     many = [(f"t/day=2/{n}", 10) for n in range(4)]
     full = [(f"t/day={day}/full", FULL_FILE) for day in (1, 2)]
     assert to_rewrite(few + many + full) == [path for path, _ in many]
+
+
+def test_upkeep_forgets_old_runs_and_keeps_the_rest(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    audit(settings, "run")
+    events = settings.home / "dagster/history/runs"
+    assert len(list(events.glob("*-*.db"))) == 1
+    assert maintain(settings)["runs forgotten"] == 0
+    assert len(list(events.glob("*-*.db"))) == 1
+    assert maintain(settings.model_copy(update={"run_history": timedelta(0)}))["runs forgotten"] == 1
+    assert not list(events.glob("*-*.db"))
+    assert one(settings, COUNT) == 1
+    deliver(settings, lines([event("b")]), hour=1)
+    audit(settings, "run")
+    assert one(settings, COUNT) == 2
+    assert not list(settings.work_dir.iterdir())

@@ -98,6 +98,7 @@ DAMAGES: list[Callable[[str], str]] = [
     indent=st.sampled_from([0, 2]),
     block=st.sampled_from([1, 7, 1 << 20]),
 )
+@example([DAMAGES[4], None], ("", ""), 2, 1)
 def test_a_damaged_record_costs_no_other(damages: list[Any], frame: tuple[str, str], indent: int, block: int) -> None:
     whole = [f'{{"eventId": "e{n}", "x": {{"y": [{n}]}}}}' for n in range(len(damages))]
     lines = [damage(text) if damage else text for damage, text in zip(damages, whole, strict=True)]
