@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from orchestration import catalogue, lake
 from orchestration.feeds.files import FileSource
 from orchestration.feeds.landing import changed_offers, open_index
+from orchestration.feeds.own_source import own_source
 from orchestration.feeds.source import Source
 from orchestration.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
 from orchestration.settings import Settings
@@ -37,8 +38,18 @@ class Plan:
 
 
 def source_of(settings: Settings) -> Source:
-    """The source of feeds that the settings name."""
-    return FileSource(settings.feed_root, catalogue.slugs())
+    """The source of feeds that the settings name.
+
+    Raises:
+        SourceError: if AUDIT_SOURCE names a class that cannot be had.
+    """
+    if settings.source == "files":
+        return FileSource(settings.feed_root, catalogue.slugs())
+    if settings.source == "cxone":
+        from orchestration.feeds.cxone.source import CxoneSource
+
+        return CxoneSource(settings)
+    return own_source(settings)
 
 
 def plan(settings: Settings, feeds: Collection[str]) -> Plan:

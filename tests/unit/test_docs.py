@@ -19,8 +19,9 @@ from orchestration import transform
 from orchestration.catalogue import normalised_name
 from orchestration.cli.main import cli
 from orchestration.contract import published_models
+from orchestration.durations import parse_duration
 from orchestration.feeds.formats import feed_format
-from orchestration.settings import Settings, parse_duration
+from orchestration.settings import Settings
 from orchestration.simulator.hours import REASONS, WARNINGS
 
 ROOT = Path(__file__).parents[2]
