@@ -99,9 +99,7 @@ class CxoneSettings(BaseSettings):
         )
         credentials = ("oauth_client_id", "oauth_client_secret") if by_oauth else ("access_key_id", "access_key_secret")
         names += [name for name in credentials if not getattr(self, name)]
-        return [
-            f"CXONE_{name.upper()} is not set: with AUDIT_SOURCE=cxone it must be {_NEEDED[name]}" for name in names
-        ]
+        return [f"CXONE_{name.upper()} is not set: for AUDIT_SOURCE=cxone it must be {_NEEDED[name]}" for name in names]
 
     @property
     def secrets(self) -> list[str]:

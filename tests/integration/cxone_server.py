@@ -26,6 +26,7 @@ KEY_ID, KEY_SECRET = "tenant-key-5d1f0c", "s3cret/of+the-key=9a7b"
 CLIENT_ID, CLIENT_SECRET = "oauth-client-77aa", "s3cret-of-the-client-41c2"
 # What a seeded generator draws from: all of them go by when the request is made again.
 PASSING = ("expired", "429", "429 date", "403", "500", "502", "503", "drop", "reset", "truncated", "no json")
+ALWAYS = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _Z = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -35,8 +36,8 @@ class ApiEvent:
 
     at: datetime
     text: str
-    since: datetime = datetime.min.replace(tzinfo=UTC)
-    until: datetime = datetime.max.replace(tzinfo=UTC)
+    since: datetime = ALWAYS[0]
+    until: datetime = ALWAYS[1]
 
 
 @dataclass
@@ -237,6 +238,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault == "drop":
             self._head(200, 1000)
             self.wfile.write(b'{"links": {}, "values": [{"application"')
+            return self._hang_up()
+        if fault == "slow":
+            time.sleep(0.4)
             return self._hang_up()
         if fault == "reset":
             return self._hang_up()

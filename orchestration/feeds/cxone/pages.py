@@ -111,24 +111,27 @@ class Trail:
     _MOST_PAGES = 100_000
 
     def __init__(self) -> None:
-        self._urls: set[str] = set()
+        self._requests: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
         self._contents: set[bytes] = set()
 
     def add(self, url: str, page: Page) -> None:
-        """Note a page.
+        """Note a page and the request that gave it.
 
         Raises:
-            PageError: if it, or its link, was there before.
+            PageError: if one of the two was there before.
         """
-        if url in self._urls:
-            raise PageError(f"the links lead in a circle, back to {without_secrets(url)}")
-        self._urls.add(url)
+        # The same request may be written in several ways: in a link, a colon may stand as %3A.
+        parts = urlsplit(url)
+        request = (parts.path, tuple(sorted(parse_qsl(parts.query, keep_blank_values=True))))
+        if request in self._requests:
+            raise PageError("the links lead in a circle, back to this page")
+        self._requests.add(request)
         if page.records:
             content = hashlib.sha256(b"\n".join(record.line for record in page.records)).digest()
             if content in self._contents:
-                raise PageError(f"a page is repeated under another link, {without_secrets(url)}")
+                raise PageError("the page is repeated: an earlier one has the same records")
             self._contents.add(content)
-        if len(self._urls) > self._MOST_PAGES:
+        if len(self._requests) > self._MOST_PAGES:
             raise PageError(f"the hour has more than {self._MOST_PAGES} pages; a larger CXONE_PAGE_SIZE may help")
 
 
@@ -141,9 +144,9 @@ def _fields(text: str) -> tuple[dict[str, Any], list[Record] | None]:
         at = _skip(text, at + 1)
     else:
         while True:
-            name, at = _decoder.raw_decode(text, at)
-            if not isinstance(name, str):
+            if text[at] != '"':
                 raise ValueError("a field without a name")
+            name, at = _decoder.raw_decode(text, at)
             at = _expect(text, _skip(text, at), ":")
             if name == "values" and text[at] == "[":
                 records, at = _elements(text, at)

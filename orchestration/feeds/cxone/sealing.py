@@ -50,7 +50,8 @@ def due_hours(read: Sequence[Span], sealed: Sequence[Span], now: datetime, seal_
         yield from hour_range(end - max(math.ceil(seal_after / HOUR), 1) * HOUR, end)
         return
     bounds = [span for span in read if span[0] < end]
-    for (start, stop), following in zip(bounds, [*(span[0] for span in bounds[1:]), end], strict=True):
+    for at, (start, stop) in enumerate(bounds):
+        following = bounds[at + 1][0] if at + 1 < len(bounds) else end
         until = following if following == end or following - stop <= LONGEST_GAP else stop
         yield from _without(start, min(until, end), sealed)
 
