@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import sqlite3
@@ -87,8 +88,6 @@ def test_the_fact_is_the_same_whatever_the_server_does(
 
 
 def _id(event: ApiEvent) -> str:
-    import json
-
     return json.loads(event.text)["eventId"]
 
 
