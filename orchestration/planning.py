@@ -24,17 +24,25 @@ if TYPE_CHECKING:
 class Plan:
     """The half-open ranges of feed hours to run, in order, and what the look at the source found amiss.
 
-    The fingerprint differs whenever another delivery, or another content of one, is behind the plan.
+    The fingerprint differs whenever another delivery, or another content of one, is behind the plan. `apart` are
+    hours that are run by themselves.
     """
 
     ranges: list[tuple[datetime, datetime]]
     warnings: list[str]
     fingerprint: str = ""
+    apart: frozenset[datetime] = frozenset()
 
     @property
     def hours(self) -> int:
         """How many feed hours the plan covers."""
         return sum(int((end - start) / HOUR) for start, end in self.ranges)
+
+
+def run_ranges(hours: Collection[datetime], apart: Collection[datetime]) -> list[tuple[datetime, datetime]]:
+    """The hours as ranges to run one after the other; those that must be apart come last."""
+    together = contiguous_ranges(hour for hour in hours if hour not in apart)
+    return together + [(hour, hour + HOUR) for hour in sorted(set(hours) & set(apart))]
 
 
 def source_of(settings: Settings) -> Source:
@@ -73,16 +81,16 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
             hours |= _passed_over(connection, hours, current)
     except lake.NothingPublishedError:
         hours |= set(landed.values())
-    warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown]
+    warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown] + listing.warnings
     if ahead:
         warnings.append(
             f"{len(ahead)} feed hours lie in the future, the first is {ahead[0]:%Y-%m-%dT%H:00Z}; they are taken "
             "when their hour has begun (or check the clocks)"
         )
-    ranges = contiguous_ranges(hours)
+    ranges = run_ranges(hours, listing.apart)
     tokens = sorted(f"{offer.uri} {offer.token}" for offer in offers)
     fingerprint = hashlib.sha256(repr((ranges, tokens)).encode()).hexdigest()
-    return Plan(ranges, warnings, fingerprint)
+    return Plan(ranges, warnings, fingerprint, frozenset(listing.apart))
 
 
 def _unpublished(connection: duckdb.DuckDBPyConnection, landed: dict[str, datetime]) -> set[datetime]:

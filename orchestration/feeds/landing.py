@@ -40,13 +40,16 @@ class LandingReport:
     new_manifests: list[LandedManifest] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     deferred: list[str] = field(default_factory=list)
+    source_warnings: list[str] = field(default_factory=list)
 
     @property
     def warnings(self) -> list[str]:
         """What an operator should look at, one sentence each."""
-        return [f"no feed is known for {path}; it was not read" for path in self.unknown] + [
-            f"{uri} changed or went away while it was read; the next run takes it" for uri in self.deferred
-        ]
+        return (
+            [f"no feed is known for {path}; it was not read" for path in self.unknown]
+            + [f"{uri} changed or went away while it was read; the next run takes it" for uri in self.deferred]
+            + self.source_warnings
+        )
 
 
 def changed_offers(index: RawIndex, listing: Listing) -> list[Offer]:
@@ -75,7 +78,7 @@ def land(
     index = open_index(raw_dir)
     listing = source.list(feeds, window)
     offers = changed_offers(index, listing)
-    report = LandingReport(unknown=listing.unknown)
+    report = LandingReport(unknown=listing.unknown, source_warnings=listing.warnings)
     failed: list[SourceError] = []
     follower = source if isinstance(source, PassFollower) else None
     with scratch(raw_dir, lambda: _adopt(index, raw_dir)) as folder:

@@ -47,10 +47,16 @@ class Offer:
 
 @dataclass
 class Listing:
-    """What a look at a source found: the offers, and what it found there that no feed is known for."""
+    """What a look at a source found: the offers, and what it found there that no feed is known for.
+
+    `apart` are hours that failed while others did not: each is run by itself, so that it holds up no other.
+    `warnings` are sentences for an operator.
+    """
 
     offers: list[Offer] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    apart: list[datetime] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Source(Protocol):

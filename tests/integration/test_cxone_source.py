@@ -17,9 +17,10 @@ from orchestration.feeds.cxone.source import CxoneSource
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.source import SourceError
 from orchestration.hours import HOUR as ONE_HOUR
+from orchestration.planning import run_ranges
 from tests.integration.cxone_events import api_event
 from tests.integration.cxone_server import Api, ApiEvent, serving
-from tests.integration.cxone_support import SEALED, SOON, Home, ids, metadata
+from tests.integration.cxone_support import FIRST, SEALED, SOON, Home, ids, metadata
 from tests.integration.support import HOUR
 
 WINDOW = (HOUR, HOUR + 3 * ONE_HOUR)
@@ -247,3 +248,33 @@ def test_an_hour_that_fails_is_read_once_a_pass(api: Api, home: Home) -> None:
         home.land(SEALED)
     assert str(error.value).count("could not be read") == 1
     assert len(api.requests) == 1
+
+
+def test_an_hour_that_fails_holds_up_no_other(api: Api, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orchestration.feeds.cxone.source._AT_ONCE", 1)
+    api.script = ["400"]
+    now = HOUR + 3 * ONE_HOUR
+    with pytest.raises(SourceError, match=r"the activity audit of 2026-05-01T10:00Z could not be read"):
+        home.land(now, WINDOW)
+    # It was the first hour ever asked for, and is due again, by itself.
+    listing = home.source(now).list(catalogue.slugs(), None)
+    assert listing.apart == [HOUR]
+    assert home.due(now) == [HOUR]
+    hours = [HOUR + number * ONE_HOUR for number in range(3)]
+    assert run_ranges(hours, listing.apart) == [(HOUR + ONE_HOUR, HOUR + 3 * ONE_HOUR), FIRST]
+    later = now + ONE_HOUR
+    report = home.land(later, (HOUR, HOUR + 4 * ONE_HOUR))
+    assert {delivery.feed_hour for delivery in report.new} == {HOUR + 3 * ONE_HOUR}
+    (warning,) = report.warnings
+    assert "audit run --from 2026-05-01T10:00:00Z --to 2026-05-01T11:00:00Z" in warning
+    assert ids(home.records("search")) == []
+    home.land(later, FIRST)
+    assert ids(home.records("search")) == ["a", "b"]
+    assert home.source(later).list(catalogue.slugs(), None).apart == []
+
+
+def test_an_api_that_refuses_everything_sets_no_hour_apart(api: Api, home: Home) -> None:
+    api.script = ["400"] * 3
+    with pytest.raises(SourceError):
+        home.land(HOUR + 3 * ONE_HOUR, WINDOW)
+    assert home.source(HOUR + 3 * ONE_HOUR).list(catalogue.slugs(), None).apart == []

@@ -13,17 +13,25 @@ from filelock import FileLock
 
 from orchestration.feeds.cxone.page_files import ROOT, PageFiles
 from orchestration.feeds.cxone.sealing import Span, added
-from orchestration.hours import iso, parse_time
+from orchestration.hours import HOUR, iso, parse_time
 
 _NAME = "hours.json"
 
 
 @dataclass
 class State:
-    """The hours that were read and landed, and those of them that are sealed, as ordered, disjoint ranges."""
+    """Ranges of hours: those that were asked for in passes that landed something, those of them that are sealed, and
+    those that failed when others did not (hour by hour).
+    """
 
-    read: list[Span] = field(default_factory=list)
+    asked: list[Span] = field(default_factory=list)
     sealed: list[Span] = field(default_factory=list)
+    failed: list[Span] = field(default_factory=list)
+
+    @property
+    def failed_hours(self) -> list[datetime]:
+        """The hours that failed."""
+        return [start for start, _ in self.failed]
 
 
 class ReadHours:
@@ -40,15 +48,23 @@ class ReadHours:
         except FileNotFoundError:
             return _found(PageFiles(self._raw_dir)) if self._path.parent.exists() else State()
 
-    def mark(self, read: Iterable[datetime], sealed: Iterable[datetime]) -> None:
-        """These hours were read and landed; those of `sealed` for the last time."""
+    def mark(
+        self,
+        asked: Iterable[datetime],
+        landed: Iterable[datetime],
+        sealed: Iterable[datetime],
+        failed: Iterable[datetime],
+    ) -> None:
+        """A pass asked for these hours, and this is what became of them; the sealed ones are landed for good."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self._path.with_name(f".{_NAME}.lock")):
             state = self.load()
-            for hour in read:
-                state.read = added(state.read, hour)
+            for hour in asked:
+                state.asked = added(state.asked, hour)
             for hour in sealed:
                 state.sealed = added(state.sealed, hour)
+            failures = (set(state.failed_hours) | set(failed)) - set(landed)
+            state.failed = [(hour, hour + HOUR) for hour in sorted(failures)]
             temporary = self._path.with_name(f".{_NAME}.new")
             with temporary.open("w", encoding="utf-8") as file:
                 json.dump({name: [[iso(a), iso(b)] for a, b in spans] for name, spans in asdict(state).items()}, file)
@@ -66,7 +82,7 @@ def _state(document: dict[str, list[list[str]]]) -> State:
 def _found(pages: PageFiles) -> State:
     state = State()
     for hour, is_sealed in pages.hours():
-        state.read = added(state.read, hour)
+        state.asked = added(state.asked, hour)
         if is_sealed:
             state.sealed = added(state.sealed, hour)
     return state

@@ -39,17 +39,19 @@ def added(spans: Sequence[Span], hour: datetime) -> list[Span]:
     return joined
 
 
-def due_hours(read: Sequence[Span], sealed: Sequence[Span], now: datetime, seal_after: timedelta) -> Iterator[datetime]:
-    """The hours that are over and not sealed, since the first one that was ever read.
+def due_hours(
+    asked: Sequence[Span], sealed: Sequence[Span], now: datetime, seal_after: timedelta
+) -> Iterator[datetime]:
+    """The hours that are over and not sealed, since the first one that was ever asked for.
 
-    If none was, those that would not be sealed yet. A gap between two readings that is longer than LONGEST_GAP is
-    a new beginning; after the last one there is none, however long it is ago.
+    If none was, those that would not be sealed yet. A gap between two ranges that is longer than LONGEST_GAP is a
+    new beginning; after the last one there is none, however long it is ago.
     """
     end = floor_hour(now)
-    if not read:
+    if not asked:
         yield from hour_range(end - max(math.ceil(seal_after / HOUR), 1) * HOUR, end)
         return
-    bounds = [span for span in read if span[0] < end]
+    bounds = [span for span in asked if span[0] < end]
     for at, (start, stop) in enumerate(bounds):
         following = bounds[at + 1][0] if at + 1 < len(bounds) else end
         until = following if following == end or following - stop <= LONGEST_GAP else stop

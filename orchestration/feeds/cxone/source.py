@@ -18,7 +18,7 @@ from orchestration.feeds.cxone.read_hours import ReadHours
 from orchestration.feeds.cxone.reading import Reading, read_hour, window_query
 from orchestration.feeds.cxone.sealing import SEALED, contains, due_hours, token
 from orchestration.feeds.source import READING, Listing, Offer, SourceError
-from orchestration.hours import floor_hour, hour_range, now_utc
+from orchestration.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from orchestration.settings import Settings
 
 # Pages of one hour come one after the other, so several hours are read at once; as many are read ahead.
@@ -47,15 +47,20 @@ class CxoneSource:
     def list(self, feeds: Collection[str], window: tuple[datetime, datetime] | None) -> Listing:
         """An offer for every feed and every hour that is over and not sealed; the API is not asked.
 
-        Without a window these are the hours since the first one that was ever read.
+        Without a window these are the hours since the first one that was ever asked for.
         """
         now = self._clock()
         known = self._hours.load()
+        failed = [hour for hour in known.failed_hours if not contains(known.sealed, hour)]
+        warnings = []
         if window is None:
-            hours = list(due_hours(known.read, known.sealed, now, self._settings.seal_after))
+            hours = list(due_hours(known.asked, known.sealed, now, self._settings.seal_after))
         else:
             asked = hour_range(window[0], min(window[1], floor_hour(now)))
             hours = [hour for hour in asked if not contains(known.sealed, hour)]
+            if len(hours) > 1:
+                warnings = [_left_out(hour) for hour in hours if hour in failed]
+                hours = [hour for hour in hours if hour not in failed]
         lag, seal_after = self._settings.schedule_lag, self._settings.seal_after
         self._listed = {hour: token(now, hour, lag, seal_after) for hour in hours}
         self._listed_feeds = set(feeds)
@@ -74,7 +79,9 @@ class CxoneSource:
                 )
                 for hour in hours
                 for feed in sorted(feeds)
-            ]
+            ],
+            apart=failed,
+            warnings=warnings,
         )
 
     def open(self, offer: Offer) -> BinaryIO:
@@ -119,7 +126,8 @@ class CxoneSource:
         sealed = [hour for hour in hours if self._listed[hour] == SEALED]
         for hour in sealed:
             self._pages.seal(hour, self._clock(), self._scratch)
-        self._hours.mark(hours, sealed)
+        failed = [hour for hour, reading in self._readings.items() if reading.done() and reading.exception()]
+        self._hours.mark(self._listed, hours, sealed, failed)
 
     def _reading(self, hour: datetime) -> Future[Reading]:
         """The reading of an hour, under way or done; those of the next hours are begun with it."""
@@ -147,3 +155,10 @@ class CxoneSource:
         """The request for the hour's window. The tenant stands for its API's host where that is looked up."""
         base = self._cxone.api_url or f"cxone://{self._cxone.tenant_id}"
         return window_url(base, self._cxone.audit_path, window_query(self._cxone, hour))
+
+
+def _left_out(hour: datetime) -> str:
+    return (
+        f"{iso(hour)} could not be read before and is left out of the longer range; it is tried by itself: audit run "
+        f"--from {iso(hour)} --to {iso(hour + HOUR)}"
+    )
