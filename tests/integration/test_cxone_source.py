@@ -273,6 +273,20 @@ def test_an_hour_that_fails_holds_up_no_other(api: Api, home: Home, monkeypatch:
     assert home.source(later).list(catalogue.slugs(), None).apart == []
 
 
+def test_an_hour_can_be_given_up_by_hand(api: Api, home: Home) -> None:
+    api.script = ["400"]
+    now = HOUR + 3 * ONE_HOUR
+    with pytest.raises(SourceError, match="could not be read"):
+        home.land(now, WINDOW)
+    (due,) = home.due(now)
+    pages = home.settings.raw_dir / "pages/cxone"
+    (pages / f"{due:%Y-%m-%d/%H}").mkdir(parents=True)
+    (pages / f"{due:%Y-%m-%d/%H}" / "sealed.json").touch()
+    (pages / "hours.json").unlink()
+    assert home.due(now) == []
+    assert home.source(now).list(catalogue.slugs(), None).apart == []
+
+
 def test_an_api_that_refuses_everything_sets_no_hour_apart(api: Api, home: Home) -> None:
     api.script = ["400"] * 3
     with pytest.raises(SourceError):

@@ -106,20 +106,8 @@ class Client:
 
     def _fetch(self, url: str) -> Fetched:
         response = self._authorised(url)
-        said = message_of(response.status_code, self._secrets.hidden(response.text))
-        match verdict(response.status_code):
-            case Verdict.AGAIN:
-                hint = " (called too often, or the key may not read the audit)" if response.status_code == 403 else ""
-                asked = retry_after_seconds(response.headers.get("Retry-After"), now_utc())
-                raise TransientError(f"the API answered {said}{hint}", asked)
-            case Verdict.UNAUTHORISED:
-                raise SourceRefusedError(
-                    f"{without_secrets(url)}: the API refuses the token ({said}); see to the rights of the access "
-                    "key, and whether CXONE_API_URL and CXONE_TOKEN_URL are of the same tenant"
-                )
-            case Verdict.REFUSED:
-                see_to = _SETTINGS_BY_STATUS.get(response.status_code, "CXONE_API_URL")
-                raise SourceRefusedError(f"{without_secrets(url)}: the API answered {said}; see to {see_to}")
+        if (judged := verdict(response.status_code)) is not Verdict.FINE:
+            raise self._error(url, response, judged)
         body = self._secrets.hidden_in_page(response.content)
         try:
             page = parse_page(body)
@@ -131,6 +119,21 @@ class Client:
                 "CXONE_AUDIT_PATH"
             ) from None
         return Fetched(page, body, without_secrets(url), response.status_code, now_utc())
+
+    def _error(self, url: str, response: httpx.Response, judged: Verdict) -> Exception:
+        said = message_of(response.status_code, self._secrets.hidden(response.text))
+        where = without_secrets(url)
+        if judged is Verdict.AGAIN:
+            hint = " (called too often, or the key may not read the audit)" if response.status_code == 403 else ""
+            asked = retry_after_seconds(response.headers.get("Retry-After"), now_utc())
+            return TransientError(f"the API answered {said}{hint}", asked)
+        if judged is Verdict.UNAUTHORISED:
+            return SourceRefusedError(
+                f"{where}: the API refuses the token ({said}); see to the rights of the access key, and whether "
+                "CXONE_API_URL and CXONE_TOKEN_URL are of the same tenant"
+            )
+        see_to = _SETTINGS_BY_STATUS.get(response.status_code, "CXONE_API_URL")
+        return SourceRefusedError(f"{where}: the API answered {said}; see to {see_to}")
 
     def _authorised(self, url: str) -> httpx.Response:
         token = self._tokens.current()
