@@ -141,7 +141,7 @@ class LandingPass:
             feed=offer.feed,
             feed_hour=offer.feed_hour,
             name=offer.name,
-            source_uri=offer.uri,
+            source_uri=offer.source_uri,
             sha256=content.sha256,
             bytes=content.size,
             records=0,

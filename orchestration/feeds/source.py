@@ -44,6 +44,11 @@ class Offer:
         """Whether it is all that the source has for the feed hour, not one file of several."""
         return self.name.startswith(READING)
 
+    @property
+    def source_uri(self) -> str:
+        """Where the records are from: two readings have positions of their own, so each has its own name there."""
+        return f"{self.uri}/{self.name}" if self.is_reading else self.uri
+
 
 @dataclass
 class Listing:

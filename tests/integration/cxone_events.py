@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,13 +15,13 @@ from tests.integration.cxone_server import ApiEvent
 from tests.integration.support import event
 
 
-def simulated(start: datetime, hours: int, per_feed: int, seed: int = 1) -> list[ApiEvent]:
-    """So many events of each application in each of so many hours."""
-    scenario = Scenario(seed, per_feed * 16, defects=False)
+def simulated(start: datetime, hours: int, per_feed: int, feeds: Sequence[str] = ()) -> list[ApiEvent]:
+    """So many events of each of these feeds, or of all, in each of so many hours."""
+    scenario = Scenario(1, per_feed * 16, defects=False)
     return [
         ApiEvent(hour + timedelta(milliseconds=found.at), json_text(found, "camel"))
         for hour in hour_range(start, start + timedelta(hours=hours))
-        for slug in catalogue.report_prompt_slugs()
+        for slug in feeds or catalogue.report_prompt_slugs()
         for found in clean_events(scenario, hour, slug, per_feed, "camel")
     ]
 

@@ -105,7 +105,8 @@ class Api:
             hour += timedelta(hours=1)
         found.sort(key=lambda event: (event.at, event.text))
         if self.shuffled:
-            self._random.shuffle(found)
+            # The same order for all pages of a reading, another one for the next reading.
+            random.Random(f"{self.seed} {self.now} {start}").shuffle(found)
         return found
 
 

@@ -74,7 +74,8 @@ def test_where_a_record_came_from(api: Api, home: Home) -> None:
     home.land(SEALED)
     (delivery,) = home.deliveries("search")
     assert delivery.name == "reading/20260503T100000.000000Z.ndjson"
-    assert delivery.source_uri == (f"{api.url}/activity/audit?From=2026-05-01T10:00:00Z&To=2026-05-01T11:00:00Z#search")
+    window = "From=2026-05-01T10:00:00Z&To=2026-05-01T11:00:00Z"
+    assert delivery.source_uri == f"{api.url}/activity/audit?{window}#search/{delivery.name}"
 
 
 def test_pages_are_kept_as_they_came(api: Api, home: Home) -> None:
