@@ -33,7 +33,8 @@ def serve(options: argparse.Namespace, addresses: Queue[str]) -> None:
 
     api = Api(events=simulated(START, options.hours, options.records // 16), latency=options.latency_ms / 1000)
     api.page_limit = options.page_size
-    api.window(START, START + HOUR)
+    for number in range(options.hours):
+        api.window(START + number * HOUR, START + (number + 1) * HOUR)
     with serving(api) as running:
         addresses.put(running.url)
         threading.Event().wait()

@@ -75,7 +75,7 @@ class Api:
         self._random = random.Random(self.seed)
         self._failed: dict[str, int] = {}
         self._lock = threading.Lock()
-        self._by_hour: dict[datetime, list[ApiEvent]] = {}
+        self._windows: dict[tuple[datetime, datetime, datetime, bool, int], list[ApiEvent]] = {}
 
     def fault(self, url: str) -> str:
         """The fault that the next request meets; no URL meets more than two in a row."""
@@ -95,19 +95,17 @@ class Api:
             return self.tokens[-1]
 
     def window(self, start: datetime, end: datetime) -> list[ApiEvent]:
-        """The events of a window, as the API has them now."""
-        if not self._by_hour:
-            for event in self.events:
-                self._by_hour.setdefault(event.at.replace(minute=0, second=0, microsecond=0), []).append(event)
-        hour, found = start, []
-        while hour < end:
-            found += [event for event in self._by_hour.get(hour, []) if event.since <= self.now < event.until]
-            hour += timedelta(hours=1)
-        found.sort(key=lambda event: (event.at, event.text))
-        if self.shuffled:
-            # The same order for all pages of a reading, another one for the next reading.
-            random.Random(f"{self.seed} {self.now} {start}").shuffle(found)
-        return found
+        """The events of a window, as the API has them now; in the same order for all pages of a reading."""
+        key = (start, end, self.now, self.shuffled)
+        if key not in self._windows:
+            found = [
+                event for event in self.events if start <= event.at < end and event.since <= self.now < event.until
+            ]
+            found.sort(key=lambda event: (event.at, event.text))
+            if self.shuffled:
+                random.Random(f"{self.seed} {key}").shuffle(found)
+            self._windows[key] = found
+        return self._windows[key]
 
 
 @contextmanager
