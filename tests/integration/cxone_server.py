@@ -194,7 +194,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not api.tokens or token != api.tokens[-1]:
             return self._error(401, f"token {token} has expired" if api.echo else "the token has expired")
         if parts.path != api.base_path + api.audit_path:
-            return self._error(404, f"no such path, {token}" if api.echo else "no such path")
+            return self._error(404, f"no such path {'.' * 175} {token}" if api.echo else "no such path")
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if not all(re.fullmatch(api.time_pattern, query.get(name, "")) for name in ("From", "To")):
             return self._error(400, "From and To must be as documented")
@@ -226,6 +226,8 @@ class _Handler(BaseHTTPRequestHandler):
             else:
                 links.append(f'"next": {json.dumps(link[api.paging])}')
         gap = ",\n  " if api.pretty else ","
+        if api.echo:
+            extra += f', "request": {json.dumps(self.headers["Authorization"])}'
         text = f'{{"links": {{{", ".join(links)}}}{extra}, "values": [{gap.join(records)}]}}'
         self._send(200, text.encode())
 

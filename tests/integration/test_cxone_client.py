@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 
+from orchestration.feeds.cxone.answers import TransientError
+from orchestration.feeds.cxone.client import Client
 from orchestration.feeds.source import SourceError, SourceRefusedError
 from orchestration.hours import HOUR as ONE_HOUR
 from tests.integration.cxone_events import api_event, simulated
@@ -224,12 +228,31 @@ def test_what_a_server_sends_back_is_not_shown(api: Api, patch: pytest.MonkeyPat
     api.echo = True
     with pytest.raises(SourceRefusedError) as error:
         Home(api, patch, CXONE_AUDIT_PATH="/audit").land()
-    assert "404 no such path, ***" in str(error.value)
+    assert "404 no such path" in str(error.value)
+    assert api.tokens[0][:9] not in str(error.value)
     wrong = KEY_SECRET + "-old"
     with pytest.raises(SourceRefusedError) as error:
         Home(api, patch, CXONE_ACCESS_KEY_SECRET=wrong).land()
     assert "wrong credentials: " in str(error.value)
     assert KEY_SECRET not in str(error.value)
+
+
+def test_an_error_shows_no_secret_that_came_into_it(api: Api, patch: pytest.MonkeyPatch) -> None:
+    home = Home(api, patch, CXONE_MAX_ATTEMPTS="1")
+
+    def fails(*_: object) -> None:
+        raise TransientError(f"connection to {KEY_SECRET} and {quote(KEY_SECRET, safe='')} lost")
+
+    patch.setattr(Client, "_send", fails)
+    with pytest.raises(SourceError, match=r"connection to \*\*\* and \*\*\* lost"):
+        home.read()
+
+
+def test_no_token_is_sent_to_another_host(api: Api, patch: pytest.MonkeyPatch) -> None:
+    client = Client(Home(api, patch).settings.cxone, threading.Event())
+    with pytest.raises(SourceRefusedError, match="is not on the host of"):
+        client.get(api.url.replace("127.0.0.1", "localhost") + "/activity/audit")
+    assert (api.requests, api.token_requests) == ([], 0)
 
 
 def test_an_interrupted_pass_ends_soon(api: Api, patch: pytest.MonkeyPatch) -> None:

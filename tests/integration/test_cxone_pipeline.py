@@ -177,7 +177,7 @@ def test_no_secret_is_shown_or_kept(settings: Settings) -> None:
         done = audit(settings, "run", *range_, check=False, **given, CXONE_AUDIT_PATH="/wrong")
         said += [done.stdout, done.stderr]
         assert done.returncode == 1
-        assert "404 no such path, ***" in done.stdout, done.stdout
+        assert "404 no such path" in done.stdout, done.stdout
     needles = _needles(api)
     assert len(api.tokens) == 4
     assert [text for text in said if any(needle in text.encode() for needle in needles)] == []
