@@ -58,6 +58,7 @@ docs: setup ## Write the tables of docs/warehouse.md from the dbt project
 
 bench: setup ## Measure an hour and a week of feeds, wall time and peak memory (some minutes)
 	@$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/python benchmarks/api_source.py
 
 system-packages: ## Install the Debian packages that some tests need (PostgreSQL); without root, say so
 	@sh scripts/system-packages

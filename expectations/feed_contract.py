@@ -6,7 +6,7 @@ each defect is tolerated is in `tolerances.toml`.
 
 from __future__ import annotations
 
-from expectations.rules import JUDGED_RECORD, RECONCILIATION, InSet, Rule, rows
+from expectations.rules import JUDGED_RECORD, RECONCILIATION, VANISHED, InSet, Rule, rows
 
 NAME = "feed_contract"
 OUTCOMES = ("SUCCESS", "FAILURE")
@@ -232,5 +232,13 @@ def _delivery_rules() -> list[Rule]:
                 applies="status is distinct from 'missing'",
                 column="undeclared_files",
             ),
+        ),
+        Rule(
+            "no_event_vanished",
+            "No event vanished from its source",
+            "An audit trail only grows. An event that the source had at one reading and has not at a later one was "
+            "removed there, or the source answered with less than it has; what was accepted stays here.",
+            VANISHED,
+            rows(VANISHED, "reappeared_at_utc is null", "event_time_source", "vanished_at_utc"),
         ),
     ]

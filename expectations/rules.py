@@ -11,6 +11,7 @@ JUDGED_RECORD = "work.intermediate.int_judged_record"
 STAGED_FACT = "work.main.fact_activity_event"
 STAGED_DIMENSION = "work.main.dim_entity_activity"
 RECONCILIATION = "work.quality.feed_reconciliation"
+VANISHED = "work.quality.vanished_event"
 DELIVERY = "work.raw.delivery"
 RUN_CONTEXT = "work.raw.run_context"
 PUBLISHED_FACT = "audit.main.fact_activity_event"
@@ -21,6 +22,7 @@ LOCATORS = {
     JUDGED_RECORD: _POSITION,
     STAGED_FACT: f"event_id, {_POSITION}",
     RECONCILIATION: "feed, feed_hour_utc",
+    VANISHED: "event_id, feed, feed_hour_utc",
 }
 
 

@@ -73,6 +73,24 @@ def report_prompt_slugs() -> list[str]:
     return [application.slug for application in applications() if application.in_report_prompt]
 
 
+def slug_of(name: str) -> str | None:
+    """The feed of the application that is known by this name, or None where the catalogue knows none."""
+    return _slugs_by_name().get(normalised_name(name))
+
+
+@cache
+def _slugs_by_name() -> dict[str, str]:
+    """Every name of every application by its key: its own name goes before aliases, display name and slug."""
+    known = applications()
+    named = [
+        *((application.name, application.slug) for application in known),
+        *((alias, application.slug) for application in known for alias in application.aliases),
+        *((application.display_name, application.slug) for application in known),
+        *((application.slug, application.slug) for application in known),
+    ]
+    return {normalised_name(name): slug for name, slug in reversed(named)}
+
+
 def normalised_name(text: str) -> str:
     """The key by which names match: case, spacing, punctuation and `&` against `and` make no difference.
 

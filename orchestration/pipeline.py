@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from orchestration import column_lineage, lake, publish, transform, workbench
+from orchestration import catalogue, column_lineage, lake, publish, transform, workbench
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.hours import naive, now_utc
 from orchestration.planning import source_of
@@ -156,14 +156,19 @@ def _batch(
         [naive(window[0]), naive(window[1])],
     ).fetchall()
     known = {row[0] for row in published}
+    deliveries = [d for d in index.deliveries(feeds, window) if d.delivery_id not in known]
+    read_again = {d.feed_hour for d in deliveries if d.is_reading}
+    # A reading is told by what it lacks, and that another feed may have.
+    in_hours = index.deliveries(catalogue.slugs(), window) if read_again else []
     return Batch(
         run_id=run_id,
         started_at=now_utc(),
         start=window[0],
         end=window[1],
         feeds=sorted(feeds),
-        deliveries=[d for d in index.deliveries(feeds, window) if d.delivery_id not in known],
+        deliveries=deliveries,
         manifests=index.manifests(feeds, window),
+        readings=[d for d in in_hours if d.is_reading and d.feed_hour in read_again],
     )
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from orchestration import catalogue, lake
 from orchestration.feeds.files import FileSource
 from orchestration.feeds.landing import changed_offers, open_index
+from orchestration.feeds.own_source import own_source
 from orchestration.feeds.source import Source
 from orchestration.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
 from orchestration.settings import Settings
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 class Plan:
     """The half-open ranges of feed hours to run, in order, and what the look at the source found amiss.
 
-    The fingerprint differs whenever another delivery, or another content of one, is behind the plan.
+    The fingerprint differs whenever another delivery, or another content of one, is behind the plan. `apart` are
+    hours that are run by themselves.
     """
 
     ranges: list[tuple[datetime, datetime]]
     warnings: list[str]
     fingerprint: str = ""
+    apart: frozenset[datetime] = frozenset()
 
     @property
     def hours(self) -> int:
@@ -36,9 +39,25 @@ class Plan:
         return sum(int((end - start) / HOUR) for start, end in self.ranges)
 
 
+def run_ranges(hours: Collection[datetime], apart: Collection[datetime]) -> list[tuple[datetime, datetime]]:
+    """The hours as ranges to run one after the other; those that must be apart come last."""
+    together = contiguous_ranges(hour for hour in hours if hour not in apart)
+    return together + [(hour, hour + HOUR) for hour in sorted(set(hours) & set(apart))]
+
+
 def source_of(settings: Settings) -> Source:
-    """The source of feeds that the settings name."""
-    return FileSource(settings.feed_root, catalogue.slugs(), must_exist=settings.feed_url is not None)
+    """The source of feeds that the settings name.
+
+    Raises:
+        SourceError: if AUDIT_SOURCE names a class that cannot be had.
+    """
+    if settings.source == "files":
+        return FileSource(settings.feed_root, catalogue.slugs(), must_exist=settings.feed_url is not None)
+    if settings.source == "cxone":
+        from orchestration.feeds.cxone.source import CxoneSource
+
+        return CxoneSource(settings)
+    return own_source(settings)
 
 
 def plan(settings: Settings, feeds: Collection[str]) -> Plan:
@@ -62,16 +81,16 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
             hours |= _passed_over(connection, hours, current, set(feeds) & set(settings.expected_feeds))
     except lake.NothingPublishedError:
         hours |= set(landed.values())
-    warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown]
+    warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown] + listing.warnings
     if ahead:
         warnings.append(
             f"{len(ahead)} feed hours lie in the future, the first is {ahead[0]:%Y-%m-%dT%H:00Z}; they are taken "
             "when their hour has begun (or check the clocks)"
         )
-    ranges = contiguous_ranges(hours)
+    ranges = run_ranges(hours, listing.apart)
     tokens = sorted(f"{offer.uri} {offer.token}" for offer in offers)
     fingerprint = hashlib.sha256(repr((ranges, tokens)).encode()).hexdigest()
-    return Plan(ranges, warnings, fingerprint)
+    return Plan(ranges, warnings, fingerprint, frozenset(listing.apart))
 
 
 def unpublished(connection: duckdb.DuckDBPyConnection, landed: Iterable[str]) -> set[str]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dagster as dg
 
 from orchestration import catalogue
-from orchestration.hours import HOUR, contiguous_ranges, floor_hour, hour_range, iso
+from orchestration.hours import HOUR, floor_hour, hour_range, iso
 from orchestration.jobs import JOB_NAME, range_tags
-from orchestration.planning import plan
+from orchestration.planning import plan, run_ranges
 from orchestration.settings import Settings
 
 
@@ -27,11 +27,12 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
     def every_hour(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         due = floor_hour(context.scheduled_execution_time - lag) - HOUR
         hours = {due}
-        for start, end in plan(settings, catalogue.slugs()).ranges:
+        work = plan(settings, catalogue.slugs())
+        for start, end in work.ranges:
             hours |= {hour for hour in hour_range(start, end) if hour <= due}
         return [
             dg.RunRequest(run_key=f"{iso(due)}/{iso(start)}", tags=dict(range_tags(start, end)))
-            for start, end in contiguous_ranges(hours)
+            for start, end in run_ranges(hours, work.apart)
         ]
 
     return every_hour

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import dagster as dg
 
 from orchestration import catalogue
-from orchestration.hours import HOUR, contiguous_ranges, floor_hour, hour_range, now_utc
+from orchestration.hours import HOUR, floor_hour, hour_range, now_utc
 from orchestration.jobs import JOB_NAME, range_tags
-from orchestration.planning import plan
+from orchestration.planning import plan, run_ranges
 from orchestration.settings import Settings
 
 _ACTIVE = [
@@ -38,7 +38,7 @@ def build_sensor(settings: Settings) -> dg.SensorDefinition:
         work = plan(settings, catalogue.slugs())
         hours = {hour for start, end in work.ranges for hour in hour_range(start, end) if hour + HOUR <= scheduled}
         # A change is tried once; if its run fails, the schedule tries again every hour.
-        ranges = contiguous_ranges(hours)
+        ranges = run_ranges(hours, work.apart)
         if not ranges or context.cursor == work.fingerprint:
             yield dg.SkipReason("no closed feed hour has a new or changed delivery")
             return

@@ -10,34 +10,20 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, field_validator
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from orchestration import catalogue
+from orchestration.cxone_settings import CxoneSettings
+from orchestration.durations import Duration
 
-_DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$", re.IGNORECASE)
-_UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-# A longer one would lead out of the calendar when it is counted back from now.
-_LONGEST_DURATION = timedelta(days=36_500)
+_OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
 class SettingsError(ValueError):
     """A setting has a value that it must not have; the message names it and says what it must be."""
-
-
-def parse_duration(value: Any) -> timedelta:
-    """A duration such as `90s`, `30m`, `3h`, `2d`, or a number of seconds."""
-    if isinstance(value, timedelta):
-        return value
-    match = _DURATION.match(str(value))
-    if not match:
-        raise ValueError("must be a duration such as 90s, 30m, 3h or 2d")
-    seconds = float(match[1]) * _UNIT_SECONDS[(match[2] or "s").lower()]
-    if seconds > _LONGEST_DURATION.total_seconds():
-        raise ValueError(f"must be at most {_LONGEST_DURATION.days}d")
-    return timedelta(seconds=seconds)
 
 
 def split_list(value: Any) -> Any:
@@ -47,7 +33,6 @@ def split_list(value: Any) -> Any:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
 NameList = Annotated[list[str], NoDecode, BeforeValidator(split_list)]
 
 
@@ -59,7 +44,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path("var"), description="the folder that holds all state")
-    source: Literal["files"] = Field("files", description="where feeds come from")
+    source: str = Field("files", description="where feeds come from: files, cxone, or package.module:Class")
     feed_url: str | None = Field(None, description="a folder, or any fsspec URL; default $AUDIT_HOME/landing")
     applications: NameList = Field(
         default_factory=list,
@@ -74,6 +59,10 @@ class Settings(BaseSettings):
     future_tolerance: Duration = Field(
         timedelta(hours=1),
         description="how far after its feed hour's end an event may claim to have happened",
+    )
+    seal_after: Duration = Field(
+        timedelta(hours=3),
+        description="how long after an hour the API's window of it is read again, and for the last time",
     )
     schedule_lag: Duration = Field(
         timedelta(minutes=10), description="how long after the hour its feeds are ingested by the schedule"
@@ -91,6 +80,7 @@ class Settings(BaseSettings):
     )
     memory_limit: str = Field("3GB", description="what DuckDB may use in a run before it spills to disk")
     docs_runs: int = Field(200, ge=1, description="how many runs' validation pages the data docs keep")
+    _cxone: CxoneSettings | None = PrivateAttr(None)
 
     @field_validator("home")
     @classmethod
@@ -99,6 +89,13 @@ class Settings(BaseSettings):
         if "?" in str(home):
             raise ValueError("must not contain a ?, behind which DuckDB looks for options")
         return home
+
+    @field_validator("source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        if value not in ("files", "cxone") and not _OWN_SOURCE.fullmatch(value):
+            raise ValueError("must be 'files', 'cxone', or a class of your own as package.module:Class")
+        return value
 
     @field_validator("applications")
     @classmethod
@@ -117,7 +114,13 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        "future_tolerance", "schedule_lag", "freshness", "snapshot_retention", "run_history", "lock_timeout"
+        "future_tolerance",
+        "seal_after",
+        "schedule_lag",
+        "freshness",
+        "snapshot_retention",
+        "run_history",
+        "lock_timeout",
     )
     @classmethod
     def _not_negative(cls, value: timedelta) -> timedelta:
@@ -155,6 +158,12 @@ class Settings(BaseSettings):
         """The lock file that a run holds while it stages, checks and publishes."""
         return self.home / "warehouse.lock"
 
+    @property
+    def cxone(self) -> CxoneSettings:
+        """The settings of the vendor's API; there are some where it is the source."""
+        assert self._cxone is not None, "AUDIT_SOURCE is not cxone"
+        return self._cxone
+
     @cached_property
     def expected_feeds(self) -> list[str]:
         """The slugs of the feeds whose absence from a closed feed hour is reported."""
@@ -168,13 +177,19 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: naming every variable that is wrong, its value, and what it must be.
     """
     try:
-        return Settings(**overrides)
+        settings = Settings(**overrides)
+        if settings.source == "cxone":
+            settings._cxone = CxoneSettings.model_validate({})
+            if missing := settings._cxone.missing():
+                raise SettingsError("\n".join(missing))
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(item) for item in error.errors())) from None
+        prefix = "CXONE_" if error.title == CxoneSettings.__name__ else "AUDIT_"
+        raise SettingsError("\n".join(_explain(prefix, item) for item in error.errors())) from None
+    return settings
 
 
-def _explain(item: Any) -> str:
-    name = "AUDIT_" + "_".join(str(part) for part in item["loc"]).upper()
+def _explain(prefix: str, item: Any) -> str:
+    name = prefix + "_".join(str(part) for part in item["loc"]).upper()
     message = item["msg"].removeprefix("Value error, ")
     if item["type"] == "literal_error":
         message = "must be " + item["ctx"]["expected"]
@@ -182,4 +197,6 @@ def _explain(item: Any) -> str:
         message = "must be a whole number"
     elif item["type"].startswith("greater_than"):
         message = f"must be at least {item['ctx'].get('ge', item['ctx'].get('gt'))}"
-    return f"{name}={item['input']!r}: {message}"
+    # A URL may have a password or a key in it.
+    value = "…" if prefix == "CXONE_" and re.search("[@?]", str(item["input"])) else item["input"]
+    return f"{name}={value!r}: {message}"

@@ -28,6 +28,9 @@ create table work.raw.delivery (
     delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, source_uri varchar, sha256 varchar,
     bytes bigint, records bigint, landed_at_utc timestamp, raw_path varchar
 );
+create table work.raw.reading (
+    delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, landed_at_utc timestamp, raw_path varchar
+);
 create table work.raw.manifest (feed varchar, feed_hour_utc timestamp, error varchar);
 create table work.raw.manifest_file (
     feed varchar, feed_hour_utc timestamp, name varchar, records bigint, sha256 varchar
@@ -54,7 +57,10 @@ _NO_RECORDS = """
 
 @dataclass(frozen=True)
 class Batch:
-    """What one run works on: the feed hours in [start, end) of `feeds`, and what was landed for them."""
+    """What one run works on: the feed hours in [start, end) of `feeds`, and what was landed for them.
+
+    `readings` are all readings, of any feed, of the hours that have a new one.
+    """
 
     run_id: str
     started_at: datetime
@@ -63,6 +69,7 @@ class Batch:
     feeds: Sequence[str]
     deliveries: Sequence[LandedDelivery]
     manifests: Sequence[LandedManifest]
+    readings: Sequence[LandedDelivery] = ()
 
 
 class Workbench:
@@ -104,7 +111,8 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute("attach ':memory:' as work")
     connection.execute(_SCHEMA)
-    connection.execute(f"create view work.raw.record as {_NO_RECORDS}")
+    for view in ("record", "reading_record"):
+        connection.execute(f"create view work.raw.{view} as {_NO_RECORDS}")
     connection.execute("insert into work.raw.run_context values ('by-hand', now()::timestamp, null, null, 3600)")
     if lake.attach_read_only(connection, settings):
         return
@@ -125,7 +133,17 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
             for d in batch.deliveries
         ],
     )  # fmt: skip
-    connection.execute(f"create view work.raw.record as {_records(batch, settings.raw_dir)}")
+    connection.execute(f"create view work.raw.record as {_records('delivery', batch.deliveries, settings.raw_dir)}")
+    _insert(
+        connection,
+        "reading",
+        [
+            (d.delivery_id, d.feed, naive(d.feed_hour), d.name, naive(d.landed_at), str(settings.raw_dir / d.raw_path))
+            for d in batch.readings
+        ],
+    )
+    readings = _records("reading", batch.readings, settings.raw_dir)
+    connection.execute(f"create view work.raw.reading_record as {readings}")
     read = [(m.feed, naive(m.feed_hour), *read_manifest(m.content)) for m in batch.manifests]
     _insert(connection, "manifest", [(feed, hour, error) for feed, hour, _, error in read])
     _insert(connection, "manifest_file", [(feed, hour, *file) for feed, hour, files, _ in read for file in files])
@@ -163,12 +181,13 @@ def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | Non
     return files, None
 
 
-def _records(batch: Batch, raw_dir: Path) -> str:
-    files = [raw_dir / delivery.raw_path for delivery in batch.deliveries if delivery.records]
+def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) -> str:
+    """The query of all records of the deliveries that `work.raw.<table>` has."""
+    files = [raw_dir / delivery.raw_path for delivery in deliveries if delivery.records]
     gone = [str(file) for file in files if not file.exists()]
     if gone:
         raise lake.WarehouseError(
-            f"{len(gone)} files of the raw lake are gone that are not published yet, the first is {gone[0]}; restore "
+            f"{len(gone)} files of the raw lake that this run needs are gone, the first is {gone[0]}; restore "
             f"them from a backup, or remove {raw_dir / INDEX_NAME} to land their deliveries again"
         )
     paths = [f"'{_escape(str(file))}'" for file in files]
@@ -179,7 +198,7 @@ def _records(batch: Batch, raw_dir: Path) -> str:
             delivery.delivery_id, record.source_record, record.record, record.problem, record.record_bytes,
             record.record_length, record.record_sha256
         from read_parquet([{", ".join(paths)}], filename = true) as record
-        inner join work.raw.delivery as delivery on record.filename = delivery.raw_path
+        inner join work.raw.{table} as delivery on record.filename = delivery.raw_path
     """
 
 

@@ -14,7 +14,7 @@ from orchestration.settings import Settings, load_settings
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a new, empty home; nothing of the developer's own environment reaches the test."""
     for name in list(os.environ):
-        if name.startswith(("AUDIT_", "DAGSTER_HOME")):
+        if name.startswith(("AUDIT_", "CXONE_", "DAGSTER_HOME")):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUDIT_HOME", str(tmp_path / "home"))

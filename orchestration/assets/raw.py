@@ -8,6 +8,7 @@ import dagster as dg
 from orchestration import catalogue
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.feeds.raw_parquet import preview
+from orchestration.feeds.source import SourceRefusedError
 from orchestration.hours import HOUR, from_partition_key
 from orchestration.partitions import hourly
 from orchestration.pipeline import land_feeds
@@ -64,7 +65,10 @@ def raw_feeds(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResul
     """Land what is new or changed for the run's feeds and hours."""
     settings: Settings = context.resources.settings
     progress: Progress = context.resources.progress
-    report = land_feeds(settings, selected_feeds(context), window_of(context), progress.landing)
+    try:
+        report = land_feeds(settings, selected_feeds(context), window_of(context), progress.landing)
+    except SourceRefusedError as error:
+        raise dg.Failure(str(error), allow_retries=False) from None
     for warning in report.warnings:
         context.log.warning(warning)
         progress.warn(warning)

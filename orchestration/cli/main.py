@@ -38,7 +38,7 @@ class _LazyGroup(click.Group):
 def cli(context: click.Context) -> None:
     """An audit-activity warehouse: hourly audit feeds in, one trusted fact table out.
 
-    Settings are AUDIT_ environment variables, or lines of a .env file; see docs/operations.md.
+    Settings are AUDIT_ and CXONE_ environment variables, or lines of a .env file; see docs/operations.md.
     """
     try:
         context.obj = load_settings()

@@ -16,7 +16,16 @@ from orchestration.feeds.landing_pass import Landed, LandingPass
 from orchestration.feeds.raw_files import found_deliveries, found_manifests, sync_names
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, RawIndex
 from orchestration.feeds.scratch import scratch
-from orchestration.feeds.source import Listing, Offer, Source, SourceError, every_offer
+from orchestration.feeds.source import (
+    Listing,
+    Offer,
+    PassFollower,
+    Source,
+    SourceError,
+    SourceRefusedError,
+    every_offer,
+)
+from orchestration.hours import HOUR
 
 _INDEX_EVERY = 200
 _THREADS = 2
@@ -31,13 +40,16 @@ class LandingReport:
     new_manifests: list[LandedManifest] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     deferred: list[str] = field(default_factory=list)
+    source_warnings: list[str] = field(default_factory=list)
 
     @property
     def warnings(self) -> list[str]:
         """What an operator should look at, one sentence each."""
-        return [f"no feed is known for {path}; it was not read" for path in self.unknown] + [
-            f"{uri} changed or went away while it was read; the next run takes it" for uri in self.deferred
-        ]
+        return (
+            [f"no feed is known for {path}; it was not read" for path in self.unknown]
+            + [f"{uri} changed or went away while it was read; the next run takes it" for uri in self.deferred]
+            + self.source_warnings
+        )
 
 
 def changed_offers(index: RawIndex, listing: Listing) -> list[Offer]:
@@ -66,33 +78,46 @@ def land(
     index = open_index(raw_dir)
     listing = source.list(feeds, window)
     offers = changed_offers(index, listing)
-    report = LandingReport(unknown=listing.unknown)
-    failed: list[str] = []
+    report = LandingReport(unknown=listing.unknown, source_warnings=listing.warnings)
+    failed: list[SourceError] = []
+    follower = source if isinstance(source, PassFollower) else None
     with scratch(raw_dir, lambda: _adopt(index, raw_dir)) as folder:
         manifests = {(found.feed, found.feed_hour): found for found in index.manifests(feeds, window)}
-        work = LandingPass(source, raw_dir, folder, manifests, landed_at, max_record_bytes)
+        newest = _newest_deliveries(index, [offer for offer in offers if offer.is_reading])
+        work = LandingPass(source, raw_dir, folder, manifests, newest, landed_at, max_record_bytes)
+        if follower:
+            follower.prepare(offers, folder)
         pending: list[Landed] = []
         pool = ThreadPoolExecutor(max_workers=_THREADS)
         try:
             for done, (offer, result) in enumerate(zip(offers, pool.map(work.land, offers), strict=True), 1):
                 if isinstance(result, SourceError):
-                    failed.append(str(result))
+                    failed.append(result)
                 elif result is None:
                     report.deferred.append(offer.uri)
                 else:
                     pending.append(result)
                 if len(pending) >= _INDEX_EVERY:
-                    _record(index, raw_dir, pending, landed_at, report)
+                    _record(index, raw_dir, pending, landed_at, report, follower)
                     pending = []
                 if on_progress:
                     on_progress(done, len(offers))
         finally:
+            if follower:
+                follower.stop()
             pool.shutdown(cancel_futures=True)
-            _record(index, raw_dir, pending, landed_at, report)
+            _record(index, raw_dir, pending, landed_at, report, follower)
     if failed:
-        more = f"; and {len(failed) - _SHOWN} more" if len(failed) > _SHOWN else ""
-        raise SourceError("; ".join(failed[:_SHOWN]) + more)
+        raise _joined(failed)
     return report
+
+
+def _joined(errors: list[SourceError]) -> SourceError:
+    """One error that says what all of them say."""
+    messages = list(dict.fromkeys(map(str, errors)))
+    more = f"; and {len(messages) - _SHOWN} more" if len(messages) > _SHOWN else ""
+    kind = SourceRefusedError if all(isinstance(error, SourceRefusedError) for error in errors) else SourceError
+    return kind("; ".join(messages[:_SHOWN]) + more)
 
 
 def open_index(raw_dir: Path) -> RawIndex:
@@ -108,7 +133,24 @@ def _adopt(index: RawIndex, raw_dir: Path) -> None:
     index.add(found_deliveries(raw_dir), found_manifests(raw_dir))
 
 
-def _record(index: RawIndex, raw_dir: Path, landed: list[Landed], landed_at: datetime, report: LandingReport) -> None:
+def _newest_deliveries(index: RawIndex, readings: list[Offer]) -> dict[tuple[str, datetime], LandedDelivery]:
+    """The newest delivery of each of these feed hours that has one."""
+    if not readings:
+        return {}
+    hours = [offer.feed_hour for offer in readings]
+    feeds = {offer.feed for offer in readings}
+    deliveries = index.deliveries(feeds, (min(hours), max(hours) + HOUR))
+    return {(found.feed, found.feed_hour): found for found in sorted(deliveries, key=lambda found: found.landed_at)}
+
+
+def _record(
+    index: RawIndex,
+    raw_dir: Path,
+    landed: list[Landed],
+    landed_at: datetime,
+    report: LandingReport,
+    follower: PassFollower | None,
+) -> None:
     # A file must not be on record before it is sure to be there after a power failure.
     sync_names((item.file for item in landed if item.file), raw_dir)
     manifests = [item.manifest for item in landed if item.manifest]
@@ -118,3 +160,5 @@ def _record(index: RawIndex, raw_dir: Path, landed: list[Landed], landed_at: dat
         [(item.offer.uri, item.offer.token) for item in landed],
     )
     report.new_manifests += manifests
+    if follower:
+        follower.landed([item.offer for item in landed])

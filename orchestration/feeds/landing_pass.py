@@ -26,7 +26,7 @@ _CLOCK_STEP_NS = 20_000_000
 
 @dataclass(frozen=True)
 class Landed:
-    """What became of an offer: a delivery, a new manifest, or neither where the manifest is the known one.
+    """What became of an offer: a delivery, a new manifest, or neither where it brings nothing new.
 
     `file` is what was added to the raw lake, None where it was there.
     """
@@ -55,7 +55,8 @@ class _Content:
 class LandingPass:
     """Lands the offers of one pass; `land` may be called from several threads.
 
-    `manifests` are the newest ones by feed and hour; `folder` is the pass's scratch space.
+    `manifests` and `newest` are the newest manifests and deliveries by feed and hour; of the latter those that
+    readings are compared with are enough. `folder` is the pass's scratch space.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class LandingPass:
         raw_dir: Path,
         folder: Path,
         manifests: Mapping[tuple[str, datetime], LandedManifest],
+        newest: Mapping[tuple[str, datetime], LandedDelivery],
         landed_at: datetime,
         max_record_bytes: int,
     ) -> None:
@@ -71,6 +73,7 @@ class LandingPass:
         self._raw_dir = raw_dir
         self._folder = folder
         self._manifests = manifests
+        self._newest = newest
         self._landed_at = landed_at
         self._max_record_bytes = max_record_bytes
         self._numbers = itertools.count()
@@ -130,12 +133,15 @@ class LandingPass:
         return Landed(offer, manifest=manifest, file=target)
 
     def _land_delivery(self, offer: Offer, content: _Content) -> Landed:
+        if self._brings_nothing(offer, content):
+            content.check()
+            return Landed(offer)
         delivery = LandedDelivery(
             delivery_id=delivery_id(offer, content.sha256),
             feed=offer.feed,
             feed_hour=offer.feed_hour,
             name=offer.name,
-            source_uri=offer.uri,
+            source_uri=offer.source_uri,
             sha256=content.sha256,
             bytes=content.size,
             records=0,
@@ -158,6 +164,12 @@ class LandingPass:
         finally:
             temporary.unlink(missing_ok=True)
         return Landed(offer, replace(delivery, records=records), file=target)
+
+    def _brings_nothing(self, offer: Offer, content: _Content) -> bool:
+        newest = self._newest.get((offer.feed, offer.feed_hour))
+        if newest is None:
+            return offer.optional and content.size == 0
+        return offer.is_reading and newest.sha256 == content.sha256
 
 
 def delivery_id(offer: Offer, sha256: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from orchestration.feeds.source import READING
 from orchestration.hours import iso, parse_time
 
 INDEX_NAME = "index.sqlite"
@@ -58,6 +59,11 @@ class LandedDelivery:
     def raw_path(self) -> str:
         """Where its records are, relative to the raw lake."""
         return f"{self.feed}/{self.feed_hour:%Y-%m-%d/%H}/{self.delivery_id}.parquet"
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it is all that its source had for the feed hour at one time."""
+        return self.name.startswith(READING)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import BinaryIO, Protocol
+from pathlib import Path
+from typing import BinaryIO, Protocol, runtime_checkable
+
+# A file's name cannot begin like this.
+READING = "reading/"
 
 
 @dataclass(frozen=True, order=True)
@@ -18,6 +22,11 @@ class Offer:
     whose token was landed before is not read again. `size` is in bytes, -1 where the source cannot tell.
     `name` and `uri` are for people and are always Unicode; `location` is what the source itself finds the
     file by, where that is not the `uri`.
+
+    A source that can be asked again and again names its offers `reading/<time>.<extension>`: everything that it
+    has for the feed hour at that time. A reading is landed only where it differs from the newest delivery of its
+    feed hour, and an event that an earlier reading had and a later one has not is reported as vanished. An
+    `optional` offer is no delivery where it is empty, unless an earlier delivery was not.
     """
 
     feed: str
@@ -28,14 +37,31 @@ class Offer:
     size: int
     is_manifest: bool = False
     location: str = ""
+    optional: bool = False
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it is all that the source has for the feed hour, not one file of several."""
+        return self.name.startswith(READING)
+
+    @property
+    def source_uri(self) -> str:
+        """Where the records are from: two readings have positions of their own, so each has its own name there."""
+        return f"{self.uri}/{self.name}" if self.is_reading else self.uri
 
 
 @dataclass
 class Listing:
-    """What a look at a source found: the offers, and what it found there that no feed is known for."""
+    """What a look at a source found: the offers, and what it found there that no feed is known for.
+
+    `apart` are hours that failed while others did not: each is run by itself, so that it holds up no other.
+    `warnings` are sentences for an operator.
+    """
 
     offers: list[Offer] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    apart: list[datetime] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 class Source(Protocol):
@@ -59,8 +85,32 @@ class Source(Protocol):
         ...
 
 
+@runtime_checkable
+class PassFollower(Protocol):
+    """What a source may have besides, if it wants to know of the landing pass that it is read in."""
+
+    def prepare(self, offers: Collection[Offer], scratch: Path) -> None:
+        """Before the first offer is opened: those that will be, in this order; the others it listed are landed.
+
+        `scratch` is a folder that is removed when the pass ends.
+        """
+        ...
+
+    def landed(self, offers: Collection[Offer]) -> None:
+        """These offers are in the raw lake and on record for good."""
+        ...
+
+    def stop(self) -> None:
+        """No more will be opened; what is still being read may be given up."""
+        ...
+
+
 class SourceError(RuntimeError):
     """A source cannot be read; the message says which, why, and what to do."""
+
+
+class SourceRefusedError(SourceError):
+    """A source refuses us or breaks its own rules: to try again changes nothing before someone has seen to it."""
 
 
 def every_offer(listing: Listing) -> Iterator[Offer]:

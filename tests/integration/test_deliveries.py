@@ -179,7 +179,7 @@ def test_a_raw_file_that_is_gone_is_named(settings: Settings) -> None:
     landed = land_feeds(settings, ["search"], (HOUR, HOUR + timedelta(hours=1))).new
     gone = settings.raw_dir / landed[0].raw_path
     gone.unlink()
-    with pytest.raises(lake.WarehouseError, match=f"1 files of the raw lake are gone.*{gone.name}.*index.sqlite"):
+    with pytest.raises(lake.WarehouseError, match=f"1 files of the raw lake.*{gone.name}.*index.sqlite"):
         run(settings)
     (settings.raw_dir / "index.sqlite").unlink()
     run(settings)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -14,13 +14,20 @@ from typing import Any
 import click
 import duckdb
 import jinja2
+import pytest
+from pydantic_settings import BaseSettings
 
 from orchestration import transform
-from orchestration.catalogue import normalised_name
+from orchestration.catalogue import normalised_name, slugs
 from orchestration.cli.main import cli
 from orchestration.contract import published_models
+from orchestration.cxone_settings import CxoneSettings
+from orchestration.durations import parse_duration
 from orchestration.feeds.formats import feed_format
-from orchestration.settings import Settings, parse_duration
+from orchestration.feeds.source import SourceError
+from orchestration.pipeline import land_feeds
+from orchestration.planning import plan, source_of
+from orchestration.settings import Settings, load_settings
 from orchestration.simulator.hours import REASONS, WARNINGS
 
 ROOT = Path(__file__).parents[2]
@@ -90,15 +97,19 @@ def test_every_public_column_is_documented_with_its_type() -> None:
         assert f"`{model.schema}.{model.name}`".replace("main.", "") in questions
 
 
-def test_every_setting_is_documented_with_its_default() -> None:
-    documented = {row[0].strip("`"): row[1:] for row in _rows(_section(_read(OPERATIONS), "Settings"))[1:]}
-    assert list(documented) == [f"AUDIT_{name.upper()}" for name in Settings.model_fields]
-    for name, field in Settings.model_fields.items():
-        default, meaning = documented[f"AUDIT_{name.upper()}"]
+@pytest.mark.parametrize(
+    ("settings", "title"), [(Settings, "Settings"), (CxoneSettings, "Settings of the vendor's API")]
+)
+def test_every_setting_is_documented_with_its_default(settings: type[BaseSettings], title: str) -> None:
+    prefix = settings.model_config.get("env_prefix")
+    documented = {row[0].strip("`"): row[1:] for row in _rows(_section(_read(OPERATIONS), title))[1:]}
+    assert list(documented) == [f"{prefix}{name.upper()}" for name in settings.model_fields]
+    for name, field in settings.model_fields.items():
+        default, meaning = documented[f"{prefix}{name.upper()}"]
         assert meaning
         if isinstance(field.default, timedelta):
             assert parse_duration(default.strip("`")) == field.default, name
-        elif field.default is not None and field.default_factory is None:
+        elif field.default not in (None, "") and field.default_factory is None:
             assert default == f"`{field.default}`", name
         else:
             # What stands in for no value is worked out from other settings, and is said in words.
@@ -174,6 +185,40 @@ def test_the_documented_sql_of_the_hash_is_the_macro() -> None:
         assert connection.execute(query).fetchall() == [("e-1", named["digest"])]
         hashed = connection.execute(f"select {macro.record_sha256()} from fact_activity_event").fetchall()
         assert hashed == [(named["digest"],)]
+
+
+def test_the_example_of_a_source_works(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = _code(_section(_read(FEEDS), "Adding a source"), "python")
+    (module,) = re.findall(r'^"""(\w+)\.py', code)
+    (source,) = re.findall(r"AUDIT_SOURCE=(\S+)", _section(_read(FEEDS), "Adding a source"))
+    home = settings.home
+    (home / "landing").mkdir(parents=True)
+    (home / f"{module}.py").write_text(code, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(home))
+    own = load_settings(source=source)
+    (home / "landing" / "userhub 2026-05-01T10.ndjson").write_text('{"eventId":"a"}\n{"eventId":"b"}\n')
+    (home / "landing" / "notes.txt").write_text("")
+    hour = datetime(2026, 5, 1, 10, tzinfo=UTC)
+    for new in ([("userhub", hour, 2)], []):
+        assert plan(own, slugs()).hours == 1
+        report = land_feeds(own, slugs(), (hour, hour + timedelta(hours=1)))
+        assert [(found.feed, found.feed_hour, found.records) for found in report.new] == new
+        assert report.warnings == ["no feed is known for notes.txt; it was not read"]
+    assert land_feeds(own, slugs(), (hour - timedelta(hours=1), hour)).new == []
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("no_such_module:Exports", "AUDIT_SOURCE='no_such_module:Exports' cannot be had: No module"),
+        ("json:Exports", "AUDIT_SOURCE='json:Exports' cannot be had: .*has no attribute 'Exports'"),
+        ("builtins:repr", "is no source: it has no method list, open"),
+    ],
+)
+def test_a_source_that_is_none(settings: Settings, source: str, message: str) -> None:
+    own = load_settings(source=source)
+    with pytest.raises(SourceError, match=message):
+        source_of(own)
 
 
 def test_every_listing_attaches_as_the_product_does(settings: Settings) -> None:

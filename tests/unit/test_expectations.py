@@ -59,6 +59,10 @@ select feed, feed_hour_utc, count(*) as declared, count(*) as received,
     count(*) filter (where disposition = 'duplicate') as duplicate, 0 as quarantined, 'balanced' as status,
     null::varchar as detail, 0::bigint as undeclared_files
 from work.intermediate.int_judged_record group by all;
+create table work.quality.vanished_event as
+select 'gone' as event_id, 'a' as feed, timestamp '2026-03-01 05:00' as feed_hour_utc,
+    null::varchar as event_time_source, timestamp '2026-03-01 06:10' as vanished_at_utc,
+    timestamp '2026-03-01 06:11' as reappeared_at_utc;
 create table work.raw.delivery as
 select delivery_id, feed, feed_hour_utc, 'part.ndjson' as name, count(*) as records
 from work.intermediate.int_judged_record group by all;
@@ -103,6 +107,7 @@ FEED_CONTRACT_DEFECTS = [
     (reconciled("status = 'missing'"), {"expected_feeds_were_delivered"}),
     (reconciled("status = 'incomplete'"), {"deliveries_agree_with_their_manifest"}),
     (reconciled("undeclared_files = 1"), {"every_file_is_in_its_manifest"}),
+    ("update work.quality.vanished_event set reappeared_at_utc = null", {"no_event_vanished"}),
 ]
 # The feed and its hour are also what the staged rows are counted by.
 COUNTED_BY = {"feed": {"every_accepted_record_is_staged"}, "feed_hour_utc": {"every_accepted_record_is_staged"}}
@@ -296,6 +301,7 @@ def test_an_empty_batch_passes_and_judges_nothing(batch: Batch) -> None:
         "intermediate.int_judged_record",
         "main.fact_activity_event",
         "quality.feed_reconciliation",
+        "quality.vanished_event",
         "raw.delivery",
     ):
         batch.connection.execute(f"delete from work.{table}")

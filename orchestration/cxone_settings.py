@@ -1,0 +1,141 @@
+"""The settings of the vendor's API as a source. `orchestration.settings` reads them where AUDIT_SOURCE=cxone.
+
+What a deployment of the API does is not all documented, so whatever may differ has a setting here.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestration.durations import Duration
+
+_NEEDED = {
+    "token_url": "the URL that gives access tokens, such as https://<host>/authentication/v1/token/access-key",
+    "api_url": "the tenant's API, such as https://api-na1.niceincontact.com; or set CXONE_TENANT_ID and "
+    "CXONE_DISCOVERY_URL, and it is looked up",
+    "tenant_id": "the tenant whose API CXONE_DISCOVERY_URL is asked for",
+    "discovery_url": "the URL of the tenants' configuration, such as https://<host>/.well-known/cxone-configuration",
+    "access_key_id": "the id of an access key; or set CXONE_OAUTH_CLIENT_ID and CXONE_OAUTH_CLIENT_SECRET",
+    "access_key_secret": "the secret of the access key CXONE_ACCESS_KEY_ID",
+    "oauth_client_id": "the id of the OAuth client that CXONE_OAUTH_CLIENT_SECRET is of",
+    "oauth_client_secret": "the secret of the OAuth client CXONE_OAUTH_CLIENT_ID",
+}
+
+
+class CxoneSettings(BaseSettings):
+    """How the API is reached. Field `api_url` is the variable `CXONE_API_URL`, and so on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CXONE_", env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True
+    )
+
+    api_url: str | None = Field(None, description="the tenant's API, with a base path if it has one")
+    tenant_id: str | None = Field(None, description="without an API URL: the tenant that is looked up")
+    discovery_url: str | None = Field(None, description="without an API URL: where the tenant is looked up")
+    token_url: str = Field("", description="what gives access tokens")
+    access_key_id: SecretStr | None = Field(None, description="the id of the access key")
+    access_key_secret: SecretStr | None = Field(None, description="its secret")
+    oauth_client_id: SecretStr | None = Field(None, description="instead of an access key: an OAuth client")
+    oauth_client_secret: SecretStr | None = Field(None, description="its secret")
+    oauth_scope: str | None = Field(None, description="the scope that is asked for")
+    oauth_secret_in: Literal["header", "body"] = Field("header", description="where the client's secret is sent")
+    audit_path: str = Field("/activity/audit", description="the path of the activity audit below the API URL")
+    time_format: str = Field("%Y-%m-%dT%H:%M:%SZ", description="how From and To are written, as for strftime; UTC")
+    page_size: int = Field(1000, ge=1, description="how many records a page is asked to have (Top)")
+    timeout: Duration = Field(timedelta(seconds=30), description="how long the API may be silent")
+    max_attempts: int = Field(6, ge=1, description="how often one page is asked for before its hour is given up")
+    retry_wait: Duration = Field(timedelta(seconds=1), description="the first wait before another attempt")
+    max_wait: Duration = Field(timedelta(minutes=2), description="the longest one, whatever Retry-After says")
+
+    @field_validator("api_url", "discovery_url", "token_url")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        return value if not value else checked_url(value)
+
+    @field_validator("access_key_id", "access_key_secret", "oauth_client_id", "oauth_client_secret")
+    @classmethod
+    def _trimmed(cls, value: SecretStr | None) -> SecretStr | None:
+        # A line end that came along from a file would be refused as a wrong key.
+        return None if value is None else SecretStr(value.get_secret_value().strip())
+
+    @field_validator("audit_path")
+    @classmethod
+    def _path(cls, value: str) -> str:
+        if not value.startswith("/") or "?" in value or "#" in value:
+            raise ValueError("must be a path such as /activity/audit")
+        return value
+
+    @field_validator("time_format")
+    @classmethod
+    def _tells_hours_apart(cls, value: str) -> str:
+        start = datetime(2026, 1, 1, tzinfo=UTC)
+        texts = {(start + timedelta(hours=hours)).strftime(value) for hours in (0, 1, 12, 24, 24 * 31, 24 * 365)}
+        if len(texts) < 6:
+            raise ValueError("must be a strftime format of date and hour such as %Y-%m-%dT%H:%M:%S.000Z")
+        return value
+
+    @field_validator("timeout", "retry_wait", "max_wait")
+    @classmethod
+    def _positive(cls, value: timedelta) -> timedelta:
+        if value <= timedelta(0):
+            raise ValueError("must be longer than 0s")
+        return value
+
+    def missing(self) -> list[str]:
+        """What is needed and not set, a sentence each."""
+        names = ["token_url"] if not self.token_url else []
+        if not self.api_url:
+            looked_up = self.tenant_id or self.discovery_url
+            pair = ("tenant_id", "discovery_url")
+            names += [name for name in pair if not getattr(self, name)] if looked_up else ["api_url"]
+        by_oauth = not (self.access_key_id or self.access_key_secret) and (
+            self.oauth_client_id or self.oauth_client_secret
+        )
+        credentials = ("oauth_client_id", "oauth_client_secret") if by_oauth else ("access_key_id", "access_key_secret")
+        names += [name for name in credentials if not getattr(self, name)]
+        return [f"CXONE_{name.upper()} is not set: for AUDIT_SOURCE=cxone it must be {_NEEDED[name]}" for name in names]
+
+    @property
+    def secrets(self) -> list[str]:
+        """What must not be shown or kept anywhere."""
+        return _values(self.access_key_secret, self.oauth_client_secret)
+
+    @property
+    def identifiers(self) -> list[str]:
+        """What goes with the secrets, and is not shown either."""
+        return _values(self.access_key_id, self.oauth_client_id)
+
+
+def _values(*secrets: SecretStr | None) -> list[str]:
+    return [secret.get_secret_value() for secret in secrets if secret and secret.get_secret_value()]
+
+
+def checked_url(value: str) -> str:
+    """The URL without a trailing slash, if secrets may be sent there.
+
+    Raises:
+        ValueError: saying what it must be.
+    """
+    parts = urlsplit(value)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValueError("must be a URL such as https://api-na1.niceincontact.com")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must be without a user name and a password")
+    if parts.query or parts.fragment:
+        raise ValueError("must be without ? and #")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise ValueError("must begin with https://; a secret must not be sent in the clear")
+    return value.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
