@@ -97,7 +97,7 @@ class PassFollower(Protocol):
         ...
 
     def landed(self, offers: Collection[Offer]) -> None:
-        """These offers are in the raw lake and on record for good."""
+        """These offers are in the raw lake and on record for good; called as they get there, also after `stop`."""
         ...
 
     def stop(self) -> None:

@@ -200,6 +200,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._error(400, "From and To must be as documented")
         if int(query.get("Top", "100")) > api.page_limit:
             return self._error(400, f"Top must be at most {api.page_limit}")
+        if api.echo and "Ref" in query and query.pop("access_token", "") != api.tokens[-1]:
+            return self._error(400, "the link must be followed as it is")
         return self._page(query)
 
     def _page(self, query: dict[str, str]) -> None:
@@ -217,7 +219,12 @@ class _Handler(BaseHTTPRequestHandler):
         ref = base64.b64encode(f"{number + 1}:{follows}".encode()).decode()
         extra = ""
         if follows < len(events):
-            query = {**query, "Ref": ref} if number >= 0 else {name: query[name] for name in ("From", "To", "Top")}
+            secret = {"access_token": api.tokens[-1]} if api.echo else {}
+            query = (
+                {**query, "Ref": ref, **secret}
+                if number >= 0
+                else {name: query[name] for name in ("From", "To", "Top")}
+            )
             path, asked = api.base_path + api.audit_path, urlencode(query)
             host = api.url.replace("127.0.0.1", "127.0.0.2") if api.trap == "foreign" else api.url
             link = {"absolute": f"{host}{path}?{asked}", "relative": f"{path}?{asked}", "query": f"?{asked}"}

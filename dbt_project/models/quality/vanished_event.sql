@@ -71,7 +71,7 @@ described as (
         and newest_gap.event_id = presence.event_id
         and newest_gap.gone_at_utc = presence.until_utc
     qualify row_number() over (
-        partition by newest_gap.feed_hour_utc, newest_gap.event_id order by presence.since_utc desc, presence.feed
+        partition by newest_gap.feed_hour_utc, newest_gap.event_id order by presence.since_utc desc, presence.feed asc
     ) = 1
 ),
 

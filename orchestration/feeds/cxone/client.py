@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -94,6 +95,8 @@ class Client:
     def _http(self) -> httpx.Client:
         import httpx
 
+        # It logs each URL as it is, and a link of the server's may have a token in it.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
         return httpx.Client(
             timeout=self._settings.timeout.total_seconds(),
             follow_redirects=False,
@@ -111,6 +114,10 @@ class Client:
         body = self._secrets.hidden_in_page(response.content)
         try:
             page = parse_page(body)
+            if body != response.content:
+                # What leads to the next page must be sent as it came.
+                sent = parse_page(response.content)
+                page = replace(page, next_link=sent.next_link, ref=sent.ref)
         except BrokenPageError as error:
             raise TransientError(f"the answer is {error}") from None
         except PageError as error:
