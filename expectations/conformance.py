@@ -95,14 +95,15 @@ def _identity_rules(record_sha256_sql: str) -> list[Rule]:
             ),
         ),
         Rule(
-            "source_position_is_unique",
-            "No source position is published twice",
-            "One record of one file is one event; otherwise the way back to the source is ambiguous.",
+            "lineage_leads_to_the_record",
+            "Every event's lineage leads to the record that it was",
+            "One record of one delivery is one event; otherwise the way back to the source is lost. A file that was "
+            "replaced before it was published has two records at one position, each with its own event.",
             STAGED_FACT,
             UnexpectedRows(
                 f"select event_id, feed, feed_hour_utc, source_uri, source_record from {STAGED_FACT} "
-                f"semi join (select feed, source_uri, source_record from {STAGED_FACT} group by all "
-                "having count(*) > 1) using (feed, source_uri, source_record)"
+                f"anti join (select * from {JUDGED_RECORD} where disposition = 'accepted') "
+                "using (event_id, feed, feed_hour_utc, source_uri, source_record)"
             ),
         ),
         Rule(

@@ -196,3 +196,13 @@ def test_a_compaction_is_no_gap_in_time(settings: Settings) -> None:
     assert one(settings, "select count(*) from fact_activity_event", iso(published)) == 1
     with pytest.raises(lake.WarehouseError, match="no snapshot as old as"):
         query(settings, "select 1", iso(before))
+
+
+def test_a_file_that_is_replaced_before_it_is_published_is_two_deliveries(settings: Settings) -> None:
+    """Both have a record at the same position of the same file, and both are published."""
+    deliver(settings, lines([event("a")]))
+    land_feeds(settings, ["search"], (HOUR, HOUR + timedelta(hours=1)))
+    deliver(settings, lines([event("b")]))
+    run(settings)
+    assert query(settings, "select event_id, source_record from fact_activity_event order by 1") == [("a", 1), ("b", 1)]
+    assert _state(settings) == ("balanced", None, 2, 2, 0, None)

@@ -109,8 +109,10 @@ FEED_CONTRACT_DEFECTS = [
     (reconciled("undeclared_files = 1"), {"every_file_is_in_its_manifest"}),
     ("update work.quality.vanished_event set reappeared_at_utc = null", {"no_event_vanished"}),
 ]
-# The feed and its hour are also what the staged rows are counted by.
-COUNTED_BY = {"feed": {"every_accepted_record_is_staged"}, "feed_hour_utc": {"every_accepted_record_is_staged"}}
+# The feed and its hour are also what the staged rows are counted by; with these and more they lead to their records.
+COUNTED_BY = {
+    column: {"every_accepted_record_is_staged", "lineage_leads_to_the_record"} for column in ("feed", "feed_hour_utc")
+} | {column: {"lineage_leads_to_the_record"} for column in ("event_id", "source_uri", "source_record")}
 LATER = (
     "event_time_utc = timestamp '2026-03-01 07:00:01', event_hour_utc = timestamp '2026-03-01 07:00', "
     "event_time_source = '2026-03-01T07:00:01Z'"
@@ -121,12 +123,12 @@ CONFORMANCE_DEFECTS = [
         for column in conformance.REQUIRED_COLUMNS
     ),
     (staged("outcome = 'MAYBE'"), {"outcome_is_success_or_failure"}),
-    (staged("event_id = 'a8'"), {"event_id_is_unique_in_the_batch"}),
+    (staged("event_id = 'a8'"), {"event_id_is_unique_in_the_batch", "lineage_leads_to_the_record"}),
     (
         "update audit.main.fact_activity_event set event_id = 'a7' where event_id = 'published-a7'",
         {"event_id_is_not_published_yet"},
     ),
-    (staged("source_record = 8"), {"source_position_is_unique"}),
+    (staged("source_record = 8"), {"lineage_leads_to_the_record"}),
     (staged("comments = 'no hash'"), {"record_hash_is_well_formed"}),
     (staged("comments = 'short hash'"), {"record_hash_is_well_formed"}),
     (staged("entity_activity_key = 'nowhere'"), {"entity_activity_key_resolves"}),
