@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from orchestration import catalogue
+from orchestration.masking import has_credentials, without_secrets
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$", re.IGNORECASE)
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -61,6 +62,8 @@ class Settings(BaseSettings):
     home: Path = Field(Path("var"), description="the folder that holds all state")
     source: Literal["files"] = Field("files", description="where feeds come from")
     feed_url: str | None = Field(None, description="a folder, or any fsspec URL; default $AUDIT_HOME/landing")
+    lookback: Duration = Field(timedelta(days=2), description="how far back from now every look at a bucket goes")
+    sweep_every: Duration = Field(timedelta(days=1), description="how often a look at a bucket goes over all of it")
     applications: NameList = Field(
         default_factory=list,
         description="the slugs of the feeds that are expected; default: the report prompt's",
@@ -91,6 +94,13 @@ class Settings(BaseSettings):
     memory_limit: str = Field("3GB", description="what DuckDB may use in a run before it spills to disk")
     docs_runs: int = Field(200, ge=1, description="how many runs' validation pages the data docs keep")
 
+    @field_validator("feed_url", "data_path")
+    @classmethod
+    def _without_credentials(cls, value: str | None) -> str | None:
+        if value and has_credentials(value):
+            raise ValueError("must have no password or key in it; put them into the store's own environment")
+        return value
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -112,7 +122,9 @@ class Settings(BaseSettings):
             raise ValueError("must be an amount of memory such as 3GB or 512MiB")
         return value
 
-    @field_validator("future_tolerance", "schedule_lag", "freshness", "snapshot_retention", "lock_timeout")
+    @field_validator(
+        "lookback", "sweep_every", "future_tolerance", "schedule_lag", "freshness", "snapshot_retention", "lock_timeout"
+    )
     @classmethod
     def _not_negative(cls, value: timedelta) -> timedelta:
         if value < timedelta(0):
@@ -176,4 +188,4 @@ def _explain(item: Any) -> str:
         message = "must be a whole number"
     elif item["type"].startswith("greater_than"):
         message = f"must be at least {item['ctx'].get('ge', item['ctx'].get('gt'))}"
-    return f"{name}={item['input']!r}: {message}"
+    return f"{name}={without_secrets(repr(item['input']))}: {message}"
