@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 KEY_ID = "AKIDLOOPBACK0000TEST"
 SECRET = "loopback/Secret+Key/that-must-not-be-seen"
 _REQUEST = re.compile(r'"(GET|HEAD|PUT|POST|DELETE) (\S+) HTTP')
@@ -67,7 +69,7 @@ class S3Server:
 
     def requests(self) -> list[tuple[str, str]]:
         """Method and path of every request since then."""
-        return _REQUEST.findall(self._log.read_text(errors="replace")[self._seen :])
+        return _REQUEST.findall(self._log.read_bytes()[self._seen :].decode(errors="replace"))
 
     def listings(self) -> int:
         """How many of them were requests for a page of a listing."""
@@ -130,6 +132,21 @@ def s3_server(folder: Path, port: int | None = None, **environment: str) -> Iter
         yield server
     finally:
         server.stop()
+
+
+def use_s3(server: S3Server, monkeypatch: pytest.MonkeyPatch, **environment: str) -> None:
+    """Lead AWS's libraries in this process to a server; they keep what they have read of the environment."""
+    from s3fs import S3FileSystem
+
+    from orchestration import object_storage
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in (server.environment | environment).items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()
+    object_storage._session.cache_clear()
+    object_storage._endpoint.cache_clear()
 
 
 def _free_port() -> int:

@@ -25,6 +25,11 @@ def token_of(details: dict[str, Any]) -> str:
     return f"{details.get('size')}:{version}"
 
 
+def _is_refusal(error: Exception) -> bool:
+    """Whether a store has answered, and said no; one that cannot be reached need not be asked again."""
+    return isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError))
+
+
 class ObjectStream(io.RawIOBase):
     """What `open_file` opens, as long as `current_token()` is `token`; it reads forwards and holds little in memory.
 
@@ -72,7 +77,7 @@ class ObjectStream(io.RawIOBase):
         except FileNotFoundError:
             raise
         except Exception as error:
-            if self._is_replaced():
+            if _is_refusal(error) and self._is_replaced():
                 raise FileNotFoundError(errno.ENOENT, "it has been replaced") from None
             raise OSError(errno.EIO, without_secrets(str(error) or type(error).__name__)) from None
 
