@@ -103,6 +103,10 @@ class Bucket:
         """Write an object."""
         self._client.put_object(Bucket=self.name, Key=key, Body=content)
 
+    def upload(self, key: str, path: Path) -> None:
+        """Write a file of any size as an object."""
+        self._client.upload_file(str(path), self.name, key)
+
     def put_all(self, objects: dict[str, bytes]) -> None:
         """Write many objects."""
         with ThreadPoolExecutor(8) as pool:

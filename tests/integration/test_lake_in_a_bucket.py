@@ -1,0 +1,118 @@
+"""The warehouse's data in a bucket, on a real S3 server, and what must never be seen of its keys."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from orchestration import lake, object_storage
+from orchestration.hours import iso
+from orchestration.maintenance import maintain
+from orchestration.settings import Settings, SettingsError, load_settings
+from tests.integration.support import HOUR, audit, deliver, dump, event, lines, one, run
+from tests.s3_server import SECRET, Bucket, S3Server, s3_server, use_s3
+
+PASSWORD = "database/Password,that;must-not&be-seen"
+
+
+def test_the_data_of_the_warehouse_in_a_bucket(settings: Settings, bucket: Bucket, s3: S3Server) -> None:
+    deliver(settings, lines([event("a"), event("a"), "junk"]))
+    run(settings)
+    far = settings.model_copy(update={"home": settings.home.with_name("far"), "data_path": f"{bucket.url}/lake"})
+    far = far.model_copy(update={"feed_url": settings.feed_root})
+    run(far)
+    assert dump(far) == dump(settings)
+    files = [key for key in bucket.keys("lake/") if key.endswith(".parquet")]
+    assert any("fact_activity_event" in key for key in files)
+    assert list((far.home / "warehouse").rglob("*.parquet")) == []
+    deliver(settings, lines([event("b", eventTime="2026-05-01T10:20:00Z")]), "b.ndjson")
+    first = one(far, "select max(run_id) from fact_activity_event")
+    run(far)
+    maintain(far)
+    # Beside nothing but the warehouse's own files, and without a secret of DuckDB's.
+    environment = {"AUDIT_HOME": str(far.home), "AUDIT_DATA_PATH": f"{bucket.url}/lake"}
+    counted = audit(far, "sql", "select count(*) as n from fact_activity_event", "--output", "csv", **environment)
+    assert counted.stdout == "n\n2\n"
+    assert one(far, "select count(*) from fact_activity_event", first) == 1
+    secrets = audit(far, "sql", "select secret_string from duckdb_secrets()", "--output", "csv", **environment)
+    assert "secret=redacted" in secrets.stdout
+    other = audit(far, "sql", f"select * from read_text('{bucket.url}/x')", check=False, **environment)
+    assert other.returncode == 1
+    assert "Permission" in other.stderr
+
+
+def test_a_store_that_does_not_answer_is_named(settings: Settings, bucket: Bucket, s3: S3Server) -> None:
+    far = settings.model_copy(update={"data_path": f"{bucket.url}-not-there/lake"})
+    deliver(far, lines([event("a")]))
+    with pytest.raises(Exception, match=f"{bucket.name}-not-there") as raised:
+        run(far)
+    assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "options"),
+    [
+        ("https://s3.eu-central-1.amazonaws.com", {}),
+        ("https://s3.cn-north-1.amazonaws.com.cn", {}),
+        ("http://127.0.0.1:9000", {"endpoint": "127.0.0.1:9000", "use_ssl": "false", "url_style": "path"}),
+        ("https://store.example/s3/", {"endpoint": "store.example/s3", "use_ssl": "true", "url_style": "path"}),
+    ],
+)
+def test_how_an_endpoint_is_addressed(endpoint: str, options: dict[str, str]) -> None:
+    assert object_storage._endpoint_options(endpoint) == options
+
+
+def test_the_users_own_secret_goes_first(settings: Settings, bucket: Bucket) -> None:
+    import duckdb
+
+    with duckdb.connect() as connection:
+        lake.load_extensions(connection, ("httpfs",))
+        connection.execute("create temporary secret mine (type s3, key_id 'k', secret 's', scope 's3://mine')")
+        object_storage.open_storage(connection, "s3://mine/lake")
+        names = "select name from duckdb_secrets() order by name"
+        assert connection.execute(names).fetchall() == [("mine",)]
+        object_storage.open_storage(connection, f"{bucket.url}/lake")
+        assert connection.execute(names).fetchall() == [("aws_environment",), ("mine",)]
+
+
+@pytest.mark.parametrize("name", ["AUDIT_FEED_URL", "AUDIT_DATA_PATH"])
+def test_keys_in_a_url_are_refused_and_not_shown(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, f"s3://AKID:{PASSWORD}@bucket/feeds")
+    with pytest.raises(
+        SettingsError, match=rf"{name}='s3://AKID:\*\*\*@bucket/feeds': must have no password"
+    ) as raised:
+        load_settings()
+    assert PASSWORD not in str(raised.value)
+
+
+def test_secrets_are_nowhere(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs that pass and runs that fail leave neither keys nor passwords behind, nor show them."""
+    window = ("--from", iso(HOUR), "--to", iso(HOUR + timedelta(hours=1)))
+    with s3_server(tmp_path) as server:
+        use_s3(server, monkeypatch)
+        bucket = server.make_bucket("secretive")
+        bucket.put(f"feeds/search/{HOUR:%Y-%m-%d/%H}/a.ndjson", lines([event("a")]))
+        places = {"AUDIT_FEED_URL": f"{bucket.url}/feeds", "AUDIT_DATA_PATH": f"{bucket.url}/lake"}
+        good = audit(settings, "run", **places)
+        assert "1 accepted" in good.stdout
+        lost = f"postgres:dbname=audit host=127.0.0.1 port=1 user=audit password={PASSWORD}"
+        refused = audit(settings, "run", *window, check=False, AUDIT_CATALOG=lost, **places)
+        assert refused.returncode == 1
+        assert "password=***" in refused.stdout + refused.stderr
+        status = audit(settings, "status", check=False, AUDIT_CATALOG=lost, **places)
+        assert "password=***" in status.stderr
+    down = audit(settings, "run", check=False, AWS_MAX_ATTEMPTS="1", **places)
+    assert "cannot be listed" in down.stderr
+    printed = "".join(done.stdout + done.stderr for done in (good, refused, status, down))
+    assert (settings.dagster_home / "history").exists()
+    for secret in (SECRET, PASSWORD, PASSWORD[:16]):
+        assert secret not in printed
+        found = subprocess.run(
+            ["grep", "-rlaF", secret, str(settings.home)], capture_output=True, text=True, check=False
+        )
+        assert found.stdout == ""
