@@ -8,43 +8,53 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import lake, object_storage
+from orchestration import catalogue, lake, object_storage
 from orchestration.hours import iso
 from orchestration.maintenance import maintain
+from orchestration.planning import plan
 from orchestration.settings import Settings, SettingsError, load_settings
-from tests.integration.support import HOUR, audit, deliver, dump, event, lines, one, run
-from tests.s3_server import SECRET, Bucket, S3Server, s3_server, use_s3
+from orchestration.simulator.simulate import simulate
+from tests.integration.support import HOUR, VOLATILE, audit, deliver, dump, event, lines, one, query, run
+from tests.s3_server import SECRET, Bucket, s3_server, use_s3
 
 PASSWORD = "database/Password,that;must-not&be-seen"
 
 
-def test_the_data_of_the_warehouse_in_a_bucket(settings: Settings, bucket: Bucket, s3: S3Server) -> None:
-    deliver(settings, lines([event("a"), event("a"), "junk"]))
+def test_feeds_and_warehouse_in_a_bucket(settings: Settings, bucket: Bucket) -> None:
+    """They become what the same feeds in a folder become, in a warehouse of this machine."""
+    end = HOUR + timedelta(hours=1)
+    simulate(Path(settings.feed_root), hours=1, until=end, events_per_hour=800, seed=7, defects=True)
+    bucket.put_folder(Path(settings.feed_root), "feeds")
     run(settings)
-    far = settings.model_copy(update={"home": settings.home.with_name("far"), "data_path": f"{bucket.url}/lake"})
-    far = far.model_copy(update={"feed_url": settings.feed_root})
+    places = {"feed_url": f"{bucket.url}/feeds", "data_path": f"{bucket.url}/lake"}
+    far = settings.model_copy(update={"home": settings.home.with_name("far"), **places})
+    assert plan(far, catalogue.slugs()).ranges == [(HOUR, end)]
     run(far)
-    assert dump(far) == dump(settings)
-    files = [key for key in bucket.keys("lake/") if key.endswith(".parquet")]
-    assert any("fact_activity_event" in key for key in files)
+    assert dump(far, VOLATILE | {"source_uri"}) == dump(settings, VOLATILE | {"source_uri"})
+    assert one(far, "select count(*) from fact_activity_event where source_uri like 's3://%'") > 700
+    assert any("fact_activity_event" in key for key in bucket.keys("lake/"))
     assert list((far.home / "warehouse").rglob("*.parquet")) == []
-    deliver(settings, lines([event("b", eventTime="2026-05-01T10:20:00Z")]), "b.ndjson")
-    first = one(far, "select max(run_id) from fact_activity_event")
+
+    first, events = query(far, "select max(run_id), count(*) from fact_activity_event")[0]
+    bucket.put(f"feeds/search/{HOUR:%Y-%m-%d/%H}/late.ndjson", lines([event("late")]))
     run(far)
     maintain(far)
-    # Beside nothing but the warehouse's own files, and without a secret of DuckDB's.
-    environment = {"AUDIT_HOME": str(far.home), "AUDIT_DATA_PATH": f"{bucket.url}/lake"}
-    counted = audit(far, "sql", "select count(*) as n from fact_activity_event", "--output", "csv", **environment)
-    assert counted.stdout == "n\n2\n"
-    assert one(far, "select count(*) from fact_activity_event", first) == 1
-    secrets = audit(far, "sql", "select secret_string from duckdb_secrets()", "--output", "csv", **environment)
-    assert "secret=redacted" in secrets.stdout
-    other = audit(far, "sql", f"select * from read_text('{bucket.url}/x')", check=False, **environment)
+    assert one(far, "select count(*) from fact_activity_event") == events + 1
+    assert one(far, "select count(*) from fact_activity_event", first) == events
+    # A query has the warehouse's files and no other, and does not get to see the key.
+    asked = "select count(*) as n, (select secret_string from duckdb_secrets()) as s from fact_activity_event"
+    environment = {"AUDIT_DATA_PATH": f"{bucket.url}/lake"}
+    answer = audit(far, "sql", asked, "--output", "csv", **environment).stdout
+    assert f"\n{events + 1}," in answer
+    assert "secret=redacted" in answer
+    other = audit(far, "sql", f"select * from read_text('{bucket.url}/feeds/x')", check=False, **environment)
     assert other.returncode == 1
     assert "Permission" in other.stderr
+    assert files_with("s3://", far.home) != ""
+    assert files_with(SECRET, far.home) == ""
 
 
-def test_a_store_that_does_not_answer_is_named(settings: Settings, bucket: Bucket, s3: S3Server) -> None:
+def test_a_store_that_does_not_answer_is_named(settings: Settings, bucket: Bucket) -> None:
     far = settings.model_copy(update={"data_path": f"{bucket.url}-not-there/lake"})
     deliver(far, lines([event("a")]))
     with pytest.raises(Exception, match=f"{bucket.name}-not-there") as raised:
@@ -91,24 +101,20 @@ def test_keys_in_a_url_are_refused_and_not_shown(
 
 
 def test_secrets_are_nowhere(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Runs that pass and runs that fail leave neither keys nor passwords behind, nor show them."""
+    """A run that fails in Dagster, and one that cannot begin, leave neither keys nor passwords behind, nor show them."""
     window = ("--from", iso(HOUR), "--to", iso(HOUR + timedelta(hours=1)))
     with s3_server(tmp_path) as server:
         use_s3(server, monkeypatch)
         bucket = server.make_bucket("secretive")
         bucket.put(f"feeds/search/{HOUR:%Y-%m-%d/%H}/a.ndjson", lines([event("a")]))
         places = {"AUDIT_FEED_URL": f"{bucket.url}/feeds", "AUDIT_DATA_PATH": f"{bucket.url}/lake"}
-        good = audit(settings, "run", **places)
-        assert "1 accepted" in good.stdout
         lost = f"postgres:dbname=audit host=127.0.0.1 port=1 user=audit password={PASSWORD}"
         refused = audit(settings, "run", *window, check=False, AUDIT_CATALOG=lost, **places)
         assert refused.returncode == 1
         assert "password=***" in refused.stdout + refused.stderr
-        status = audit(settings, "status", check=False, AUDIT_CATALOG=lost, **places)
-        assert "password=***" in status.stderr
     down = audit(settings, "run", check=False, AWS_MAX_ATTEMPTS="1", **places)
     assert "cannot be listed" in down.stderr
-    printed = "".join(done.stdout + done.stderr for done in (good, refused, status, down))
+    printed = "".join(done.stdout + done.stderr for done in (refused, down))
     assert (settings.dagster_home / "history").exists()
     for secret in (SECRET, PASSWORD, PASSWORD[:16]):
         assert secret not in printed
@@ -116,3 +122,8 @@ def test_secrets_are_nowhere(settings: Settings, tmp_path: Path, monkeypatch: py
             ["grep", "-rlaF", secret, str(settings.home)], capture_output=True, text=True, check=False
         )
         assert found.stdout == ""
+
+
+def files_with(text: str, folder: Path) -> str:
+    """The names of the files below a folder that have the text in them."""
+    return subprocess.run(["grep", "-rlaF", text, str(folder)], capture_output=True, text=True, check=False).stdout
