@@ -101,7 +101,7 @@ def test_keys_in_a_url_are_refused_and_not_shown(
 
 
 def test_secrets_are_nowhere(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that fails in Dagster, and one that cannot begin, leave neither keys nor passwords behind, nor show them."""
+    """A run that fails in Dagster, and one that cannot begin, neither leave nor show a key or a password."""
     window = ("--from", iso(HOUR), "--to", iso(HOUR + timedelta(hours=1)))
     with s3_server(tmp_path) as server:
         use_s3(server, monkeypatch)
