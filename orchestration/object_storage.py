@@ -44,7 +44,7 @@ def open_storage(connection: duckdb.DuckDBPyConnection, url: str) -> None:
         # The statement has the secret in it, and the message might quote it.
         raise ObjectStorageError(
             "DuckDB refuses the credentials of the AWS environment; check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
-            "AWS_REGION and AWS_ENDPOINT_URL"
+            "AWS_DEFAULT_REGION and AWS_ENDPOINT_URL"
         ) from None
 
 

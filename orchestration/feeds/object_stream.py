@@ -1,7 +1,7 @@
 """The bytes of one version of a stored object, as a stream.
 
 A delivery must never be a mix of two versions. Where the store's own file sends the version with every request (S3:
-If-Match), that is enough; else the version is asked for again at the end.
+If-Match), that is enough; else the version is asked for before and after.
 """
 
 from __future__ import annotations
@@ -31,22 +31,31 @@ def _is_refusal(error: Exception) -> bool:
 
 
 class ObjectStream(io.RawIOBase):
-    """What `open_file` opens, as long as `current_token()` is `token`; it reads forwards and holds little in memory.
+    """What `open_file` opens, of one version only; it reads forwards and holds little in memory.
+
+    `current_token()` asks the store for the version that it has now; `listed` is the token of the listing.
 
     Raises:
         FileNotFoundError: by the constructor or while it is read, if the object is gone or has been replaced.
         OSError: likewise, if it cannot be read.
     """
 
-    def __init__(self, open_file: Callable[[], Any], current_token: Callable[[], str], token: str) -> None:
+    def __init__(self, open_file: Callable[[], Any], current_token: Callable[[], str], listed: str) -> None:
         super().__init__()
         self._current_token = current_token
-        self._token = token
+        self._token: str | None = None
         self._file: Any = None
         self._file = self._asking(open_file)
-        # What the file was opened as; its own requests then ask for no other version.
+        # The file's own requests ask for no other version than the one that it was opened as.
         self._is_conditional = "IfMatch" in getattr(self._file, "read_kw", {})
-        self._compare(token_of(self._file.details) if self._is_conditional else None)
+        if self._is_conditional:
+            self._token = listed
+            self._compare(token_of(self._file.details))
+        else:
+            # Not the token of the listing: there are stores that describe an object otherwise when it is asked for.
+            self._token = self._asking(current_token)
+            self._file.close()
+            self._file = self._asking(open_file)
 
     def readable(self) -> bool:
         """See io.IOBase."""
@@ -56,7 +65,7 @@ class ObjectStream(io.RawIOBase):
         """See io.RawIOBase."""
         data = self._asking(lambda: self._file.read(len(buffer)))
         if not data and not self._is_conditional:
-            self._compare(None)
+            self._compare(self._asking(self._current_token))
         buffer[: len(data)] = data
         return len(data)
 
@@ -66,8 +75,8 @@ class ObjectStream(io.RawIOBase):
             self._file.close()
         super().close()
 
-    def _compare(self, token: str | None) -> None:
-        if (token or self._asking(self._current_token)) != self._token:
+    def _compare(self, token: str) -> None:
+        if token != self._token:
             raise FileNotFoundError(errno.ENOENT, "it has been replaced")
 
     def _asking(self, question: Callable[[], Any]) -> Any:
@@ -82,9 +91,9 @@ class ObjectStream(io.RawIOBase):
             raise OSError(errno.EIO, without_secrets(str(error) or type(error).__name__)) from None
 
     def _is_replaced(self) -> bool:
-        """Whether that is why a request was refused; False where the store does not answer."""
+        """Whether that is why a request was refused; False where it is not known."""
         try:
-            return self._current_token() != self._token
+            return self._token is not None and self._current_token() != self._token
         except FileNotFoundError:
             return True
         except Exception:

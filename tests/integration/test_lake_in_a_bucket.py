@@ -111,7 +111,9 @@ def test_secrets_are_nowhere(settings: Settings, tmp_path: Path, monkeypatch: py
         lost = f"postgres:dbname=audit host=127.0.0.1 port=1 user=audit password={PASSWORD}"
         refused = audit(settings, "run", *window, check=False, AUDIT_CATALOG=lost, **places)
         assert refused.returncode == 1
+        assert "failed: the warehouse ducklake:postgres:dbname=audit" in refused.stdout + refused.stderr
         assert "password=***" in refused.stdout + refused.stderr
+        assert "Traceback" not in refused.stderr
     down = audit(settings, "run", check=False, AWS_MAX_ATTEMPTS="1", **places)
     assert "cannot be listed" in down.stderr
     printed = "".join(done.stdout + done.stderr for done in (refused, down))

@@ -129,3 +129,26 @@ def test_what_cannot_be_opened_says_what_to_install(url: str, reason: str) -> No
         pytest.skip("adlfs is installed")
     with pytest.raises(SourceError, match=reason):
         source_at(url, FEEDS).list(FEEDS, None)
+
+
+def test_a_store_without_conditional_reads_never_gives_a_mix(tmp_path: Path) -> None:
+    memory = fsspec.filesystem("memory")
+    root = f"memory://{tmp_path.name}"
+    path = f"{root}/search/2026-05-01/10/a.ndjson"
+    try:
+        memory.pipe(path, b"old\n" * 100)
+        memory.pipe(f"{root}/readme.txt", b"")
+        source = BucketSource(root, FEEDS)
+        (listed,) = source.list(FEEDS, None).offers
+        with source.open(listed) as stream:
+            assert stream.read() == b"old\n" * 100
+        with source.open(listed) as stream:
+            assert stream.read(4) == b"old\n"
+            memory.pipe(path, b"new\n" * 100)
+            with pytest.raises(FileNotFoundError, match="replaced"):
+                stream.read()
+        memory.rm(path)
+        with pytest.raises(FileNotFoundError):
+            source.open(listed)
+    finally:
+        memory.rm(root, recursive=True)
