@@ -75,9 +75,13 @@ class ObjectStore:
         # Which errors a store raises is its own affair.
         except Exception as error:
             raise self._cannot_list(error) from None
-        # An object whose name ends in a slash stands for its folder.
-        names = {item["name"].rstrip("/").rsplit("/", 1)[-1]: item for item in found if not _is_marker(item, folder)}
-        return [(name, item["type"] == "directory") for name, item in sorted(names.items())]
+        names: dict[str, bool] = {}
+        for item in found:
+            if not _is_marker(item, folder):
+                name = item["name"].rstrip("/").rsplit("/", 1)[-1]
+                # A bucket may have an object of the same name as a folder.
+                names[name] = names.get(name, False) or item["type"] == "directory"
+        return sorted(names.items())
 
     def objects(self, folder: str, first: str, end: str) -> Iterator[StoredObject]:
         """The objects below a folder whose paths in it sort in [`first`, `end`), in that order or folder by folder.
@@ -170,6 +174,7 @@ def _common_beginning(first: str, second: str) -> str:
 
 
 def _is_marker(item: dict[str, Any], folder: str) -> bool:
+    """Whether it is the folder itself, or an object whose name ends in a slash and stands for a folder."""
     return item["name"].strip("/") == folder.strip("/") or (item["type"] == "file" and item["name"].endswith("/"))
 
 

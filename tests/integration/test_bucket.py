@@ -85,6 +85,7 @@ def test_a_bucket_is_landed_as_a_folder_is(feeds: Feeds, tmp_path: Path, bucket:
     bucket.put_folder(feeds.landing, "feeds")
     # Some tools make an object for each folder.
     bucket.put_all({f"feeds/{name}": b"" for name in ("", "search/", "search/2026-05-01/", "search/2026-05-01/10/")})
+    bucket.put("feeds/search", b"")
     bucket.put_all({"elsewhere/search/2026-05-01/10/a.ndjson": A, "feedsnot/search/2026-05-01/10/a.ndjson": A})
 
     here, there = feeds.land(), Feeds(tmp_path / "there")
