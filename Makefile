@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench docs test lint types dbt-parse unit integration test-slow system-packages clean
+.PHONY: help setup run serve bench bench-bucket docs test lint types dbt-parse unit integration test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -59,6 +59,9 @@ docs: setup ## Write the tables of docs/warehouse.md from the dbt project
 bench: setup ## Measure an hour and a week of feeds, wall time and peak memory (some minutes)
 	@$(BIN)/python benchmarks/pipeline.py
 	@$(BIN)/python benchmarks/api_source.py
+
+bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)
+	@$(BIN)/python -m benchmarks.bucket
 
 system-packages: ## Install the Debian packages that some tests need (PostgreSQL); without root, say so
 	@sh scripts/system-packages

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration.extensions import install
 from orchestration.hours import parse_time
+from orchestration.masking import without_secrets
+from orchestration.object_storage import ObjectStorageError, open_storage
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -72,11 +74,14 @@ def load_extensions(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...
 
 
 def attach(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Attach the warehouse for writing, creating its catalog where there is none."""
-    where = location(settings)
-    if where.catalog_file:
+    """Attach the warehouse for writing, creating its catalog where there is none.
+
+    Raises:
+        WarehouseError: if it cannot be reached.
+    """
+    if location(settings).catalog_file:
         (settings.home / "warehouse").mkdir(parents=True, exist_ok=True)
-    _attach(connection, where, "")
+    _attach(connection, settings, "")
 
 
 def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) -> bool:
@@ -86,15 +91,30 @@ def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) 
             pass
     except NothingPublishedError:
         return False
-    _attach(connection, location(settings), ", read_only")
+    _attach(connection, settings, ", read_only")
     return True
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
+def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, options: str) -> None:
+    import duckdb
+
+    where = location(settings)
+    try:
+        _attach_at(connection, where, options)
+    except (duckdb.Error, ObjectStorageError) as error:
+        if "creating a new DuckLake is explicitly disabled" in str(error):
+            raise _nothing(settings) from None
+        # The connection string may have a password, and DuckDB's message quotes it.
+        message = f"the warehouse {where.catalog} in {where.data_path} cannot be reached: {error}"
+        raise WarehouseError(without_secrets(message)) from None
+
+
+def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
     connection.execute("set global TimeZone = 'UTC'")
     # DuckDB draws a bar of its own where it takes the process for an interactive one.
     connection.execute("set enable_progress_bar = false")
     load_extensions(connection, where.extensions)
+    open_storage(connection, where.data_path)
     connection.execute(
         f"attach {_literal(where.catalog)} as {ALIAS} "
         f"(data_path {_literal(where.data_path)}, override_data_path true{where.options}{options})"
@@ -112,29 +132,31 @@ def reader(settings: Settings, at: str | None = None) -> Iterator[duckdb.DuckDBP
     import duckdb
 
     where = location(settings)
-    nothing = NothingPublishedError(f"nothing is published in {settings.home} yet; start with `audit run`")
     if where.catalog_file and not Path(where.catalog_file).exists():
-        raise nothing
+        raise _nothing(settings)
     connection = duckdb.connect(config={"memory_limit": settings.memory_limit})
     try:
         try:
-            _attach(connection, where, ", read_only")
+            _attach(connection, settings, ", read_only")
             if not _is_set_up(connection):
-                raise nothing
+                raise _nothing(settings)
             if at is not None:
                 version = _version_at(connection, at)
                 connection.execute(f"detach {ALIAS}")
-                _attach(connection, where, f", read_only, snapshot_version {version}")
+                _attach(connection, settings, f", read_only, snapshot_version {version}")
                 if not _is_set_up(connection):
                     raise WarehouseError(f"the warehouse has no snapshot as old as {at}")
         except duckdb.Error as error:
-            if "creating a new DuckLake is explicitly disabled" in str(error):
-                raise nothing from None
-            raise WarehouseError(f"the warehouse {where.catalog} cannot be read: {error}") from error
+            message = f"the warehouse {where.catalog} cannot be read: {error}"
+            raise WarehouseError(without_secrets(message)) from None
         connection.execute(f"use {ALIAS}")
         yield connection
     finally:
         connection.close()
+
+
+def _nothing(settings: Settings) -> NothingPublishedError:
+    return NothingPublishedError(f"nothing is published in {settings.home} yet; start with `audit run`")
 
 
 def lock_down(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:

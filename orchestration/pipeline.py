@@ -16,7 +16,9 @@ from filelock import FileLock, Timeout
 
 from orchestration import catalogue, column_lineage, lake, publish, transform, workbench
 from orchestration.feeds.landing import LandingReport, land, open_index
+from orchestration.feeds.source import SourceError
 from orchestration.hours import naive, now_utc
+from orchestration.masking import masked_errors
 from orchestration.planning import source_of
 from orchestration.settings import Settings
 from orchestration.workbench import Batch, Workbench
@@ -66,6 +68,7 @@ class Outcome:
         return self.totals[name]
 
 
+@masked_errors(SourceError)
 def land_feeds(
     settings: Settings,
     feeds: Collection[str],
@@ -84,6 +87,7 @@ def land_feeds(
     )
 
 
+@masked_errors(ChecksFailedError, WarehouseBusyError, lake.WarehouseError)
 def update_warehouse(
     settings: Settings,
     run_id: str,

@@ -9,15 +9,20 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestration import catalogue, lake
-from orchestration.feeds.files import FileSource
-from orchestration.feeds.landing import changed_offers, open_index
+from orchestration.feeds.bucket import source_at
+from orchestration.feeds.landing import open_index
 from orchestration.feeds.own_source import own_source
-from orchestration.feeds.source import Source
+from orchestration.feeds.source import Source, SourceError
+from orchestration.feeds.survey import Reach, survey
+from orchestration.feeds.sweeps import Sweeps
 from orchestration.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
+from orchestration.masking import masked_errors
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
+
+SWEEPS_NAME = "sweeps.json"
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ def source_of(settings: Settings) -> Source:
         SourceError: if AUDIT_SOURCE names a class that cannot be had.
     """
     if settings.source == "files":
-        return FileSource(settings.feed_root, catalogue.slugs(), must_exist=settings.feed_url is not None)
+        return source_at(settings.feed_root, catalogue.slugs(), must_exist=settings.feed_url is not None)
     if settings.source == "cxone":
         from orchestration.feeds.cxone.source import CxoneSource
 
@@ -60,6 +65,7 @@ def source_of(settings: Settings) -> Source:
     return own_source(settings)
 
 
+@masked_errors(SourceError, lake.WarehouseError)
 def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     """Every feed hour with a new or changed delivery, and every closed hour that was passed over.
 
@@ -67,10 +73,12 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
         SourceError: if the source cannot be listed.
         WarehouseError: if there is a warehouse that cannot be read.
     """
-    listing = source_of(settings).list(feeds, None)
     index = open_index(settings.raw_dir)
-    current = floor_hour(now_utc())
-    offers = changed_offers(index, listing)
+    now = now_utc()
+    current = floor_hour(now)
+    reach = Reach(settings.lookback, settings.sweep_every)
+    sweeps = Sweeps(settings.raw_dir / SWEEPS_NAME, settings.feed_root)
+    listing, offers = survey(source_of(settings), index, feeds, now, reach, sweeps)
     changed = {offer.feed_hour for offer in offers}
     ahead = sorted(hour for hour in changed if hour > current)
     landed = {delivery.delivery_id: delivery.feed_hour for delivery in index.deliveries(feeds)}

@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from orchestration import catalogue
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.durations import Duration
+from orchestration.masking import has_credentials, without_secrets
 
 _OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -46,6 +47,8 @@ class Settings(BaseSettings):
     home: Path = Field(Path("var"), description="the folder that holds all state")
     source: str = Field("files", description="where feeds come from: files, cxone, or package.module:Class")
     feed_url: str | None = Field(None, description="a folder, or any fsspec URL; default $AUDIT_HOME/landing")
+    lookback: Duration = Field(timedelta(days=2), description="how far back from now every look at a bucket goes")
+    sweep_every: Duration = Field(timedelta(days=1), description="how often a look at a bucket goes over all of it")
     applications: NameList = Field(
         default_factory=list,
         description="the slugs of the feeds that are expected; default: the report prompt's",
@@ -82,6 +85,13 @@ class Settings(BaseSettings):
     docs_runs: int = Field(200, ge=1, description="how many runs' validation pages the data docs keep")
     _cxone: CxoneSettings | None = PrivateAttr(None)
 
+    @field_validator("feed_url", "data_path")
+    @classmethod
+    def _without_credentials(cls, value: str | None) -> str | None:
+        if value and has_credentials(value):
+            raise ValueError("must have no password or key in it; put them into the store's own environment")
+        return value
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:
@@ -114,6 +124,8 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
+        "lookback",
+        "sweep_every",
         "future_tolerance",
         "seal_after",
         "schedule_lag",
@@ -197,6 +209,6 @@ def _explain(prefix: str, item: Any) -> str:
         message = "must be a whole number"
     elif item["type"].startswith("greater_than"):
         message = f"must be at least {item['ctx'].get('ge', item['ctx'].get('gt'))}"
-    # A URL may have a password or a key in it.
+    # A URL of the API may have a password or a key in it.
     value = "…" if prefix == "CXONE_" and re.search("[@?]", str(item["input"])) else item["input"]
-    return f"{name}={value!r}: {message}"
+    return f"{name}={without_secrets(repr(value))}: {message}"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from orchestration.settings import Settings, load_settings
+from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 
 
 @pytest.fixture
@@ -19,3 +22,17 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUDIT_HOME", str(tmp_path / "home"))
     return load_settings()
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """An S3 server for all tests; each takes a bucket of its own."""
+    with s3_server(tmp_path_factory.mktemp("s3")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(s3: S3Server, monkeypatch: pytest.MonkeyPatch) -> Bucket:
+    """A new bucket, which the environment of this process leads to."""
+    use_s3(s3, monkeypatch)
+    return s3.make_bucket(f"test-{uuid4()}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -27,9 +26,14 @@ def collect(
 ) -> dict[str, Any]:
     """The report as data; `audit run --output json` prints it as it is."""
     report: dict[str, Any] = {"runs": runs, "warnings": warnings, "new": {}, "reconciliation": [], "checks": []}
-    # If the first run of all failed before it could publish, there is its error and nothing else to report.
-    with suppress(lake.NothingPublishedError):
+    try:
         _read(settings, report, ranges, feeds)
+    except lake.NothingPublishedError:
+        # If the first run of all failed before it could publish, there is its error and nothing else to report.
+        pass
+    except lake.WarehouseError as error:
+        # The runs and their own errors are still to be told.
+        report["warnings"] = [*warnings, f"there are no figures: {error}"]
     return report
 
 

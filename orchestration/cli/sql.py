@@ -8,6 +8,7 @@ import click
 
 from orchestration import lake
 from orchestration.cli.output import plain, print_csv, print_json, print_table, unique
+from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 
 _GAP = r"(?:\s|/\*.*?\*/|--[^\n]*\n)*"
@@ -46,7 +47,7 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
     except lake.WarehouseError as error:
         raise click.ClickException(str(error)) from None
     except duckdb.Error as error:
-        raise click.ClickException(f"the query failed: {error}") from None
+        raise click.ClickException(f"the query failed: {without_secrets(str(error))}") from None
     if output == "json":
         print_json([dict(zip(columns, map(plain, row), strict=True)) for row in rows])
     elif output == "csv":

@@ -225,7 +225,8 @@ def _read(offer: Offer, stream: BinaryIO) -> bytes:
 
 
 def _unreadable(offer: Offer, error: OSError) -> SourceError:
-    return SourceError(f"{offer.uri} cannot be read: {error.strerror or error}; see to its permissions and its disk")
+    advice = "see to its permissions, and to the disk or the store that it is on"
+    return SourceError(f"{offer.uri} cannot be read: {error.strerror or error}; {advice}")
 
 
 def _fingerprint(status: os.stat_result) -> tuple[int, ...]:

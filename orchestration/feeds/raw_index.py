@@ -153,6 +153,12 @@ class RawIndex:
             if row[1] in feeds
         ]
 
+    def newest_hours(self) -> dict[str, datetime]:
+        """The newest feed hour of which something is landed, by feed."""
+        with self._connect() as connection:
+            rows = connection.execute("select feed, max(feed_hour) from delivery group by feed").fetchall()
+        return {feed: parse_time(hour) for feed, hour in rows}
+
     def manifests(
         self, feeds: Collection[str], window: tuple[datetime, datetime] | None = None
     ) -> list[LandedManifest]:

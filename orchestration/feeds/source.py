@@ -79,7 +79,7 @@ class Source(Protocol):
         """The bytes of an offer, as delivered (still compressed).
 
         Raises:
-            FileNotFoundError: if it is gone.
+            FileNotFoundError: if it is gone or is no longer what was offered, and likewise while it is read.
             OSError: if it cannot be read, and likewise while it is read.
         """
         ...

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.feeds.files import FileSource
+from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import LandingReport, land
 from orchestration.feeds.source import Source
 
@@ -50,7 +50,7 @@ class Feeds:
     ) -> LandingReport:
         """Land everything there is."""
         return land(
-            source or FileSource(root or str(self.landing), FEEDS),
+            source or source_at(root or str(self.landing), FEEDS),
             self.raw,
             feeds=FEEDS,
             window=None,

@@ -1,0 +1,69 @@
+"""Keeping secrets out of what people and logs get to read: the one place that knows what a secret looks like.
+
+Whatever quotes a setting, a URL, a connection string or another program's message passes through here first.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_MASK = "***"
+# Greedy up to the last @, because a password may have any of / : @ in it.
+_IN_URL = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:)[^\s'\"]*(?=@)", re.IGNORECASE)
+_PASSWORDS = r"[\w.-]*password|passwd|pwd|passphrase"
+_KEYS = (
+    r"[\w.-]*secret(?:[\w.-]*key)?|[\w.-]*token|[\w.-]*api[_-]?key|account[_-]?key|"
+    r"shared[_-]?access[_-]?(?:key|signature)|sig|x-amz-signature|x-amz-credential|aws_access_key_id|key_id"
+)
+# A value in quotes, doubled ones too, as inside an SQL literal.
+_QUOTED = r"''(?:\\.|[^'\\])*''|'(?:\\.|''|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
+# Without quotes a password ends at white space, as in PostgreSQL's connection strings; a key earlier, as in URLs.
+_NAMED = re.compile(
+    rf"(?P<before>(?<![\w.-])(?:(?P<password>{_PASSWORDS})|{_KEYS})['\"]?\s*[=:]\s*)"
+    rf"(?:{_QUOTED}|(?(password)(?:\\.|\S)+|[^\s&;,'\"]+))",
+    re.IGNORECASE,
+)
+
+
+def without_secrets(text: str) -> str:
+    """The text with `***` in place of passwords, keys and tokens: those in URLs, and those named as such.
+
+    It recognises `scheme://user:password@host`, and `name=value` or `name: value` where the name says that the value
+    is a secret, as in connection strings of PostgreSQL and Azure, query strings, signed URLs and JSON.
+    """
+    return _NAMED.sub(rf"\g<before>{_MASK}", _IN_URL.sub(rf"\g<before>{_MASK}", text))
+
+
+def has_credentials(url: str) -> bool:
+    """Whether a URL carries a password or key of its own, before its host or in its query."""
+    return bool(_IN_URL.search(url) or _NAMED.search(url.partition("?")[2]))
+
+
+@contextmanager
+def masked_errors(*but: type[Exception]) -> Iterator[None]:
+    """Let no error out of the block, or of the function that this decorates, whose message has a secret in it.
+
+    Errors of the kinds `but` pass: those are our own, whose messages are made of nothing secret.
+
+    Raises:
+        RuntimeError: in place of an error that has a secret in its message or that of a cause; it has neither.
+    """
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        if not _chain_has_secrets(error):
+            raise
+        raise RuntimeError(without_secrets(f"{type(error).__name__}: {error}")) from None
+
+
+def _chain_has_secrets(error: BaseException | None) -> bool:
+    while error is not None:
+        text = str(error)
+        if without_secrets(text) != text:
+            return True
+        error = error.__cause__ or error.__context__
+    return False
