@@ -31,7 +31,7 @@ serve: setup ## Start Dagster with its schedule and sensors on http://127.0.0.1:
 	@$(BIN)/audit serve
 
 test: setup system-packages lint types dbt-parse ## Run every check that CI runs
-	@$(BIN)/pytest -q -n auto --dist loadscope
+	@$(BIN)/pytest -q -n auto --dist worksteal
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -48,7 +48,7 @@ unit: setup ## Run the unit tests only (seconds)
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup ## Run the tests with real processes only
-	@$(BIN)/pytest -q -n auto --dist loadscope tests/integration
+	@$(BIN)/pytest -q -n auto --dist worksteal tests/integration
 
 test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
 	@$(BIN)/pytest -q -m slow

@@ -57,7 +57,7 @@ def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
 def test_a_raw_file_that_lost_records_blocks_until_it_is_mended(settings: Settings) -> None:
     """From the command line: exit code 1, the check is named, readers see what they saw; then all is published."""
     deliver(settings, lines([event("a")]))
-    audit(settings, "run")
+    run(settings)
     before = dump(settings, set())
     deliver(settings, lines([event("b"), event("c")]), hour=1)
     window = (HOUR + timedelta(hours=1), HOUR + timedelta(hours=2))
@@ -74,7 +74,7 @@ def test_a_raw_file_that_lost_records_blocks_until_it_is_mended(settings: Settin
     assert dump(settings, set()) == before
     assert audit(settings, "status", check=False).returncode == 1
     pretend(-1)
-    audit(settings, "run")
+    run(settings, 1)
     assert [row[0] for row in events(settings)] == ["a", "b", "c"]
 
 
