@@ -90,6 +90,9 @@ class Settings(BaseSettings):
         timedelta(hours=1), description="how long a run waits for another run to let go of the warehouse"
     )
     memory_limit: str = Field("3GB", description="what DuckDB may use in a run before it spills to disk")
+    ledger_head_file: Path | None = Field(
+        None, description="a file, best on another mount, to which each run appends the ledger's newest entry"
+    )
     docs_runs: int = Field(200, ge=1, description="how many runs' validation pages the data docs keep")
 
     @field_validator("home")
@@ -99,6 +102,11 @@ class Settings(BaseSettings):
         if "?" in str(home):
             raise ValueError("must not contain a ?, behind which DuckDB looks for options")
         return home
+
+    @field_validator("ledger_head_file")
+    @classmethod
+    def _absolute_file(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
 
     @field_validator("applications")
     @classmethod

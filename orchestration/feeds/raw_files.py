@@ -32,6 +32,12 @@ def manifest_path(manifest: LandedManifest, landed_at: datetime) -> str:
     return f"{manifest.feed}/{manifest.feed_hour:{_HOUR}}/{name}"
 
 
+def manifest_hash_shown(path: str) -> str | None:
+    """The beginning of its content's hash that a manifest has in its name; None where a path is no manifest's."""
+    name = path.rsplit("/", 1)[-1]
+    return name.partition("-")[2].removesuffix(_MANIFEST_SUFFIX) if _MANIFEST_NAME.fullmatch(name) else None
+
+
 def found_deliveries(raw_dir: Path) -> list[LandedDelivery]:
     """Every delivery of the raw lake, from the files themselves."""
     return [delivery_in(path) for path in sorted(raw_dir.glob("[!.]*/*/*/[!.]*.parquet"))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import tomllib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +20,8 @@ from orchestration.catalogue import normalised_name
 from orchestration.cli.main import cli
 from orchestration.contract import published_models
 from orchestration.feeds.formats import feed_format
+from orchestration.integrity.chain import BatchDigest, append
+from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS
 from orchestration.settings import Settings, parse_duration
 from orchestration.simulator.hours import REASONS, WARNINGS
 
@@ -112,7 +114,14 @@ def test_every_command_is_documented_with_its_options() -> None:
     for name in documented:
         command = cli.get_command(context, name)
         assert command is not None
-        options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+        parts = [command, *command.commands.values()] if isinstance(command, click.Group) else [command]
+        options = [
+            option
+            for part in parts
+            for parameter in part.params
+            for option in parameter.opts
+            if option.startswith("--")
+        ]
         text = _section(_read(FEEDS), "The simulator") if name == "simulate" else documented[name][0]
         assert [option for option in options if option not in text] == [], name
 
@@ -174,6 +183,23 @@ def test_the_documented_sql_of_the_hash_is_the_macro() -> None:
         assert connection.execute(query).fetchall() == [("e-1", named["digest"])]
         hashed = connection.execute(f"select {macro.record_sha256()} from fact_activity_event").fetchall()
         assert hashed == [(named["digest"],)]
+
+
+def test_the_worked_example_of_the_ledger_holds() -> None:
+    document = _read("docs/integrity.md")
+    named: dict[str, Any] = {}
+    (code,) = _code(document, "python")
+    exec(code, named)
+    assert f"`{named['entry']}`" in document
+    batch = BatchDigest("search", datetime(2026, 5, 1, 10), "run-1", 1, 3, 2, 0, 1, *(c * 64 for c in "abc"))  # noqa: DTZ001
+    (entry,) = append(None, "batch", [batch], datetime(2026, 5, 1, 11, 10, 0, 5))  # noqa: DTZ001
+    assert entry.entry_sha256 == named["entry"]
+    rows = {row[0].strip("`"): re.findall(r"`(\w+)`", row[2]) for row in _rows(_section(document, "The digests"))[1:]}
+    assert rows == {
+        "events_sha256": ["record_sha256"],
+        "deliveries_sha256": list(DELIVERY_FIELDS),
+        "quarantined_sha256": list(QUARANTINE_FIELDS),
+    }
 
 
 def test_every_listing_attaches_as_the_product_does(settings: Settings) -> None:
