@@ -29,27 +29,39 @@ class LedgerState:
     findings: list[Finding] = field(default_factory=list)
 
 
-def check_ledger(
-    connection: duckdb.DuckDBPyConnection, expected_head: str | None, head_file: Path | None
-) -> LedgerState:
-    """Read every entry once, and hold the chain against itself and against the heads that were kept."""
-    state = LedgerState()
-    # Each hash that must be an entry's, and how it is called; in the end, those that are none.
-    wanted: dict[str, str] = {}
+@dataclass
+class Expected:
+    """The hashes that must be entries of the ledger, how each is called, and what was wrong with their file."""
+
+    heads: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def expected_heads(head_file: Path | None, expected_head: str | None) -> Expected:
+    """The heads that were kept. To be asked before the ledger is: a run may go on to add to both."""
+    expected = Expected()
     if head_file:
-        wanted |= _kept_heads(head_file, state)
+        _read(head_file, expected)
     if expected_head:
-        wanted[expected_head] = f"the expected head {expected_head}"
+        expected.heads[expected_head] = f"the expected head {expected_head}"
+    return expected
+
+
+def check_ledger(connection: duckdb.DuckDBPyConnection, expected: Expected) -> LedgerState:
+    """Read every entry once, and hold the chain against itself and against the heads that were kept."""
+    state = LedgerState(findings=list(expected.findings))
+    # Those that are no entry are left in the end.
+    wanted = dict(expected.heads)
     for found in breaks(_watched(connection, state, wanted)):
         state.findings.append(Finding("ledger", found.problem, f"entry {found.sequence}", found.detail))
         if found.is_edited:
             state.edited.add(found.sequence)
     if wanted:
         *others, newest = wanted.values()
-        more = f", and {len(others)} more of {head_file}" if others else ""
+        more = f", and {len(others)} more" if others else ""
         end = f"entry {state.newest.sequence}" if state.newest else "nothing"
         detail = (
-            f"{newest}{more}, is no entry of this ledger, which ends with {end}: entries were removed at its end, or "
+            f"{newest}{more}: no entry of this ledger, which ends with {end}: entries were removed at its end, or "
             "it was written anew"
         )
         state.findings.append(Finding("ledger", "missing", "entries behind the end", detail))
@@ -68,16 +80,16 @@ def _watched(connection: duckdb.DuckDBPyConnection, state: LedgerState, wanted: 
         yield entry
 
 
-def _kept_heads(path: Path, state: LedgerState) -> dict[str, str]:
+def _read(path: Path, expected: Expected) -> None:
     """The heads of AUDIT_LEDGER_HEAD_FILE, the newest last; that it cannot be read is a warning, and no tampering."""
     try:
         heads, wrong = kept(path)
     except (OSError, UnicodeDecodeError) as error:
-        state.findings.append(
-            Finding("ledger", "unreadable", str(path), f"AUDIT_LEDGER_HEAD_FILE was not used: {error}", "warning")
-        )
-        return {}
+        detail = f"AUDIT_LEDGER_HEAD_FILE was not used: {error}"
+        expected.findings.append(Finding("ledger", "unreadable", str(path), detail, "warning"))
+        return
     for number in wrong:
         detail = "the line is no head of a ledger, and was not used"
-        state.findings.append(Finding("ledger", "changed", f"{path} line {number}", detail, "warning"))
-    return {known.entry_sha256: f"the head {known.sequence} {known.entry_sha256} of {path}" for known in heads}
+        expected.findings.append(Finding("ledger", "changed", f"{path} line {number}", detail, "warning"))
+    for known in heads:
+        expected.heads[known.entry_sha256] = f"the head {known.sequence} {known.entry_sha256} of {path}"

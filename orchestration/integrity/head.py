@@ -60,7 +60,7 @@ def keep(connection: duckdb.DuckDBPyConnection, settings: Settings) -> str | Non
 
 
 def not_kept(connection: duckdb.DuckDBPyConnection, settings: Settings) -> str | None:
-    """One sentence if the newest entry ought to be the last in the file, and is not; else None."""
+    """One sentence if the newest entry ought to be in the file, and is not; else None."""
     newest = ledger.newest(connection) if settings.ledger_head_file and ledger.is_there(connection) else None
     if settings.ledger_head_file is None or newest is None:
         return None
@@ -68,7 +68,8 @@ def not_kept(connection: duckdb.DuckDBPyConnection, settings: Settings) -> str |
         heads, _ = kept(settings.ledger_head_file)
     except (OSError, UnicodeDecodeError) as error:
         return f"{_not_kept(settings.ledger_head_file, newest)}: {error}"
-    if [known.entry_sha256 for known in heads[-1:]] != [newest.entry_sha256]:
+    # Not only the last line: a run may have added another one since the warehouse was asked.
+    if newest.entry_sha256 not in {known.entry_sha256 for known in heads}:
         return _not_kept(settings.ledger_head_file, newest)
     return None
 

@@ -17,7 +17,7 @@ from orchestration.integrity import ledger
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing, check_batches
 from orchestration.integrity.check_landing import check_landing
-from orchestration.integrity.check_ledger import LedgerState, check_ledger
+from orchestration.integrity.check_ledger import LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
 from orchestration.integrity.check_tables import check_origins, check_reconciliation
 from orchestration.integrity.data_files import FACT, literal, wrong_files
@@ -38,8 +38,8 @@ class NoLedgerError(lake.WarehouseError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the warehouse has no ledger: an earlier release published it; the next run records what is there, such "
-            "as `audit run --from T --to T` over any hour"
+            "the warehouse has no ledger: an earlier release published it, or the ledger was removed; the next run "
+            "begins one, such as `audit run --from T --to T` over any hour"
         )
 
 
@@ -55,6 +55,7 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
     import duckdb
 
     report = Report(*(window or (None, None)))
+    expected = expected_heads(settings.ledger_head_file, expected_head)
     with (
         tempfile.TemporaryDirectory(prefix="audit-verify-") as folder,
         lake.reader(settings, pinned=True) as connection,
@@ -63,7 +64,7 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
         if not ledger.is_there(connection):
             raise NoLedgerError
         try:
-            state = check_ledger(connection, expected_head, settings.ledger_head_file)
+            state = check_ledger(connection, expected)
             published = _published(connection, condition(_bounds(window)))
         except duckdb.Error as error:
             _unreadable(report, "the ledger and quality.feed_delivery", error)

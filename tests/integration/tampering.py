@@ -21,9 +21,11 @@ from orchestration.settings import Settings
 
 
 def copied(settings: Settings, home: Path) -> Settings:
-    """A copy of a home, with the feeds where they were."""
+    """A copy of a home, with an empty folder for feeds beside it."""
     shutil.copytree(settings.home, home)
-    return settings.model_copy(update={"home": home})
+    feeds = home.with_name("landing")
+    feeds.mkdir()
+    return settings.model_copy(update={"home": home, "feed_url": str(feeds)})
 
 
 @contextmanager

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestration import compaction
-from orchestration.feeds.raw_index import RawIndex
+from orchestration import compaction, lake
+from orchestration.feeds.raw_index import INDEX_NAME
+from orchestration.feeds.scratch import scratch
 from orchestration.integrity import chain, ledger
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
@@ -125,15 +130,26 @@ def test_raw_files_that_were_added(home: Settings) -> None:
 
 
 def test_a_delivery_that_waits_for_a_run_is_no_finding(home: Settings) -> None:
-    deliver(home.model_copy(), lines([event("later")]), hour=3)
+    deliver(home, lines([event("later")]), hour=3)
     window = (HOUR, HOUR + timedelta(hours=4))
     land_feeds(home, ["search"], window)
     report = verify(home)
     assert report.findings == []
     assert report.counts["raw files that wait for a run"] == 1
-    # One that a pass has written and not yet recorded is told from one that was put there by the pass's scratch space.
-    RawIndex(home.raw_dir)._path.unlink()
+    # Without the index nobody can tell; it is made again from the files.
+    (home.raw_dir / INDEX_NAME).unlink()
     assert findings(home) == []
+
+
+def test_a_file_that_a_pass_is_landing_is_no_finding(home: Settings) -> None:
+    path = raw_file(home, "search", 10)
+    change(home, *(f"delete from {table} where feed = 'search' and feed_hour_utc = '2026-05-01 10:00'"
+                   for table in (FACT, "quality.feed_delivery", "quality.quarantined_event")))  # fmt: skip
+    with sqlite3.connect(home.raw_dir / INDEX_NAME) as index:
+        index.execute("delete from delivery where delivery_id = ?", [path.stem])
+    assert ("raw", "added", str(path)) in [(f.layer, f.problem, f.what) for f in findings(home)]
+    with scratch(home.raw_dir, lambda: None):
+        assert "raw" not in [finding.layer for finding in findings(home)]
 
 
 def test_an_event_changed_inside_a_data_file(home: Settings) -> None:
@@ -372,6 +388,25 @@ def test_a_stranger_can_recompute_it_all(published: Settings) -> None:
         assert query(published, f"select delivery_id, raw_sha256 from quality.feed_delivery {batch}") == [
             (raw.stem, done.stdout.split()[0])
         ]
+
+
+def test_heads_that_a_run_adds_meanwhile_are_no_finding(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heads = tmp_path / "heads"
+    heads.write_text(f"4 {entries(home)[-1].entry_sha256} 2026-05-01T12:00:00Z run\n")
+    begin = lake.reader
+
+    @contextmanager
+    def beside_a_run(*arguments: Any, **options: Any) -> Iterator[Any]:
+        with begin(*arguments, **options) as connection:
+            heads.write_text(f"{heads.read_text()}5 {'0' * 64} 2026-05-01T13:00:00Z run\n")
+            yield connection
+
+    monkeypatch.setattr(lake, "reader", beside_a_run)
+    watched = home.model_copy(update={"ledger_head_file": heads})
+    assert findings(watched) == []
+    assert named(findings(watched)) == [("ledger", "missing")]
 
 
 def test_a_hash_that_is_none_is_wrong_usage(published: Settings) -> None:
