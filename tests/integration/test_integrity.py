@@ -18,10 +18,11 @@ from orchestration import compaction, lake
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.feeds.scratch import scratch
 from orchestration.integrity import chain, ledger
-from orchestration.integrity.verify import verify
+from orchestration.integrity.verify import NoLedgerError, verify
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds
 from orchestration.settings import Settings, load_settings
+from orchestration.status import status
 from tests.integration.support import HOUR, audit, deliver, event, lines, query, run
 from tests.integration.tampering import (
     change,
@@ -86,7 +87,6 @@ def test_reruns_and_compaction_leave_it_intact(home: Settings, monkeypatch: pyte
     maintain(home)
     assert len(fact_files(home)) > len(files)
     assert findings(home) == []
-    run(home)
     deliver(home, b"", feed="search", hour=2)
     run(home, 0, 3)
     assert findings(home, before[-1].entry_sha256) == []
@@ -205,8 +205,8 @@ def test_where_an_event_says_it_is_from(home: Settings) -> None:
     assert named(found) == [("fact", "changed")] * 3
     assert [finding.what.split(" run ")[0] for finding in found] == [
         "qm 2026-05-01T10:00Z",
-        "search 2026-05-01T10:00Z",
         "qm 2026-05-01T11:00Z",
+        "search 2026-05-01T10:00Z",
     ]
 
 
@@ -297,15 +297,16 @@ def test_a_ledger_written_anew(home: Settings) -> None:
 
 
 def test_only_the_window_is_checked_and_always_the_whole_chain(home: Settings) -> None:
-    change(home, f"delete from {FACT} where event_id = 'qm-0-4'")
+    change(home, "delete from quality.quarantined_event where feed_hour_utc = '2026-05-01 10:00'")
     raw_file(home, "search", 10).unlink()
-    later = ("--from", "2026-05-01T11:00Z", "--to", "2026-05-02")
-    done = audit(home, "verify", *later, "--output", "json")
+    (home.raw_dir / "search/2026-05-01/10/0.parquet").touch()
+    assert len(findings(home)) == 4
+    done = audit(home, "verify", "--from", "2026-05-01T11:00Z", "--to", "2026-05-02", "--output", "json")
     assert json.loads(done.stdout)["checked"]["batches"] == 2
     assert json.loads(done.stdout)["checked"]["ledger entries"] == 4
-    assert audit(home, "verify", check=False).returncode == 1
     change(home, f"update {LEDGER} set duplicate = 0 where sequence = 1")
-    assert audit(home, "verify", *later, check=False).returncode == 1
+    later = (HOUR + timedelta(hours=1), HOUR + timedelta(hours=2))
+    assert [finding.what for finding in verify(home, later).findings] == ["entry 1"]
 
 
 def test_a_delivered_file_that_changed_since_is_a_warning(published: Settings, tmp_path: Path) -> None:
@@ -325,10 +326,11 @@ def test_a_delivered_file_that_changed_since_is_a_warning(published: Settings, t
 def test_what_an_earlier_release_published_is_adopted_once(home: Settings) -> None:
     change(home, f"drop table {LEDGER}", "alter table quality.feed_delivery drop column raw_sha256")
     raw_file(home, "qm", 10).unlink()
-    for command in (("verify",), ("ledger", "head")):
-        done = audit(home, *command, check=False)
-        assert done.returncode == 1
-        assert "the warehouse has no ledger" in done.stderr
+    done = audit(home, "ledger", "head", check=False)
+    assert done.returncode == 1
+    assert "the warehouse has no ledger" in done.stderr
+    with pytest.raises(NoLedgerError):
+        verify(home)
     run(home)
     adopted = entries(home)
     assert [entry.kind for entry in adopted] == ["adopted"] * 4
@@ -342,23 +344,23 @@ def test_what_an_earlier_release_published_is_adopted_once(home: Settings) -> No
 
 def test_each_run_keeps_the_head_outside(home: Settings, tmp_path: Path) -> None:
     heads = tmp_path / "mount" / "heads"
-    outside = {"AUDIT_LEDGER_HEAD_FILE": str(heads)}
+    kept = home.model_copy(update={"ledger_head_file": heads})
     deliver(home, lines([event("one")]), name="one.ndjson", hour=4)
-    done = audit(home, "run", **outside)
+    done = audit(home, "run", AUDIT_LEDGER_HEAD_FILE=str(heads))
     assert "warning: the head of the ledger, entry 5" in done.stdout
-    assert "is not in AUDIT_LEDGER_HEAD_FILE" in audit(home, "status", check=False, **outside).stdout
+    assert any("is not in AUDIT_LEDGER_HEAD_FILE" in sentence for sentence in status(kept)["broken"])
     heads.parent.mkdir()
     heads.write_text("4 cut of")
     deliver(home, lines([event("two")]), name="two.ndjson", hour=4)
-    assert "warning: the head" not in audit(home, "run", **outside).stdout
-    head = json.loads(audit(home, "ledger", "head", "--output", "json").stdout)
-    assert heads.read_text() == "4 cut of\n" + " ".join(map(str, head.values())) + "\n"
-    assert "AUDIT_LEDGER_HEAD_FILE" not in audit(home, "status", check=False, **outside).stdout
+    assert run(kept, 4).warnings == []
+    newest = entries(home)[-1]
+    head = f"6 {newest.entry_sha256} {newest.recorded_at_utc.isoformat()}Z {newest.batch.run_id}"
+    assert heads.read_text() == f"4 cut of\n{head}\n"
+    assert not any("AUDIT_LEDGER_HEAD_FILE" in sentence for sentence in status(kept)["broken"])
     change(home, f"delete from {LEDGER} where sequence = 6")
-    done = audit(home, "verify", "--output", "json", check=False, **outside)
-    found = json.loads(done.stdout)["findings"]
-    assert any(head["entry_sha256"] in finding["detail"] for finding in found)
-    assert [finding["what"] for finding in found if finding["severity"] == "warning"] == [f"{heads} line 1"]
+    found = findings(kept)
+    assert any(newest.entry_sha256 in finding.detail for finding in found)
+    assert [finding.what for finding in found if finding.severity == "warning"] == [f"{heads} line 1"]
 
 
 def test_a_stranger_can_recompute_it_all(published: Settings) -> None:
@@ -373,15 +375,9 @@ def test_a_stranger_can_recompute_it_all(published: Settings) -> None:
     for entry in entries(published):
         feed, hour, run_id = entry.batch.key
         batch = f"where feed = '{feed}' and feed_hour_utc = '{hour}' and run_id = '{run_id}'"
-        listed = audit(published, "sql", f"select record_sha256 from ({hash_sql} {batch})", "--output", "csv").stdout
-        sort = subprocess.run(
-            "tail -n +2 | LC_ALL=C sort | sha256sum",
-            shell=True,
-            input=listed,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        listed = "".join(f"{row[0]}\n" for row in query(published, f"select record_sha256 from ({hash_sql} {batch})"))
+        command = "LC_ALL=C sort | sha256sum"
+        sort = subprocess.run(command, shell=True, input=listed, capture_output=True, text=True, check=True)
         assert sort.stdout.split()[0] == entry.batch.events_sha256
         raw = raw_file(published, feed, hour.hour)
         done = subprocess.run(["sha256sum", str(raw)], capture_output=True, text=True, check=True)
