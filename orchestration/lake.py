@@ -122,8 +122,10 @@ def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: 
 
 
 @contextmanager
-def reader(settings: Settings, at: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection whose current catalog is the warehouse, now or `at` a run id or time.
+
+    A `pinned` one reads the snapshot that was the newest when it began, whatever is published meanwhile.
 
     Raises:
         NothingPublishedError: if no run has published anything yet.
@@ -140,8 +142,8 @@ def reader(settings: Settings, at: str | None = None) -> Iterator[duckdb.DuckDBP
             _attach(connection, settings, ", read_only")
             if not _is_set_up(connection):
                 raise _nothing(settings)
-            if at is not None:
-                version = _version_at(connection, at)
+            if at is not None or pinned:
+                version = _newest_version(connection) if at is None else _version_at(connection, at)
                 connection.execute(f"detach {ALIAS}")
                 _attach(connection, settings, f", read_only, snapshot_version {version}")
                 if not _is_set_up(connection):
@@ -177,6 +179,10 @@ def _is_set_up(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether a run has ever published: the views come with the first one, the tables may be there before it."""
     query = "select count(*) from duckdb_views() where database_name = ? and view_name = 'activity_audit_report'"
     return connection.execute(query, [ALIAS]).fetchall() == [(1,)]
+
+
+def _newest_version(connection: duckdb.DuckDBPyConnection) -> int:
+    return connection.execute(f"select max(snapshot_id) from {ALIAS}.snapshots()").fetchall()[0][0]
 
 
 def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:

@@ -18,6 +18,8 @@ from orchestration import catalogue, column_lineage, lake, publish, transform, w
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.source import SourceError
 from orchestration.hours import naive, now_utc
+from orchestration.integrity import head, ledger
+from orchestration.integrity.adoption import adopt
 from orchestration.masking import masked_errors
 from orchestration.planning import source_of
 from orchestration.settings import Settings
@@ -62,6 +64,7 @@ class Outcome:
     published: bool
     checks: list[ExpectationResult] = field(default_factory=list)
     totals: dict[str, int] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def run_total(self, name: str) -> int:
         """A count over the deliveries that the run published, such as `received`."""
@@ -108,6 +111,7 @@ def update_warehouse(
         progress("staging")
         with bench.connect() as connection:
             publish.create_tables(connection, manifest)
+            adopt(connection, settings.raw_dir, naive(now_utc()))
             workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
         lineage_is_known = column_lineage.is_current()
         transform.build(bench.attach, bench.target_dir, keep_manifest=not lineage_is_known)
@@ -201,8 +205,11 @@ def _check_and_publish(
         publish.publish_failure(connection, manifest, run_id)
         raise ChecksFailedError(outcome)
     progress("publishing")
+    ledger.stage(connection, naive(now_utc()))
     publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()})
     outcome.published = True
+    if warning := head.keep(connection, settings):
+        outcome.warnings.append(warning)
     return outcome
 
 

@@ -12,6 +12,7 @@ from orchestration import catalogue, lake
 from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.own_source import own_source
+from orchestration.feeds.raw_files import SWEEPS
 from orchestration.feeds.source import Source, SourceError
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps
@@ -21,8 +22,6 @@ from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
-
-SWEEPS_NAME = "sweeps.json"
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     now = now_utc()
     current = floor_hour(now)
     reach = Reach(settings.lookback, settings.sweep_every)
-    sweeps = Sweeps(settings.raw_dir / SWEEPS_NAME, settings.feed_root)
+    sweeps = Sweeps(settings.raw_dir / SWEEPS, settings.feed_root)
     listing, offers = survey(source_of(settings), index, feeds, now, reach, sweeps)
     changed = {offer.feed_hour for offer in offers}
     ahead = sorted(hour for hour in changed if hour > current)

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
         timedelta(hours=1), description="how long a run waits for another run to let go of the warehouse"
     )
     memory_limit: str = Field("3GB", description="what DuckDB may use in a run before it spills to disk")
+    ledger_head_file: Path | None = Field(
+        None, description="a file, best on another mount, to which each run appends the ledger's newest entry"
+    )
     docs_runs: int = Field(200, ge=1, description="how many runs' validation pages the data docs keep")
     _cxone: CxoneSettings | None = PrivateAttr(None)
 
@@ -106,6 +109,11 @@ class Settings(BaseSettings):
         if value not in ("files", "cxone") and not _OWN_SOURCE.fullmatch(value):
             raise ValueError("must be 'files', 'cxone', or a class of your own as package.module:Class")
         return value
+
+    @field_validator("ledger_head_file")
+    @classmethod
+    def _absolute_file(cls, value: Path | None) -> Path | None:
+        return value.expanduser().absolute() if value else None
 
     @field_validator("applications")
     @classmethod

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration import catalogue, lake
 from orchestration.feeds.landing import open_index
 from orchestration.hours import HOUR, aware, floor_hour, iso, now_utc
+from orchestration.integrity import head
 from orchestration.planning import unpublished
 from orchestration.settings import Settings
 
@@ -70,6 +71,7 @@ def status(settings: Settings) -> dict[str, Any]:
             [run[0]["run_id"] if run else ""],
         )
         forgotten = _forgotten(settings, connection)
+        not_kept = head.not_kept(connection, settings)
     report = one | {
         "unpublished_deliveries": len(forgotten),
         "last_run": run[0] if run else None,
@@ -77,7 +79,8 @@ def status(settings: Settings) -> dict[str, Any]:
         "reasons": reasons,
         "checks": checks,
     }
-    return report | {"broken": _broken(settings, report)}
+    broken = _broken(settings, report)
+    return report | {"broken": [*broken, not_kept] if not_kept else broken}
 
 
 def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> set[str]:

@@ -46,8 +46,14 @@ def _is_current() -> bool:
     return all(path.stat().st_mtime <= written for path in files)
 
 
-def build(prepare: Callable[[duckdb.DuckDBPyConnection], None], target: Path, *, keep_manifest: bool = False) -> None:
-    """Build every seed and model into the scratch database that `prepare` attaches.
+def build(
+    prepare: Callable[[duckdb.DuckDBPyConnection], None],
+    target: Path,
+    *,
+    keep_manifest: bool = False,
+    select: str | None = None,
+) -> None:
+    """Build every seed and model, or those that `select` names, into the scratch database that `prepare` attaches.
 
     dbt's compiled SQL goes to `target`, and its manifest with it if it is wanted; writing that takes a while.
 
@@ -62,7 +68,8 @@ def build(prepare: Callable[[duckdb.DuckDBPyConnection], None], target: Path, *,
     parsed = Manifest.from_msgpack((TARGET_DIR / "partial_parse.msgpack").read_bytes())
     with using(prepare):
         invoke("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
-               *([] if keep_manifest else ["--no-write-json"]), target=target, parsed=parsed)  # fmt: skip
+               *([] if keep_manifest else ["--no-write-json"]), *(["--select", select] if select else []),
+               target=target, parsed=parsed)  # fmt: skip
 
 
 def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:

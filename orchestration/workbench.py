@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from orchestration import lake
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
 from orchestration.hours import HOUR, hour_range, naive
+from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _SCHEMA = """
 create schema if not exists work.raw;
 create table work.raw.delivery (
     delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, source_uri varchar, sha256 varchar,
-    bytes bigint, records bigint, landed_at_utc timestamp, raw_path varchar
+    bytes bigint, records bigint, landed_at_utc timestamp, raw_path varchar, raw_sha256 varchar
 );
 create table work.raw.reading (
     delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, landed_at_utc timestamp, raw_path varchar
@@ -44,6 +45,12 @@ create table work.raw.validation_result (
     run_id varchar, validated_at_utc timestamp, suite varchar, expectation varchar, title varchar,
     column_name varchar, severity varchar, is_blocking boolean, success boolean, evaluated_count bigint,
     unexpected_count bigint, sample varchar, docs_link varchar
+);
+create table work.raw.ledger_entry (
+    sequence bigint, kind varchar, feed varchar, feed_hour_utc timestamp, run_id varchar, deliveries bigint,
+    received bigint, accepted bigint, duplicate bigint, quarantined bigint, events_sha256 varchar,
+    deliveries_sha256 varchar, quarantined_sha256 varchar, recorded_at_utc timestamp, previous_sha256 varchar,
+    entry_sha256 varchar
 );
 """
 _NO_RECORDS = """
@@ -121,19 +128,31 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
         create_tables(connection, json.loads(MANIFEST.read_text(encoding="utf-8")))
 
 
+def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Attach a scratch database at `path`, and a warehouse in memory in which nothing was ever published."""
+    from orchestration.publish import create_tables
+    from orchestration.transform import manifest
+
+    connection.execute("set global TimeZone = 'UTC'")
+    connection.execute(f"attach if not exists '{_escape(str(path))}' as work")
+    connection.execute("attach if not exists ':memory:' as audit")
+    create_tables(connection, manifest())
+
+
 def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings) -> None:
     """Make the inputs of the batch in `work.raw`."""
     connection.execute(_SCHEMA)
+    connection.execute(f"create view work.raw.record as {_records('delivery', batch.deliveries, settings.raw_dir)}")
+    paths = [settings.raw_dir / delivery.raw_path for delivery in batch.deliveries]
     _insert(
         connection,
         "delivery",
         [
             (d.delivery_id, d.feed, naive(d.feed_hour), d.name, d.source_uri, d.sha256, d.bytes, d.records,
-             naive(d.landed_at), str(settings.raw_dir / d.raw_path))
-            for d in batch.deliveries
+             naive(d.landed_at), str(path), raw_sha256)
+            for d, path, raw_sha256 in zip(batch.deliveries, paths, each_sha256(paths), strict=True)
         ],
     )  # fmt: skip
-    connection.execute(f"create view work.raw.record as {_records('delivery', batch.deliveries, settings.raw_dir)}")
     _insert(
         connection,
         "reading",
@@ -183,14 +202,14 @@ def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | Non
 
 def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) -> str:
     """The query of all records of the deliveries that `work.raw.<table>` has."""
-    files = [raw_dir / delivery.raw_path for delivery in deliveries if delivery.records]
+    files = {raw_dir / delivery.raw_path: delivery.records for delivery in deliveries}
     gone = [str(file) for file in files if not file.exists()]
     if gone:
         raise lake.WarehouseError(
             f"{len(gone)} files of the raw lake that this run needs are gone, the first is {gone[0]}; restore "
             f"them from a backup, or remove {raw_dir / INDEX_NAME} to land their deliveries again"
         )
-    paths = [f"'{_escape(str(file))}'" for file in files]
+    paths = [f"'{_escape(str(file))}'" for file, records in files.items() if records]
     if not paths:
         return _NO_RECORDS
     return f"""

@@ -113,6 +113,9 @@ def build_warehouse_asset(manifest: dict[str, Any]) -> dg.AssetsDefinition:
         except ChecksFailedError as error:
             yield from checks.results(settings, error.outcome.checks)
             raise dg.Failure(str(error), allow_retries=False) from None
+        for warning in outcome.warnings:
+            context.log.warning(warning)
+            progress.warn(warning)
         yield from checks.results(settings, outcome.checks)
         for spec in _parents_first(models):
             yield dg.MaterializeResult(asset_key=spec.key, metadata=_metadata(spec, outcome))

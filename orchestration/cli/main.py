@@ -18,6 +18,8 @@ _COMMANDS = {
     "simulate": "orchestration.cli.simulate",
     "sql": "orchestration.cli.sql",
     "status": "orchestration.cli.status",
+    "verify": "orchestration.cli.verify",
+    "ledger": "orchestration.cli.ledger",
     "maintain": "orchestration.cli.maintain",
     "serve": "orchestration.cli.serve",
 }

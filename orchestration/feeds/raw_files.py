@@ -18,6 +18,9 @@ from pathlib import Path
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
 from orchestration.feeds.raw_parquet import delivery_in
 
+# What is kept beside the deliveries: the pages of readings, and what is remembered of looks at a bucket.
+PAGES = "pages"
+SWEEPS = "sweeps.json"
 _MANIFEST_TIME = "%Y%m%dT%H%M%S.%fZ"
 _MANIFEST_SUFFIX = ".manifest.json"
 _MANIFEST_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}\.manifest\.json")
@@ -30,6 +33,12 @@ def manifest_path(manifest: LandedManifest, landed_at: datetime) -> str:
     time = landed_at.astimezone(UTC).strftime(_MANIFEST_TIME)
     name = f"{time}-{manifest.sha256[:_HASH_SHOWN]}{_MANIFEST_SUFFIX}"
     return f"{manifest.feed}/{manifest.feed_hour:{_HOUR}}/{name}"
+
+
+def manifest_hash_shown(path: str) -> str | None:
+    """The beginning of its content's hash that a manifest has in its name; None where a path is no manifest's."""
+    name = path.rsplit("/", 1)[-1]
+    return name.partition("-")[2].removesuffix(_MANIFEST_SUFFIX) if _MANIFEST_NAME.fullmatch(name) else None
 
 
 def found_deliveries(raw_dir: Path) -> list[LandedDelivery]:

@@ -41,6 +41,11 @@ create table if not exists seen (source_uri text primary key, token text not nul
 """
 
 
+def raw_path(feed: str, feed_hour: datetime, delivery_id: str) -> str:
+    """Where the records of a delivery are, relative to the raw lake; the feed hour is in UTC."""
+    return f"{feed}/{feed_hour:%Y-%m-%d/%H}/{delivery_id}.parquet"
+
+
 @dataclass(frozen=True)
 class LandedDelivery:
     """One delivery in the raw lake: the content `sha256` of the file `name` of a feed hour."""
@@ -58,7 +63,7 @@ class LandedDelivery:
     @property
     def raw_path(self) -> str:
         """Where its records are, relative to the raw lake."""
-        return f"{self.feed}/{self.feed_hour:%Y-%m-%d/%H}/{self.delivery_id}.parquet"
+        return raw_path(self.feed, self.feed_hour, self.delivery_id)
 
     @property
     def is_reading(self) -> bool:

@@ -34,6 +34,19 @@ def scratch(raw_dir: Path, on_leftovers: Callable[[], None]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def in_use(raw_dir: Path) -> bool:
+    """Whether a pass is at work, or was killed and no later one has looked after what it left."""
+    space = raw_dir / FOLDER
+    try:
+        with (space / _LOCK).open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return any(path.name != _LOCK for path in space.iterdir())
+
+
 def _clean(space: Path, lock: int, on_leftovers: Callable[[], None]) -> None:
     """Remove what killed passes left, unless another pass is at work, and hold the shared lock."""
     try:

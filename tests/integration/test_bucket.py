@@ -19,11 +19,12 @@ import zstandard
 from orchestration import catalogue
 from orchestration.feeds.bucket import BucketSource
 from orchestration.feeds.landing import LandingReport, land, open_index
+from orchestration.feeds.raw_files import SWEEPS
 from orchestration.feeds.source import Listing, Offer, SourceError
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps
 from orchestration.hours import now_utc
-from orchestration.planning import SWEEPS_NAME, Plan, plan, source_of
+from orchestration.planning import Plan, plan, source_of
 from orchestration.settings import Settings
 from tests.integration.support import HOUR, event, lines
 from tests.s3_server import Bucket, S3Server, s3_server, use_s3
@@ -295,13 +296,13 @@ def test_a_lost_note_of_the_sweeps_costs_a_sweep_and_nothing_else(in_bucket: Set
     assert seen(in_bucket) == ["b.ndjson"]
     bucket.put(f"feeds/search/{HOUR - timedelta(days=9):%Y-%m-%d/%H}/c.ndjson", B)
     assert seen(in_bucket) == ["b.ndjson"]
-    (in_bucket.raw_dir / SWEEPS_NAME).unlink()
+    (in_bucket.raw_dir / SWEEPS).unlink()
     assert seen(in_bucket) == ["c.ndjson", "b.ndjson"]
 
 
 def seen(settings: Settings) -> list[str]:
     """The names of the deliveries that a look finds something new in, the oldest first."""
-    sweeps = Sweeps(settings.raw_dir / SWEEPS_NAME, settings.feed_root)
+    sweeps = Sweeps(settings.raw_dir / SWEEPS, settings.feed_root)
     reach = Reach(settings.lookback, settings.sweep_every)
     index = open_index(settings.raw_dir)
     _, offers = survey(source_of(settings), index, catalogue.slugs(), now_utc(), reach, sweeps)

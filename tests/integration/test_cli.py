@@ -126,7 +126,7 @@ def test_columns_of_the_same_name_are_told_apart(settings) -> None:  # type: ign
 def test_an_empty_home_is_explained(tmp_path: Path) -> None:
     (tmp_path / "landing").mkdir()
     settings = load_settings(home=tmp_path, feed_url=str(tmp_path / "landing"))
-    for command in (("sql", "select 1"), ("status",), ("maintain",)):
+    for command in (("sql", "select 1"), ("status",), ("maintain",), ("verify",), ("ledger", "head")):
         done = audit(settings, *command, check=False)
         assert done.returncode == 1
         assert "nothing is published" in done.stderr

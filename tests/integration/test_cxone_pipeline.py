@@ -21,6 +21,7 @@ import pytest
 from orchestration import catalogue
 from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.hours import floor_hour, iso, now_utc
+from orchestration.integrity.verify import verify
 from orchestration.pipeline import Outcome, update_warehouse
 from orchestration.settings import Settings
 from tests.integration.cxone_events import api_event, simulated
@@ -132,6 +133,7 @@ def test_a_vanished_event_is_reported_once_and_stays(settings: Settings, monkeyp
         ("goes", "search", "2026-05-01T10:00:00Z", gone, None, seen),
     ]
     assert one(home.settings, "select count(*) from fact_activity_event") == 3
+    assert verify(home.settings).findings == []
 
 
 def _needles(api: Api) -> list[bytes]:

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from orchestration import catalogue, lake
+from orchestration.integrity import ledger
+from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.planning import plan
 from orchestration.settings import Settings
 from tests.integration.support import audit, deliver, dump, event, lines, one, run
+from tests.integration.tampering import change
 
 _PLACES = [*os.environ["PATH"].split(os.pathsep), *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))]
 INITDB = shutil.which("initdb", path=os.pathsep.join(_PLACES))
@@ -71,3 +74,10 @@ def test_the_pipeline_on_postgresql(settings: Settings, server: str) -> None:
     assert audit(shared, "sql", "select count(*) as n from fact_activity_event", "--output", "csv",
                  AUDIT_CATALOG=server).stdout == "n\n2\n"  # fmt: skip
     assert one(shared, "select count(*) from quality.quarantined_event") == 1
+    assert verify(shared).findings == []
+    with lake.reader(shared) as reading:
+        newest = ledger.newest(reading)
+    assert newest is not None
+    assert newest.sequence == 2
+    change(shared, "update fact_activity_event set comments = 'x' where event_id = 'b'")
+    assert [(found.layer, found.problem) for found in verify(shared).findings] == [("fact", "changed")]

@@ -25,6 +25,8 @@ from orchestration.cxone_settings import CxoneSettings
 from orchestration.durations import parse_duration
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
+from orchestration.integrity.chain import BatchDigest, append
+from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan, source_of
 from orchestration.settings import Settings, load_settings
@@ -123,7 +125,14 @@ def test_every_command_is_documented_with_its_options() -> None:
     for name in documented:
         command = cli.get_command(context, name)
         assert command is not None
-        options = [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
+        parts = [command, *command.commands.values()] if isinstance(command, click.Group) else [command]
+        options = [
+            option
+            for part in parts
+            for parameter in part.params
+            for option in parameter.opts
+            if option.startswith("--")
+        ]
         text = _section(_read(FEEDS), "The simulator") if name == "simulate" else documented[name][0]
         assert [option for option in options if option not in text] == [], name
 
@@ -219,6 +228,23 @@ def test_a_source_that_is_none(settings: Settings, source: str, message: str) ->
     own = load_settings(source=source)
     with pytest.raises(SourceError, match=message):
         source_of(own)
+
+
+def test_the_worked_example_of_the_ledger_holds() -> None:
+    document = _read("docs/integrity.md")
+    named: dict[str, Any] = {}
+    (code,) = _code(document, "python")
+    exec(code, named)
+    assert f"`{named['entry']}`" in document
+    batch = BatchDigest("search", datetime(2026, 5, 1, 10), "run-1", 1, 3, 2, 0, 1, *(c * 64 for c in "abc"))  # noqa: DTZ001
+    (entry,) = append(None, "batch", [batch], datetime(2026, 5, 1, 11, 10, 0, 5))  # noqa: DTZ001
+    assert entry.entry_sha256 == named["entry"]
+    rows = {row[0].strip("`"): re.findall(r"`(\w+)`", row[2]) for row in _rows(_section(document, "The digests"))[1:]}
+    assert rows == {
+        "events_sha256": ["record_sha256"],
+        "deliveries_sha256": list(DELIVERY_FIELDS),
+        "quarantined_sha256": list(QUARANTINE_FIELDS),
+    }
 
 
 def test_every_listing_attaches_as_the_product_does(settings: Settings) -> None:

@@ -42,7 +42,8 @@ final as (
         coalesce(counted.late, 0) as late,
         coalesce(counted.foreign_application, 0) as foreign_application,
         coalesce(counted.undocumented, 0) as undocumented,
-        run_context.run_id
+        run_context.run_id,
+        delivery.raw_sha256
     from delivery
     left join counted on delivery.delivery_id = counted.delivery_id
     cross join run_context

@@ -12,14 +12,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from orchestration.feeds.raw_files import publish, sync_names
+from orchestration.feeds.raw_files import PAGES, publish, sync_names
 from orchestration.hours import iso, naive
 
 if TYPE_CHECKING:
     from orchestration.feeds.cxone.client import Fetched
     from orchestration.feeds.cxone.reading import Reading
 
-ROOT = "pages/cxone"
+ROOT = f"{PAGES}/cxone"
 SEAL = "sealed.json"
 _KEY = "reading"
 _HOUR = "%Y-%m-%d/%H"

@@ -1,0 +1,61 @@
+"""How long `audit verify` takes, and how much memory, against reading the same events and files once.
+
+    python benchmarks/verify.py [--events-per-hour 20000] [--hours 50]
+
+The figures of verify are of a whole process, as the operating system accounts for it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import shutil
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline import END, measured
+
+from orchestration import lake
+from orchestration.settings import Settings, load_settings
+
+
+def read_all(settings: Settings) -> float:
+    """Seconds to read every column of the fact, and every byte of the raw lake and of the feeds, once."""
+    started = time.perf_counter()
+    with lake.reader(settings) as connection:
+        connection.execute("select bit_xor(hash(event)) from fact_activity_event as event").fetchall()
+    for folder in (settings.raw_dir, Path(settings.feed_root)):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                path.read_bytes()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events-per-hour", type=int, default=20_000)
+    parser.add_argument("--hours", type=int, default=50)
+    options = parser.parse_args()
+    home = Path(tempfile.mkdtemp(prefix="activity-audit-bench-"))
+    rate = ("--events-per-hour", str(options.events_per_hour))
+    try:
+        measured(home, "simulate", "--hours", str(options.hours), "--until", END.isoformat(), *rate)
+        run = measured(home, "run")
+        verify = measured(home, "verify")
+        settings = load_settings(home=home)
+        read_all(settings)
+        reading = read_all(settings)
+    finally:
+        shutil.rmtree(home)
+    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {options}")
+    print(f"{'':32}{'wall s':>10}{'CPU s':>10}{'peak MiB':>10}")
+    for name, (wall, cpu, memory) in {"run": run, "verify": verify}.items():
+        print(f"{name:32}{wall:10.1f}{cpu:10.1f}{memory:10.0f}")
+    print(f"{'reading it all once':32}{reading:10.1f}")
+
+
+if __name__ == "__main__":
+    main()

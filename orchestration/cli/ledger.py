@@ -1,0 +1,37 @@
+"""`audit ledger`: the integrity ledger."""
+
+from __future__ import annotations
+
+import click
+
+from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.settings import Settings
+
+
+@click.group("ledger")
+def command() -> None:
+    """The ledger of published batches, each entry chained to the one before."""
+
+
+@command.command("head")
+@click.option("--output", type=OUTPUT, default="table", show_default=True)
+@click.pass_obj
+def head(settings: Settings, output: str) -> None:
+    """Print the newest entry, to keep elsewhere; `audit verify --expect-head` holds the ledger to it."""
+    from orchestration import lake
+    from orchestration.integrity import ledger
+    from orchestration.integrity.head import describe
+    from orchestration.integrity.verify import NoLedgerError
+
+    try:
+        with lake.reader(settings) as connection:
+            newest = ledger.newest(connection) if ledger.is_there(connection) else None
+            if newest is None:
+                raise NoLedgerError
+    except lake.WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    report = describe(newest)
+    if output == "json":
+        print_json(report)
+    else:
+        print_table(list(report), [list(report.values())])

@@ -1,0 +1,67 @@
+"""`audit verify`: whether everything that was published is there and unchanged."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.times import TIME, window
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration.integrity.findings import Report
+
+_MOST_LINES = 50
+
+
+@click.command("verify")
+@click.option("--from", "start", type=TIME, help="The first feed hour, ISO 8601 UTC.")
+@click.option("--to", "end", type=TIME, help="The end of the last feed hour (exclusive).")
+@click.option("--expect-head", metavar="HASH", help="The hash of an entry, as `audit ledger head` printed it once.")
+@click.option("--output", type=OUTPUT, default="table", show_default=True)
+@click.pass_obj
+def command(
+    settings: Settings, start: datetime | None, end: datetime | None, expect_head: str | None, output: str
+) -> None:
+    """Recompute every hash, from the files to the warehouse and its ledger, and name whatever differs.
+
+    The exit code is 1 if anything does.
+    """
+    from orchestration.integrity.head import HASH
+    from orchestration.integrity.verify import verify
+    from orchestration.lake import WarehouseError
+    from orchestration.transform import TransformError
+
+    asked = window(start, end)
+    expected = expect_head.strip().lower() if expect_head else None
+    if expected and not HASH.fullmatch(expected):
+        raise click.UsageError("--expect-head must be an entry_sha256: 64 hexadecimal digits")
+    try:
+        report = verify(settings, asked, expected)
+    except (WarehouseError, TransformError) as error:
+        raise click.ClickException(str(error)) from None
+    if output == "json":
+        print_json(report.as_dict())
+    else:
+        _print(report)
+    if not report.intact:
+        raise click.exceptions.Exit(1)
+
+
+def _print(report: Report) -> None:
+    print_table(["checked", "count"], list(report.counts.items()))
+    if report.findings:
+        rows = [[f.severity, f.layer, f.problem, f.what, f.detail] for f in report.findings[:_MOST_LINES]]
+        print_table(["", "layer", "problem", "what", "detail"], rows, "Findings")
+        if len(report.findings) > _MOST_LINES:
+            click.echo(f"... and {len(report.findings) - _MOST_LINES} more with --output json")
+    if report.head:
+        click.echo(f"The ledger ends with entry {report.head['sequence']}: {report.head['entry_sha256']}")
+    errors = sum(finding.severity == "error" for finding in report.findings)
+    if errors:
+        click.secho(f"NOT INTACT: {errors} findings.", fg="red")
+    else:
+        click.secho("Intact: everything checked is as it was when it was recorded.", fg="green")

@@ -1,0 +1,64 @@
+"""Adoption: batches that a release without a ledger published are recorded by the first run of one that has it.
+
+Their entries are of the kind `adopted`: they vouch for what the warehouse and the raw lake had then, not for what was
+published. Such a release left `raw_sha256` null, and by that they are told; so a batch whose entry was removed is not
+adopted, and `audit verify` goes on to name it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.feeds.raw_index import raw_path
+from orchestration.integrity import digests, ledger
+from orchestration.integrity.chain import ADOPTED, append
+from orchestration.integrity.raw_hashes import ABSENT, each_sha256
+from orchestration.integrity.slices import condition, slices
+from orchestration.publish import transaction
+
+if TYPE_CHECKING:
+    import duckdb
+
+_UNKNOWN = "raw_sha256 is null"
+
+
+def adopt(connection: duckdb.DuckDBPyConnection, raw_dir: Path, recorded_at: datetime) -> int:
+    """Record every batch whose raw files no hash is known of, in one transaction; returns how many they were.
+
+    `recorded_at` is a plain UTC timestamp. The connection has `work` and `audit` attached, and the caller holds the
+    run lock.
+
+    Raises:
+        OSError: if a raw file cannot be read.
+    """
+    rows = connection.execute(
+        "select delivery_id, feed, feed_hour_utc, run_id, accepted + quarantined from audit.quality.feed_delivery "
+        f"where {_UNKNOWN} order by feed_hour_utc"
+    ).fetchall()
+    if not rows:
+        return 0
+    _hash_raw_files(connection, raw_dir, rows)
+    wanted = {(feed, hour, run) for _, feed, hour, run, _ in rows}
+    wanted -= {entry.batch.key for entry in ledger.entries(connection)}
+    parts = slices([(hour, count) for _, _, hour, _, count in rows])
+    with transaction(connection, "adoption by the ledger", {}):
+        connection.execute(
+            "update audit.quality.feed_delivery set raw_sha256 = known.raw_sha256 from work.main.raw_hash as known "
+            f"where feed_delivery.delivery_id = known.delivery_id and feed_delivery.{_UNKNOWN}"
+        )
+        found = [batch for part in parts for batch in digests.batches(connection, "audit", condition(part))]
+        new = append(ledger.newest(connection), ADOPTED, [batch for batch in found if batch.key in wanted], recorded_at)
+        ledger.insert(connection, f"audit.{ledger.TABLE}", new)
+    return len(new)
+
+
+def _hash_raw_files(connection: duckdb.DuckDBPyConnection, raw_dir: Path, rows: list[tuple]) -> None:
+    import pyarrow as pa
+
+    hashes = each_sha256(raw_dir / raw_path(feed, hour, delivery) for delivery, feed, hour, *_ in rows)
+    known = pa.table({"delivery_id": [row[0] for row in rows], "raw_sha256": [found or ABSENT for found in hashes]})
+    connection.register("raw_hashes", known)
+    connection.execute("create or replace table work.main.raw_hash as from raw_hashes")
+    connection.unregister("raw_hashes")

@@ -1,0 +1,119 @@
+"""Do the published tables have exactly the batches that the ledger has? One slice of feed hours at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestration.integrity import digests, ledger
+from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, BatchKey, Entry
+from orchestration.integrity.findings import Finding, Layer, Problem, batch_name
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True)
+class Differing:
+    """A batch whose events are not those of its entry; `finding` says so while nothing more is known.
+
+    With a `data_file`, only the batch's events in that file are meant.
+    """
+
+    key: BatchKey
+    finding: Finding | None
+    data_file: str | None = None
+
+
+@dataclass
+class SliceState:
+    """What a slice has: how many batches and events, and what is wrong with them."""
+
+    batches: int
+    events: int
+    findings: list[Finding]
+    differing: list[Differing]
+
+
+def check_batches(
+    connection: duckdb.DuckDBPyConnection, where: str, edited: set[int], uncovered: set[BatchKey]
+) -> SliceState:
+    """Recompute the digests of every batch that the condition holds, and compare them with the ledger.
+
+    Entries whose numbers are `edited` are no measure for anything. The batches `uncovered` need have no entry yet.
+
+    Raises:
+        duckdb.Error: if a table cannot be read.
+    """
+    recorded: dict[BatchKey, Entry] = {}
+    findings: list[Finding] = []
+    for entry in ledger.batches_of(connection, where):
+        if entry.batch.key in recorded:
+            detail = f"entry {recorded[entry.batch.key].sequence} is for the same batch, {batch_name(entry.batch.key)}"
+            findings.append(Finding("ledger", "added", f"entry {entry.sequence}", detail))
+        recorded.setdefault(entry.batch.key, entry)
+    found = {batch.key: batch for batch in digests.batches(connection, "audit", where)}
+    differing = []
+    for key in sorted(recorded.keys() | found.keys(), key=lambda key: (key[1], key[0], str(key[2]))):
+        known, batch = recorded.get(key), found.get(key, _nothing(key))
+        if known is None:
+            findings += [] if key in uncovered else _without_entry(batch)
+        elif known.sequence not in edited:
+            for finding in _differences(known.batch, batch):
+                if finding.layer == "fact":
+                    differing.append(Differing(key, finding))
+                else:
+                    findings.append(finding)
+    return SliceState(len(recorded), sum(batch.accepted for batch in found.values()), findings, differing)
+
+
+def _nothing(key: BatchKey) -> BatchDigest:
+    return BatchDigest(*key, 0, 0, 0, 0, 0, EMPTY_SHA256, EMPTY_SHA256, EMPTY_SHA256)
+
+
+def _without_entry(batch: BatchDigest) -> list[Finding]:
+    """A batch with deliveries was published, so its entry is gone; rows without any never were a batch."""
+    name = batch_name(batch.key)
+    if batch.deliveries:
+        return [Finding("ledger", "missing", name, "the batch is published, and the ledger has no entry of it")]
+    rows: list[tuple[Layer, int, str]] = [
+        ("fact", batch.accepted, "events"), ("quarantine", batch.quarantined, "quarantined records")
+    ]  # fmt: skip
+    return [
+        Finding(layer, "added", name, f"{count} {what} of a batch that was never published")
+        for layer, count, what in rows
+        if count
+    ]
+
+
+def _differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
+    name = batch_name(then.key)
+    if then.events_sha256 != now.events_sha256 or then.accepted != now.accepted:
+        yield Finding("fact", _problem(then.accepted, now.accepted), name, _rows("events", then.accepted, now.accepted))
+    if then.deliveries_sha256 != now.deliveries_sha256 or _delivered(then) != _delivered(now):
+        counts = [
+            f"{count} {getattr(then, count)} → {getattr(now, count)}"
+            for count in ("deliveries", "received", "duplicate")
+            if getattr(then, count) != getattr(now, count)
+        ]
+        detail = "its rows of quality.feed_delivery are not those that were published"
+        problem = _problem(then.deliveries, now.deliveries)
+        yield Finding("delivery", problem, name, ": ".join([detail, *([", ".join(counts)] if counts else [])]))
+    if then.quarantined_sha256 != now.quarantined_sha256 or then.quarantined != now.quarantined:
+        problem = _problem(then.quarantined, now.quarantined)
+        yield Finding("quarantine", problem, name, _rows("quarantined records", then.quarantined, now.quarantined))
+
+
+def _delivered(batch: BatchDigest) -> tuple[int, ...]:
+    return batch.deliveries, batch.received, batch.duplicate
+
+
+def _problem(then: int, now: int) -> Problem:
+    return "missing" if now < then else "added" if now > then else "changed"
+
+
+def _rows(what: str, then: int, now: int) -> str:
+    if then == now:
+        return f"its {then} {what} are not those that were published"
+    return f"it has {now} {what}, and had {then} when it was published"

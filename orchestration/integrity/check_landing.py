@@ -1,0 +1,40 @@
+"""Are the files that were delivered still as they were landed? They belong to the source, so a change is a warning."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from orchestration.feeds.file_systems import local_path
+from orchestration.integrity.check_raw import PublishedDelivery
+from orchestration.integrity.findings import Finding
+from orchestration.integrity.raw_hashes import each_sha256_or_error
+
+_SCHEME = "file://"
+
+
+def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tuple[int, list[Finding]]:
+    """Hash what is still there of the delivered files below a local folder; how many, and what differs.
+
+    A file that is gone is no finding: what is landed is in the raw lake.
+    """
+    root = local_path(feed_root)
+    if root is None:
+        return 0, []
+    known = defaultdict(set)
+    for delivery in published:
+        path = Path(delivery.source_uri.removeprefix(_SCHEME))
+        if delivery.source_uri.startswith(_SCHEME) and path.is_relative_to(root) and path.is_file():
+            known[path].add(delivery.sha256)
+    findings = []
+    for path, found in zip(known, each_sha256_or_error(known), strict=True):
+        if isinstance(found, OSError):
+            detail = f"it cannot be read: {found.strerror or found}"
+            findings.append(Finding("landing", "unreadable", str(path), detail, "warning"))
+        elif found is not None and found not in known[path]:
+            detail = (
+                f"its hash is {found}, which was not published under this name; the next run takes it as a delivery"
+            )
+            findings.append(Finding("landing", "changed", str(path), detail, "warning"))
+    return len(known), findings

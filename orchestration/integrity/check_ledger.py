@@ -1,0 +1,95 @@
+"""Is the ledger itself whole: an unbroken chain, and the one whose heads were kept elsewhere?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration.integrity import ledger
+from orchestration.integrity.chain import ADOPTED, BATCH, Entry, breaks
+from orchestration.integrity.findings import Finding
+from orchestration.integrity.head import kept
+
+if TYPE_CHECKING:
+    import duckdb
+
+_KINDS = (BATCH, ADOPTED)
+
+
+@dataclass
+class LedgerState:
+    """What one pass over the whole ledger found."""
+
+    entries: int = 0
+    newest: Entry | None = None
+    # The numbers of the entries that no longer say what they said.
+    edited: set[int] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class Expected:
+    """The hashes that must be entries of the ledger, how each is called, and what was wrong with their file."""
+
+    heads: dict[str, str] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+
+def expected_heads(head_file: Path | None, expected_head: str | None) -> Expected:
+    """The heads that were kept. To be asked before the ledger is: a run may go on to add to both."""
+    expected = Expected()
+    if head_file:
+        _read(head_file, expected)
+    if expected_head:
+        expected.heads[expected_head] = f"the expected head {expected_head}"
+    return expected
+
+
+def check_ledger(connection: duckdb.DuckDBPyConnection, expected: Expected) -> LedgerState:
+    """Read every entry once, and hold the chain against itself and against the heads that were kept."""
+    state = LedgerState(findings=list(expected.findings))
+    # Those that are no entry are left in the end.
+    wanted = dict(expected.heads)
+    for found in breaks(_watched(connection, state, wanted)):
+        state.findings.append(Finding("ledger", found.problem, f"entry {found.sequence}", found.detail))
+        if found.is_edited:
+            state.edited.add(found.sequence)
+    if wanted:
+        *others, newest = wanted.values()
+        more = f", and {len(others)} more" if others else ""
+        end = f"entry {state.newest.sequence}" if state.newest else "nothing"
+        detail = (
+            f"{newest}{more}: no entry of this ledger, which ends with {end}: entries were removed at its end, or "
+            "it was written anew"
+        )
+        state.findings.append(Finding("ledger", "missing", "entries behind the end", detail))
+    return state
+
+
+def _watched(connection: duckdb.DuckDBPyConnection, state: LedgerState, wanted: dict[str, str]) -> Iterator[Entry]:
+    """The entries in order; each is counted, and a kept head that is met is wanted no more."""
+    for entry in ledger.entries(connection):
+        state.entries += 1
+        state.newest = entry
+        wanted.pop(entry.entry_sha256, None)
+        if entry.kind not in _KINDS:
+            detail = f"its kind {entry.kind!r} is none that this release knows; verify with the release that wrote it"
+            state.findings.append(Finding("ledger", "changed", f"entry {entry.sequence}", detail))
+        yield entry
+
+
+def _read(path: Path, expected: Expected) -> None:
+    """The heads of AUDIT_LEDGER_HEAD_FILE, the newest last; that it cannot be read is a warning, and no tampering."""
+    try:
+        heads, wrong = kept(path)
+    except (OSError, UnicodeDecodeError) as error:
+        detail = f"AUDIT_LEDGER_HEAD_FILE was not used: {error}"
+        expected.findings.append(Finding("ledger", "unreadable", str(path), detail, "warning"))
+        return
+    for number in wrong:
+        detail = "the line is no head of a ledger, and was not used"
+        expected.findings.append(Finding("ledger", "changed", f"{path} line {number}", detail, "warning"))
+    for known in heads:
+        expected.heads[known.entry_sha256] = f"the head {known.sequence} {known.entry_sha256} of {path}"

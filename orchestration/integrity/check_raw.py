@@ -1,0 +1,170 @@
+"""Are the files of the raw lake those that were published: each there, none changed, none added?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from orchestration.feeds.raw_files import PAGES, SWEEPS, manifest_hash_shown
+from orchestration.feeds.raw_index import INDEX_NAME, RawIndex, raw_path
+from orchestration.feeds.raw_parquet import delivery_in
+from orchestration.feeds.scratch import in_use
+from orchestration.integrity.chain import BatchKey
+from orchestration.integrity.findings import Finding
+from orchestration.integrity.raw_hashes import ABSENT, each_sha256_or_error
+
+_HOUR = "%Y-%m-%d/%H"
+Window = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class PublishedDelivery:
+    """A row of `quality.feed_delivery`, as far as files are concerned; its hour is a plain UTC timestamp."""
+
+    delivery_id: str
+    feed: str
+    feed_hour_utc: datetime
+    run_id: str
+    name: str
+    source_uri: str
+    sha256: str
+    received: int
+    raw_sha256: str | None
+
+    @property
+    def batch(self) -> BatchKey:
+        """The batch that it was published in."""
+        return self.feed, self.feed_hour_utc, self.run_id
+
+    @property
+    def raw_path(self) -> str:
+        """Where its records are, relative to the raw lake."""
+        return raw_path(self.feed, self.feed_hour_utc, self.delivery_id)
+
+
+@dataclass
+class RawState:
+    """What the raw lake has: files that were hashed, deliveries that wait for a run, and what is wrong."""
+
+    hashed: int = 0
+    waiting: int = 0
+    findings: list[Finding] = field(default_factory=list)
+    # The paths, relative to the raw lake, of published files that are not what they were, or are not there.
+    damaged: set[str] = field(default_factory=set)
+
+
+def check_raw(raw_dir: Path, published: list[PublishedDelivery], window: Window | None) -> RawState:
+    """Hash the raw files of these deliveries, which are all that are published in the window, and look for others."""
+    state = RawState()
+    expected = {delivery.raw_path: delivery for delivery in published}
+    for (path, delivery), found in zip(
+        expected.items(), each_sha256_or_error(raw_dir / path for path in expected), strict=True
+    ):
+        finding = _hash_finding(raw_dir / path, delivery, found)
+        if finding:
+            state.findings.append(finding)
+        if finding or not isinstance(found, str):
+            state.damaged.add(path)
+        state.hashed += isinstance(found, str)
+    others = [path for path in _files(raw_dir, window) if path not in expected]
+    _check_others(raw_dir, others, state)
+    return state
+
+
+def _hash_finding(path: Path, delivery: PublishedDelivery, found: str | OSError | None) -> Finding | None:
+    if isinstance(found, OSError):
+        return Finding("raw", "unreadable", str(path), f"it cannot be read: {found.strerror or found}")
+    if found is None:
+        if delivery.raw_sha256 == ABSENT:
+            return None
+        detail = f"the records of {delivery.name} ({delivery.received}) are gone; restore the file from a backup"
+        return Finding("raw", "missing", str(path), detail)
+    if delivery.raw_sha256 in (None, ABSENT, found):
+        return None
+    detail = (
+        f"its hash is {found}, and was {delivery.raw_sha256} when {delivery.name} was published; "
+        f"{_look(path, delivery)}"
+    )
+    return Finding("raw", "changed", str(path), detail)
+
+
+def _look(path: Path, delivery: PublishedDelivery) -> str:
+    """What can be told about a file that is not what it was."""
+    import pyarrow as pa
+
+    try:
+        held = delivery_in(path)
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return "it is no file of a raw lake any more"
+    if held.records != delivery.received:
+        return f"it has {held.records} records, and had {delivery.received}"
+    return f"it still has {held.records} records"
+
+
+def _files(raw_dir: Path, window: Window | None) -> Iterator[str]:
+    """Every file of the deliveries, no index, pages and scratch space; of a window, those in folders of its hours."""
+    for path in sorted(raw_dir.rglob("*")):
+        relative = path.relative_to(raw_dir)
+        hidden = any(part.startswith(".") for part in relative.parts)
+        beside = relative.parts[0] in (PAGES, SWEEPS) or path.name.startswith(INDEX_NAME)
+        if hidden or beside or not path.is_file():
+            continue
+        if window is None or _is_inside(relative, window):
+            yield relative.as_posix()
+
+
+def _is_inside(relative: Path, window: Window) -> bool:
+    hour = _hour_of(relative)
+    return hour is not None and window[0] <= hour < window[1]
+
+
+def _hour_of(relative: Path) -> datetime | None:
+    try:
+        return datetime.strptime("/".join(relative.parts[1:3]), _HOUR).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _check_others(raw_dir: Path, others: list[str], state: RawState) -> None:
+    """What is published nowhere: manifests, deliveries that wait for a run, and what does not belong there."""
+    unknown = []
+    manifests = [path for path in others if manifest_hash_shown(path)]
+    for path, found in zip(manifests, each_sha256_or_error(raw_dir / path for path in manifests), strict=True):
+        shown = manifest_hash_shown(path) or ""
+        if not isinstance(found, str) or not found.startswith(shown):
+            detail = f"the manifest's hash is {found}, and began with {shown} when it was landed"
+            state.findings.append(Finding("raw", "changed", str(raw_dir / path), detail))
+    for path in others:
+        if manifest_hash_shown(path):
+            continue
+        if path.endswith(".parquet"):
+            unknown.append(path)
+        else:
+            detail = "it is no file of the raw lake, and is never read"
+            state.findings.append(Finding("raw", "added", str(raw_dir / path), detail, "warning"))
+    if not unknown:
+        return
+    # Asked in this order, because a pass that ends between the two has recorded its files.
+    is_landing = in_use(raw_dir)
+    index = RawIndex(raw_dir)
+    is_complete = index.is_complete()
+    feeds = {path.partition("/")[0] for path in unknown}
+    landed = {delivery.raw_path for delivery in index.deliveries(feeds)} if is_complete else set()
+    for path in unknown:
+        if path in landed or (_is_delivery(raw_dir, path) and (is_landing or not is_complete)):
+            state.waiting += 1
+        else:
+            detail = "it was never landed: no run published it, and the index of the raw lake does not have it"
+            state.findings.append(Finding("raw", "added", str(raw_dir / path), detail))
+
+
+def _is_delivery(raw_dir: Path, path: str) -> bool:
+    """Whether a file is what its name says, as one is that landing has just written."""
+    import pyarrow as pa
+
+    try:
+        return delivery_in(raw_dir / path).raw_path == PurePosixPath(path).as_posix()
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return False

@@ -1,0 +1,67 @@
+"""Which data files of the warehouse are not what its catalog says, asked only when a table could not be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestration.integrity.findings import Finding, Layer
+
+if TYPE_CHECKING:
+    import duckdb
+
+FACT = "main.fact_activity_event"
+_TABLES: tuple[tuple[str, str, Layer], ...] = (
+    ("main", "fact_activity_event", "fact"),
+    ("quality", "feed_delivery", "delivery"),
+    ("quality", "quarantined_event", "quarantine"),
+    ("quality", "feed_reconciliation", "reconciliation"),
+    ("quality", "integrity_ledger", "ledger"),
+)
+
+
+@dataclass(frozen=True)
+class WrongFile:
+    """A data file that is not what the catalog says; one that `is_readable` still has rows to look at."""
+
+    table: str
+    path: str
+    is_readable: bool
+    finding: Finding
+
+
+def wrong_files(connection: duckdb.DuckDBPyConnection) -> list[WrongFile]:
+    """Those of the data files of the tables that verify reads."""
+    found = []
+    for schema, table, layer in _TABLES:
+        files = connection.execute(
+            "select data_file, data_file_size_bytes from ducklake_list_files('audit', ?, schema => ?)", [table, schema]
+        ).fetchall()
+        name = f"{schema}.{table}"
+        found += [wrong for path, size in files if (wrong := _look(connection, name, layer, path, size))]
+    return found
+
+
+def literal(path: str) -> str:
+    """A path as SQL writes it."""
+    return "'" + path.replace("'", "''") + "'"
+
+
+def _look(connection: duckdb.DuckDBPyConnection, table: str, layer: Layer, path: str, size: int) -> WrongFile | None:
+    """Read the file to its end, by itself."""
+    import duckdb
+
+    try:
+        sizes = connection.execute(f"select size from read_blob({literal(path)})").fetchall()
+        if not sizes:
+            detail = f"a data file of {table} is gone; restore it from a backup"
+            return WrongFile(table, path, False, Finding(layer, "missing", path, detail))
+        connection.execute(f"select bit_xor(hash(data)) from read_parquet({literal(path)}) as data").fetchall()
+    except duckdb.Error as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        detail = f"a data file of {table} is damaged; restore it from a backup: {reason}"
+        return WrongFile(table, path, False, Finding(layer, "unreadable", path, detail))
+    if sizes == [(size,)]:
+        return None
+    detail = f"a data file of {table} has {sizes[0][0]} bytes, and had {size} when it was written; restore it"
+    return WrongFile(table, path, True, Finding(layer, "changed", path, detail))

@@ -1,0 +1,93 @@
+"""Reading the ledger, and bringing new entries to where a run publishes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from orchestration.hours import naive
+from orchestration.integrity import digests
+from orchestration.integrity.chain import BATCH, BatchDigest, Entry, append
+from orchestration.integrity.slices import condition, slices
+
+if TYPE_CHECKING:
+    import duckdb
+
+TABLE = "quality.integrity_ledger"
+_BLOCK = 10_000
+_COLUMNS = (
+    "sequence, kind, feed, feed_hour_utc, run_id, deliveries, received, accepted, duplicate, quarantined, "
+    "events_sha256, deliveries_sha256, quarantined_sha256, recorded_at_utc, previous_sha256, entry_sha256"
+)
+
+
+def is_there(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the attached warehouse has a ledger; one that an earlier release published last has none."""
+    found = connection.execute(
+        "select count(*) from duckdb_tables() "
+        "where database_name = 'audit' and schema_name = 'quality' and table_name = 'integrity_ledger'"
+    ).fetchall()
+    return found == [(1,)]
+
+
+def newest(connection: duckdb.DuckDBPyConnection) -> Entry | None:
+    """The newest entry; None while the ledger is empty."""
+    row = connection.execute(f"select {_COLUMNS} from audit.{TABLE} order by sequence desc limit 1").fetchone()
+    return _entry(row) if row else None
+
+
+def entries(connection: duckdb.DuckDBPyConnection) -> Iterator[Entry]:
+    """Every entry, in the order of their sequence. Nothing else may be asked of the connection meanwhile."""
+    cursor = connection.execute(f"select {_COLUMNS} from audit.{TABLE} order by sequence")
+    while rows := cursor.fetchmany(_BLOCK):
+        yield from map(_entry, rows)
+
+
+def batches_of(connection: duckdb.DuckDBPyConnection, where: str) -> list[Entry]:
+    """The entries of the batches that a condition on `feed_hour_utc` holds."""
+    rows = connection.execute(
+        f"select {_COLUMNS} from audit.{TABLE} where {where} order by feed_hour_utc, feed, sequence"
+    ).fetchall()
+    return list(map(_entry, rows))
+
+
+def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:
+    """Put the entries of what a run has staged where the model `integrity_ledger` finds them.
+
+    Whoever calls this holds the run lock until they are published, so that no other run adds to the chain.
+    """
+    head = newest(connection)
+    rows = connection.execute(
+        "select feed_hour_utc, cast(sum(accepted + quarantined) as bigint) from work.quality.feed_delivery "
+        "group by all order by all"
+    ).fetchall()
+    found = [batch for part in slices(rows) for batch in digests.batches(connection, "work", condition(part))]
+    insert(connection, "work.raw.ledger_entry", append(head, BATCH, found, naive(recorded_at)))
+
+
+def insert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Entry]) -> None:
+    """Add entries to a table that has the ledger's columns."""
+    import pyarrow as pa
+
+    if not new:
+        return
+    names = _COLUMNS.split(", ")
+    columns = pa.table(dict(zip(names, map(list, zip(*map(_row, new), strict=True)), strict=True)))
+    connection.register("new_entries", columns)
+    connection.execute(f"insert into {table} ({_COLUMNS}) select {_COLUMNS} from new_entries")
+    connection.unregister("new_entries")
+
+
+def _entry(row: tuple) -> Entry:
+    sequence, kind, *batch, recorded_at, previous, own = row
+    return Entry(sequence, kind, BatchDigest(*batch), recorded_at, previous, own)
+
+
+def _row(entry: Entry) -> tuple[object, ...]:
+    b = entry.batch
+    return (
+        entry.sequence, entry.kind, b.feed, b.feed_hour_utc, b.run_id, b.deliveries, b.received, b.accepted,
+        b.duplicate, b.quarantined, b.events_sha256, b.deliveries_sha256, b.quarantined_sha256,
+        entry.recorded_at_utc, entry.previous_sha256, entry.entry_sha256,
+    )  # fmt: skip

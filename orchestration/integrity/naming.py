@@ -1,0 +1,157 @@
+"""Which events of a batch differ: its records are judged again, from the raw lake, and compared with the fact.
+
+Digests say that a batch differs, cheaply; only for a batch that does is this done. The judging is the pipeline's own,
+with the rules, settings and catalogue of now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration import transform
+from orchestration.catalogue import slugs
+from orchestration.feeds.raw_index import LandedDelivery
+from orchestration.feeds.raw_parquet import delivery_in
+from orchestration.hours import HOUR, now_utc
+from orchestration.integrity.chain import BatchKey
+from orchestration.integrity.check_batches import Differing
+from orchestration.integrity.check_raw import PublishedDelivery
+from orchestration.integrity.data_files import literal
+from orchestration.integrity.digests import record_sha256
+from orchestration.integrity.findings import Finding, Problem, batch_name, listed
+from orchestration.settings import Settings
+from orchestration.workbench import Batch, attach_empty, fill
+
+if TYPE_CHECKING:
+    import duckdb
+
+# So many records are judged again, which takes about as many seconds as 50,000 of them go into it.
+_MOST_RECORDS = 1_000_000
+_WORK = "work.duckdb"
+_WHAT: dict[Problem, str] = {
+    "changed": "events are not what their records in the raw lake say",
+    "missing": "events are gone, whose records are in the raw lake",
+    "added": "events are more than its records in the raw lake give",
+}
+
+
+def name_events(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    differing: Sequence[Differing],
+    published: Iterable[PublishedDelivery],
+    damaged: set[str],
+    scratch: Path,
+) -> list[Finding]:
+    """A finding for each kind of difference of these batches, with event ids; without, where they cannot be told.
+
+    `damaged` raw files cannot tell what their batches were. `scratch` is an empty folder for the work.
+
+    Raises:
+        duckdb.Error: if the fact cannot be read.
+        TransformError: if dbt fails.
+    """
+    tellable = _tellable(differing, published, damaged)
+    if tellable:
+        _judge(settings, [one for own in tellable.values() for one in own], scratch)
+        connection.execute(f"attach {literal(str(scratch / _WORK))} as work (read_only)")
+    findings: list[Finding] = []
+    for found in differing:
+        named = _compare(connection, found) if found.key in tellable else []
+        findings += named or ([found.finding] if found.finding else [])
+    if tellable:
+        connection.execute("detach work")
+    return findings
+
+
+def _tellable(
+    differing: Iterable[Differing], published: Iterable[PublishedDelivery], damaged: set[str]
+) -> dict[BatchKey, list[PublishedDelivery]]:
+    """The deliveries of the batches that can be told event by event, without taking too long."""
+    deliveries: dict[BatchKey, list[PublishedDelivery]] = {found.key: [] for found in differing}
+    for delivery in published:
+        if delivery.batch in deliveries:
+            deliveries[delivery.batch].append(delivery)
+    tellable: dict[BatchKey, list[PublishedDelivery]] = {}
+    records = 0
+    for key, own in deliveries.items():
+        records += sum(one.received for one in own)
+        if tellable and records > _MOST_RECORDS:
+            break
+        if own and not any(one.raw_path in damaged for one in own):
+            tellable[key] = own
+    return tellable
+
+
+def _judge(settings: Settings, deliveries: list[PublishedDelivery], scratch: Path) -> None:
+    """Judge the records of these deliveries as if nothing had been published before them."""
+    import duckdb
+
+    landed: list[LandedDelivery] = [delivery_in(settings.raw_dir / delivery.raw_path) for delivery in deliveries]
+    batch = Batch(
+        run_id="verify",
+        started_at=now_utc(),
+        start=min(delivery.feed_hour for delivery in landed),
+        end=max(delivery.feed_hour for delivery in landed) + HOUR,
+        feeds=slugs(),
+        deliveries=landed,
+        manifests=[],
+    )
+
+    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+        connection.execute(f"set memory_limit = '{settings.memory_limit}'")
+        connection.execute(f"set temp_directory = '{scratch / 'spill'}'")
+        attach_empty(connection, scratch / _WORK)
+
+    with duckdb.connect() as connection:
+        prepare(connection)
+        fill(connection, batch, settings)
+    transform.build(prepare, scratch / "dbt", select="+int_judged_record")
+
+
+def _compare(connection: duckdb.DuckDBPyConnection, found: Differing) -> list[Finding]:
+    """What differs between a batch's events and its records.
+
+    Every valid record's event is in the fact, but may be in another batch, that had it first. A data file that is
+    looked at by itself says nothing about events that are not in it.
+    """
+    fact = f"read_parquet({literal(found.data_file)})" if found.data_file else "audit.main.fact_activity_event"
+    missing = (
+        "false" if found.data_file else f"event_id not in (select event_id from {fact} semi join gone using (event_id))"
+    )
+    rows = connection.execute(
+        f"""
+        with
+        delivery as (
+            select delivery_id from audit.quality.feed_delivery where feed = $1 and feed_hour_utc = $2 and run_id = $3
+        ),
+        valid as (
+            select distinct event_id, {record_sha256()} as sha256
+            from work.intermediate.int_judged_record
+            where delivery_id in (from delivery) and (reasons = [] or reasons = ['event_id_conflict'])
+        ),
+        event as (
+            select event_id, {record_sha256()} as sha256, count(*) over (partition by event_id) as times
+            from {fact} where feed = $1 and feed_hour_utc = $2 and run_id = $3
+        ),
+        gone as (
+            select event_id from valid anti join event using (event_id)
+        )
+        select 'changed', event_id from event
+        where event_id in (select event_id from valid) and (event_id, sha256) not in (from valid)
+        union
+        select 'added', event_id from event where times > 1 or event_id not in (select event_id from valid)
+        union
+        select 'missing', event_id from gone where {missing}
+        order by all
+        """,
+        list(found.key),
+    ).fetchall()
+    findings = []
+    for problem, what in _WHAT.items():
+        ids = [event_id for kind, event_id in rows if kind == problem]
+        if ids:
+            findings.append(Finding("fact", problem, batch_name(found.key), f"{len(ids)} {what}: {listed(ids)}"))
+    return findings

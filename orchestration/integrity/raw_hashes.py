@@ -1,0 +1,50 @@
+"""The hashes of raw files: what `raw_sha256` of a delivery is, and how many files are hashed at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+# What stands for the hash of a file that was gone already when its batch was adopted.
+ABSENT = "absent"
+_THREADS = 2
+
+
+def file_sha256(path: Path) -> str | None:
+    """The SHA-256 of a file's bytes, as `sha256sum` gives it; None where there is no such file.
+
+    Raises:
+        OSError: if it is there and cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return None
+
+
+def each_sha256(paths: Iterable[Path]) -> Iterator[str | None]:
+    """The hash of each of these files, in their order, several read at a time.
+
+    Raises:
+        OSError: if one is there and cannot be read.
+    """
+    for found in each_sha256_or_error(paths):
+        if isinstance(found, OSError):
+            raise found
+        yield found
+
+
+def each_sha256_or_error(paths: Iterable[Path]) -> Iterator[str | OSError | None]:
+    """The same, but for a file that cannot be read why it cannot."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        yield from pool.map(_sha256_or_error, paths)
+
+
+def _sha256_or_error(path: Path) -> str | OSError | None:
+    try:
+        return file_sha256(path)
+    except OSError as error:
+        return error

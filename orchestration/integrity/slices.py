@@ -1,0 +1,40 @@
+"""Slices of the feed hours, each of them small enough that its rows can be hashed in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+# Sorted, the hashes of so many events take about 200 MB.
+_MOST_ROWS = 1_000_000
+
+Slice = tuple[datetime | None, datetime | None]
+
+
+def slices(rows: Iterable[tuple[datetime, int]], window: Slice = (None, None), most: int = _MOST_ROWS) -> list[Slice]:
+    """The window as half-open ranges in order, of at most `most` rows each, or one feed hour.
+
+    `rows` says how many there are in each feed hour of the window, in order; None stands for no bound.
+    """
+    bounds = [window[0]]
+    held = 0
+    for hour, count in rows:
+        if held and held + count > most:
+            bounds.append(hour)
+            held = 0
+        held += count
+    return list(zip(bounds, [*bounds[1:], window[1]], strict=True))
+
+
+def is_within(hour: datetime, part: Slice) -> bool:
+    """Whether a feed hour is in a slice."""
+    start, end = part
+    return (start is None or hour >= start) and (end is None or hour < end)
+
+
+def condition(part: Slice) -> str:
+    """The SQL condition on `feed_hour_utc` that holds a row to a slice."""
+    start, end = part
+    bounds = [f"feed_hour_utc >= timestamp '{start}'"] if start else []
+    bounds += [f"feed_hour_utc < timestamp '{end}'"] if end else []
+    return " and ".join(bounds) or "true"

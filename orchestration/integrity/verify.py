@@ -1,0 +1,182 @@
+"""The whole check: ledger, delivered files, raw files, and the published tables as one snapshot has them.
+
+It reads only, needs no lock, and may run beside a run, whose batches it then does not see.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestration import lake
+from orchestration.hours import naive
+from orchestration.integrity import ledger
+from orchestration.integrity.chain import BatchKey
+from orchestration.integrity.check_batches import Differing, check_batches
+from orchestration.integrity.check_landing import check_landing
+from orchestration.integrity.check_ledger import LedgerState, check_ledger, expected_heads
+from orchestration.integrity.check_raw import PublishedDelivery, check_raw
+from orchestration.integrity.check_tables import check_origins, check_reconciliation
+from orchestration.integrity.data_files import FACT, literal, wrong_files
+from orchestration.integrity.findings import Finding, Report, batch_name, listed
+from orchestration.integrity.head import describe
+from orchestration.integrity.naming import name_events
+from orchestration.integrity.slices import Slice, condition, is_within, slices
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+Window = tuple[datetime, datetime]
+
+
+class NoLedgerError(lake.WarehouseError):
+    """The warehouse was published by a release that kept no ledger."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the warehouse has no ledger: an earlier release published it, or the ledger was removed; the next run "
+            "begins one, such as `audit run --from T --to T` over any hour"
+        )
+
+
+def verify(settings: Settings, window: Window | None = None, expected_head: str | None = None) -> Report:
+    """Recompute every hash of the feed hours in the window, or of all, and the whole chain of the ledger.
+
+    Raises:
+        NothingPublishedError: if no run has published anything yet.
+        NoLedgerError: if the warehouse has no ledger yet.
+        WarehouseError: if the warehouse cannot be reached.
+        TransformError: if dbt fails, where the events of a batch that differs are to be named.
+    """
+    import duckdb
+
+    report = Report(*(window or (None, None)))
+    expected = expected_heads(settings.ledger_head_file, expected_head)
+    with (
+        tempfile.TemporaryDirectory(prefix="audit-verify-") as folder,
+        lake.reader(settings, pinned=True) as connection,
+    ):
+        connection.execute(f"set temp_directory = '{folder}/spill'")
+        if not ledger.is_there(connection):
+            raise NoLedgerError
+        try:
+            state = check_ledger(connection, expected)
+            published = _published(connection, condition(_bounds(window)))
+        except duckdb.Error as error:
+            _unreadable(report, "the ledger and quality.feed_delivery", error)
+            report.findings += [wrong.finding for wrong in wrong_files(connection)]
+            return report
+        report.head = describe(state.newest) if state.newest else None
+        report.count("ledger entries", state.entries)
+        report.findings += state.findings
+        raw = check_raw(settings.raw_dir, published, window)
+        report.count("raw files", raw.hashed)
+        report.count("raw files that wait for a run", raw.waiting)
+        report.findings += raw.findings
+        compared, changed = check_landing(settings.feed_root, published)
+        report.count("delivered files that are still there", compared)
+        report.findings += changed
+        uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
+        if uncovered:
+            report.findings.append(_uncovered(uncovered))
+        differing = _check_tables(connection, window, state, uncovered, {d.batch for d in published}, report)
+        if differing:
+            report.findings += name_events(connection, settings, differing, published, raw.damaged, Path(folder))
+    return report
+
+
+def _bounds(window: Window | None) -> Slice:
+    return (naive(window[0]), naive(window[1])) if window else (None, None)
+
+
+def _published(connection: duckdb.DuckDBPyConnection, where: str) -> list[PublishedDelivery]:
+    rows = connection.execute(
+        "select delivery_id, feed, feed_hour_utc, run_id, name, source_uri, sha256, received, raw_sha256 "
+        f"from audit.quality.feed_delivery where {where} order by feed_hour_utc, feed, name"
+    ).fetchall()
+    return [PublishedDelivery(*row) for row in rows]
+
+
+def _check_tables(
+    connection: duckdb.DuckDBPyConnection,
+    window: Window | None,
+    state: LedgerState,
+    uncovered: set[BatchKey],
+    known: set[BatchKey],
+    report: Report,
+) -> list[Differing]:
+    """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned."""
+    import duckdb
+
+    bounds = _bounds(window)
+    rows = connection.execute(
+        f"""
+        select feed_hour_utc, cast(sum(accepted + quarantined) as bigint) from audit.{ledger.TABLE}
+        where {condition(bounds)} group by all order by all
+        """
+    ).fetchall()
+    differing: list[Differing] = []
+    failed: list[tuple[str, duckdb.Error]] = []
+    parts = deque(slices(rows, bounds))
+    while parts:
+        part = parts.popleft()
+        where = condition(part)
+        try:
+            found = check_batches(connection, where, state.edited, uncovered)
+            others = [*check_origins(connection, where), *check_reconciliation(connection, where)]
+        except duckdb.Error as error:
+            # One damaged file must not hide what the others have: the hours that do not need it can be checked.
+            hours = slices([row for row in rows if is_within(row[0], part)], part, most=0)
+            if len(hours) > 1:
+                parts.extendleft(reversed(hours))
+            else:
+                failed.append((where, error))
+            continue
+        report.count("batches", found.batches)
+        report.count("events", found.events)
+        report.findings += found.findings + others
+        differing += found.differing
+    if failed:
+        _unreadable(report, listed(where for where, _ in failed), failed[0][1])
+        differing += _look_into_files(connection, condition(bounds), known, report)
+    return differing
+
+
+def _unreadable(report: Report, what: str, error: duckdb.Error) -> None:
+    report.findings.append(Finding("warehouse", "unreadable", what, f"this could not be checked: {error}"))
+
+
+def _look_into_files(
+    connection: duckdb.DuckDBPyConnection, where: str, known: set[BatchKey], report: Report
+) -> list[Differing]:
+    """Say which data files are the cause that something could not be read; what is in them is still to be compared."""
+    differing = []
+    for wrong in wrong_files(connection):
+        report.findings.append(wrong.finding)
+        if wrong.table != FACT or not wrong.is_readable:
+            continue
+        rows = connection.execute(
+            f"select feed, feed_hour_utc, run_id, count(*) from read_parquet({literal(wrong.path)}) "
+            f"where {where} group by all order by all"
+        ).fetchall()
+        for *key, events in rows:
+            batch: BatchKey = tuple(key)
+            if batch in known:
+                differing.append(Differing(batch, None, wrong.path))
+            else:
+                detail = f"{events} events of a batch that was never published, in {wrong.path}"
+                report.findings.append(Finding("fact", "added", batch_name(batch), detail))
+    return differing
+
+
+def _uncovered(batches: set[BatchKey]) -> Finding:
+    names = listed(batch_name(key) for key in sorted(batches, key=lambda key: (key[1], key[0])))
+    detail = (
+        "a release without a ledger published them, and the next run records them, such as `audit run --from T --to T` "
+        f"over any hour: {names}"
+    )
+    return Finding("ledger", "missing", f"{len(batches)} batches", detail)
