@@ -56,8 +56,9 @@ test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random 
 docs: setup ## Write the tables of docs/warehouse.md from the dbt project
 	@$(BIN)/python scripts/warehouse_docs.py
 
-bench: setup ## Measure an hour and a week of feeds, wall time and peak memory (some minutes)
+bench: setup ## Measure an hour and a week of feeds, and a check of a million events (some minutes)
 	@$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/python benchmarks/verify.py
 
 system-packages: ## Install the Debian packages that some tests need (PostgreSQL); without root, say so
 	@sh scripts/system-packages
