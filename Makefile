@@ -56,8 +56,9 @@ test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random 
 docs: setup ## Write the tables of docs/warehouse.md from the dbt project
 	@$(BIN)/python scripts/warehouse_docs.py
 
-bench: setup ## Measure an hour and a week of feeds, wall time and peak memory (some minutes)
+bench: setup ## Measure an hour and a week of feeds, and a check of a million events (some minutes)
 	@$(BIN)/python benchmarks/pipeline.py
+	@$(BIN)/python benchmarks/verify.py
 	@$(BIN)/python benchmarks/api_source.py
 
 bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from orchestration.feeds.raw_files import PAGES, SWEEPS, manifest_hash_shown
-from orchestration.feeds.raw_index import INDEX_NAME, RawIndex, raw_path
+from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
 from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.feeds.scratch import in_use
 from orchestration.integrity.chain import BatchKey
@@ -92,15 +92,22 @@ def _hash_finding(path: Path, delivery: PublishedDelivery, found: str | OSError 
 
 def _look(path: Path, delivery: PublishedDelivery) -> str:
     """What can be told about a file that is not what it was."""
-    import pyarrow as pa
-
-    try:
-        held = delivery_in(path)
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+    held = _delivery_in(path)
+    if held is None:
         return "it is no file of a raw lake any more"
     if held.records != delivery.received:
         return f"it has {held.records} records, and had {delivery.received}"
     return f"it still has {held.records} records"
+
+
+def _delivery_in(path: Path) -> LandedDelivery | None:
+    """The delivery that a file says it holds, if it says so in the way that landing does."""
+    import pyarrow as pa
+
+    try:
+        return delivery_in(path)
+    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+        return None
 
 
 def _files(raw_dir: Path, window: Window | None) -> Iterator[str]:
@@ -153,18 +160,11 @@ def _check_others(raw_dir: Path, others: list[str], state: RawState) -> None:
     feeds = {path.partition("/")[0] for path in unknown}
     landed = {delivery.raw_path for delivery in index.deliveries(feeds)} if is_complete else set()
     for path in unknown:
-        if path in landed or (_is_delivery(raw_dir, path) and (is_landing or not is_complete)):
+        held = _delivery_in(raw_dir / path)
+        # One that a pass has written and not recorded yet is what its name says.
+        may_be_landed = held is not None and held.raw_path == path and (is_landing or not is_complete)
+        if path in landed or may_be_landed:
             state.waiting += 1
         else:
             detail = "it was never landed: no run published it, and the index of the raw lake does not have it"
             state.findings.append(Finding("raw", "added", str(raw_dir / path), detail))
-
-
-def _is_delivery(raw_dir: Path, path: str) -> bool:
-    """Whether a file is what its name says, as one is that landing has just written."""
-    import pyarrow as pa
-
-    try:
-        return delivery_in(raw_dir / path).raw_path == PurePosixPath(path).as_posix()
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
-        return False

@@ -28,7 +28,7 @@ TABLES = (
     "quality.quarantined_event",
 )
 # What differs between two homes, or two days, that went through the same.
-VOLATILE = {"run_id", "ingested_at_utc", "reconciled_at_utc", "landed_at_utc", "quarantined_at_utc"}
+VOLATILE = {"run_id", "raw_sha256", "ingested_at_utc", "reconciled_at_utc", "landed_at_utc", "quarantined_at_utc"}
 LINEAGE = {"feed", "feed_hour_utc", "source_uri", "source_record", "event_time_source"}
 
 
