@@ -13,9 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from orchestration import compaction, lake
+from orchestration import compaction, lake, transform
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.feeds.scratch import scratch
 from orchestration.hours import naive
@@ -168,12 +170,28 @@ def test_an_event_changed_inside_a_data_file(home: Settings) -> None:
 
 
 def test_data_files_that_are_damaged_or_gone(home: Settings) -> None:
-    damaged, gone = fact_files(home)
-    flip(damaged, 30)
-    gone.unlink()
-    found = {finding.what: (finding.layer, finding.problem) for finding in findings(home)}
-    assert found[str(gone)] == ("fact", "missing")
-    assert found[str(damaged)] in {("fact", "unreadable"), ("fact", "changed")} or ("fact", "changed") in found.values()
+    (later,) = (path for path in fact_files(home) if "qm-1-0" in pq.read_table(path)["event_id"].to_pylist())
+    change(home, f"delete from {FACT} where event_id = 'qm-0-4'")
+    later.unlink()
+    found = findings(home)
+    assert ("fact", "missing", str(later)) in [(f.layer, f.problem, f.what) for f in found]
+    # The batches that do not need the file are compared all the same.
+    assert [f.problem for f in found if f.what.startswith("qm 2026-05-01T10:00Z")] == ["missing"]
+    pq.write_table(pa.table({"other": [1]}), later)
+    assert ("fact", "changed", str(later)) in [(f.layer, f.problem, f.what) for f in findings(home)]
+    later.write_bytes(b"PAR1 and no more")
+    assert ("fact", "unreadable", str(later)) in [(f.layer, f.problem, f.what) for f in findings(home)]
+
+
+def test_a_batch_is_named_where_its_events_cannot_be(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise transform.TransformError("dbt build failed")
+
+    change(home, f"delete from {FACT} where event_id = 'qm-0-4'")
+    monkeypatch.setattr(transform, "build", fails)
+    missing, why = findings(home)
+    assert (missing.layer, missing.problem, missing.severity) == ("fact", "missing", "error")
+    assert (why.what, why.severity) == ("event ids", "warning")
 
 
 def test_events_changed_deleted_and_added(home: Settings) -> None:
@@ -313,7 +331,7 @@ def test_only_the_window_is_checked_and_always_the_whole_chain(home: Settings) -
     assert [finding.what for finding in verify(home, later).findings] == ["entry 1"]
 
 
-def test_a_delivered_file_that_changed_since_is_a_warning(published: Settings, tmp_path: Path) -> None:
+def test_a_delivered_file_that_changed_since_is_a_warning(published: Settings) -> None:
     path = Path(published.feed_root) / "qm" / f"{HOUR:%Y-%m-%d/%H}" / "a.ndjson"
     content = path.read_bytes()
     path.write_bytes(content + b"{}\n")
