@@ -33,7 +33,6 @@ def command(
     from orchestration.integrity.head import HASH
     from orchestration.integrity.verify import verify
     from orchestration.lake import WarehouseError
-    from orchestration.transform import TransformError
 
     asked = window(start, end)
     expected = expect_head.strip().lower() if expect_head else None
@@ -41,7 +40,7 @@ def command(
         raise click.UsageError("--expect-head must be an entry_sha256: 64 hexadecimal digits")
     try:
         report = verify(settings, asked, expected)
-    except (WarehouseError, TransformError) as error:
+    except WarehouseError as error:
         raise click.ClickException(str(error)) from None
     if output == "json":
         print_json(report.as_dict())

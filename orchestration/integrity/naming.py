@@ -50,16 +50,21 @@ def name_events(
     `damaged` raw files cannot tell what their batches were. `scratch` is an empty folder for the work.
 
     Raises:
-        duckdb.Error: if the fact cannot be read.
         TransformError: if dbt fails.
     """
+    import duckdb
+
     tellable = _tellable(differing, published, damaged)
     if tellable:
         _judge(settings, [one for own in tellable.values() for one in own], scratch)
         connection.execute(f"attach {literal(str(scratch / _WORK))} as work (read_only)")
     findings: list[Finding] = []
     for found in differing:
-        named = _compare(connection, found) if found.key in tellable else []
+        try:
+            named = _compare(connection, found) if found.key in tellable else []
+        except duckdb.Error:
+            # It needed a data file that cannot be read, which is a finding already.
+            named = []
         findings += named or ([found.finding] if found.finding else [])
     if tellable:
         connection.execute("detach work")

@@ -26,6 +26,7 @@ from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
 from orchestration.integrity.slices import Slice, condition, is_within, slices
 from orchestration.settings import Settings
+from orchestration.transform import TransformError
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,7 +51,6 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
         NothingPublishedError: if no run has published anything yet.
         NoLedgerError: if the warehouse has no ledger yet.
         WarehouseError: if the warehouse cannot be reached.
-        TransformError: if dbt fails, where the events of a batch that differs are to be named.
     """
     import duckdb
 
@@ -85,7 +85,12 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
             report.findings.append(_uncovered(uncovered))
         differing = _check_tables(connection, window, state, uncovered, {d.batch for d in published}, report)
         if differing:
-            report.findings += name_events(connection, settings, differing, published, raw.damaged, Path(folder))
+            try:
+                report.findings += name_events(connection, settings, differing, published, raw.damaged, Path(folder))
+            except TransformError as error:
+                report.findings += [found.finding for found in differing if found.finding]
+                detail = f"they cannot be told, because the records could not be judged again: {error}"
+                report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
     return report
 
 
@@ -154,15 +159,21 @@ def _look_into_files(
     connection: duckdb.DuckDBPyConnection, where: str, known: set[BatchKey], report: Report
 ) -> list[Differing]:
     """Say which data files are the cause that something could not be read; what is in them is still to be compared."""
+    import duckdb
+
     differing = []
     for wrong in wrong_files(connection):
         report.findings.append(wrong.finding)
         if wrong.table != FACT or not wrong.is_readable:
             continue
-        rows = connection.execute(
-            f"select feed, feed_hour_utc, run_id, count(*) from read_parquet({literal(wrong.path)}) "
-            f"where {where} group by all order by all"
-        ).fetchall()
+        try:
+            rows = connection.execute(
+                f"select feed, feed_hour_utc, run_id, count(*) from read_parquet({literal(wrong.path)}) "
+                f"where {where} group by all order by all"
+            ).fetchall()
+        except duckdb.Error:
+            # It has not even the columns any more; that it was changed is said.
+            continue
         for *key, events in rows:
             batch: BatchKey = tuple(key)
             if batch in known:
