@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.hours import naive
 from orchestration.integrity import digests
 from orchestration.integrity.chain import BATCH, BatchDigest, Entry, append
 from orchestration.integrity.slices import condition, slices
@@ -55,7 +54,8 @@ def batches_of(connection: duckdb.DuckDBPyConnection, where: str) -> list[Entry]
 def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:
     """Put the entries of what a run has staged where the model `integrity_ledger` finds them.
 
-    Whoever calls this holds the run lock until they are published, so that no other run adds to the chain.
+    `recorded_at` is a plain UTC timestamp. Whoever calls this holds the run lock until they are published, so that no
+    other run adds to the chain.
     """
     head = newest(connection)
     rows = connection.execute(
@@ -63,7 +63,7 @@ def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:
         "group by all order by all"
     ).fetchall()
     found = [batch for part in slices(rows) for batch in digests.batches(connection, "work", condition(part))]
-    insert(connection, "work.raw.ledger_entry", append(head, BATCH, found, naive(recorded_at)))
+    insert(connection, "work.raw.ledger_entry", append(head, BATCH, found, recorded_at))
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Entry]) -> None:

@@ -20,7 +20,7 @@ import pytest
 from orchestration import compaction, lake, transform
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.feeds.scratch import scratch
-from orchestration.hours import naive
+from orchestration.hours import naive, now_utc
 from orchestration.integrity import chain, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.integrity.head import keep
@@ -440,3 +440,17 @@ def test_a_hash_that_is_none_is_wrong_usage(published: Settings) -> None:
     done = audit(published, "verify", "--expect-head", "abc", check=False)
     assert done.returncode == 2
     assert "64 hexadecimal digits" in done.stderr
+
+
+def test_the_time_of_an_entry_is_utc_wherever_the_run_is(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        deliver(settings, lines([event("a")]))
+        before = naive(now_utc())
+        run(settings)
+        (recorded,) = query(settings, "select recorded_at_utc from quality.integrity_ledger")
+        assert before <= recorded[0] <= naive(now_utc())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
