@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.transform import MANIFEST, TARGET_DIR
+from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,9 +33,7 @@ def refresh(connection: duckdb.DuckDBPyConnection, compiled_manifest: Path) -> N
     """Work the lineage out from a build's manifest."""
     nodes = json.loads(compiled_manifest.read_text(encoding="utf-8"))["nodes"]
     lineage = of_models(nodes, _schema(connection))
-    temporary = _FILE.with_suffix(".new")
-    temporary.write_text(json.dumps(lineage), encoding="utf-8")
-    temporary.replace(_FILE)
+    rewrite(_FILE, json.dumps(lineage))
 
 
 def of_models(nodes: dict[str, Any], schema: dict[str, Any]) -> Lineage:

@@ -12,8 +12,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from orchestration import lake
 from orchestration.contract import PublishedModel
 from orchestration.publish import transaction
+from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,7 +40,7 @@ def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedMod
         # A table that a newer release brings is there only after that release's first run.
         if (model.schema, model.name) not in tables:
             continue
-        files = to_rewrite(_data_files(connection, model))
+        files = to_rewrite(lake.data_files(connection, model.schema, model.name))
         if files:
             _rewrite(connection, model, files)
 
@@ -52,16 +54,9 @@ def to_rewrite(files: Iterable[tuple[str, int]]) -> list[str]:
     return [path for paths in small.values() if len(paths) >= _ENOUGH for path in paths]
 
 
-def _data_files(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[tuple[str, int]]:
-    return connection.execute(
-        "select data_file, data_file_size_bytes from ducklake_list_files('audit', ?, schema => ?)",
-        [model.name, model.schema],
-    ).fetchall()
-
-
 def _rewrite(connection: duckdb.DuckDBPyConnection, model: PublishedModel, files: Sequence[str]) -> None:
     table = f"audit.{model.schema}.{model.name}"
-    listed = ", ".join("'" + path.replace("'", "''") + "'" for path in files)
+    listed = ", ".join(map(literal, files))
     order = f" order by {', '.join(model.order_by)}" if model.order_by else ""
     connection.execute(f"create or replace table work.main.compacted as from {table} where filename in ({listed})")
     with transaction(connection, "compaction", {}):

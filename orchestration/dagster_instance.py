@@ -13,6 +13,7 @@ import yaml
 from filelock import FileLock
 
 from orchestration.settings import Settings
+from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -40,9 +41,7 @@ def prepare(settings: Settings) -> Path:
     target = home / "dagster.yaml"
     with FileLock(home / ".prepare.lock"):
         if not target.exists() or target.read_text(encoding="utf-8") != text:
-            temporary = target.with_suffix(".new")
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(target)
+            rewrite(target, text)
     return home
 
 

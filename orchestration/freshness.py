@@ -13,6 +13,7 @@ import dagster as dg
 from orchestration.assets.raw import asset_key
 from orchestration.feeds.landing import open_index
 from orchestration.hours import HOUR, floor_hour, iso, now_utc
+from orchestration.schedules import hourly_cron
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,11 +74,10 @@ def build_freshness(settings: Settings) -> Freshness:
         description="Asks whether every expected feed has delivered the newest feed hour that is due.",
         executor_def=dg.in_process_executor,
     )
-    minute = int((settings.schedule_lag + _GRACE).total_seconds() // 60) % 60
     schedule = dg.ScheduleDefinition(
         name="every_hour_freshness",
         job=job,
-        cron_schedule=f"{minute} * * * *",
+        cron_schedule=hourly_cron(settings.schedule_lag + _GRACE),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Half an hour after each hour's run, looks whether its feeds are there.",

@@ -10,6 +10,8 @@ from datetime import UTC, datetime, timedelta
 
 HOUR = timedelta(hours=1)
 PARTITION_FORMAT = "%Y-%m-%d-%H:%M"
+# How a feed hour is written in paths, of deliveries and of the raw lake.
+HOUR_FOLDER = "%Y-%m-%d/%H"
 # A silence longer than this between two deliveries is a new beginning, not a month of missing hours.
 LONGEST_GAP = timedelta(days=31)
 
@@ -64,6 +66,15 @@ def partition_key(hour: datetime) -> str:
 def from_partition_key(key: str) -> datetime:
     """The feed hour that a partition key names."""
     return datetime.strptime(key, PARTITION_FORMAT).replace(tzinfo=UTC)
+
+
+def from_hour_folder(path: str) -> datetime:
+    """The feed hour that `<YYYY-MM-DD>/<HH>` names.
+
+    Raises:
+        ValueError: if it names none.
+    """
+    return datetime.strptime(path, HOUR_FOLDER).replace(tzinfo=UTC)
 
 
 def iso(value: datetime) -> str:

@@ -17,6 +17,7 @@ from orchestration.hours import parse_time
 from orchestration.masking import without_secrets
 from orchestration.object_storage import ObjectStorageError, open_storage
 from orchestration.settings import Settings
+from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -116,8 +117,8 @@ def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: 
     load_extensions(connection, where.extensions)
     open_storage(connection, where.data_path)
     connection.execute(
-        f"attach {_literal(where.catalog)} as {ALIAS} "
-        f"(data_path {_literal(where.data_path)}, override_data_path true{where.options}{options})"
+        f"attach {literal(where.catalog)} as {ALIAS} "
+        f"(data_path {literal(where.data_path)}, override_data_path true{where.options}{options})"
     )
 
 
@@ -165,12 +166,12 @@ def lock_down(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
     """Leave a reader connection nothing but the warehouse: no other files, no network, no settings."""
     where = location(settings)
     allowed = [where.data_path, *([where.catalog_file] if where.catalog_file else [])]
-    listed = ", ".join(_literal(path) for path in allowed)
+    listed = ", ".join(literal(path) for path in allowed)
     files = (
         [f"{where.catalog_file}{suffix}" for suffix in ("", "-wal", "-shm", "-journal")] if where.catalog_file else []
     )
     connection.execute(f"set allowed_directories = [{listed}]")
-    connection.execute(f"set allowed_paths = [{', '.join(map(_literal, files))}]")
+    connection.execute(f"set allowed_paths = [{', '.join(map(literal, files))}]")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
 
@@ -205,6 +206,13 @@ def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:
     return found[0]
 
 
+def data_files(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[tuple[str, int]]:
+    """The path and the size in bytes of every data file that a table has in the snapshot that is attached."""
+    return connection.execute(
+        "select data_file, data_file_size_bytes from ducklake_list_files(?, ?, schema => ?)", [ALIAS, table, schema]
+    ).fetchall()
+
+
 def rows(connection: duckdb.DuckDBPyConnection, query: str, arguments: Any = None) -> list[dict[str, Any]]:
     """The result of a query as a list of dictionaries."""
     cursor = connection.execute(query, arguments) if arguments else connection.execute(query)
@@ -214,7 +222,3 @@ def rows(connection: duckdb.DuckDBPyConnection, query: str, arguments: Any = Non
 
 def _slash(path: str) -> str:
     return path if path.endswith("/") else path + "/"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -8,8 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-_MASK = "***"
+MASK = "***"
+# Any parameter of a URL that may carry a secret; what it hides for nothing does no harm there.
+_SECRET_PARAMETER = re.compile(r"token|secret|key|sig|pass|auth|credential", re.IGNORECASE)
 # Greedy up to the last @, because a password may have any of / : @ in it.
 _IN_URL = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:)[^\s'\"]*(?=@)", re.IGNORECASE)
 _PASSWORDS = r"[\w.-]*password|passwd|pwd|passphrase"
@@ -33,7 +36,18 @@ def without_secrets(text: str) -> str:
     It recognises `scheme://user:password@host`, and `name=value` or `name: value` where the name says that the value
     is a secret, as in connection strings of PostgreSQL and Azure, query strings, signed URLs and JSON.
     """
-    return _NAMED.sub(rf"\g<before>{_MASK}", _IN_URL.sub(rf"\g<before>{_MASK}", text))
+    return _NAMED.sub(rf"\g<before>{MASK}", _IN_URL.sub(rf"\g<before>{MASK}", text))
+
+
+def url_without_secrets(url: str) -> str:
+    """The URL without a user name, a password, and the values of parameters that may be secret."""
+    parts = urlsplit(url)
+    query = [
+        (name, MASK if _SECRET_PARAMETER.search(name) else value)
+        for name, value in parse_qsl(parts.query, keep_blank_values=True)
+    ]
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=host, query=urlencode(query, safe=":*/,")))
 
 
 def has_credentials(url: str) -> bool:

@@ -9,6 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from orchestration.sql_text import literal
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -37,7 +39,7 @@ def open_storage(connection: duckdb.DuckDBPyConnection, url: str) -> None:
     options = _secret_options()
     if options is None:
         return
-    given = ", ".join(f"{name} {_literal(value)}" for name, value in options.items())
+    given = ", ".join(f"{name} {literal(value)}" for name, value in options.items())
     try:
         connection.execute(f"create or replace temporary secret aws_environment (type s3, {given})")
     except duckdb.Error:
@@ -91,7 +93,3 @@ def _endpoint() -> str:
     session = _session()
     region = session.get_config_variable("region") or _DEFAULT_REGION
     return session.create_client("s3", region_name=region).meta.endpoint_url
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -18,7 +18,7 @@ from orchestration import catalogue, column_lineage, lake, publish, transform, w
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.source import SourceError
 from orchestration.hours import naive, now_utc
-from orchestration.integrity import head, ledger
+from orchestration.integrity import digests, head, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.masking import masked_errors
 from orchestration.planning import source_of
@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     import duckdb
 
     from expectations.results import ExpectationResult
-
-# The function that dbt creates from its macro of the same name.
-_RECORD_SHA256 = (
-    "work.main.record_sha256(application, entity, activity, event_time_utc, event_id, triggered_by, instance, "
-    "outcome, comments)"
-)
 
 Window = tuple[datetime, datetime]
 Progress = Callable[[str], None]
@@ -195,7 +189,7 @@ def _check_and_publish(
         connection,
         run_id=run_id,
         run_time=started,
-        record_sha256_sql=_RECORD_SHA256,
+        record_sha256_sql=digests.record_sha256(),
         docs_dir=settings.docs_dir,
         keep_runs=settings.docs_runs,
     )

@@ -9,6 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from orchestration.contract import PublishedModel, published_models
+from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -121,7 +122,7 @@ def _view(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[
         return []
     return [
         f"create or replace view {_public(model)} as {staged}",
-        f"comment on view {_public(model)} is {_literal(model.description)}",
+        f"comment on view {_public(model)} is {literal(model.description)}",
     ]
 
 
@@ -136,10 +137,10 @@ def _creation(model: PublishedModel, is_lake: bool) -> list[str]:
     )
     statements = [
         f"create table {public} ({columns})",
-        f"comment on table {public} is {_literal(model.description)}",
+        f"comment on table {public} is {literal(model.description)}",
     ]
     statements += [
-        f"comment on column {public}.{_quoted(column.name)} is {_literal(column.description)}"
+        f"comment on column {public}.{_quoted(column.name)} is {literal(column.description)}"
         for column in model.columns
     ]
     if is_lake and model.partition_by:
@@ -181,7 +182,3 @@ def _public(model: PublishedModel) -> str:
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import dagster as dg
 
 from orchestration import catalogue
@@ -11,15 +13,19 @@ from orchestration.planning import plan, run_ranges
 from orchestration.settings import Settings
 
 
+def hourly_cron(lag: timedelta) -> str:
+    """The cron expression of every hour's end and so long after it, to the minute."""
+    return f"{int(lag.total_seconds() // 60) % 60} * * * *"
+
+
 def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
     """The hourly schedule, at the lag that the settings give feeds to arrive."""
     lag = settings.schedule_lag
-    minute = int(lag.total_seconds() // 60) % 60
 
     @dg.schedule(
         name="every_hour",
         job_name=JOB_NAME,
-        cron_schedule=f"{minute} * * * *",
+        cron_schedule=hourly_cron(lag),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description="Runs the hour that ended, and every hour that an earlier run could not finish.",

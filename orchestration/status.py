@@ -79,8 +79,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "reasons": reasons,
         "checks": checks,
     }
-    broken = _broken(settings, report)
-    return report | {"broken": [*broken, not_kept] if not_kept else broken}
+    return report | {"broken": _broken(settings, report, not_kept)}
 
 
 def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> set[str]:
@@ -90,7 +89,7 @@ def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> set
     return unpublished(connection, (delivery.delivery_id for delivery in landed if delivery.landed_at < due))
 
 
-def _broken(settings: Settings, report: dict[str, Any]) -> list[str]:
+def _broken(settings: Settings, report: dict[str, Any], head_not_kept: str | None) -> list[str]:
     broken = []
     last = report["last_feed_hour_utc"]
     if last is None:
@@ -114,4 +113,6 @@ def _broken(settings: Settings, report: dict[str, Any]) -> list[str]:
     blocked = [check for check in report["checks"] if check["is_blocking"] and not check["success"]]
     if blocked:
         broken.append(f"the last run published nothing: {len(blocked)} blocking checks failed")
+    if head_not_kept:
+        broken.append(head_not_kept)
     return broken

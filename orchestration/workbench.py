@@ -19,6 +19,7 @@ from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedMani
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.settings import Settings
+from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -90,10 +91,10 @@ class Workbench:
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Attach `work` and `audit`, and bound what the connection may use."""
         connection.execute(f"set memory_limit = '{self._settings.memory_limit}'")
-        connection.execute(f"set temp_directory = '{_escape(str(self._settings.work_dir / 'spill'))}'")
+        connection.execute(f"set temp_directory = {literal(str(self._settings.work_dir / 'spill'))}")
         # Rows are ordered where order matters, by ORDER BY; free of it, DuckDB streams.
         connection.execute("set preserve_insertion_order = false")
-        connection.execute(f"attach if not exists '{_escape(str(self.path))}' as work")
+        connection.execute(f"attach if not exists {literal(str(self.path))} as work")
         lake.attach(connection, self._settings)
 
     @contextmanager
@@ -134,7 +135,7 @@ def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     from orchestration.transform import manifest
 
     connection.execute("set global TimeZone = 'UTC'")
-    connection.execute(f"attach if not exists '{_escape(str(path))}' as work")
+    connection.execute(f"attach if not exists {literal(str(path))} as work")
     connection.execute("attach if not exists ':memory:' as audit")
     create_tables(connection, manifest())
 
@@ -209,7 +210,7 @@ def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) ->
             f"{len(gone)} files of the raw lake that this run needs are gone, the first is {gone[0]}; restore "
             f"them from a backup, or remove {raw_dir / INDEX_NAME} to land their deliveries again"
         )
-    paths = [f"'{_escape(str(file))}'" for file, records in files.items() if records]
+    paths = [literal(str(file)) for file, records in files.items() if records]
     if not paths:
         return _NO_RECORDS
     return f"""
@@ -232,7 +233,3 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tu
     connection.register("rows_to_insert", columns)
     connection.execute(f"insert into work.raw.{table} select * from rows_to_insert")
     connection.unregister("rows_to_insert")
-
-
-def _escape(text: str) -> str:
-    return text.replace("'", "''")

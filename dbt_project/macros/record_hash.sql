@@ -17,17 +17,6 @@
     ))
 {%- endmacro %}
 
-{# The macro as a function of the database, for those who ask it in SQL. #}
-{% macro create_record_sha256() -%}
-    {{ return(adapter.dispatch('create_record_sha256', 'activity_audit')()) }}
-{%- endmacro %}
-
-{% macro default__create_record_sha256() -%}
-    create or replace macro work.main.record_sha256(
-        application, entity, activity, event_time_utc, event_id, triggered_by, instance, outcome, comments
-    ) as {{ record_sha256() }}
-{%- endmacro %}
-
 {% macro hashed_field(expression) -%}
     coalesce(strlen({{ expression }}) || ':' || {{ expression }}, '-')
 {%- endmacro %}

@@ -17,12 +17,12 @@ from orchestration.feeds.files import FileSource, is_hour_name, parse_day
 from orchestration.feeds.formats import MANIFEST_NAME, feed_format, is_feed_name
 from orchestration.feeds.object_store import ObjectStore, StoredObject
 from orchestration.feeds.source import Listing, Offer, Source
+from orchestration.hours import HOUR_FOLDER
 
 # Half-open, in feed hours; no beginning or no end is the first or the last there is.
 Span = tuple[datetime | None, datetime | None]
 
 _FEEDS_AT_ONCE = 8
-_HOUR_PATH = "%Y-%m-%d/%H"
 # All days begin with a digit, and these sort right before and after what does.
 _FIRST, _END = "0", ":"
 
@@ -88,8 +88,8 @@ class BucketSource:
                 for name, is_folder in days
                 if is_feed_name(name) and not (is_folder and parse_day(name))
             ]
-        first = _FIRST if start is None else f"{start:{_HOUR_PATH}}"
-        last = _END if end is None else f"{end:{_HOUR_PATH}}"
+        first = _FIRST if start is None else f"{start:{HOUR_FOLDER}}"
+        last = _END if end is None else f"{end:{HOUR_FOLDER}}"
         unknown: dict[str, None] = dict.fromkeys(listing.unknown)
         for item in self._store.objects(folder, first, last):
             place = _place(item.path)

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from orchestration.feeds.file_systems import Entry, LocalFiles, local_path
 from orchestration.feeds.formats import MANIFEST_NAME, feed_format, is_feed_name
 from orchestration.feeds.source import Listing, Offer, SourceError
+from orchestration.hours import HOUR_FOLDER
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _HOUR = re.compile(r"[01]\d|2[0-3]", re.ASCII)
@@ -79,7 +80,7 @@ def _offers(files: LocalFiles, folder: Entry, feed: str, hour: datetime, listing
         if not is_manifest and not is_feed_name(entry.name):
             continue
         if not entry.is_file or not (is_manifest or feed_format(entry.name)):
-            listing.unknown.append(f"{feed}/{hour:%Y-%m-%d/%H}/{entry.name}")
+            listing.unknown.append(f"{feed}/{hour:{HOUR_FOLDER}}/{entry.name}")
             continue
         yield Offer(feed, hour, entry.name, entry.uri, entry.token, entry.size, is_manifest, entry.location)
 

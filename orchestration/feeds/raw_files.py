@@ -17,6 +17,7 @@ from pathlib import Path
 
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
 from orchestration.feeds.raw_parquet import delivery_in
+from orchestration.hours import HOUR_FOLDER, from_hour_folder
 
 # What is kept beside the deliveries: the pages of readings, and what is remembered of looks at a bucket.
 PAGES = "pages"
@@ -24,7 +25,6 @@ SWEEPS = "sweeps.json"
 _MANIFEST_TIME = "%Y%m%dT%H%M%S.%fZ"
 _MANIFEST_SUFFIX = ".manifest.json"
 _MANIFEST_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}\.manifest\.json")
-_HOUR = "%Y-%m-%d/%H"
 _HASH_SHOWN = 32
 
 
@@ -32,7 +32,7 @@ def manifest_path(manifest: LandedManifest, landed_at: datetime) -> str:
     """Where a manifest is, relative to the raw lake; its name tells which of several is the newest."""
     time = landed_at.astimezone(UTC).strftime(_MANIFEST_TIME)
     name = f"{time}-{manifest.sha256[:_HASH_SHOWN]}{_MANIFEST_SUFFIX}"
-    return f"{manifest.feed}/{manifest.feed_hour:{_HOUR}}/{name}"
+    return f"{manifest.feed}/{manifest.feed_hour:{HOUR_FOLDER}}/{name}"
 
 
 def manifest_hash_shown(path: str) -> str | None:
@@ -55,7 +55,7 @@ def found_manifests(raw_dir: Path) -> list[tuple[LandedManifest, datetime]]:
         feed, day, hour = path.parts[-4:-1]
         content = path.read_bytes()
         landed_at = datetime.strptime(path.name.partition("-")[0], _MANIFEST_TIME).replace(tzinfo=UTC)
-        feed_hour = datetime.strptime(f"{day}/{hour}", _HOUR).replace(tzinfo=UTC)
+        feed_hour = from_hour_folder(f"{day}/{hour}")
         found.append((LandedManifest(feed, feed_hour, hashlib.sha256(content).hexdigest(), content), landed_at))
     return found
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from orchestration.feeds.source import READING
-from orchestration.hours import iso, parse_time
+from orchestration.hours import HOUR_FOLDER, iso, parse_time
 
 INDEX_NAME = "index.sqlite"
 METADATA_KEY = "delivery"
@@ -43,7 +43,7 @@ create table if not exists seen (source_uri text primary key, token text not nul
 
 def raw_path(feed: str, feed_hour: datetime, delivery_id: str) -> str:
     """Where the records of a delivery are, relative to the raw lake; the feed hour is in UTC."""
-    return f"{feed}/{feed_hour:%Y-%m-%d/%H}/{delivery_id}.parquet"
+    return f"{feed}/{feed_hour:{HOUR_FOLDER}}/{delivery_id}.parquet"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from orchestration.feeds.read_json import read_json
 from orchestration.feeds.read_lines import read_lines
 from orchestration.feeds.read_parquet import read_parquet, unreadable
 from orchestration.feeds.streams import Blocks, decompressed_copy, is_compressed
+from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -80,7 +81,7 @@ def preview(path: Path, records_shown: int = 5) -> str:
 
     with duckdb.connect() as connection:
         rows = connection.execute(
-            f"select source_record, left(record, 300) from read_parquet({_literal(str(path))}) order by 1 limit ?",
+            f"select source_record, left(record, 300) from read_parquet({literal(str(path))}) order by 1 limit ?",
             [records_shown],
         ).fetchall()
     lines = [f"| {position} | `{text.translate(_NO_MARKDOWN)}` |" for position, text in rows]
@@ -153,7 +154,3 @@ def _read_ahead(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             while not ready.empty():
                 ready.get_nowait()
             thread.join(0.01)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from orchestration.hours import iso, parse_time
+from orchestration.whole_files import rewrite
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,7 @@ class Sweeps:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self._path.with_name(f".{self._path.name}.lock")):
             feeds = {feed: _times(sweep) for feed, sweep in sorted((self.read() | dict(found)).items())}
-            new = self._path.with_name(f".{self._path.name}.new")
-            new.write_text(json.dumps({"url": self._url, "feeds": feeds}, indent=1), encoding="utf-8")
-            new.replace(self._path)
+            rewrite(self._path, json.dumps({"url": self._url, "feeds": feeds}, indent=1))
 
 
 def _sweep(swept_at: str, open_from: str | None) -> Sweep:

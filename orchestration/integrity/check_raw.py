@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from orchestration.feeds.raw_files import PAGES, SWEEPS, manifest_hash_shown
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
 from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.feeds.scratch import in_use
+from orchestration.hours import from_hour_folder
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.raw_hashes import ABSENT, each_sha256_or_error
 
-_HOUR = "%Y-%m-%d/%H"
 Window = tuple[datetime, datetime]
 
 
@@ -129,7 +129,7 @@ def _is_inside(relative: Path, window: Window) -> bool:
 
 def _hour_of(relative: Path) -> datetime | None:
     try:
-        return datetime.strptime("/".join(relative.parts[1:3]), _HOUR).replace(tzinfo=UTC)
+        return from_hour_folder("/".join(relative.parts[1:3]))
     except ValueError:
         return None
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from orchestration import lake
 from orchestration.integrity.findings import Finding, Layer
+from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -34,17 +36,10 @@ def wrong_files(connection: duckdb.DuckDBPyConnection) -> list[WrongFile]:
     """Those of the data files of the tables that verify reads."""
     found = []
     for schema, table, layer in _TABLES:
-        files = connection.execute(
-            "select data_file, data_file_size_bytes from ducklake_list_files('audit', ?, schema => ?)", [table, schema]
-        ).fetchall()
+        files = lake.data_files(connection, schema, table)
         name = f"{schema}.{table}"
         found += [wrong for path, size in files if (wrong := _look(connection, name, layer, path, size))]
     return found
-
-
-def literal(path: str) -> str:
-    """A path as SQL writes it."""
-    return "'" + path.replace("'", "''") + "'"
 
 
 def _look(connection: duckdb.DuckDBPyConnection, table: str, layer: Layer, path: str, size: int) -> WrongFile | None:

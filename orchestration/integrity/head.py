@@ -47,7 +47,7 @@ def keep(connection: duckdb.DuckDBPyConnection, settings: Settings) -> str | Non
 
     The run is published by then, and stays so: the next run adds the entry that is the newest then.
     """
-    newest = ledger.newest(connection)
+    newest = ledger.newest(connection) if settings.ledger_head_file else None
     if settings.ledger_head_file is None or newest is None:
         return None
     try:

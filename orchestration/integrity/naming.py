@@ -18,10 +18,10 @@ from orchestration.hours import HOUR, now_utc
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing
 from orchestration.integrity.check_raw import PublishedDelivery
-from orchestration.integrity.data_files import literal
 from orchestration.integrity.digests import record_sha256
 from orchestration.integrity.findings import Finding, Problem, batch_name, listed
 from orchestration.settings import Settings
+from orchestration.sql_text import literal
 from orchestration.workbench import Batch, attach_empty, fill
 
 if TYPE_CHECKING:

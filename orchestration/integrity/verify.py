@@ -20,12 +20,13 @@ from orchestration.integrity.check_landing import check_landing
 from orchestration.integrity.check_ledger import LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
 from orchestration.integrity.check_tables import check_origins, check_reconciliation
-from orchestration.integrity.data_files import FACT, literal, wrong_files
+from orchestration.integrity.data_files import FACT, wrong_files
 from orchestration.integrity.findings import Finding, Report, batch_name, listed
 from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
 from orchestration.integrity.slices import Slice, condition, is_within, slices
 from orchestration.settings import Settings
+from orchestration.sql_text import literal
 from orchestration.transform import TransformError
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from orchestration.feeds.cxone.answers import (
     retry_after_seconds,
     token_verdict,
     verdict,
-    without_secrets,
 )
 from orchestration.feeds.cxone.pages import BrokenPageError, PageError, Trail, next_url, parse_page
 from orchestration.feeds.cxone.sealing import added, due_hours, token
 from orchestration.feeds.cxone.secrets import Secrets
 from orchestration.hours import HOUR
+from orchestration.masking import url_without_secrets
 from orchestration.settings import SettingsError, load_settings
 
 URL = "https://api.example/base/activity/audit?From=a&To=b&Top=2"
@@ -210,7 +210,7 @@ def test_what_a_body_says() -> None:
 
 
 def test_urls_are_shown_without_secrets() -> None:
-    shown = without_secrets("https://u:p@api.example:8443/a?From=2026-05-01T10:00:00Z&access_token=abc&sig=x&Ref=r")
+    shown = url_without_secrets("https://u:p@api.example:8443/a?From=2026-05-01T10:00:00Z&access_token=abc&sig=x&Ref=r")
     assert shown == "https://api.example:8443/a?From=2026-05-01T10:00:00Z&access_token=***&sig=***&Ref=r"
 
 

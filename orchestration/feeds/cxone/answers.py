@@ -7,15 +7,12 @@ import re
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from orchestration.hours import aware
 
 _MESSAGE_FIELDS = ("Message", "message", "error_description", "error")
 _LONGEST_MESSAGE = 200
 _TRANSIENT = {408, 425, 429}
-_SECRET_NAME = re.compile(r"token|secret|key|sig|pass|auth|credential", re.IGNORECASE)
-HIDDEN = "***"
 
 
 class TransientError(Exception):
@@ -78,14 +75,3 @@ def message_of(status: int, body: str) -> str:
     said = [document.get(name) for name in _MESSAGE_FIELDS] if isinstance(document, dict) else []
     text = next((item for item in said if isinstance(item, str) and item.strip()), "")
     return f"{status} {text.strip()[:_LONGEST_MESSAGE]}" if text else str(status)
-
-
-def without_secrets(url: str) -> str:
-    """The URL without a user name, a password, and the values of parameters that may be secret."""
-    parts = urlsplit(url)
-    query = [
-        (name, HIDDEN if _SECRET_NAME.search(name) else value)
-        for name, value in parse_qsl(parts.query, keep_blank_values=True)
-    ]
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, query=urlencode(query, safe=":*/,")))

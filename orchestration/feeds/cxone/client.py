@@ -18,7 +18,6 @@ from orchestration.feeds.cxone.answers import (
     message_of,
     retry_after_seconds,
     verdict,
-    without_secrets,
 )
 from orchestration.feeds.cxone.attempts import Attempts
 from orchestration.feeds.cxone.pages import BrokenPageError, Page, PageError, origin, parse_page
@@ -26,6 +25,7 @@ from orchestration.feeds.cxone.secrets import Secrets
 from orchestration.feeds.cxone.tokens import Tokens
 from orchestration.feeds.source import SourceError, SourceRefusedError
 from orchestration.hours import now_utc
+from orchestration.masking import url_without_secrets
 
 if TYPE_CHECKING:
     import httpx
@@ -85,9 +85,9 @@ class Client:
         """
         base = self.api_url()
         if origin(str(self._parsed(url))) != origin(base):
-            raise SourceRefusedError(f"{without_secrets(url)} is not on the host of {base}; nothing is sent there")
+            raise SourceRefusedError(f"{url_without_secrets(url)} is not on the host of {base}; nothing is sent there")
         try:
-            return self._attempts.call(lambda: self._fetch(url), without_secrets(url))
+            return self._attempts.call(lambda: self._fetch(url), url_without_secrets(url))
         except SourceError as error:
             raise type(error)(self._secrets.hidden(str(error))) from None
 
@@ -122,14 +122,14 @@ class Client:
             raise TransientError(f"the answer is {error}") from None
         except PageError as error:
             raise SourceRefusedError(
-                f"{without_secrets(url)}: the answer is no page of the audit: {error}; see to CXONE_API_URL and "
+                f"{url_without_secrets(url)}: the answer is no page of the audit: {error}; see to CXONE_API_URL and "
                 "CXONE_AUDIT_PATH"
             ) from None
-        return Fetched(page, body, without_secrets(url), response.status_code, now_utc())
+        return Fetched(page, body, url_without_secrets(url), response.status_code, now_utc())
 
     def _error(self, url: str, response: httpx.Response, judged: Verdict) -> Exception:
         said = message_of(response.status_code, self._secrets.hidden(response.text))
-        where = without_secrets(url)
+        where = url_without_secrets(url)
         if judged is Verdict.AGAIN:
             hint = " (called too often, or the key may not read the audit)" if response.status_code == 403 else ""
             asked = retry_after_seconds(response.headers.get("Retry-After"), now_utc())
@@ -167,7 +167,7 @@ class Client:
         try:
             return httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise SourceRefusedError(f"{without_secrets(url)} is no URL ({error}); see to CXONE_API_URL") from None
+            raise SourceRefusedError(f"{url_without_secrets(url)} is no URL ({error}); see to CXONE_API_URL") from None
 
     def _discover(self) -> str:
         url = f"{self._settings.discovery_url}?{urlencode({'tenantId': self._settings.tenant_id})}"

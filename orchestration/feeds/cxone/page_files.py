@@ -7,13 +7,13 @@ pages/cxone/<YYYY-MM-DD>/<HH>/sealed.json                  the hour was read aft
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from orchestration.feeds.raw_files import PAGES, publish, sync_names
-from orchestration.hours import iso, naive
+from orchestration.hours import HOUR_FOLDER, from_hour_folder, iso, naive
 
 if TYPE_CHECKING:
     from orchestration.feeds.cxone.client import Fetched
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 ROOT = f"{PAGES}/cxone"
 SEAL = "sealed.json"
 _KEY = "reading"
-_HOUR = "%Y-%m-%d/%H"
 
 
 class PageWriter:
@@ -103,12 +102,12 @@ class PageFiles:
         """Every hour of which pages are kept, and whether it is sealed, from the files themselves."""
         found = []
         for folder in sorted(self._root.glob("[!.]*/[!.]*")):
-            hour = datetime.strptime("/".join(folder.parts[-2:]), _HOUR).replace(tzinfo=UTC)
+            hour = from_hour_folder("/".join(folder.parts[-2:]))
             found.append((hour, (folder / SEAL).exists()))
         return found
 
     def _folder(self, hour: datetime) -> Path:
-        return self._root / hour.strftime(_HOUR)
+        return self._root / hour.strftime(HOUR_FOLDER)
 
 
 def _digest(path: Path) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
-from orchestration.feeds.cxone.answers import without_secrets
+from orchestration.masking import url_without_secrets
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
@@ -86,7 +86,7 @@ def next_url(url: str, page: Page) -> str | None:
         # RFC 3986 takes a link that begins with a question mark for one to the same path, and so does urljoin.
         target = urljoin(url, page.next_link)
         if origin(target) != origin(url) or "@" in urlsplit(target).netloc:
-            raise PageError(f"its next page is on another host: {without_secrets(target)}")
+            raise PageError(f"its next page is on another host: {url_without_secrets(target)}")
         return urlunsplit(urlsplit(target)._replace(fragment=""))
     if page.ref:
         parts = urlsplit(url)

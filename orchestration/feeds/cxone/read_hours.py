@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from filelock import FileLock
 from orchestration.feeds.cxone.page_files import ROOT, PageFiles
 from orchestration.feeds.cxone.sealing import Span, added
 from orchestration.hours import HOUR, iso, parse_time
+from orchestration.whole_files import rewrite
 
 _NAME = "hours.json"
 
@@ -65,12 +65,8 @@ class ReadHours:
                 state.sealed = added(state.sealed, hour)
             failures = (set(state.failed_hours) | set(failed)) - set(landed)
             state.failed = [(hour, hour + HOUR) for hour in sorted(failures)]
-            temporary = self._path.with_name(f".{_NAME}.new")
-            with temporary.open("w", encoding="utf-8") as file:
-                json.dump({name: [[iso(a), iso(b)] for a, b in spans] for name, spans in asdict(state).items()}, file)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
+            spans = {name: [[iso(a), iso(b)] for a, b in found] for name, found in asdict(state).items()}
+            rewrite(self._path, json.dumps(spans))
 
 
 def _state(document: dict[str, list[list[str]]]) -> State:

@@ -6,7 +6,7 @@ import json
 from urllib.parse import quote
 
 from orchestration.cxone_settings import CxoneSettings
-from orchestration.feeds.cxone.answers import HIDDEN
+from orchestration.masking import MASK
 
 # What is shorter may be part of any word.
 _SHORTEST = 4
@@ -28,14 +28,14 @@ class Secrets:
     def hidden(self, text: str) -> str:
         """A message without secrets and without the names that go with them."""
         for form in _forms([*self._secrets, *self._names], _SHORTEST):
-            text = text.replace(form, HIDDEN)
+            text = text.replace(form, MASK)
         return text
 
     def hidden_in_page(self, body: bytes) -> bytes:
         """A page without secrets; an access key's id is none, and may be what an event is about."""
         for form in _forms(self._secrets, _SHORTEST_IN_PAGE):
             if (found := form.encode()) in body:
-                body = body.replace(found, HIDDEN.encode())
+                body = body.replace(found, MASK.encode())
         return body
 
 

@@ -1,0 +1,19 @@
+"""Small files that are rewritten while others read them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Give a file this content: a reader, or a crash, finds the old one or the new one, whole.
+
+    One process at a time may do so; the folder must exist.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
