@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,15 @@ class Location:
     extensions: tuple[str, ...]
     options: str
     catalog_file: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One state of the warehouse: its number and time in the catalog, and the newest run that it has."""
+
+    snapshot_id: int
+    taken_at: datetime
+    run_id: str | None
 
 
 def location(settings: Settings) -> Location:
@@ -204,6 +214,18 @@ def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:
     if not found or found[0] is None:
         raise WarehouseError(f"the warehouse has no snapshot as old as {at}")
     return found[0]
+
+
+def snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
+    """Which snapshot a pinned reader reads."""
+    row = connection.execute(f"""
+        select
+            snapshot_id,
+            snapshot_time,
+            (select max_by(run_id, started_at_utc) from {ALIAS}.quality.pipeline_run)
+        from {ALIAS}.snapshots() where snapshot_id = (select id from {ALIAS}.current_snapshot())
+    """).fetchall()[0]
+    return Snapshot(*row)
 
 
 def data_files(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[tuple[str, int]]:

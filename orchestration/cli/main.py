@@ -17,6 +17,7 @@ _COMMANDS = {
     "run": "orchestration.cli.run",
     "simulate": "orchestration.cli.simulate",
     "sql": "orchestration.cli.sql",
+    "export": "orchestration.cli.export",
     "status": "orchestration.cli.status",
     "verify": "orchestration.cli.verify",
     "ledger": "orchestration.cli.ledger",

@@ -1,0 +1,72 @@
+"""`audit export`: the report as a file."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from orchestration.cli.filter_options import filter_options, filters
+from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.hours import now_utc
+from orchestration.settings import Settings
+
+_SUFFIXES = (".csv", ".xlsx", ".parquet")
+
+
+@click.command("export")
+@filter_options
+@click.option(
+    "--to-file",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Ends in .csv, .xlsx or .parquet.",
+)
+@click.option("--at", metavar="RUN_ID|TIME", help="The report as it stood after that run, or at that time (UTC).")
+@click.option("--output", type=OUTPUT, default="table", show_default=True)
+@click.pass_obj
+def command(
+    settings: Settings,
+    start: datetime,
+    end: datetime,
+    applications: tuple[str, ...],
+    entities: tuple[str, ...],
+    activities: tuple[str, ...],
+    outcomes: tuple[str, ...],
+    target: Path,
+    at: str | None,
+    output: str,
+) -> None:
+    """Write the Activity Audit report, all that the filters say, to a CSV, XLSX or Parquet file.
+
+    Events are newest first. The file says which filters, period and snapshot it has, and when it was made.
+    """
+    from orchestration import lake
+    from report.export.export import expected_rows, export
+
+    if target.suffix.lower() not in _SUFFIXES:
+        raise click.UsageError(f"--to-file {target} must end in one of {', '.join(_SUFFIXES)}")
+    if not target.parent.is_dir():
+        raise click.UsageError(f"--to-file {target}: there is no folder {target.parent}")
+    try:
+        with lake.reader(settings, at, pinned=True) as connection:
+            chosen = filters(connection, start, end, applications, entities, activities, outcomes)
+            with click.progressbar(
+                length=expected_rows(connection, chosen),
+                label="writing",
+                file=sys.stderr,
+                hidden=not sys.stderr.isatty(),
+            ) as bar:
+                about = export(connection, chosen, target, now_utc(), bar.update)
+    except lake.WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror or error}") from None
+    if output == "json":
+        print_json({"file": str(target)} | about.as_dict())
+    else:
+        print_table(["what", "value"], [("File", str(target)), *about.as_texts().items()])

@@ -1,0 +1,54 @@
+"""What every file of the report says about itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestration.hours import iso
+from orchestration.lake import Snapshot
+from report.filters import Filters
+
+_NAME = "Activity Audit"
+_ALL = "all"
+
+
+@dataclass(frozen=True)
+class About:
+    """The filters, the state of the warehouse, when the file was made (UTC), and how many rows it has."""
+
+    filters: Filters
+    snapshot: Snapshot
+    made_at: datetime
+    rows: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs: times are ISO 8601, UTC; no values of a filter are an empty list."""
+        return {
+            "report": _NAME,
+            "filters": self.filters.as_dict(),
+            "rows": self.rows,
+            "snapshot_id": self.snapshot.snapshot_id,
+            "snapshot_taken_at": iso(self.snapshot.taken_at),
+            "newest_run_id": self.snapshot.run_id,
+            "made_at": iso(self.made_at),
+        }
+
+    def as_texts(self) -> dict[str, str]:
+        """For people: each fact under its name."""
+        chosen = self.filters.as_dict()
+        return {
+            "Report": _NAME,
+            "From (UTC)": chosen["start"],
+            "To (UTC, not included)": chosen["end"],
+            "Applications": ", ".join(chosen["applications"]) or _ALL,
+            "Entities": ", ".join(chosen["entities"]) or _ALL,
+            "Activities": ", ".join(chosen["activities"]) or _ALL,
+            "Outcomes": ", ".join(chosen["outcomes"]) or _ALL,
+            "Rows": str(self.rows),
+            "Snapshot": str(self.snapshot.snapshot_id),
+            "Snapshot taken at (UTC)": iso(self.snapshot.taken_at),
+            "Newest run": self.snapshot.run_id or "",
+            "Made at (UTC)": iso(self.made_at),
+        }
