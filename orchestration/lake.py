@@ -154,7 +154,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
             if not _is_set_up(connection):
                 raise _nothing(settings)
             if at is not None or pinned:
-                version = _newest_version(connection) if at is None else _version_at(connection, at)
+                version = newest_version(connection) if at is None else _version_at(connection, at)
                 connection.execute(f"detach {ALIAS}")
                 _attach(connection, settings, f", read_only, snapshot_version {version}")
                 if not _is_set_up(connection):
@@ -166,6 +166,26 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
         yield connection
     finally:
         connection.close()
+
+
+def open_snapshot(settings: Settings, number: int) -> duckdb.DuckDBPyConnection:
+    """A read-only connection to the snapshot of this number, which the caller closes.
+
+    Raises:
+        WarehouseError: if the warehouse cannot be reached, or has no such snapshot.
+    """
+    import duckdb
+
+    connection = duckdb.connect(config={"memory_limit": settings.memory_limit})
+    try:
+        connection.execute(f"set temp_directory = {literal(str(settings.work_dir / 'spill'))}")
+        _attach(connection, settings, f", read_only, snapshot_version {int(number)}")
+        if not _is_set_up(connection):
+            raise WarehouseError(f"the warehouse has no snapshot {number}")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _nothing(settings: Settings) -> NothingPublishedError:
@@ -192,7 +212,8 @@ def _is_set_up(connection: duckdb.DuckDBPyConnection) -> bool:
     return connection.execute(query, [ALIAS]).fetchall() == [(1,)]
 
 
-def _newest_version(connection: duckdb.DuckDBPyConnection) -> int:
+def newest_version(connection: duckdb.DuckDBPyConnection) -> int:
+    """The number of the newest snapshot that a reader which is not pinned has."""
     return connection.execute(f"select max(snapshot_id) from {ALIAS}.snapshots()").fetchall()[0][0]
 
 

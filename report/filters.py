@@ -2,53 +2,104 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from orchestration.hours import floor_hour, iso, naive
 
 OUTCOMES = ("SUCCESS", "FAILURE")
-# Which field of the fact and of the hourly aggregate each list of values is about.
-_FIELDS = {"applications": "application", "entities": "entity", "activities": "activity", "outcomes": "outcome"}
+# The list of values that chooses by a field of the fact, for every field that can be chosen by.
+CHOICES = {
+    "application": "applications",
+    "entity": "entities",
+    "activity": "activities",
+    "outcome": "outcomes",
+    "triggered_by": "triggered_by",
+    "instance": "instances",
+    "event_id": "event_ids",
+}
+# What `agg_activity_hourly` knows of an event, beside its hour.
+AGGREGATED = ("application", "entity", "activity", "outcome")
+EXCLUDABLE = (*CHOICES, "comments")
 
 
 @dataclass(frozen=True)
 class Filters:
     """Events of the half-open period [start, end), by event time, UTC; an empty list of values keeps all.
 
-    Values are as the warehouse has them. Raises ValueError if the period is empty.
+    Values are as the warehouse has them; None is the value of an event that has none. `comments` is a text that the
+    event's comments contain, in upper or lower case. `excluded` has pairs of a field of the fact and a value that no
+    event shall have. Raises ValueError if the period is empty, or a field is none that can be excluded by.
     """
 
     start: datetime
     end: datetime
-    applications: tuple[str, ...] = ()
-    entities: tuple[str, ...] = ()
-    activities: tuple[str, ...] = ()
-    outcomes: tuple[str, ...] = ()
+    applications: tuple[str | None, ...] = ()
+    entities: tuple[str | None, ...] = ()
+    activities: tuple[str | None, ...] = ()
+    outcomes: tuple[str | None, ...] = ()
+    triggered_by: tuple[str | None, ...] = ()
+    instances: tuple[str | None, ...] = ()
+    event_ids: tuple[str | None, ...] = ()
+    comments: str = ""
+    excluded: tuple[tuple[str, str | None], ...] = ()
 
     def __post_init__(self) -> None:
         if self.start >= self.end:
             raise ValueError("the period ends before it has begun; it is half-open, [from, to)")
+        for field, _ in self.excluded:
+            if field not in EXCLUDABLE:
+                raise ValueError(f"events cannot be excluded by {field!r}, only by {', '.join(EXCLUDABLE)}")
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """The fields of the fact, but for the time, that are chosen or excluded by."""
+        chosen = {field for field, choice in CHOICES.items() if getattr(self, choice)}
+        return frozenset(chosen | {field for field, _ in self.excluded} | ({"comments"} if self.comments else set()))
+
+    @property
+    def is_aggregated(self) -> bool:
+        """Whether the hourly aggregate has every field that is chosen or excluded by."""
+        return self.fields.issubset(AGGREGATED)
+
+    def without(self, field: str) -> Filters:
+        """The same, but for what is said about one field."""
+        kept = tuple((name, value) for name, value in self.excluded if name != field)
+        said: dict[str, Any] = {CHOICES[field]: ()} if field in CHOICES else {"comments": ""}
+        return replace(self, excluded=kept, **said)
 
     def where(self) -> tuple[str, list[Any]]:
         """The condition on a row of `fact_activity_event`, and the values to bind to its parameters."""
-        return self._where("event_time_utc", naive(self.start), naive(self.end))
+        return self._where("event_time_utc", naive(self.start), naive(self.end), EXCLUDABLE)
 
     def where_hourly(self) -> tuple[str, list[Any]]:
-        """The condition on a row of `agg_activity_hourly`; of hours at the period's ends it keeps the whole."""
-        return self._where("event_hour_utc", naive(floor_hour(self.start)), naive(self.end))
+        """The condition on a row of `agg_activity_hourly`; of hours at the period's ends it keeps the whole.
+
+        What is said about a field that the aggregate does not have is left out, so that its counts are at most.
+        """
+        return self._where("event_hour_utc", naive(floor_hour(self.start)), naive(self.end), AGGREGATED)
 
     def as_dict(self) -> dict[str, Any]:
         """The filters for people and programs, as files carry them; times are ISO 8601, UTC."""
         return {name: iso(value) if isinstance(value, datetime) else value for name, value in asdict(self).items()}
 
-    def _where(self, time: str, start: datetime, end: datetime) -> tuple[str, list[Any]]:
+    def _where(self, time: str, start: datetime, end: datetime, fields: Iterable[str]) -> tuple[str, list[Any]]:
         conditions = [f"{time} >= ?", f"{time} < ?"]
         values: list[Any] = [start, end]
-        for name, field in _FIELDS.items():
-            chosen: tuple[str, ...] = getattr(self, name)
-            if chosen:
-                conditions.append(f"{field} in ({', '.join('?' * len(chosen))})")
-                values += chosen
+        for field in fields:
+            if chosen := getattr(self, CHOICES[field]) if field in CHOICES else ():
+                named = [value for value in chosen if value is not None]
+                either = [f"{field} in ({', '.join('?' * len(named))})"] if named else []
+                either += [f"{field} is null"] if len(named) < len(chosen) else []
+                conditions.append(either[0] if len(either) == 1 else f"({' or '.join(either)})")
+                values += named
+            if field == "comments" and self.comments:
+                conditions.append("contains(lower(comments), lower(?))")
+                values.append(self.comments)
+            for name, value in self.excluded:
+                if name == field:
+                    conditions.append(f"{field} is distinct from ?" if value is not None else f"{field} is not null")
+                    values += [] if value is None else [value]
         return " and ".join(conditions), values

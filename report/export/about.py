@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -42,13 +43,26 @@ class About:
             "Report": _NAME,
             "From (UTC)": chosen["start"],
             "To (UTC, not included)": chosen["end"],
-            "Applications": ", ".join(chosen["applications"]) or _ALL,
-            "Entities": ", ".join(chosen["entities"]) or _ALL,
-            "Activities": ", ".join(chosen["activities"]) or _ALL,
-            "Outcomes": ", ".join(chosen["outcomes"]) or _ALL,
+            "Applications": _listed(chosen["applications"]) or _ALL,
+            "Entities": _listed(chosen["entities"]) or _ALL,
+            "Activities": _listed(chosen["activities"]) or _ALL,
+            "Outcomes": _listed(chosen["outcomes"]) or _ALL,
+            "Triggered by": _listed(chosen["triggered_by"]) or _ALL,
+            "Instances": _listed(chosen["instances"]) or _ALL,
+            "Event IDs": _listed(chosen["event_ids"]) or _ALL,
+            "Comments contain": chosen["comments"] or "anything",
+            "Excluded": _listed(f"{field}: {_shown(value)}" for field, value in chosen["excluded"]) or "nothing",
             "Rows": str(self.rows),
             "Snapshot": str(self.snapshot.snapshot_id),
             "Snapshot taken at (UTC)": iso(self.snapshot.taken_at),
             "Newest run": self.snapshot.run_id or "",
             "Made at (UTC)": iso(self.made_at),
         }
+
+
+def _listed(values: Iterable[str | None]) -> str:
+    return ", ".join(map(_shown, values))
+
+
+def _shown(value: str | None) -> str:
+    return "(none)" if value is None else value

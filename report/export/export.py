@@ -71,5 +71,5 @@ def export(
 
 
 def expected_rows(connection: duckdb.DuckDBPyConnection, filters: Filters) -> int:
-    """How many rows a file will have at most: exactly so many where the period is of whole hours."""
+    """How many rows a file will have at most: exactly so many where `where_hourly` is exact."""
     return sum(count for _, count in hourly_counts(connection, filters))

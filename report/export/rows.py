@@ -43,7 +43,10 @@ def schema() -> pa.Schema:
 
 
 def hourly_counts(connection: duckdb.DuckDBPyConnection, filters: Filters) -> list[tuple[datetime, int]]:
-    """How many events there are at most in each event hour that has some, newest first; plain UTC hours."""
+    """How many events there are at most in each event hour that has some, newest first; plain UTC hours.
+
+    At most, because the aggregate knows whole hours only, and not every field that may be filtered by.
+    """
     where, values = filters.where_hourly()
     return connection.execute(
         "select event_hour_utc, cast(sum(event_count) as bigint) from audit.main.agg_activity_hourly "

@@ -1,0 +1,69 @@
+"""The time periods of the report's prompt. Days are whole UTC days, and both ends are included."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from orchestration.hours import HOUR
+
+# For programs (and links) and for people, in the prompt's order.
+TITLES = {
+    "last-hour": "Last hour",
+    "last-24-hours": "Last 24 hours",
+    "today": "Today",
+    "yesterday": "Yesterday",
+    "last-7-days": "Last 7 Days",
+    "last-30-days": "Last 30 Days",
+    "this-month": "This month",
+    "last-month": "Last month",
+    "from-to": "From \u2013 to",
+}
+NAMES = tuple(TITLES)
+DEFAULT = "last-30-days"
+_DAY = timedelta(days=1)
+
+
+def period(
+    name: str, now: datetime, first_day: date | None = None, last_day: date | None = None
+) -> tuple[datetime, datetime]:
+    """The half-open period [start, end) of this name, aware, UTC; `now` is aware.
+
+    The last hour and the last 24 hours end at `now`. The last 7 and 30 days end with today, and today counts; this
+    month ends with today. `from-to` is from the first moment of `first_day` to the last one of `last_day`.
+
+    Raises:
+        ValueError: if there is no period of this name, or `from-to` has not two days in their order.
+    """
+    now = now.astimezone(UTC)
+    today = now.date()
+    match name:
+        case "last-hour":
+            return now - HOUR, now
+        case "last-24-hours":
+            return now - _DAY, now
+        case "today":
+            return _days(today, today)
+        case "yesterday":
+            return _days(today - _DAY, today - _DAY)
+        case "last-7-days":
+            return _days(today - 6 * _DAY, today)
+        case "last-30-days":
+            return _days(today - 29 * _DAY, today)
+        case "this-month":
+            return _days(today.replace(day=1), today)
+        case "last-month":
+            last = today.replace(day=1) - _DAY
+            return _days(last.replace(day=1), last)
+        case "from-to":
+            if first_day is None or last_day is None:
+                raise ValueError("choose the first and the last day of the period")
+            if last_day < first_day:
+                raise ValueError(f"the period ends on {last_day}, before it begins on {first_day}")
+            return _days(first_day, last_day)
+    raise ValueError(f"there is no period {name!r}, only {', '.join(NAMES)}")
+
+
+def _days(first: date, last: date) -> tuple[datetime, datetime]:
+    if last == date.max:
+        raise ValueError(f"{last} is outside the calendar")
+    return datetime.combine(first, time(), UTC), datetime.combine(last + _DAY, time(), UTC)

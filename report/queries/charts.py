@@ -1,0 +1,81 @@
+"""What the report's pictures show: events over time, and the values with the most of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from orchestration.hours import naive
+from report.filters import Filters
+from report.queries.counts import cells
+from report.queries.groups import Group, groups
+from report.queries.warehouse import Query
+
+Unit = Literal["hour", "day", "week", "month"]
+# The longest period that is shown in each unit, so that a picture has some hundred points at most.
+_LONGEST: tuple[tuple[Unit, timedelta], ...] = (
+    ("hour", timedelta(days=4)), ("day", timedelta(days=190)), ("week", timedelta(days=3 * 366))
+)  # fmt: skip
+_MOST_POINTS = 600
+
+
+@dataclass(frozen=True)
+class Series:
+    """How many events there are in each `unit` of time: (its beginning, plain UTC; successes; failures).
+
+    Units without an event have a point too, unless the period is so long that they would be too many.
+    """
+
+    unit: Unit
+    points: list[tuple[datetime, int, int]]
+
+
+def over_time(query: Query, filters: Filters) -> Series:
+    """Events by outcome over the period. A week begins on Monday; the first and the last unit may be cut."""
+    unit = unit_of(filters.end - filters.start)
+    sql, values = cells(filters, ("outcome",))
+    rows = query.rows(
+        f"select date_trunc('{unit}', event_hour_utc) as unit, "
+        "cast(coalesce(sum(n) filter (outcome = 'SUCCESS'), 0) as bigint), "
+        "cast(coalesce(sum(n) filter (outcome = 'FAILURE'), 0) as bigint) "
+        f"from ({sql}) group by all order by 1",
+        values,
+    )
+    return Series(unit, _with_empty(rows, unit, filters))
+
+
+def top(query: Query, filters: Filters, field: str, n: int = 10) -> list[Group]:
+    """The `n` values of a field with the most events.
+
+    Raises:
+        ValueError: if events cannot be grouped by the field.
+    """
+    return groups(query, filters, (field,), (), n)
+
+
+def unit_of(length: timedelta) -> Unit:
+    """The unit in which a period of this length is shown."""
+    return next((unit for unit, longest in _LONGEST if length <= longest), "month")
+
+
+def _with_empty(rows: list[tuple[datetime, int, int]], unit: Unit, filters: Filters) -> list[tuple[datetime, int, int]]:
+    at, end = _begin(naive(filters.start), unit), naive(filters.end)
+    known = {row[0]: row for row in rows}
+    points: list[tuple[datetime, int, int]] = []
+    while at < end:
+        if len(points) > _MOST_POINTS:
+            return rows
+        points.append(known.get(at, (at, 0, 0)))
+        at = _begin(at + timedelta(days=31), unit) if unit == "month" else at + timedelta(**{f"{unit}s": 1})
+    return points
+
+
+def _begin(time: datetime, unit: Unit) -> datetime:
+    hour = time.replace(minute=0, second=0, microsecond=0)
+    if unit == "hour":
+        return hour
+    day = hour.replace(hour=0)
+    if unit == "day":
+        return day
+    return day - timedelta(days=day.weekday()) if unit == "week" else day.replace(day=1)

@@ -1,0 +1,78 @@
+"""Events in groups: how many there are of each value of a field, and inside one of them of the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from report.filters import Filters
+from report.queries.counts import cells
+from report.queries.warehouse import Query
+
+FIELDS = ("application", "entity", "activity", "outcome", "triggered_by", "instance", "comments")
+MOST_LEVELS = 3
+
+
+@dataclass(frozen=True)
+class Group:
+    """A value of a field, None where events have none, and how many events have it, by outcome."""
+
+    value: str | None
+    count: int
+    success: int
+    failure: int
+
+
+def groups(
+    query: Query,
+    filters: Filters,
+    fields: tuple[str, ...],
+    path: tuple[str | None, ...] = (),
+    limit: int = 200,
+    after: Group | None = None,
+) -> list[Group]:
+    """The groups of one level, the largest first; of the same size by value, nulls last.
+
+    Args:
+        query: where to ask.
+        filters: which events.
+        fields: one to three fields of the fact, the outermost first.
+        path: the values of the outer groups that are open; it is shorter than `fields`.
+        limit: at most so many groups.
+        after: the last group that is known already; those behind it follow.
+
+    Raises:
+        ValueError: if the fields cannot be grouped by, or the path does not fit them.
+    """
+    if not 1 <= len(fields) <= MOST_LEVELS or len(set(fields)) < len(fields):
+        raise ValueError(f"events are grouped by one to {MOST_LEVELS} different fields, not by {', '.join(fields)}")
+    for field in fields:
+        if field not in FIELDS:
+            raise ValueError(f"events cannot be grouped by {field!r}, only by {', '.join(FIELDS)}")
+    if len(path) >= len(fields):
+        raise ValueError("all levels of the groups are open; what follows are events")
+    outer = fields[: len(path)]
+    field = fields[len(path)]
+    needed = dict.fromkeys((*outer, field, "outcome"))
+    sql, bound = cells(filters, tuple(needed))
+    conditions = [f"{name} is not distinct from ?" for name in outer]
+    bound = [*bound, *path]
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    having = ""
+    if after is not None:
+        having, more = _after(field, after)
+        bound += more
+    rows = query.rows(
+        f"select {field}, cast(sum(n) as bigint) as total, "
+        "cast(coalesce(sum(n) filter (outcome = 'SUCCESS'), 0) as bigint), "
+        "cast(coalesce(sum(n) filter (outcome = 'FAILURE'), 0) as bigint) "
+        f"from ({sql}) {where} group by {field} {having} order by total desc, {field} nulls last limit {int(limit)}",
+        bound,
+    )
+    return [Group(*row) for row in rows]
+
+
+def _after(field: str, last: Group) -> tuple[str, list[Any]]:
+    if last.value is None:
+        return "having total < ?", [last.count]
+    return f"having total < ? or (total = ? and ({field} > ? or {field} is null))", [last.count, last.count, last.value]

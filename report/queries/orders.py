@@ -1,0 +1,75 @@
+"""The orders in which rows can be shown, and the condition that says which rows are beyond one of them.
+
+An order ends in the event's id, so that it is one and only one; nulls stand last in either direction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from report.columns import COLUMNS
+
+TIME = "event_time_utc"
+FIELDS = tuple(column.field for column in COLUMNS)
+# The value of every field that the order goes by, of one row.
+Key = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Order:
+    """By one of the nine fields of the fact; rows of the same value are newest first, then by event id.
+
+    Raises ValueError if the field is none of the nine.
+    """
+
+    field: str = TIME
+    descending: bool = True
+
+    def __post_init__(self) -> None:
+        if self.field not in FIELDS:
+            raise ValueError(f"events cannot be sorted by {self.field!r}, only by {', '.join(FIELDS)}")
+
+    @property
+    def terms(self) -> tuple[tuple[str, bool], ...]:
+        """The fields that it goes by, and whether each descends; a key has their values."""
+        match self.field:
+            case "event_id":
+                return (("event_id", self.descending),)
+            case "event_time_utc":
+                return ((TIME, self.descending), ("event_id", False))
+        return ((self.field, self.descending), (TIME, True), ("event_id", False))
+
+    def sql(self, *, reverse: bool = False) -> str:
+        """What stands behind ORDER BY."""
+        return ", ".join(
+            f"{field} {'desc' if descending != reverse else 'asc'} nulls {'first' if reverse else 'last'}"
+            for field, descending in self.terms
+        )
+
+    def beyond(self, key: Key, *, reverse: bool = False) -> tuple[str, list[Any]]:
+        """The condition on rows that come after `key`, or before it, and the values to bind."""
+        if len(key) != len(self.terms):
+            raise ValueError(f"a key of this order has {len(self.terms)} values, not {len(key)}")
+        either: list[str] = []
+        values: list[Any] = []
+        same: list[str] = []
+        same_values: list[Any] = []
+        for (field, descending), value in zip(self.terms, key, strict=True):
+            condition, bound = _beyond(field, descending, value, reverse)
+            if condition:
+                either.append(" and ".join([*same, condition]))
+                values += [*same_values, *bound]
+            same.append(f"{field} is null" if value is None else f"{field} = ?")
+            same_values += [] if value is None else [value]
+        return f"({' or '.join(f'({one})' for one in either)})", values
+
+
+def _beyond(field: str, descending: bool, value: Any, reverse: bool) -> tuple[str, list[Any]]:
+    if value is None:
+        # Nulls are last: nothing comes after one, and everything else before it.
+        return (f"{field} is not null", []) if reverse else ("", [])
+    if reverse:
+        return f"{field} {'>' if descending else '<'} ?", [value]
+    nullable = "" if field in (TIME, "event_id") else f" or {field} is null"
+    return f"({field} {'<' if descending else '>'} ?{nullable})", [value]

@@ -1,0 +1,167 @@
+"""What the quality pages show: every feed and hour, the quarantine with its reasons, and the catalogue's drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from orchestration.hours import naive
+from report.queries.warehouse import Query
+
+QUARANTINE_KEY = ("quarantined_at_utc", "feed", "source_uri", "source_record", "delivery_id")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What became of one feed in one hour, plain UTC; `status` is `balanced`, `incomplete` or `missing`."""
+
+    feed: str
+    feed_hour_utc: datetime
+    status: str
+    received: int
+    accepted: int
+    duplicate: int
+    quarantined: int
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A record in quarantine, as it came, with every reason; `record_length` is None where the record is whole."""
+
+    quarantined_at_utc: datetime
+    feed: str
+    source_uri: str
+    source_record: int
+    delivery_id: str
+    feed_hour_utc: datetime
+    reasons: tuple[str, ...]
+    event_id: str | None
+    record: str
+    record_length: int | None
+    run_id: str
+    resolved_at_utc: datetime | None
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A combination that the catalogue does not have; `undocumented` is the widest of its names that is new."""
+
+    application: str
+    entity: str
+    activity: str
+    undocumented: str
+    first_seen_utc: datetime
+    last_seen_utc: datetime
+    event_count: int
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one expectation found in the newest run that was checked."""
+
+    title: str
+    severity: str
+    is_blocking: bool
+    success: bool
+    evaluated_count: int
+    unexpected_count: int
+    docs_link: str
+
+
+def heat_map(query: Query, start: datetime, end: datetime) -> list[Cell]:
+    """The cells of the feed hours in [start, end), aware, by feed and hour."""
+    rows = query.rows(
+        """
+        select feed, feed_hour_utc, status, received, accepted, duplicate, quarantined, detail
+        from audit.quality.feed_reconciliation where feed_hour_utc >= ? and feed_hour_utc < ?
+        order by feed, feed_hour_utc
+        """,
+        [naive(start), naive(end)],
+    )
+    return [Cell(*row) for row in rows]
+
+
+def newest_feed_hour(query: Query) -> datetime | None:
+    """The newest feed hour that is known of, plain UTC."""
+    return query.rows("select max(feed_hour_utc) from audit.quality.feed_reconciliation")[0][0]
+
+
+def reasons(query: Query) -> list[tuple[str, int]]:
+    """Every reason for quarantine that holds for unresolved records, with their number, the most first."""
+    return [
+        (reason, records)
+        for reason, records in query.rows(
+            """
+            select reason, count(*) as records
+            from (
+                select unnest(reasons) as reason from audit.quality.quarantined_event where resolved_at_utc is null
+            )
+            group by reason order by records desc, reason
+            """
+        )
+    ]
+
+
+def quarantine(
+    query: Query,
+    *,
+    reason: str | None = None,
+    feed: str | None = None,
+    feed_hour: datetime | None = None,
+    resolved: bool = False,
+    after: tuple[Any, ...] | None = None,
+    limit: int = 100,
+) -> list[Quarantined]:
+    """Records in quarantine, the newest first, and with `resolved` those too that a replay resolved.
+
+    `feed_hour` is plain UTC. `after` has the values of `QUARANTINE_KEY` of the last record that is known already.
+    """
+    conditions, values = ["true"], []
+    for condition, value in (
+        ("list_contains(reasons, ?)", reason), ("feed = ?", feed), ("feed_hour_utc = ?", feed_hour)
+    ):  # fmt: skip
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if not resolved:
+        conditions.append("resolved_at_utc is null")
+    if after is not None:
+        time, *rest = after
+        conditions.append(
+            f"(quarantined_at_utc < ? or quarantined_at_utc = ? and ({', '.join(QUARANTINE_KEY[1:])}) > (?, ?, ?, ?))"
+        )
+        values += [time, time, *rest]
+    names = ", ".join(Quarantined.__dataclass_fields__)
+    rows = query.rows(
+        f"select {names} from audit.quality.quarantined_event where {' and '.join(conditions)} "
+        f"order by quarantined_at_utc desc, {', '.join(QUARANTINE_KEY[1:])} limit {int(limit)}",
+        values,
+    )
+    return [Quarantined(**dict(zip(Quarantined.__dataclass_fields__, row, strict=True))) for row in rows]
+
+
+def drift(query: Query) -> list[Drift]:
+    """What was seen that nobody documented, the most frequent first."""
+    names = ", ".join(Drift.__dataclass_fields__)
+    rows = query.rows(
+        f"select {names} from audit.quality.catalogue_drift order by event_count desc, application, entity, activity"
+    )
+    return [Drift(*row) for row in rows]
+
+
+def checks(query: Query) -> list[Check]:
+    """The checks of the newest run that was checked: those that found something first."""
+    names = ", ".join(Check.__dataclass_fields__)
+    rows = query.rows(
+        f"""
+        select {names} from audit.quality.validation_result
+        where run_id = (
+            select run_id from audit.quality.validation_result
+            group by run_id order by max(validated_at_utc) desc, run_id limit 1
+        )
+        order by success, is_blocking desc, severity, title
+        """
+    )
+    return [Check(*row) for row in rows]
