@@ -1,0 +1,64 @@
+"""Asking the warehouse for a page: in a thread of its own, and stopped when the reader has gone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+
+from report.web.urls import BadLinkError, State, parse
+
+if TYPE_CHECKING:
+    from report.queries.warehouse import Query
+
+T = TypeVar("T")
+_LOOK_EVERY = 0.1
+
+
+async def ask(request: Request, work: Callable[[Query], T], snapshot: int | None = None) -> T:
+    """What `work` finds in the newest snapshot, or in the one of this number.
+
+    Raises:
+        QueryStoppedError: if it took too long, or the reader closed the connection.
+        WarehouseError: if the warehouse cannot answer.
+    """
+    asked: list[Query] = []
+
+    def run() -> T:
+        with request.app.state.warehouse.query(snapshot=snapshot) as query:
+            asked.append(query)
+            return work(query)
+
+    task = asyncio.ensure_future(run_in_threadpool(run))
+    while not task.done():
+        await asyncio.wait({task}, timeout=_LOOK_EVERY)
+        if not task.done() and await request.is_disconnected():
+            for query in asked:
+                query.cancel()
+    return task.result()
+
+
+def state_of(request: Request, others: Iterable[str] = ()) -> State:
+    """What the request's URL says; `others` are the page's own parameters.
+
+    Raises:
+        BadLinkError: if it says something unknown.
+    """
+    return parse(request.query_params.multi_items(), others)
+
+
+def number_of(request: Request, name: str) -> int | None:
+    """A parameter that is a whole number, not negative; None where it is not said.
+
+    Raises:
+        BadLinkError: if it is none.
+    """
+    text = request.query_params.get(name)
+    if not text:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 15:
+        raise BadLinkError(f"“{name}” must be a whole number, not “{text}”")
+    return int(text)

@@ -1,0 +1,46 @@
+"""One event: all of its fields, and where it came from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from report.access.permissions import VIEW, requires
+from report.queries.detail import Event, event
+from report.queries.warehouse import Query
+from report.web.pages.asking import ask, number_of, state_of
+from report.web.pages.messages import message
+from report.web.templating import render
+from report.web.urls import BadLinkError
+
+_OTHERS = ("id", "at", "snapshot")
+
+
+@requires(VIEW)
+async def page(request: Request) -> Response:
+    """The event whose id the URL says; `at`, its time, spares a look through all of the history."""
+    state = state_of(request, _OTHERS)
+    event_id, at = request.query_params.get("id", ""), _time(request.query_params.get("at"))
+
+    def work(query: Query) -> Event | None:
+        return event(query, event_id, at)
+
+    found = await ask(request, work, number_of(request, "snapshot"))
+    if not found:
+        return message(
+            request,
+            404,
+            "There is no such event",
+            f"The warehouse has no event with the ID “{event_id}”.",
+            "Check the link for a letter that was lost. An event of the last hours may not be published yet.",
+        )
+    return render(request, "event.html", event=found, state=state)
+
+
+def _time(text: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+    except ValueError:
+        raise BadLinkError(f"“{text}” is no time") from None

@@ -1,0 +1,36 @@
+"""The export dialog: which file of what the filters say."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from orchestration.hours import now_utc
+from report.access.permissions import EXPORT, requires
+from report.queries import events
+from report.queries.applications import Application, applications
+from report.queries.warehouse import Query
+from report.web.pages.asking import ask, state_of
+from report.web.pages.frame import chips, prompt_text
+from report.web.templating import render
+
+
+@requires(EXPORT)
+async def page(request: Request) -> Response:
+    """What the file will hold, and the formats to choose from."""
+    state = state_of(request)
+    filters = state.filters(now_utc())
+
+    def work(query: Query) -> tuple[int, int, list[Application]]:
+        return events.count(query, filters), query.snapshot.snapshot_id, applications(query)
+
+    total, snapshot, known = await ask(request, work)
+    return render(
+        request,
+        "export.html",
+        state=state,
+        total=total,
+        snapshot=snapshot,
+        about=prompt_text(state, filters, known),
+        chips=chips(state, "/"),
+    )

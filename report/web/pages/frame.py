@@ -1,0 +1,127 @@
+"""What stands around every view of the events: trust, prompt, filters, and what they say in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from starlette.requests import Request
+
+from report import periods
+from report.filters import Filters
+from report.queries import lists
+from report.queries.applications import Application, applications
+from report.queries.lists import Value
+from report.queries.trust import Trust, trust
+from report.queries.warehouse import Query
+from report.web import texts
+from report.web.templating import TITLES
+from report.web.urls import FROM_TO, State
+
+# These lists come with every page, for the aggregate has them; the others when they are opened.
+_ALWAYS = ("entity", "activity", "outcome")
+FILTER_FIELDS = (*_ALWAYS, "triggered_by", "instance")
+# Parameters of the pages' own, which are no part of what is asked.
+OTHERS = ("form", "show", *(f"find-{field}" for field in FILTER_FIELDS))
+MOST_VALUES = 200
+
+
+@dataclass(frozen=True)
+class FilterList:
+    """The values of one field that can be chosen; None where they are not asked for yet."""
+
+    field: str
+    chosen: tuple[str | None, ...]
+    values: list[Value] | None
+    search: str = ""
+
+    @property
+    def all_values(self) -> list[Value]:
+        """With the chosen ones that are not among them, first."""
+        listed = self.values or []
+        known = {value.value for value in listed}
+        missing = [Value(value, 0) for value in self.chosen if value not in known and not self.search]
+        return [*missing, *listed]
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may be more values than are listed."""
+        return len(self.values or []) >= MOST_VALUES
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter in words, and the URL without it."""
+
+    text: str
+    url: str
+    is_exclusion: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every view shows around the events."""
+
+    trust: Trust
+    applications: list[Application]
+    lists: list[FilterList]
+
+
+def frame(query: Query, request: Request, state: State | None, filters: Filters | None) -> Frame:
+    """Asks for all of it; without filters there are no lists."""
+    freshness: timedelta = request.app.state.settings.freshness
+    show = request.query_params.getlist("show")
+    found = []
+    if state and filters:
+        for field in FILTER_FIELDS:
+            search = request.query_params.get(f"find-{field}", "")
+            chosen = state.lists.get(field, ())
+            is_asked = field in _ALWAYS or chosen or field in show or search
+            values = lists.values(query, filters, field, search, MOST_VALUES) if is_asked else None
+            found.append(FilterList(field, chosen, values, search))
+    return Frame(trust(query, freshness), applications(query), found)
+
+
+def chips(state: State, page: str) -> list[Chip]:
+    """Every filter beside the prompt's, each with the URL of the page without it."""
+    from dataclasses import replace
+
+    found = []
+    if state.hour:
+        found.append(Chip(f"Hour: {texts.hour_text(state.hour)} UTC", replace(state, hour=None).url(page)))
+    for field, chosen in state.lists.items():
+        if field == "application":
+            continue
+        for value in chosen:
+            rest = state.with_list(field, (other for other in chosen if other != value))
+            found.append(Chip(f"{TITLES[field]}: {texts.value_text(value)}", rest.url(page)))
+    if state.comments:
+        found.append(Chip(f"Comments contain: {state.comments}", replace(state, comments="").url(page)))
+    for pair in state.excluded:
+        without = replace(state, excluded=tuple(other for other in state.excluded if other != pair))
+        found.append(Chip(f"Not {TITLES[pair[0]]}: {texts.value_text(pair[1])}", without.url(page), True))
+    return found
+
+
+def prompt_text(state: State, filters: Filters, known: list[Application]) -> str:
+    """The prompt's choices in words."""
+    names = {one.application: one.display_name for one in known}
+    chosen = [names.get(value or "", texts.value_text(value)) for value in state.lists.get("application", ())]
+    return f"{', '.join(chosen) or 'All applications'} · {period_text(state, filters)}"
+
+
+def period_text(state: State, filters: Filters) -> str:
+    """The period with its ends as they are, both included."""
+    first, last = filters.start, filters.end - timedelta(microseconds=1)
+    if state.period in ("last-hour", "last-24-hours"):
+        ends = f"{texts.time_text(_second(first))} to {texts.time_text(_second(filters.end))}"
+    elif first.date() == last.date():
+        ends = f"{first.date()}"
+    else:
+        ends = f"{first.date()} to {last.date()}"
+    named = "" if state.period == FROM_TO else f"{periods.TITLES[state.period]}: "
+    return f"{named}{ends} UTC"
+
+
+def _second(value: datetime) -> datetime:
+    return value.replace(microsecond=0)

@@ -1,0 +1,75 @@
+"""Events in groups of up to three columns, one level at a time; the last level leads to the events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from orchestration.hours import now_utc
+from report.access.permissions import VIEW, requires
+from report.queries import events
+from report.queries.groups import Group, groups
+from report.queries.warehouse import Query
+from report.web.pages.asking import ask, state_of
+from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
+from report.web.places import decode_group, encode_group
+from report.web.templating import render
+from report.web.urls import GROUPABLE, MOST_LEVELS, State
+
+_MOST = 200
+_FIRST = ("application", "entity", "activity")
+
+
+@dataclass(frozen=True)
+class _Found:
+    frame: Frame
+    groups: list[Group]
+    total: int
+
+
+@requires(VIEW)
+async def page(request: Request) -> Response:
+    """The groups of the level that is open, and the way back."""
+    state = state_of(request, (*OTHERS, "after"))
+    if not state.group:
+        state = replace(state, group=_FIRST)
+    if "form" in request.query_params:
+        return RedirectResponse(replace(state, path=()).url("/groups"), 303)
+    if len(state.path) >= len(state.group):
+        return RedirectResponse(state.url("/"), 303)
+    filters = state.filters(now_utc())
+    whole = replace(state, path=()).filters(now_utc())
+    after = decode_group(request.query_params.get("after"))
+
+    def work(query: Query) -> _Found:
+        found = groups(query, whole, state.group, state.path, _MOST + 1, after)
+        return _Found(frame(query, request, state, filters), found, events.count(query, filters))
+
+    found = await ask(request, work)
+    shown = found.groups[:_MOST]
+    return render(
+        request,
+        "groups.html",
+        view="groups",
+        state=state,
+        page="/groups",
+        frame=found.frame,
+        chips=chips(state, "/groups"),
+        about=prompt_text(state, filters, found.frame.applications),
+        total=found.total,
+        groups=shown,
+        most=max((group.count for group in shown), default=0),
+        field=state.group[len(state.path)],
+        opened=lambda value: opened(state, value),
+        more=encode_group(shown[-1]) if len(found.groups) > _MOST else None,
+        groupable=GROUPABLE,
+        levels=range(MOST_LEVELS),
+    )
+
+
+def opened(state: State, value: str | None) -> str:
+    """The URL of what is in a group: the next level, or its events."""
+    inner = replace(state, path=(*state.path, value))
+    return inner.url("/groups" if len(inner.path) < len(inner.group) else "/")

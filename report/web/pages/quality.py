@@ -1,0 +1,110 @@
+"""The quality pages: every feed and hour, what is in quarantine and why, what nobody documented, what was checked."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from orchestration.hours import now_utc
+from report.access.permissions import QUARANTINE, VIEW, requires
+from report.queries import quality
+from report.queries.trust import Trust, trust
+from report.queries.warehouse import Query
+from report.web.heat import day_rows, days_rows
+from report.web.pages.asking import ask, state_of
+from report.web.places import decode_key, encode_key
+from report.web.templating import render
+from report.web.urls import BadLinkError
+
+_DAY = timedelta(days=1)
+_DAYS = 14
+_RECORDS = 100
+
+
+@requires(VIEW)
+async def heat_map(request: Request) -> Response:
+    """Feeds by hours of one day, and by days of the fortnight that ends with it."""
+    state_of(request, ("day",))
+    asked = _day(request.query_params.get("day"))
+
+    def work(query: Query) -> tuple[date, list[quality.Cell], Trust]:
+        newest = quality.newest_feed_hour(query)
+        day = asked or (newest.date() if newest else now_utc().date())
+        end = datetime.combine(day + _DAY, time(), UTC)
+        cells = quality.heat_map(query, end - _DAYS * _DAY, end)
+        return day, cells, _trust(query, request)
+
+    day, cells, state = await ask(request, work)
+    days = [day - _DAY * back for back in reversed(range(_DAYS))]
+    return render(
+        request,
+        "quality.html",
+        tab="hours",
+        trust=state,
+        day=day,
+        earlier=day - _DAY,
+        later=day + _DAY,
+        days=days,
+        hours=[cell for cell in cells if cell.feed_hour_utc.date() == day],
+        by_hour=day_rows(cells, day),
+        by_day=days_rows(cells, days),
+    )
+
+
+@requires(QUARANTINE)
+async def quarantine(request: Request) -> Response:
+    """Records in quarantine, whole, with every reason."""
+    state_of(request, ("reason", "feed", "after"))
+    reason, feed = request.query_params.get("reason") or None, request.query_params.get("feed") or None
+    after = decode_key(request.query_params.get("after"))
+    if after:
+        # The position among the records of a file is a number.
+        after = (*after[:3], int(str(after[3])), *after[4:])
+
+    def work(query: Query) -> tuple[list[quality.Quarantined], list[tuple[str, int]], Trust]:
+        records = quality.quarantine(query, reason=reason, feed=feed, after=after, limit=_RECORDS + 1)
+        return records, quality.reasons(query), _trust(query, request)
+
+    records, reasons, state = await ask(request, work)
+    shown = records[:_RECORDS]
+    last = [getattr(shown[-1], name) for name in quality.QUARANTINE_KEY] if len(records) > _RECORDS else None
+    return render(
+        request,
+        "quarantine.html",
+        tab="quarantine",
+        trust=state,
+        records=shown,
+        reasons=reasons,
+        reason=reason,
+        feed=feed,
+        after=encode_key((*last[:3], str(last[3]), *last[4:])) if last else None,
+    )
+
+
+@requires(VIEW)
+async def drift(request: Request) -> Response:
+    """What was seen and is not in the catalogue."""
+    state_of(request)
+    found, state = await ask(request, lambda query: (quality.drift(query), _trust(query, request)))
+    return render(request, "drift.html", tab="drift", trust=state, drift=found)
+
+
+@requires(VIEW)
+async def checks(request: Request) -> Response:
+    """What the newest run checked."""
+    state_of(request)
+    found, state = await ask(request, lambda query: (quality.checks(query), _trust(query, request)))
+    return render(request, "checks.html", tab="checks", trust=state, checks=found)
+
+
+def _trust(query: Query, request: Request) -> Trust:
+    return trust(query, request.app.state.settings.freshness)
+
+
+def _day(text: str | None) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError:
+        raise BadLinkError(f"“{text}” is no day; write it as 2026-05-31") from None

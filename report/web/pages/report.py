@@ -1,0 +1,82 @@
+"""The report itself: the prompt, and the table of events that it leads to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from orchestration.hours import now_utc
+from report.access.permissions import VIEW, requires
+from report.queries import events
+from report.queries.warehouse import Query
+from report.web.pages.asking import ask, number_of, state_of
+from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
+from report.web.places import decode_key, encode_key
+from report.web.templating import render
+from report.web.urls import TIME, State
+
+ROWS = 200
+
+
+@dataclass(frozen=True)
+class _Found:
+    frame: Frame
+    page: events.Page
+    total: int
+    snapshot: int
+
+
+@requires(VIEW)
+async def page(request: Request) -> Response:
+    """The prompt where nothing is asked yet, else the events."""
+    if not request.query_params:
+        return await _prompt(request)
+    state = state_of(request, (*OTHERS, "after", "before", "snapshot"))
+    if "form" in request.query_params:
+        # A form's URL says what was left empty, too; the one that people share does not.
+        return RedirectResponse(state.url(), 303)
+    filters = state.filters(now_utc())
+    order = events.Order(state.sort, state.descending)
+    after, before = (decode_key(request.query_params.get(name)) for name in ("after", "before"))
+
+    def work(query: Query) -> _Found:
+        rows = events.page(query, filters, order, after=after, before=before, limit=ROWS)
+        total = events.count(query, filters)
+        return _Found(frame(query, request, state, filters), rows, total, query.snapshot.snapshot_id)
+
+    found = await ask(request, work, number_of(request, "snapshot"))
+    has_before, has_after = _neighbours(found.page, after is not None, before is not None)
+    return render(
+        request,
+        "report.html",
+        view="table",
+        state=state,
+        page="/",
+        frame=found.frame,
+        chips=chips(state, "/"),
+        about=prompt_text(state, filters, found.frame.applications),
+        rows=found.page.rows,
+        total=found.total,
+        snapshot=found.snapshot,
+        is_first=after is None and before is None,
+        first=encode_key(found.page.first),
+        last=encode_key(found.page.last),
+        has_before=has_before,
+        has_after=has_after,
+        jumps=state.sort == TIME,
+    )
+
+
+async def _prompt(request: Request) -> Response:
+    state = State()
+    found = await ask(request, lambda query: frame(query, request, None, None))
+    return render(request, "prompt.html", state=state, frame=found, page="/", view="prompt")
+
+
+def _neighbours(found: events.Page, is_after: bool, is_before: bool) -> tuple[bool, bool]:
+    """Whether there are rows before and behind the page's."""
+    if is_before:
+        return found.more, True
+    return is_after, found.more

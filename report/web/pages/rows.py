@@ -1,0 +1,44 @@
+"""Rows of the table for its script: those at an index, or those next to a place."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from orchestration.hours import now_utc
+from report.access.permissions import VIEW, requires
+from report.queries import events
+from report.queries.warehouse import Query
+from report.web.pages.asking import ask, number_of, state_of
+from report.web.pages.report import ROWS
+from report.web.places import decode_key, encode_key
+from report.web.texts import cell_text
+from report.web.urls import TIME, BadLinkError
+
+
+@requires(VIEW)
+async def page(request: Request) -> Response:
+    """`rows` have the report's nine columns as texts, null where there is no value; `first` and `last` are places."""
+    state = state_of(request, ("after", "before", "index", "snapshot"))
+    filters = state.filters(now_utc())
+    order = events.Order(state.sort, state.descending)
+    after, before = (decode_key(request.query_params.get(name)) for name in ("after", "before"))
+    index = number_of(request, "index")
+    if index is not None and state.sort != TIME:
+        raise BadLinkError("an index leads to a row only where rows are sorted by time")
+
+    def work(query: Query) -> dict[str, Any]:
+        place = after
+        if index is not None:
+            place = events.key_at(query, filters, index, descending=state.descending)
+        found = events.page(query, filters, order, after=place, before=before, limit=ROWS)
+        return {
+            "rows": [[cell_text(cell) for cell in row] for row in found.rows],
+            "first": encode_key(found.first),
+            "last": encode_key(found.last),
+            "more": found.more,
+        }
+
+    return JSONResponse(await ask(request, work, number_of(request, "snapshot")))

@@ -1,0 +1,49 @@
+"""Values as people read them: times in UTC, counts, sizes, nulls. Nothing here knows the reader's own zone."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+NO_VALUE = "—"
+
+
+def time_text(value: datetime | None) -> str:
+    """`2026-05-01 10:15:00`, UTC, with the fraction of the second where there is one."""
+    if value is None:
+        return NO_VALUE
+    plain = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    text = plain.isoformat(sep=" ")
+    return text.rstrip("0") if "." in text else text
+
+
+def hour_text(value: datetime | None) -> str:
+    """`2026-05-01 10:00`, UTC."""
+    return time_text(value)[:16]
+
+
+def cell_text(value: Any) -> str | None:
+    """A cell of the table as text; None stays None."""
+    return time_text(value) if isinstance(value, datetime) else value
+
+
+def value_text(value: str | None) -> str:
+    """A value in a list of values."""
+    if value is None:
+        return "(no value)"
+    return value if value.strip() else "(blank)"
+
+
+def count_text(value: int) -> str:
+    """A count with its thousands apart: 1,234,567."""
+    return f"{value:,}"
+
+
+def bytes_text(value: int) -> str:
+    """A size: 1.2 MB."""
+    size = float(value)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

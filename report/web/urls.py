@@ -1,0 +1,191 @@
+"""What a URL of the report says, and back: period, filters, order, columns, groups. Pure; nothing is asked here.
+
+A link that is opened by somebody else, tomorrow, gives the same page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from orchestration.hours import HOUR
+from report import periods
+from report.columns import COLUMNS
+from report.filters import CHOICES, EXCLUDABLE, Filters
+from report.queries.groups import FIELDS as GROUPABLE
+from report.queries.groups import MOST_LEVELS
+from report.web.values import decode, encode
+
+FIELDS = tuple(column.field for column in COLUMNS)
+TIME = FIELDS[0]
+FROM_TO = "from-to"
+_HOUR = "%Y-%m-%dT%H"
+
+
+class BadLinkError(ValueError):
+    """A URL says something that the report does not know; the message says what."""
+
+
+@dataclass(frozen=True)
+class State:
+    """One page of the report. `lists` has the chosen values by the parameter's name; times are UTC."""
+
+    period: str = periods.DEFAULT
+    first_day: date | None = None
+    last_day: date | None = None
+    hour: datetime | None = None
+    lists: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+    comments: str = ""
+    excluded: tuple[tuple[str, str | None], ...] = ()
+    sort: str = TIME
+    descending: bool = True
+    columns: tuple[str, ...] = FIELDS
+    group: tuple[str, ...] = ()
+    path: tuple[str | None, ...] = ()
+
+    def filters(self, now: datetime) -> Filters:
+        """The filters, with the groups that were opened.
+
+        Raises:
+            BadLinkError: if the period is empty.
+        """
+        opened = dict(zip(self.group, self.path, strict=False))
+        chosen = self.lists | {name: (value,) for name, value in opened.items()}
+        try:
+            start, end = periods.period(self.period, now, self.first_day, self.last_day)
+            if self.hour:
+                start, end = max(start, self.hour), min(end, self.hour + HOUR)
+            return Filters(
+                start,
+                end,
+                comments=self.comments,
+                excluded=self.excluded,
+                **{CHOICES[name]: values for name, values in chosen.items()},
+            )
+        except ValueError as error:
+            raise BadLinkError(str(error)) from None
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The parameters of the URL, in one order and without what is so anyway."""
+        found = [("period", self.period)]
+        if self.first_day:
+            found.append(("from", self.first_day.isoformat()))
+        if self.last_day:
+            found.append(("to", self.last_day.isoformat()))
+        if self.hour:
+            found.append(("hour", self.hour.strftime(_HOUR)))
+        found += [(name, encode(value)) for name in CHOICES for value in self.lists.get(name, ())]
+        if self.comments:
+            found.append(("comments", self.comments))
+        found += [("not", f"{name}:{encode(value)}") for name, value in self.excluded]
+        if (self.sort, self.descending) != (TIME, True):
+            found.append(("sort", f"-{self.sort}" if self.descending else self.sort))
+        if self.columns != FIELDS:
+            found.append(("columns", ",".join(self.columns)))
+        found += [("group", name) for name in self.group]
+        return found + [("path", encode(value)) for value in self.path]
+
+    def url(self, page: str = "/", **more: Any) -> str:
+        """A page of the report with this state; `more` are parameters of that page, left out where they are None."""
+        extra = [(name, str(value)) for name, value in more.items() if value is not None]
+        return f"{page}?{urlencode(self.pairs() + extra)}"
+
+    def with_list(self, name: str, values: Iterable[str | None]) -> State:
+        """With these values chosen in one list, and no others."""
+        return replace(self, lists={**self.lists, name: tuple(values)})
+
+    def excluding(self, name: str, value: str | None) -> State:
+        """Without the events that have this value."""
+        return self if (name, value) in self.excluded else replace(self, excluded=(*self.excluded, (name, value)))
+
+    def of_day(self, day: date, hour: datetime | None = None) -> State:
+        """Of this one day, or this hour of it."""
+        return replace(self, period=FROM_TO, first_day=day, last_day=day, hour=hour)
+
+    def sorted(self, name: str) -> State:
+        """Sorted by this column: as is usual for it at first, and the other way round the next time."""
+        descending = not self.descending if name == self.sort else name == TIME
+        return replace(self, sort=name, descending=descending)
+
+    def to_level(self, level: int) -> State:
+        """With so many of the open groups still open."""
+        return replace(self, path=self.path[:level])
+
+    def without_filters(self) -> State:
+        """As the prompt left it: the period and the applications, and how the table looks."""
+        kept = {name: values for name, values in self.lists.items() if name == "application"}
+        return replace(self, lists=kept, comments="", excluded=(), hour=None, path=())
+
+
+def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State:
+    """The state that the parameters of a URL say; `others` are parameters of the page, which are not looked at.
+
+    Raises:
+        BadLinkError: naming the parameter that is unknown or wrong.
+    """
+    known = {"period", "from", "to", "hour", "comments", "not", "sort", "columns", "group", "path", *CHOICES}
+    values: dict[str, list[str]] = {}
+    for name, text in items:
+        if name not in known and name not in others:
+            raise BadLinkError(f"the report has no “{name}” to be asked for")
+        # A form sends what was left empty, too.
+        if text:
+            values.setdefault(name, []).append(text)
+    group = tuple(dict.fromkeys(_known(name, GROUPABLE, "group") for name in values.get("group", [])))
+    if len(group) > MOST_LEVELS:
+        raise BadLinkError(f"“group” may be said {MOST_LEVELS} times at most")
+    sort = (values.get("sort") or [f"-{TIME}"])[0]
+    first_day, last_day = _day(values, "from"), _day(values, "to")
+    return State(
+        period=_known((values.get("period") or [periods.DEFAULT])[0], periods.NAMES, "period"),
+        first_day=first_day,
+        last_day=last_day,
+        hour=_hour(values),
+        lists={name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOICES if name in values},
+        comments=(values.get("comments") or [""])[0],
+        excluded=tuple(dict.fromkeys(map(_excluded, values.get("not", [])))),
+        sort=_known(sort.removeprefix("-"), FIELDS, "sort"),
+        descending=sort.startswith("-"),
+        columns=_columns(values),
+        group=group,
+        path=tuple(map(decode, values.get("path", [])))[: len(group)],
+    )
+
+
+def _columns(values: dict[str, list[str]]) -> tuple[str, ...]:
+    if "columns" not in values:
+        return FIELDS
+    named = ",".join(values["columns"]).split(",")
+    return tuple(dict.fromkeys(_known(name, FIELDS, "columns") for name in named))
+
+
+def _excluded(text: str) -> tuple[str, str | None]:
+    name, _, value = text.partition(":")
+    return _known(name, EXCLUDABLE, "not"), decode(value)
+
+
+def _known(name: str, names: Iterable[str], parameter: str) -> str:
+    if name not in names:
+        raise BadLinkError(f"“{name}” is no {parameter} that the report knows")
+    return name
+
+
+def _day(values: dict[str, list[str]], name: str) -> date | None:
+    if name not in values or (values.get("period") or [periods.DEFAULT])[0] != FROM_TO:
+        return None
+    try:
+        return date.fromisoformat(values[name][0])
+    except ValueError:
+        raise BadLinkError(f"“{values[name][0]}” is no day; write it as 2026-05-31") from None
+
+
+def _hour(values: dict[str, list[str]]) -> datetime | None:
+    if "hour" not in values:
+        return None
+    try:
+        return datetime.strptime(values["hour"][0], _HOUR).replace(tzinfo=UTC)
+    except ValueError:
+        raise BadLinkError(f"“{values['hour'][0]}” is no hour; write it as 2026-05-31T10") from None
