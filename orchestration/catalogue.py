@@ -14,6 +14,8 @@ from pathlib import Path
 
 DBT_PROJECT_DIR = Path(__file__).resolve().parent.parent / "dbt_project"
 SEEDS_DIR = DBT_PROJECT_DIR / "seeds"
+# The feed that the report itself makes: who read and exported what.
+OWN_FEED = "activity_audit"
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 
 from orchestration import catalogue, column_lineage, lake, publish, transform, workbench
 from orchestration.feeds.landing import LandingReport, land, open_index
-from orchestration.feeds.source import SourceError
+from orchestration.feeds.source import Source, SourceError
 from orchestration.hours import naive, now_utc
 from orchestration.integrity import digests, head, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.masking import masked_errors
-from orchestration.planning import source_of
+from orchestration.planning import own_spool, source_of
 from orchestration.settings import Settings
 from orchestration.workbench import Batch, Workbench
 
@@ -72,16 +72,30 @@ def land_feeds(
     window: Window,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> LandingReport:
-    """Bring what these feeds offer for the window into the raw lake."""
-    return land(
-        source_of(settings),
-        settings.raw_dir,
-        feeds=feeds,
-        window=window,
-        landed_at=now_utc(),
-        max_record_bytes=settings.max_record_bytes,
-        on_progress=on_progress,
-    )
+    """Bring what these feeds offer for the window into the raw lake, and what the product itself has for it."""
+
+    def landed(source: Source, feeds: Collection[str]) -> LandingReport:
+        return land(
+            source,
+            settings.raw_dir,
+            feeds=feeds,
+            window=window,
+            landed_at=now_utc(),
+            max_record_bytes=settings.max_record_bytes,
+            on_progress=on_progress,
+        )
+
+    own = LandingReport()
+    if catalogue.OWN_FEED in feeds and settings.own_feeds_dir.is_dir():
+        # First, because a source that is out of reach must not hold up what is here.
+        spool = own_spool(settings)
+        spool.seal(window)
+        own = landed(spool.source(), [catalogue.OWN_FEED])
+    report = landed(source_of(settings), feeds)
+    report.new += own.new
+    report.unknown += own.unknown
+    report.deferred += own.deferred
+    return report
 
 
 @masked_errors(ChecksFailedError, WarehouseBusyError, lake.WarehouseError)

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from orchestration import catalogue, lake
 from orchestration.feeds.bucket import source_at
-from orchestration.feeds.landing import open_index
+from orchestration.feeds.landing import changed_offers, open_index
 from orchestration.feeds.own_source import own_source
 from orchestration.feeds.raw_files import SWEEPS
 from orchestration.feeds.source import Source, SourceError
+from orchestration.feeds.spool import Spool
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps
 from orchestration.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
@@ -64,6 +65,11 @@ def source_of(settings: Settings) -> Source:
     return own_source(settings)
 
 
+def own_spool(settings: Settings) -> Spool:
+    """The feed that the product itself makes."""
+    return Spool(settings.own_feeds_dir, catalogue.OWN_FEED)
+
+
 @masked_errors(SourceError, lake.WarehouseError)
 def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     """Every feed hour with a new or changed delivery, and every closed hour that was passed over.
@@ -78,7 +84,13 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     reach = Reach(settings.lookback, settings.sweep_every)
     sweeps = Sweeps(settings.raw_dir / SWEEPS, settings.feed_root)
     listing, offers = survey(source_of(settings), index, feeds, now, reach, sweeps)
-    changed = {offer.feed_hour for offer in offers}
+    spool = own_spool(settings)
+    unsealed = spool.unsealed() if catalogue.OWN_FEED in feeds else {}
+    if catalogue.OWN_FEED in feeds and settings.own_feeds_dir.is_dir():
+        own = spool.source().list([catalogue.OWN_FEED], None)
+        listing.unknown += own.unknown
+        offers += changed_offers(index, own)
+    changed = {offer.feed_hour for offer in offers} | set(unsealed)
     ahead = sorted(hour for hour in changed if hour > current)
     landed = {delivery.delivery_id: delivery.feed_hour for delivery in index.deliveries(feeds)}
     hours = {hour for hour in changed if hour <= current}
@@ -95,7 +107,9 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
             "when their hour has begun (or check the clocks)"
         )
     ranges = run_ranges(hours, listing.apart)
-    tokens = sorted(f"{offer.uri} {offer.token}" for offer in offers)
+    tokens = sorted(
+        [f"{offer.uri} {offer.token}" for offer in offers] + [f"{path} {size}" for path, size in unsealed.values()]
+    )
     fingerprint = hashlib.sha256(repr((ranges, tokens)).encode()).hexdigest()
     return Plan(ranges, warnings, fingerprint, frozenset(listing.apart))
 

@@ -19,6 +19,7 @@ from orchestration import catalogue
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.durations import Duration
 from orchestration.masking import has_credentials, without_secrets
+from orchestration.report_settings import ReportSettings
 
 _OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -87,6 +88,7 @@ class Settings(BaseSettings):
     )
     docs_runs: int = Field(200, ge=1, description="how many runs' validation pages the data docs keep")
     _cxone: CxoneSettings | None = PrivateAttr(None)
+    _report: ReportSettings | None = PrivateAttr(None)
 
     @field_validator("feed_url", "data_path")
     @classmethod
@@ -179,6 +181,22 @@ class Settings(BaseSettings):
         return self.home / "warehouse.lock"
 
     @property
+    def own_feeds_dir(self) -> Path:
+        """The feeds that the product itself makes, which every run takes whatever the source is."""
+        return self.home / "own_feeds"
+
+    @property
+    def report_dir(self) -> Path:
+        """What the report keeps: named reports, and exports of sessions."""
+        return self.home / "report"
+
+    @property
+    def report(self) -> ReportSettings:
+        """The settings of the report's web page."""
+        assert self._report is not None, "the settings were not made by load_settings"
+        return self._report
+
+    @property
     def cxone(self) -> CxoneSettings:
         """The settings of the vendor's API; there are some where it is the source."""
         assert self._cxone is not None, "AUDIT_SOURCE is not cxone"
@@ -198,12 +216,14 @@ def load_settings(**overrides: Any) -> Settings:
     """
     try:
         settings = Settings(**overrides)
+        settings._report = ReportSettings.model_validate({})
         if settings.source == "cxone":
             settings._cxone = CxoneSettings.model_validate({})
             if missing := settings._cxone.missing():
                 raise SettingsError("\n".join(missing))
     except ValidationError as error:
-        prefix = "CXONE_" if error.title == CxoneSettings.__name__ else "AUDIT_"
+        prefixes = {CxoneSettings.__name__: "CXONE_", ReportSettings.__name__: "AUDIT_REPORT_"}
+        prefix = prefixes.get(error.title, "AUDIT_")
         raise SettingsError("\n".join(_explain(prefix, item) for item in error.errors())) from None
     return settings
 

@@ -22,6 +22,8 @@ _COMMANDS = {
     "verify": "orchestration.cli.verify",
     "ledger": "orchestration.cli.ledger",
     "maintain": "orchestration.cli.maintain",
+    "report": "orchestration.cli.report",
+    "password": "orchestration.cli.password",
     "serve": "orchestration.cli.serve",
 }
 

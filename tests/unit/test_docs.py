@@ -29,6 +29,7 @@ from orchestration.integrity.chain import BatchDigest, append
 from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan, source_of
+from orchestration.report_settings import ReportSettings
 from orchestration.settings import Settings, load_settings
 from orchestration.simulator.hours import REASONS, WARNINGS
 
@@ -100,7 +101,12 @@ def test_every_public_column_is_documented_with_its_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "title"), [(Settings, "Settings"), (CxoneSettings, "Settings of the vendor's API")]
+    ("settings", "title"),
+    [
+        (Settings, "Settings"),
+        (CxoneSettings, "Settings of the vendor's API"),
+        (ReportSettings, "Settings of the report's page"),
+    ],
 )
 def test_every_setting_is_documented_with_its_default(settings: type[BaseSettings], title: str) -> None:
     prefix = settings.model_config.get("env_prefix")

@@ -1,0 +1,33 @@
+"""`audit password`: an entry for the file of the report's users."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command("password")
+@click.argument("name")
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="Default: viewer; may be repeated.")
+def command(name: str, roles: tuple[str, ...]) -> None:
+    """Print an entry of AUDIT_REPORT_USERS_FILE; the password is asked for, or read from standard input."""
+    from report.access.passwords import hashed
+    from report.access.permissions import ROLES
+
+    chosen = list(dict.fromkeys(roles)) or ["viewer"]
+    if unknown := [role for role in chosen if role not in ROLES]:
+        raise click.UsageError(f"no role is named {', '.join(unknown)}; there are {', '.join(ROLES)}")
+    stdin = click.get_text_stream("stdin")
+    if stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = stdin.readline().rstrip("\r\n")
+    try:
+        known = hashed(password)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    # Text and lists of JSON are those of TOML.
+    click.echo(f"[users.{json.dumps(name, ensure_ascii=False)}]")
+    click.echo(f"password = {json.dumps(known)}")
+    click.echo(f"roles = {json.dumps(chosen)}")

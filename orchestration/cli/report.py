@@ -1,0 +1,27 @@
+"""`audit report`: the report as a web page."""
+
+from __future__ import annotations
+
+import click
+
+from orchestration.settings import Settings, SettingsError
+
+
+@click.command("report")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address that it listens on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
+@click.pass_obj
+def command(settings: Settings, host: str, port: int) -> None:
+    """Serve the Activity Audit report as a web page, and print the link to it."""
+    from report.access.users import UsersFileError
+    from report.web.server import PortTakenError, Served, serve
+
+    def say(served: Served) -> None:
+        click.echo(f"Report: {served.url}   (Ctrl-C stops)")
+
+    try:
+        serve(settings, host, port, say)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    except (PortTakenError, UsersFileError) as error:
+        raise click.ClickException(str(error)) from None

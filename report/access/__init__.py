@@ -1,0 +1,1 @@
+"""Who may see the report: how a reader proves who they are, what they may do, and what keeps a session theirs."""

@@ -1,0 +1,30 @@
+"""That a request which changes something was meant by the reader: it carries their session's token."""
+
+from __future__ import annotations
+
+import hmac
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+FIELD = "csrf"
+HEADER = "X-CSRF-Token"
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
+
+
+async def check_csrf(request: Request) -> None:
+    """Refuse a request that may change something and has not the session's token, as header or form field.
+
+    Raises:
+        HTTPException: 403.
+    """
+    if request.method in _SAFE:
+        return
+    sent = request.headers.get(HEADER)
+    if sent is None and request.headers.get("content-type", "").startswith(_FORMS):
+        field = (await request.form()).get(FIELD)
+        sent = field if isinstance(field, str) else None
+    known: str = request.state.csrf
+    if not known or sent is None or not hmac.compare_digest(sent.encode(), known.encode()):
+        raise HTTPException(403, "the form is too old or came from elsewhere; reload the page and send it again")

@@ -1,0 +1,149 @@
+"""Named reports: a name for what a URL of the report asks for, private to who saved it or shared with all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from filelock import FileLock
+
+from orchestration.hours import iso, now_utc
+from orchestration.whole_files import rewrite
+
+if TYPE_CHECKING:
+    from report.queries.warehouse import Query
+
+LONGEST_NAME = 100
+_LONGEST_QUERY = 8000
+_MOST = 200
+EXAMPLE_ID = "example"
+_APPLICATION = "Analytics"
+
+
+class SavedReportError(ValueError):
+    """A named report cannot be saved or changed; the message says why."""
+
+
+@dataclass(frozen=True)
+class SavedReport:
+    """One of them. `query` is the part of the URL behind the `?`; the example has no owner."""
+
+    id: str
+    name: str
+    owner: str | None
+    shared: bool
+    query: str
+    saved_at: str
+
+
+class SavedReports:
+    """The named reports in one file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def visible_to(self, name: str) -> list[SavedReport]:
+        """The user's own and the shared ones, by name."""
+        found = [report for report in self._read() if report.shared or report.owner == name]
+        return sorted(found, key=lambda report: (report.name.casefold(), report.id))
+
+    def save(self, name: str, owner: str, query: str, *, shared: bool) -> SavedReport:
+        """Save one; the owner's own of the same name is replaced.
+
+        Raises:
+            SavedReportError: if the name is blank or too long, or there are too many.
+        """
+        name = " ".join(name.split())
+        if not name or len(name) > LONGEST_NAME or not name.isprintable():
+            raise SavedReportError(f"the name must have 1 to {LONGEST_NAME} characters")
+        query = query.removeprefix("?")
+        if len(query) > _LONGEST_QUERY:
+            raise SavedReportError("there is too much chosen to be saved; choose fewer values")
+        with self._changing() as reports:
+            same = next((one for one in reports if one.owner == owner and one.name.casefold() == name.casefold()), None)
+            if same:
+                reports.remove(same)
+            elif sum(one.owner == owner for one in reports) >= _MOST:
+                raise SavedReportError(f"you have {_MOST} already; delete one first")
+            saved = SavedReport(same.id if same else str(uuid4()), name, owner, shared, query, iso(now_utc()))
+            reports.append(saved)
+        return saved
+
+    def share(self, report_id: str, owner: str, shared: bool) -> SavedReport:
+        """Share one's own with all, or keep it to oneself again.
+
+        Raises:
+            SavedReportError: if there is none of this id that is one's own.
+        """
+        with self._changing() as reports:
+            old = _own(reports, report_id, owner)
+            new = replace(old, shared=shared)
+            reports[reports.index(old)] = new
+        return new
+
+    def delete(self, report_id: str, owner: str) -> SavedReport:
+        """Delete one's own.
+
+        Raises:
+            SavedReportError: if there is none of this id that is one's own.
+        """
+        with self._changing() as reports:
+            old = _own(reports, report_id, owner)
+            reports.remove(old)
+        return old
+
+    @contextmanager
+    def _changing(self) -> Iterator[list[SavedReport]]:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._path.with_name(f".{self._path.name}.lock"), timeout=10):
+            reports = self._read()
+            yield reports
+            rewrite(self._path, json.dumps([asdict(one) for one in reports], ensure_ascii=False, indent=2) + "\n")
+
+    def _read(self) -> list[SavedReport]:
+        try:
+            text = self._path.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        try:
+            return [SavedReport(**entry) for entry in json.loads(text)]
+        except (ValueError, TypeError) as error:
+            raise SavedReportError(f"{self._path} is damaged ({error}); restore it, or move it away") from None
+
+
+def example(query: Query | None, now: datetime) -> SavedReport:
+    """The document's own: who viewed chats in Interaction Analytics in May, of the newest year that has such events.
+
+    Without a query or such events it is the last May that has begun.
+    """
+    year = now.year if now.month >= 5 else now.year - 1
+    if query:
+        found = query.rows(
+            "select max(year(event_hour_utc)) from audit.main.agg_activity_hourly "
+            "where application = ? and entity = 'Chat' and activity = 'Interaction Viewed' "
+            "and month(event_hour_utc) = 5",
+            [_APPLICATION],
+        )
+        year = found[0][0] or year
+    return SavedReport(
+        id=EXAMPLE_ID,
+        name=f"Example: chats viewed in Interaction Analytics, May {year}",
+        owner=None,
+        shared=True,
+        query=f"period=from-to&from={year}-05-01&to={year}-05-31&application={_APPLICATION}&entity=Chat"
+        "&activity=Interaction+Viewed",
+        saved_at="",
+    )
+
+
+def _own(reports: list[SavedReport], report_id: str, owner: str) -> SavedReport:
+    for one in reports:
+        if one.id == report_id and one.owner == owner:
+            return one
+    raise SavedReportError("there is no such named report of yours; it may have been deleted meanwhile")

@@ -1,0 +1,109 @@
+"""The report's own audit trail: who read, exported and changed what. It is the feed `activity_audit`.
+
+An action is on record before its answer is sent. Where it cannot be recorded, it does not take place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+
+from orchestration.catalogue import OWN_FEED
+from orchestration.feeds.spool import Spool
+from orchestration.hours import iso, now_utc
+from report.access.permissions import User
+from report.filters import Filters
+
+APPLICATION = "Activity Audit"
+REPORT, EVENT, EXPORT, QUARANTINE, SAVED, USER = "Report", "Event", "Export", "Quarantine", "Saved Report", "User"
+# What the catalogue has of these is in dbt_project/seeds/entity_activity.csv.
+ACTIVITIES = {
+    REPORT: ("Run",),
+    EVENT: ("Viewed",),
+    EXPORT: ("Created", "Downloaded", "Stopped"),
+    QUARANTINE: ("Viewed",),
+    SAVED: ("Saved", "Shared", "Unshared", "Deleted"),
+    USER: ("Login", "Logout"),
+}
+_LONGEST_COMMENT = 4000
+
+
+class Trail:
+    """Writes the trail to `folder`, from which runs take it."""
+
+    def __init__(self, folder: Path, clock: Callable[[], datetime] = now_utc) -> None:
+        self._spool = Spool(folder, OWN_FEED)
+        self._clock = clock
+
+    def ran(self, user: User, filters: Filters, snapshot_id: int, how: str = "") -> None:
+        """The report was run with these filters; `how` says what else was asked, such as the groups."""
+        self.record(user.name, REPORT, "Run", f"snapshot {snapshot_id}", said(filters, how))
+
+    def viewed_event(self, user: User, event_id: str) -> None:
+        """One event was opened."""
+        self.record(user.name, EVENT, "Viewed", event_id)
+
+    def viewed_quarantine(self, user: User) -> None:
+        """Records in quarantine were looked at."""
+        self.record(user.name, QUARANTINE, "Viewed", "")
+
+    def exported(self, user: User, job: str, filters: Filters, how: str, *, ok: bool = True) -> None:
+        """An export was made, or failed; `how` says the format, the snapshot and the rows."""
+        self.record(user.name, EXPORT, "Created", job, said(filters, how), ok=ok)
+
+    def changed_export(self, user: User, job: str, activity: str) -> None:
+        """A file was downloaded, or its export stopped."""
+        self.record(user.name, EXPORT, activity, job)
+
+    def changed_saved(self, user: User, activity: str, saved_id: str, name: str) -> None:
+        """A named report was saved, shared, unshared or deleted."""
+        self.record(user.name, SAVED, activity, saved_id, name)
+
+    def signed_in(self, name: str, *, ok: bool) -> None:
+        """Somebody signed in, or tried to."""
+        self.record(name, USER, "Login", name, ok=ok)
+
+    def signed_out(self, user: User) -> None:
+        """Somebody ended their session."""
+        self.record(user.name, USER, "Logout", user.name)
+
+    def record(
+        self, name: str, entity: str, activity: str, instance: str, comments: str = "", *, ok: bool = True
+    ) -> None:
+        """Put one event on record, now.
+
+        Raises:
+            OSError: if it cannot be written.
+        """
+        if activity not in ACTIVITIES[entity]:
+            raise ValueError(f"the trail has no {entity} {activity}")
+        now = self._clock()
+        record = {
+            "application": APPLICATION,
+            "entity": entity,
+            "activity": activity,
+            "eventTime": iso(now),
+            "eventId": str(uuid4()),
+            "triggeredBy": name,
+            "instance": instance,
+            "outcome": "SUCCESS" if ok else "FAILURE",
+            "comments": comments if len(comments) <= _LONGEST_COMMENT else f"{comments[:_LONGEST_COMMENT]}… [cut]",
+        }
+        self._spool.append(record, now)
+
+
+def said(filters: Filters, how: str = "") -> str:
+    """The filters in one line."""
+    parts = [f"{iso(filters.start)} to {iso(filters.end)}"]
+    for name, value in filters.as_dict().items():
+        if name in ("start", "end") or not value:
+            continue
+        if name == "excluded":
+            parts += [f"not {field}: {'(none)' if text is None else text}" for field, text in value]
+        elif isinstance(value, str):
+            parts.append(f"{name} contain: {value}")
+        else:
+            parts.append(f"{name}: {', '.join('(none)' if text is None else text for text in value)}")
+    return "; ".join([*parts, *([how] if how else [])])

@@ -1,0 +1,123 @@
+"""The report as one ASGI application: routes, who asks, and what every answer says to the browser."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode, urlsplit
+
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from orchestration.settings import Settings
+from report.access.access import Access
+from report.access.headers import KnownHosts, SecurityHeaders
+from report.access.permissions import NotSignedInError
+from report.access.users import UsersFileError
+from report.trail import Trail
+from report.web.links import Link
+
+if TYPE_CHECKING:
+    from report.queries.warehouse import Warehouse
+
+_log = logging.getLogger(__name__)
+
+
+class ReportApp(Starlette):
+    """Starlette with the headers and the check of the host around everything, the answer to a failure too."""
+
+    access: Access
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """See Starlette."""
+        inside = WhoAsks(super().build_middleware_stack(), access=self.access)
+        hosts = known_hosts(self.access.base_url)
+        return SecurityHeaders(KnownHosts(inside, hosts=hosts), https=self.access.https)
+
+
+class WhoAsks:
+    """Middleware: `request.state` has the `session`, the `user` (None if not signed in) and the `csrf` token."""
+
+    def __init__(self, app: ASGIApp, *, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        session, new = self._access.session(HTTPConnection(scope))
+        state = scope.setdefault("state", {})
+        state["session"] = session
+        state["csrf"] = session.csrf if session else ""
+        try:
+            state["user"] = self._access.user(session)
+        except UsersFileError as error:
+            _log.error("%s", error)
+            await PlainTextResponse("The report's users cannot be read; its log says why.", 503)(scope, receive, send)
+            return
+
+        async def with_cookie(message: Message) -> None:
+            if new and message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message.get("headers", []), (b"set-cookie", self._access.cookie_header(new).encode())
+                ]  # fmt: skip
+            await send(message)
+
+        await self._app(scope, receive, with_cookie)
+
+
+def build_app(settings: Settings, warehouse: Warehouse, access: Access, links: Collection[Link] = ()) -> Starlette:
+    """The application. Its `state` has the settings, the warehouse, the access, the trail, exports and named reports.
+
+    `links` lead to what goes with the report.
+    """
+    from report.export.jobs import ExportJobs
+    from report.saved import SavedReports
+    from report.web import data_docs, exports, saved_reports, sign_in
+    from report.web.pages.messages import exception_handlers
+    from report.web.pages.routes import routes
+
+    app = ReportApp(
+        routes=[*sign_in.routes(), *exports.routes(), *saved_reports.routes(), *data_docs.routes(), *routes()],
+        exception_handlers={**exception_handlers(), NotSignedInError: _not_signed_in},
+    )
+    app.access = access
+    app.state.settings = settings
+    app.state.warehouse = warehouse
+    app.state.access = access
+    app.state.links = tuple(links)
+    app.state.trail = Trail(settings.own_feeds_dir)
+    app.state.saved = SavedReports(settings.report_dir / "saved.json")
+    app.state.exports = ExportJobs(warehouse, settings.report_dir / "exports", settings.report.export_space)
+    access.sessions.on_end = app.state.exports.end_session
+    return app
+
+
+def known_hosts(base_url: str) -> set[str]:
+    """The `Host` headers that the report answers to: that of its URL, and on loopback every name of this machine."""
+    parts = urlsplit(base_url)
+    hosts = {parts.netloc}
+    if parts.hostname in ("127.0.0.1", "localhost", "::1"):
+        port = f":{parts.port}" if parts.port else ""
+        hosts |= {f"127.0.0.1{port}", f"localhost{port}", f"[::1]{port}"}
+    return hosts
+
+
+async def _not_signed_in(request: Request, error: Exception) -> Response:
+    """Who opens a page without a session signs in first, and then gets it."""
+    from report.web.pages.messages import message
+
+    access: Access = request.app.state.access
+    is_page = request.method == "GET" and "application/json" not in request.headers.get("accept", "")
+    if is_page and access.mode in ("users", "oidc"):
+        wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?{urlencode({'next': wanted})}", 303)
+    what_to_do = {
+        "token": "Stop `audit report` and start it again, and open the link that it prints.",
+        "proxy": "Open the report through the proxy that signs you in.",
+    }.get(access.mode, "Sign in, and open the page again.")
+    return message(request, 401, "You are not signed in", "The session has ended, or there was none.", what_to_do)

@@ -1,0 +1,34 @@
+"""The data docs of the checks, served beside the report. They show samples of records that failed a check, so they
+are for those who may see the quarantine."""
+
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from orchestration.settings import Settings
+from report.access.permissions import QUARANTINE, requires
+
+PATH = "/data-docs"
+# The pages are whole in themselves, their style included, so that they can be opened from a folder; no script runs.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
+
+
+@requires(QUARANTINE)
+def page(request: Request) -> Response:
+    """A file of the site."""
+    settings: Settings = request.app.state.settings
+    root = settings.docs_dir.resolve()
+    path = (root / request.path_params["path"]).resolve()
+    if not path.is_relative_to(root) or not path.is_file() or path.suffix != ".html":
+        raise HTTPException(404, "the data docs have no such page; they are made by each run")
+    return FileResponse(
+        path, media_type="text/html", headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
+    )
+
+
+def routes() -> list[BaseRoute]:
+    """The site."""
+    return [Route(PATH + "/{path:path}", page)]

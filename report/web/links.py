@@ -1,0 +1,22 @@
+"""What goes with the report and is elsewhere: the runs, the data docs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestration.settings import Settings
+from report.web.data_docs import PATH
+
+
+@dataclass(frozen=True)
+class Link:
+    """A title and where it leads."""
+
+    title: str
+    url: str
+
+
+def links(settings: Settings, dagster_url: str | None = None) -> list[Link]:
+    """The links of every page; Dagster's is there where its URL is known."""
+    dagster = dagster_url or settings.report.dagster_url
+    return [*([Link("Runs", dagster)] if dagster else []), Link("Data docs", f"{PATH}/index.html")]

@@ -1,0 +1,146 @@
+"""The report's server: uvicorn, where it listens, what it prints, and how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestration.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from report.access.access import Access
+
+# How long requests that are under way may go on when the server stops, in seconds.
+_PATIENCE = 5
+
+
+class PortTakenError(RuntimeError):
+    """The address cannot be listened on; the message says which, why, and what to do."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A report that is being served: the URL that readers open first."""
+
+    url: str
+
+
+def check(settings: Settings, host: str) -> None:
+    """Refuse what cannot be served safely.
+
+    Raises:
+        SettingsError: naming what to set.
+    """
+    report = settings.report
+    missing = report.missing()
+    if not _is_loopback(host):
+        if report.auth == "token":
+            missing.append(
+                f"--host {host} lets other machines in: set AUDIT_REPORT_AUTH to users, oidc or proxy, so that it is "
+                "known who reads (docs/report.md)"
+            )
+        if not report.url:
+            missing.append(
+                f"--host {host} lets other machines in: set AUDIT_REPORT_URL to the https:// URL that they open, which "
+                "a reverse proxy leads to this server"
+            )
+    if missing:
+        raise SettingsError("\n".join(missing))
+
+
+def serve(
+    settings: Settings,
+    host: str,
+    port: int,
+    on_ready: Callable[[Served], None],
+    dagster_url: str | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Serve the report until SIGINT, SIGTERM, or `stop` says so; `on_ready` is called when it listens.
+
+    Raises:
+        SettingsError: if it would not be safe, or a setting is missing.
+        PortTakenError: if the port cannot be had.
+        UsersFileError: if there is a users' file that cannot be used.
+    """
+    import uvicorn
+
+    from report.access.access import Access
+    from report.queries.warehouse import Warehouse
+    from report.web.app import build_app
+    from report.web.links import links
+
+    check(settings, host)
+    with _listen(host, port) as listening:
+        taken = listening.getsockname()[1]
+        named = f"[{host}]" if ":" in host else host
+        base = settings.report.url or f"http://{named}:{taken}"
+        access = Access(settings.report, base)
+        warehouse = Warehouse(settings)
+        app = build_app(settings, warehouse, access, links(settings, dagster_url))
+        # What a proxy says of a reader's address is not believed: who asks is decided by the connection itself. The
+        # log of requests would have the link's token in it.
+        config = uvicorn.Config(
+            app,
+            access_log=False,
+            log_level="warning",
+            proxy_headers=False,
+            server_header=False,
+            timeout_graceful_shutdown=_PATIENCE,
+        )
+        server = uvicorn.Server(config)
+        try:
+            asyncio.run(_run(server, listening, lambda: on_ready(Served(_first_url(access))), stop))
+        finally:
+            app.state.exports.close()
+            warehouse.close()
+
+
+async def _run(
+    server: uvicorn.Server, listening: socket.socket, on_ready: Callable[[], None], stop: Callable[[], bool]
+) -> None:
+    async def watch() -> None:
+        while not server.started and not server.should_exit:
+            await asyncio.sleep(0.02)
+        on_ready()
+        while not server.should_exit:
+            await asyncio.sleep(0.2)
+            server.should_exit = server.should_exit or stop()
+
+    watching = asyncio.create_task(watch())
+    try:
+        await server.serve(sockets=[listening])
+    finally:
+        server.should_exit = True
+        await watching
+
+
+def _first_url(access: Access) -> str:
+    return f"{access.base_url}/open?token={access.tokens.give()}" if access.mode == "token" else access.base_url
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+    except OSError as error:
+        raise PortTakenError(
+            f"the report cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port, or "
+            "0 for a free one"
+        ) from None
+    return listening
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
