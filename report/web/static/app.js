@@ -1,0 +1,18 @@
+// Begins everything. The pages work without any of it; this adds what a browser can do beyond links and forms.
+import { startColumns, enhanceColumns } from "./columns.js";
+import { startDialogs } from "./dialog.js";
+import { startExports } from "./export.js";
+import { startFilters } from "./filters.js";
+import { enhanceTable } from "./table.js";
+import { onPage, startPages } from "./pages.js";
+import { startCellMenus } from "./cell_menu.js";
+
+document.documentElement.classList.add("js");
+onPage(enhanceTable);
+onPage(enhanceColumns);
+startPages();
+startFilters();
+startDialogs();
+startExports();
+startCellMenus();
+startColumns();

@@ -1,0 +1,117 @@
+// What the right mouse button, Shift+F10 and the Menu key offer on a cell, a header or a group.
+import { announce } from "./dom.js";
+import { excluding, filteredTo, groupedBy, sortedBy } from "./links.js";
+import { columnItems, titleOf } from "./columns.js";
+import { openMenu } from "./menu.js";
+import { go } from "./pages.js";
+import { FIELDS } from "./table.js";
+
+const GROUPABLE = ["application", "entity", "activity", "outcome", "triggered_by", "instance", "comments"];
+const DEEPER = { application: "entity", entity: "activity", activity: "triggered_by", outcome: "activity", triggered_by: "activity", instance: "activity" };
+
+export function startCellMenus() {
+  document.addEventListener("contextmenu", (event) => {
+    const place = event.target.closest("#events td[data-field], #events th[data-field], #groups th[data-field]");
+    if (!place || event.shiftKey) return;
+    event.preventDefault();
+    show(place, event.clientX, event.clientY);
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "ContextMenu" && !(event.key === "F10" && event.shiftKey)) return;
+    const place = document.activeElement.closest("#events td, #events th, #groups th[data-field]");
+    if (!place) return;
+    event.preventDefault();
+    const box = place.getBoundingClientRect();
+    show(place, box.left + 12, box.bottom - 4);
+  });
+}
+
+/** Open the menu of a cell or header at a point. */
+export function show(place, x, y) {
+  const table = place.closest("#events");
+  if (place.matches("th") && table) {
+    openMenu(headerItems(place.dataset.field), x, y, `Column ${titleOf(place.dataset.field)}`);
+    return;
+  }
+  if (!table) {
+    openMenu(groupItems(place), x, y, "Group");
+    return;
+  }
+  const about = table.owner.about(place);
+  if (!about) return;
+  place.focus({ preventScroll: true });
+  openMenu(cellItems(table.owner, about), x, y, `${titleOf(about.field)}: ${about.value ?? "no value"}`);
+}
+
+function headerItems(field) {
+  return [...sortItems(field), groupItem(field), null, ...columnItems(field)].filter((item) => item !== undefined);
+}
+
+function cellItems(owner, { field, value, row }) {
+  const isTime = field === "event_time_utc";
+  const named = value === null ? "(no value)" : isTime ? value.slice(0, 10) : shortened(value);
+  const items = [
+    { text: "Open this event", run: () => owner.shown.get(owner.active.row)?.querySelector("a")?.click() },
+    deeper(field, value),
+    null,
+    field === "comments" && !value ? undefined : { text: `Filter to ${isTime ? "the day " : ""}${named}`, run: () => go(filteredTo(field, value)) },
+    isTime ? undefined : { text: `Exclude ${named}`, run: () => go(excluding(field, value)) },
+    null,
+    ...sortItems(field),
+    groupItem(field),
+    null,
+    { text: "Copy the cell", run: () => copy(value ?? "") },
+    { text: "Copy the row", run: () => copy(owner.fields.map((name) => row[FIELDS.indexOf(name)] ?? "").join("\t")) },
+    null,
+    ...columnItems(field),
+  ];
+  return items.filter((item) => item !== undefined);
+}
+
+function groupItems(place) {
+  const link = place.querySelector("a");
+  return [
+    { text: `Open ${shortened(link.textContent)}`, run: () => link.click() },
+    { text: `Copy ${shortened(link.textContent)}`, run: () => copy(link.textContent) },
+  ];
+}
+
+function deeper(field, value) {
+  const next = DEEPER[field];
+  if (!next) return undefined;
+  const named = value === null ? "(no value)" : shortened(value);
+  const url = () => new URL(filteredTo(field, value, "/groups"), location.href);
+  return { text: `Drill down: ${named} by ${titleOf(next)}`, run: () => {
+    const to = url();
+    to.searchParams.delete("group");
+    to.searchParams.delete("path");
+    to.searchParams.append("group", next);
+    go(to.href);
+  } };
+}
+
+function sortItems(field) {
+  const [up, down] = field === "event_time_utc" ? ["oldest first", "newest first"] : ["A to Z", "Z to A"];
+  return [
+    { text: `Sort ${up}`, run: () => go(sortedBy(field, false)) },
+    { text: `Sort ${down}`, run: () => go(sortedBy(field, true)) },
+  ];
+}
+
+function groupItem(field) {
+  if (!GROUPABLE.includes(field)) return undefined;
+  return { text: `Group by ${titleOf(field)}`, run: () => go(groupedBy([field])) };
+}
+
+function shortened(text) {
+  return text.length > 40 ? `“${text.slice(0, 39)}…”` : `“${text}”`;
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    announce("Copied");
+  } catch {
+    announce("The browser does not let this page copy.");
+  }
+}

@@ -1,0 +1,49 @@
+// An event, or the export, in a dialog over the report; the same is a page of its own where the link is opened anew.
+import { element, parsed } from "./dom.js";
+
+const listeners = [];
+
+/** Call `run` with every dialog that was filled. */
+export function onDialog(run) {
+  listeners.push(run);
+}
+
+export function startDialogs() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("#events td a, a[data-dialog]");
+    if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
+    event.preventDefault();
+    open(link.href);
+  });
+  // A tap anywhere on a row that is a card opens its event.
+  document.addEventListener("click", (event) => {
+    const line = event.target.closest("#events tr.event");
+    if (line && !event.target.closest("a") && matchMedia("(max-width: 50rem)").matches) line.querySelector("a")?.click();
+  });
+}
+
+async function open(url) {
+  let answer;
+  try {
+    answer = await fetch(url, { headers: { Accept: "text/html" } });
+  } catch {
+    location.assign(url);
+    return;
+  }
+  if (new URL(answer.url).pathname === "/login") {
+    location.assign(url);
+    return;
+  }
+  const page = parsed(await answer.text());
+  const piece = page.getElementById("piece") ?? page.getElementById("message");
+  const dialog = element("dialog", { "aria-labelledby": "piece-title" });
+  const close = element("button", { type: "button", class: "close", onclick: () => dialog.close() }, "Close");
+  const whole = element("p", {}, element("a", { href: url, "data-page": true }, "Open as a page of its own"));
+  dialog.append(close, piece, whole);
+  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+  (dialog.querySelector("#piece-title") ?? close).focus();
+  for (const run of listeners) run(dialog);
+}

@@ -1,0 +1,61 @@
+// Filters that apply at once, and lists that are searched while somebody types.
+import { announce, debounced, parsed } from "./dom.js";
+import { formUrl, linkTo } from "./links.js";
+import { go } from "./pages.js";
+
+const PAUSE = 250;
+
+export function startFilters() {
+  document.addEventListener("submit", submitted);
+  document.addEventListener("change", changed);
+  document.addEventListener("input", typed);
+  document.addEventListener("toggle", opened, true);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && event.target.matches("[data-list] input[type=search]")) event.preventDefault();
+  });
+  if (matchMedia("(max-width: 50rem)").matches) document.querySelector("[data-filters]")?.removeAttribute("open");
+}
+
+function submitted(event) {
+  const form = event.target;
+  if (form.method !== "get" || !form.closest("main") || !document.getElementById("results")) return;
+  event.preventDefault();
+  go(formUrl(form));
+}
+
+function changed(event) {
+  const control = event.target;
+  if (control.matches(".days input")) control.form.querySelector("[value=from-to]").checked = true;
+  if (control.type === "search") return;
+  const form = control.closest("#filter-form, [data-now]");
+  if (form) go(formUrl(form));
+}
+
+const typed = debounced((event) => {
+  const list = event.target.closest?.("[data-list]");
+  if (list && event.target.type === "search") load(list, event.target.value);
+}, PAUSE);
+
+function opened(event) {
+  const list = event.target;
+  if (list.dataset?.list && list.open && !("loaded" in list.dataset)) load(list, "");
+}
+
+async function load(list, search) {
+  list.dataset.loaded = "";
+  list.asked?.abort();
+  list.asked = new AbortController();
+  const url = linkTo("/values", (to) => {
+    to.set("field", list.dataset.list);
+    to.set("search", search);
+  });
+  const values = list.querySelector("[data-values]");
+  try {
+    const answer = await fetch(url, { signal: list.asked.signal });
+    if (!answer.ok) throw new Error(answer.statusText);
+    values.replaceChildren(...parsed(await answer.text()).body.childNodes);
+    announce(`${values.querySelectorAll("input").length} values`);
+  } catch (error) {
+    if (error.name !== "AbortError") values.textContent = "The values cannot be had just now.";
+  }
+}

@@ -1,0 +1,59 @@
+// The page's URL with something about it changed, as report/web/urls.py and values.py write it.
+
+/** The value as a URL has it. */
+export function encoded(value) {
+  if (value === null) return "~null";
+  if (value === "") return "~empty";
+  return value.startsWith("~") ? `~${value}` : value;
+}
+
+/** A view with the state of this page's URL, after `change` has had its parameters. */
+export function linkTo(path, change) {
+  const parameters = new URLSearchParams(location.search);
+  for (const name of ["form", "show", "after", "before", "snapshot"]) parameters.delete(name);
+  change(parameters);
+  return `${path}?${parameters}`;
+}
+
+export function sortedBy(field, descending) {
+  return linkTo("/", (to) => to.set("sort", (descending ? "-" : "") + field));
+}
+
+export function filteredTo(field, value, path = "/") {
+  return linkTo(path, (to) => {
+    if (field === "event_time_utc") {
+      to.set("period", "from-to");
+      to.set("from", value.slice(0, 10));
+      to.set("to", value.slice(0, 10));
+      to.delete("hour");
+    } else to.set(field, field === "comments" ? value : encoded(value));
+  });
+}
+
+export function excluding(field, value) {
+  return linkTo("/", (to) => to.append("not", `${field}:${encoded(value)}`));
+}
+
+export function groupedBy(fields, change = () => {}) {
+  return linkTo("/groups", (to) => {
+    to.delete("group");
+    to.delete("path");
+    for (const field of fields) to.append("group", field);
+    change(to);
+  });
+}
+
+export function withColumns(fields) {
+  return linkTo("/", (to) => to.set("columns", fields.join(",")));
+}
+
+/** The parameters of a form, without those that say nothing. */
+export function formUrl(form) {
+  const parameters = new URLSearchParams();
+  const data = new FormData(form);
+  for (const [name, value] of data) {
+    const isDay = (name === "from" || name === "to") && data.get("period") !== "from-to";
+    if (value !== "" && name !== "form" && !name.startsWith("find-") && !isDay) parameters.append(name, value);
+  }
+  return `${new URL(form.action).pathname}?${parameters}`;
+}
