@@ -36,12 +36,10 @@ class FilterList:
     search: str = ""
 
     @property
-    def all_values(self) -> list[Value]:
-        """With the chosen ones that are not among them, first."""
-        listed = self.values or []
-        known = {value.value for value in listed}
-        missing = [Value(value, 0) for value in self.chosen if value not in known and not self.search]
-        return [*missing, *listed]
+    def unlisted(self) -> list[str | None]:
+        """The chosen values that are not among them: a form must still send them."""
+        known = {value.value for value in self.values or []}
+        return [value for value in self.chosen if value not in known]
 
     @property
     def is_cut(self) -> bool:

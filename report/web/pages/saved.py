@@ -1,14 +1,40 @@
-"""Saved."""
+"""Named reports: those that one may open, and the form that saves the view one came from."""
 
 from __future__ import annotations
+
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from orchestration.hours import now_utc
 from report.access.permissions import VIEW, requires
+from report.queries.applications import Application, applications
+from report.queries.warehouse import Query
+from report.saved import LONGEST_NAME, SavedReport, example
+from report.web.pages.asking import ask, state_of
+from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
 
 
 @requires(VIEW)
 async def page(request: Request) -> Response:
-    return render(request, "message.html", title="x", why="", what_to_do="", again=None)
+    """The list; with the parameters of a view, the form to save it too."""
+    state = state_of(request) if request.query_params else None
+    filters = state.filters(now_utc()) if state else None
+    name = request.state.user.name
+
+    def work(query: Query) -> tuple[list[SavedReport], list[Application]]:
+        return [example(query, now_utc()), *request.app.state.saved.visible_to(name)], applications(query)
+
+    reports, known = await ask(request, work)
+    return render(
+        request,
+        "saved.html",
+        reports=reports,
+        state=state,
+        query=urlsplit(state.url()).query if state else "",
+        about=prompt_text(state, filters, known) if state and filters else "",
+        chips=chips(state, "/") if state else [],
+        longest=LONGEST_NAME,
+    )
