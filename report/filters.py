@@ -72,22 +72,23 @@ class Filters:
 
     def where(self) -> tuple[str, list[Any]]:
         """The condition on a row of `fact_activity_event`, and the values to bind to its parameters."""
-        return self._where("event_time_utc", naive(self.start), naive(self.end), EXCLUDABLE)
+        return self._where("event_time_utc", naive(self.start), EXCLUDABLE)
 
     def where_hourly(self) -> tuple[str, list[Any]]:
         """The condition on a row of `agg_activity_hourly`; of hours at the period's ends it keeps the whole.
 
         What is said about a field that the aggregate does not have is left out, so that its counts are at most.
         """
-        return self._where("event_hour_utc", naive(floor_hour(self.start)), naive(self.end), AGGREGATED)
+        return self._where("event_hour_utc", naive(floor_hour(self.start)), AGGREGATED)
 
     def as_dict(self) -> dict[str, Any]:
         """The filters for people and programs, as files carry them; times are ISO 8601, UTC."""
         return {name: iso(value) if isinstance(value, datetime) else value for name, value in asdict(self).items()}
 
-    def _where(self, time: str, start: datetime, end: datetime, fields: Iterable[str]) -> tuple[str, list[Any]]:
-        conditions = [f"{time} >= ?", f"{time} < ?"]
-        values: list[Any] = [start, end]
+    def conditions(self, fields: Iterable[str]) -> tuple[list[str], list[Any]]:
+        """What is said about these fields: conditions that all hold, and the values to bind."""
+        conditions: list[str] = []
+        values: list[Any] = []
         for field in fields:
             if chosen := getattr(self, CHOICES[field]) if field in CHOICES else ():
                 named = [value for value in chosen if value is not None]
@@ -102,4 +103,8 @@ class Filters:
                 if name == field:
                     conditions.append(f"{field} is distinct from ?" if value is not None else f"{field} is not null")
                     values += [] if value is None else [value]
-        return " and ".join(conditions), values
+        return conditions, values
+
+    def _where(self, time: str, start: datetime, fields: Iterable[str]) -> tuple[str, list[Any]]:
+        conditions, values = self.conditions(fields)
+        return " and ".join([f"{time} >= ?", f"{time} < ?", *conditions]), [start, naive(self.end), *values]

@@ -1,37 +1,36 @@
-"""How many events there are: from the hourly aggregate what it can say exactly, from the fact the rest."""
+"""How many events there are: from the roll-ups what they can say exactly, from the fact the rest."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestration.hours import ceil_hour, floor_hour
+from orchestration.hours import ceil_hour, floor_hour, naive
 from report.filters import AGGREGATED, Filters
+from report.queries.rollups import DAILY, HOURLY, KIND
 from report.queries.warehouse import Query
 
 FACT = "audit.main.fact_activity_event"
-HOURLY = "audit.main.agg_activity_hourly"
+_DAY = timedelta(days=1)
 
 
-def cells(filters: Filters, fields: tuple[str, ...] = ()) -> tuple[str, list[Any]]:
-    """A query of `event_hour_utc`, `fields` and `n`, the number of events that the filters keep, and its values.
+def cells(filters: Filters, fields: tuple[str, ...] = (), *, by_hour: bool = False) -> tuple[str, list[Any]]:
+    """A query of `begins`, the hour or the day, of `fields`, and of `n`, whose sum is the exact number of events.
 
-    A combination may have several rows. The aggregate says what it knows: whole hours, and only its own fields.
+    A combination may have several rows, whole days of `by_hour` too. Returns the query and the values to bind.
     """
-    columns = "".join(f"{field}, " for field in fields)
-    if not filters.is_aggregated or not set(fields).issubset(AGGREGATED):
-        return _of_fact(filters, columns)
     begin, end = ceil_hour(filters.start), floor_hour(filters.end)
-    if begin >= end:
-        return _of_fact(filters, columns)
-    where, values = replace(filters, start=begin, end=end).where_hourly()
-    parts = [f"select event_hour_utc, {columns}event_count as n from {HOURLY} where {where}"]
-    for start, stop in ((filters.start, begin), (end, filters.end)):
-        if start < stop:
-            sql, bound = _of_fact(replace(filters, start=start, end=stop), columns)
-            parts.append(sql)
-            values += bound
-    return " union all ".join(parts), values
+    if begin >= end or not filters.fields.union(fields).issubset(AGGREGATED):
+        return _of_fact(filters, fields)
+    parts = [(HOURLY, begin, end)]
+    first_day, last_day = ceil_day(begin), floor_day(end)
+    if not by_hour and first_day < last_day:
+        parts = [(HOURLY, begin, first_day), (DAILY, first_day, last_day), (HOURLY, last_day, end)]
+    found = [_of_rollup(*part, filters, fields) for part in parts if part[1] < part[2]]
+    ends = ((filters.start, begin), (end, filters.end))
+    found += [_of_fact(replace(filters, start=start, end=stop), fields) for start, stop in ends if start < stop]
+    return " union all ".join(sql for sql, _ in found), [value for _, values in found for value in values]
 
 
 def count(query: Query, filters: Filters) -> int:
@@ -40,6 +39,28 @@ def count(query: Query, filters: Filters) -> int:
     return int(query.rows(f"select coalesce(sum(n), 0) from ({sql})", values)[0][0])
 
 
-def _of_fact(filters: Filters, columns: str) -> tuple[str, list[Any]]:
+def floor_day(time: datetime) -> datetime:
+    """The beginning of the UTC day that `time` lies in."""
+    return time.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def ceil_day(time: datetime) -> datetime:
+    """The first beginning of a UTC day at or after `time`."""
+    floor = floor_day(time)
+    return floor if floor == time else floor + _DAY
+
+
+def _of_rollup(
+    table: str, start: datetime, end: datetime, filters: Filters, fields: tuple[str, ...]
+) -> tuple[str, list[Any]]:
+    conditions, values = filters.conditions(AGGREGATED)
+    where = " and ".join(["begins >= ?", "begins < ?", *conditions])
+    names = "".join(f"{field}, " for field in fields)
+    sql = f"select begins, {names}n from {table} inner join {KIND} using (kind) where {where}"
+    return sql, [naive(start), naive(end), *values]
+
+
+def _of_fact(filters: Filters, fields: tuple[str, ...]) -> tuple[str, list[Any]]:
     where, values = filters.where()
-    return f"select event_hour_utc, {columns}count(*) as n from {FACT} where {where} group by all", values
+    names = "".join(f"{field}, " for field in fields)
+    return f"select event_hour_utc as begins, {names}1 as n from {FACT} where {where}", values

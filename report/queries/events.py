@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
-from report.filters import Filters
+from report.filters import AGGREGATED, CHOICES, Filters
 from report.queries.counts import FACT, cells, count
-from report.queries.orders import Key, Order
+from report.queries.orders import TIME, Key, Order
 from report.queries.warehouse import Query
+from report.queries.windows import windows
 
 __all__ = ["Key", "Order", "Page", "count", "key_at", "page"]
 
 _COLUMNS = ", ".join(column.field for column in COLUMNS)
+_PLACES = {column.field: place for place, column in enumerate(COLUMNS)}
+_NEWEST = Order()
+_DAY = timedelta(days=1)
+_MOMENT = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -44,16 +50,14 @@ def page(
     Raises:
         ValueError: if a key is none of this order's.
     """
-    where, values = filters.where()
     reverse = before is not None
     key = before if reverse else after
-    if key is not None:
-        condition, bound = order.beyond(key, reverse=reverse)
-        where, values = f"{where} and {condition}", [*values, *bound]
-    rows = query.rows(
-        f"select {_COLUMNS} from {FACT} where {where} order by {order.sql(reverse=reverse)} limit {int(limit) + 1}",
-        values,
-    )
+    if order.field == TIME:
+        rows = _by_time(query, filters, order, key, reverse, limit + 1)
+    elif order.field in AGGREGATED:
+        rows = _by_value(query, filters, order, key, reverse, limit + 1)
+    else:
+        rows = _sorted(query, filters, order, key, reverse, limit + 1)
     more = len(rows) > limit
     rows = rows[:limit]
     if reverse:
@@ -66,30 +70,108 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
 
     An index behind the end is taken for the last row's.
     """
-    sql, values = cells(filters)
     direction = "desc" if descending else "asc"
-    hours = query.rows(
-        f"select event_hour_utc, cast(sum(n) as bigint) from ({sql}) group by all order by 1 {direction}", values
-    )
-    skip = min(index, sum(held for _, held in hours) - 1) - 1
-    if skip < 0:
-        return None
-    place = 0
-    while skip >= hours[place][1]:
-        skip -= hours[place][1]
-        place += 1
-    hour = aware(hours[place][0])
-    within = replace(filters, start=max(filters.start, hour), end=min(filters.end, hour + HOUR))
+    within, skip = filters, index - 1
+    for by_hour, length in ((False, _DAY), (True, HOUR)):
+        sql, values = cells(within, by_hour=by_hour)
+        unit = "hour" if by_hour else "day"
+        held = query.rows(
+            f"select date_trunc('{unit}', begins) as unit, cast(sum(n) as bigint) from ({sql}) group by unit "
+            f"order by unit {direction}",
+            values,
+        )
+        if not by_hour:
+            skip = min(skip, sum(n for _, n in held) - 2)
+        if skip < 0:
+            return None
+        place = 0
+        while skip >= held[place][1]:
+            skip -= held[place][1]
+            place += 1
+        begin = aware(held[place][0])
+        within = replace(within, start=max(within.start, begin), end=min(within.end, begin + length))
     where, values = within.where()
-    order = Order(descending=descending)
     # An offset inside one hour is bounded by the hour.
     found = query.rows(
-        f"select event_time_utc, event_id from {FACT} where {where} order by {order.sql()} limit 1 offset {skip}",
+        f"select event_time_utc, event_id from {FACT} where {where} order by {Order(descending=descending).sql()} "
+        f"limit 1 offset {skip}",
         values,
     )
     return found[0]
 
 
+def _by_time(
+    query: Query, filters: Filters, order: Order, key: Key | None, reverse: bool, needed: int
+) -> list[tuple[Any, ...]]:
+    """Rows in the order by time: looked for in one window after the other."""
+    descending = order.descending != reverse
+    if key is not None:
+        at = aware(key[0])
+        start, end = (
+            (filters.start, min(filters.end, at + _MOMENT)) if descending else (max(filters.start, at), filters.end)
+        )
+        if start >= end:
+            return []
+        filters = replace(filters, start=start, end=end)
+    rows: list[tuple[Any, ...]] = []
+    for part in windows(query, filters, needed, descending=descending):
+        rows += _sorted(query, part, order, key, reverse, needed - len(rows))
+        if len(rows) == needed:
+            break
+    return rows
+
+
+def _by_value(
+    query: Query, filters: Filters, order: Order, key: Key | None, reverse: bool, needed: int
+) -> list[tuple[Any, ...]]:
+    """Rows in the order by a field that the roll-ups know: those of one value after the other, each by time."""
+    sql, bound = cells(filters, (order.field,))
+    direction = "desc" if order.descending != reverse else "asc"
+    counts = query.rows(
+        f"select {order.field}, cast(sum(n) as bigint) from ({sql}) group by 1 order by 1 {direction}", bound
+    )
+    rows: list[tuple[Any, ...]] = []
+    if key is not None:
+        value, *inner = key
+        counts = [one for one in counts if one[0] != value and (one[0] < value) == (direction == "desc")]
+        rows += _by_time(query, _only(filters, order.field, [value]), _NEWEST, tuple(inner), reverse, needed)
+    few: list[str] = []
+    held = len(rows)
+    for value, n in counts:
+        if len(rows) >= needed:
+            break
+        if held + n < needed:
+            # All of its rows are on the page: such values are fetched together.
+            few.append(value)
+            held += n
+            continue
+        if few:
+            rows += _sorted(query, _only(filters, order.field, few), order, None, reverse, needed - len(rows))
+            few = []
+        rows += _by_time(query, _only(filters, order.field, [value]), _NEWEST, None, reverse, needed - len(rows))
+        held = len(rows)
+    if few and len(rows) < needed:
+        rows += _sorted(query, _only(filters, order.field, few), order, None, reverse, needed - len(rows))
+    return rows
+
+
+def _sorted(
+    query: Query, filters: Filters, order: Order, key: Key | None, reverse: bool, needed: int
+) -> list[tuple[Any, ...]]:
+    """Rows in any order, by sorting all that the filters keep; no more than are needed are held."""
+    where, values = filters.where()
+    if key is not None:
+        condition, bound = order.beyond(key, reverse=reverse)
+        where, values = f"{where} and {condition}", [*values, *bound]
+    return query.rows(
+        f"select {_COLUMNS} from {FACT} where {where} order by {order.sql(reverse=reverse)} limit {needed}", values
+    )
+
+
+def _only(filters: Filters, field: str, values: list[str]) -> Filters:
+    said: dict[str, Any] = {CHOICES[field]: tuple(values)}
+    return replace(filters, **said)
+
+
 def _key(row: tuple[Any, ...], order: Order) -> Key:
-    places = {column.field: place for place, column in enumerate(COLUMNS)}
-    return tuple(row[places[field]] for field, _ in order.terms)
+    return tuple(row[_PLACES[field]] for field, _ in order.terms)

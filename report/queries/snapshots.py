@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from orchestration import lake
 from orchestration.settings import Settings
+from report.queries import rollups
 
 if TYPE_CHECKING:
     import duckdb
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class Attached:
-    """A snapshot with the DuckDB that reads it, and how many queries use it."""
+    """A snapshot with the DuckDB that reads it, how many queries use it, and answers that hold for all of it."""
 
     snapshot: lake.Snapshot
     connection: duckdb.DuckDBPyConnection
     users: int = 0
+    answers: dict[str, Any] = field(default_factory=dict)
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
         """A connection of its own to the same DuckDB."""
@@ -48,6 +50,7 @@ def attach(settings: Settings, number: int) -> Attached:
     """
     connection = lake.open_snapshot(settings, number)
     try:
+        rollups.build(connection)
         lake.lock_down(connection, settings)
         return Attached(lake.snapshot(connection), connection)
     except BaseException:

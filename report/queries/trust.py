@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestration.hours import HOUR, naive, now_utc
@@ -49,6 +49,13 @@ class Trust:
 
 def trust(query: Query, freshness: timedelta, now: datetime | None = None) -> Trust:
     """The state of the warehouse; data older than `freshness` (`AUDIT_FRESHNESS`) are stale. `now` is aware."""
+    known = query.once("trust", lambda: _known(query))
+    age = naive(now or now_utc()) - known.data_through if known.data_through else None
+    return replace(known, stale=age is None or age > freshness + HOUR)
+
+
+def _known(query: Query) -> Trust:
+    """What the snapshot says, whatever the time is."""
     hour, refreshed_at, run_id, quarantined, drift = query.rows(
         """
         select
@@ -79,9 +86,8 @@ def trust(query: Query, freshness: timedelta, now: datetime | None = None) -> Tr
         from audit.quality.validation_result where run_id in (from newest)
         """
     )[0]
-    through = hour + HOUR if hour else None
     return Trust(
-        data_through=through,
+        data_through=hour + HOUR if hour else None,
         refreshed_at=refreshed_at,
         run_id=run_id,
         checks_passed=passed,
@@ -91,7 +97,7 @@ def trust(query: Query, freshness: timedelta, now: datetime | None = None) -> Tr
         drift=drift,
         missing=missing,
         incomplete=incomplete,
-        stale=through is None or naive(now or now_utc()) - through > freshness + HOUR,
+        stale=hour is None,
         blocked=failed > 0,
         checked_run_id=checked_run,
     )

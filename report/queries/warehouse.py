@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 from orchestration import lake
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 from report.queries.snapshots import Attached, attach, newest
 
-if TYPE_CHECKING:
-    import duckdb
-
+T = TypeVar("T")
 TIMEOUT = 30.0
 # How long a snapshot counts as the newest before the catalog is asked again, in seconds.
 _LOOK_EVERY = 1.0
@@ -41,9 +39,10 @@ class QueryTimeoutError(QueryStoppedError):
 class Query:
     """One question to one snapshot of the warehouse; `cancel` may be called by another thread."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, snapshot: lake.Snapshot, timeout: float) -> None:
-        self.connection = connection
-        self.snapshot = snapshot
+    def __init__(self, attached: Attached, timeout: float) -> None:
+        self.connection = attached.cursor()
+        self.snapshot = attached.snapshot
+        self._answers = attached.answers
         self._timeout = timeout
         self._stop = threading.Event()
         self._done = threading.Event()
@@ -59,6 +58,12 @@ class Query:
         """
         self.check()
         return self.connection.execute(sql, list(values)).fetchall()
+
+    def once(self, name: str, ask: Callable[[], T]) -> T:
+        """What `ask` says, remembered for the snapshot under this name; it must not depend on anything else."""
+        if name not in self._answers:
+            self._answers[name] = ask()
+        return self._answers[name]
 
     def cancel(self) -> None:
         """Stop the query, whatever it is doing."""
@@ -108,7 +113,7 @@ class Warehouse:
 
         attached = self._take(snapshot)
         try:
-            query = Query(attached.cursor(), attached.snapshot, timeout)
+            query = Query(attached, timeout)
             try:
                 yield query
             except duckdb.InterruptException:

@@ -1,0 +1,74 @@
+"""Where in a long period the next rows are: parts of it, one after another, each expected to hold enough of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from orchestration.hours import HOUR, aware, ceil_hour, floor_hour
+from report.filters import AGGREGATED, Filters
+from report.queries.counts import ceil_day, cells, floor_day
+from report.queries.warehouse import Query
+
+# Where the roll-ups do not know all that is asked, a window that held too little is followed by one so much larger.
+_GROWTH = 8
+_DAY = timedelta(days=1)
+_MOMENT = timedelta(microseconds=1)
+
+
+def windows(query: Query, filters: Filters, needed: int, *, descending: bool) -> Iterator[Filters]:
+    """The filters on one part of the period after another: from its end, or from its beginning if not `descending`.
+
+    Each holds at least `needed` events where the roll-ups know all that the filters ask; parts without any are left
+    out. Together they have every event.
+    """
+    whole = _relaxed(filters)
+    split = _split(whole, descending)
+    counts = sorted(_counts(query, whole, split, descending), reverse=descending)
+    edge, last = (filters.end, filters.start) if descending else (filters.start, filters.end)
+    # How many events of the hour at the edge are inside is not known, so they are not counted on.
+    unsure = floor_hour(edge - _MOMENT if descending else edge)
+    held, some = 0, False
+    for at, n in counts:
+        some = True
+        held += 0 if at == unsure else n
+        if held < needed:
+            continue
+        is_hour = split is None or (at >= split if descending else at < split)
+        border = max(at, last) if descending else min(at + (HOUR if is_hour else _DAY), last)
+        yield _between(filters, edge, border)
+        edge, held, some = border, 0, False
+        needed *= _GROWTH
+    if some and edge != last:
+        yield _between(filters, edge, last)
+
+
+def _relaxed(filters: Filters) -> Filters:
+    """Whole hours, and only what the roll-ups know: at least what the filters keep."""
+    known = filters
+    for field in filters.fields.difference(AGGREGATED):
+        known = known.without(field)
+    return replace(known, start=floor_hour(filters.start), end=ceil_hour(filters.end))
+
+
+def _split(whole: Filters, descending: bool) -> datetime | None:
+    """Up to where from the edge hours are looked at, and not days; None if everywhere."""
+    split = floor_day(whole.end - _DAY) if descending else ceil_day(whole.start + _DAY)
+    return split if whole.start < split < whole.end else None
+
+
+def _counts(query: Query, whole: Filters, split: datetime | None, descending: bool) -> list[tuple[datetime, int]]:
+    if split is None:
+        parts = [cells(whole, by_hour=True)]
+    else:
+        early, late = replace(whole, end=split), replace(whole, start=split)
+        parts = [cells(early, by_hour=not descending), cells(late, by_hour=descending)]
+    sql = " union all ".join(sql for sql, _ in parts)
+    bound = [value for _, values in parts for value in values]
+    rows = query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", bound)
+    return [(aware(at), n) for at, n in rows]
+
+
+def _between(filters: Filters, one: datetime, other: datetime) -> Filters:
+    return replace(filters, start=min(one, other), end=max(one, other))
