@@ -30,6 +30,10 @@ ACTIVITIES = {
 _LONGEST_COMMENT = 4000
 
 
+class TrailError(RuntimeError):
+    """What somebody wants to do cannot be put on record, so it must not be done."""
+
+
 class Trail:
     """Writes the trail to `folder`, from which runs take it."""
 
@@ -37,9 +41,9 @@ class Trail:
         self._spool = Spool(folder, OWN_FEED)
         self._clock = clock
 
-    def ran(self, user: User, filters: Filters, snapshot_id: int, how: str = "") -> None:
-        """The report was run with these filters; `how` says what else was asked, such as the groups."""
-        self.record(user.name, REPORT, "Run", f"snapshot {snapshot_id}", said(filters, how))
+    def ran(self, user: User, text: str, *, ok: bool = True) -> None:
+        """The report was run, or failed; `text` is what was `said`."""
+        self.record(user.name, REPORT, "Run", OWN_FEED, text, ok=ok)
 
     def viewed_event(self, user: User, event_id: str) -> None:
         """One event was opened."""
@@ -75,7 +79,7 @@ class Trail:
         """Put one event on record, now.
 
         Raises:
-            OSError: if it cannot be written.
+            TrailError: if it cannot be written.
         """
         if activity not in ACTIVITIES[entity]:
             raise ValueError(f"the trail has no {entity} {activity}")
@@ -91,11 +95,14 @@ class Trail:
             "outcome": "SUCCESS" if ok else "FAILURE",
             "comments": comments if len(comments) <= _LONGEST_COMMENT else f"{comments[:_LONGEST_COMMENT]}… [cut]",
         }
-        self._spool.append(record, now)
+        try:
+            self._spool.append(record, now)
+        except OSError as error:
+            raise TrailError(f"what was asked cannot be put on record: {error.strerror or error}") from error
 
 
 def said(filters: Filters, how: str = "") -> str:
-    """The filters in one line."""
+    """The filters in one line; `how` is what else was asked, such as the groups."""
     parts = [f"{iso(filters.start)} to {iso(filters.end)}"]
     for name, value in filters.as_dict().items():
         if name in ("start", "end") or not value:

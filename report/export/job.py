@@ -121,14 +121,16 @@ class Job:
 
     def put_on_record(self, trail: Trail) -> None:
         """Say in the trail how it ended; it is done only when that is on record."""
+        from report.trail import TrailError
+
         how = f"{self.suffix[1:]}, snapshot {self.snapshot}, {self.rows} rows"
         if self.state == "stopped":
             trail.changed_export(self.user, self.id, "Stopped")
             return
         try:
             trail.exported(self.user, self.id, self.filters, how, ok=self.state == "running")
-        except OSError as error:
-            self._fail(f"the export cannot be put on record: {error.strerror or error}")
+        except TrailError as error:
+            self._fail(str(error))
         if self.state == "running":
             self.state = "done"
 

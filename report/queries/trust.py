@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from orchestration.catalogue import OWN_FEED
 from orchestration.hours import HOUR, naive, now_utc
 from report.queries.warehouse import Query
 
@@ -59,12 +60,15 @@ def _known(query: Query) -> Trust:
     hour, refreshed_at, run_id, quarantined, drift = query.rows(
         """
         select
-            (select max(feed_hour_utc) from audit.quality.feed_reconciliation where status <> 'missing'),
+            (select max(feed_hour_utc) from audit.quality.feed_reconciliation
+                where status <> 'missing' and feed <> ?),
             (select max(started_at_utc) from audit.quality.pipeline_run),
             (select max_by(run_id, started_at_utc) from audit.quality.pipeline_run),
             (select count(*) from audit.quality.quarantined_event where resolved_at_utc is null),
             (select count(*) from audit.quality.catalogue_drift)
-        """
+        """,
+        # That somebody reads the report does not make its data fresh.
+        [OWN_FEED],
     )[0]
     missing, incomplete = query.rows(
         """

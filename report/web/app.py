@@ -17,7 +17,7 @@ from report.access.access import Access
 from report.access.headers import KnownHosts, SecurityHeaders
 from report.access.permissions import NotSignedInError
 from report.access.users import UsersFileError
-from report.trail import Trail
+from report.trail import Trail, TrailError
 from report.web.links import Link
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, links: C
 
     app = ReportApp(
         routes=[*sign_in.routes(), *exports.routes(), *saved_reports.routes(), *data_docs.routes(), *routes()],
-        exception_handlers={**exception_handlers(), NotSignedInError: _not_signed_in},
+        exception_handlers={**exception_handlers(), NotSignedInError: _not_signed_in, TrailError: _not_on_record},
     )
     app.access = access
     app.state.settings = settings
@@ -121,3 +121,11 @@ async def _not_signed_in(request: Request, error: Exception) -> Response:
         "proxy": "Open the report through the proxy that signs you in.",
     }.get(access.mode, "Sign in, and open the page again.")
     return message(request, 401, "You are not signed in", "The session has ended, or there was none.", what_to_do)
+
+
+async def _not_on_record(request: Request, error: Exception) -> Response:
+    from report.web.pages.messages import message
+
+    _log.error("%s", error)
+    why = "Reading the report is audited, and what you asked for could not be put on record; so it is not shown."
+    return message(request, 503, "This cannot be put on record", why, "Tell who runs the report; its log says why.")

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from orchestration.settings import Settings
 from report.access.permissions import QUARANTINE, requires
+from report.web import recorded
 
 PATH = "/data-docs"
 # The pages are whole in themselves, their style included, so that they can be opened from a folder; no script runs.
@@ -17,7 +18,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-a
 
 
 @requires(QUARANTINE)
-def page(request: Request) -> Response:
+@recorded.quarantine
+async def page(request: Request) -> Response:
     """A file of the site."""
     settings: Settings = request.app.state.settings
     root = settings.docs_dir.resolve()

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from report.access.permissions import VIEW, requires
 from report.queries.detail import Event, event
 from report.queries.warehouse import Query
+from report.web import recorded
 from report.web.pages.asking import ask, number_of, state_of
 from report.web.pages.messages import message
 from report.web.templating import render
@@ -19,6 +20,7 @@ _OTHERS = ("id", "at", "snapshot")
 
 
 @requires(VIEW)
+@recorded.event
 async def page(request: Request) -> Response:
     """The event whose id the URL says; `at`, its time, spares a look through all of the history."""
     state = state_of(request, _OTHERS)

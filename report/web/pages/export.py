@@ -10,12 +10,14 @@ from report.access.permissions import EXPORT, requires
 from report.queries import events
 from report.queries.applications import Application, applications
 from report.queries.warehouse import Query
+from report.web import recorded
 from report.web.pages.asking import ask, state_of
 from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
 
 
 @requires(EXPORT)
+@recorded.run
 async def page(request: Request) -> Response:
     """What the file will hold, and the formats to choose from."""
     state = state_of(request)

@@ -9,6 +9,7 @@ from orchestration.hours import now_utc
 from report.access.permissions import VIEW, requires
 from report.queries import lists
 from report.queries.warehouse import Query
+from report.web import recorded
 from report.web.pages.asking import ask, number_of, state_of
 from report.web.pages.frame import FILTER_FIELDS, MOST_VALUES, FilterList
 from report.web.templating import render
@@ -16,6 +17,7 @@ from report.web.urls import BadLinkError
 
 
 @requires(VIEW)
+@recorded.run
 async def page(request: Request) -> Response:
     """The list's items as a piece of the page."""
     state = state_of(request, ("field", "search", "snapshot"))

@@ -12,6 +12,7 @@ from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.groups import Group, groups
 from report.queries.warehouse import Query
+from report.web import recorded
 from report.web.pages.asking import ask, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
 from report.web.places import decode_group, encode_group
@@ -30,6 +31,7 @@ class _Found:
 
 
 @requires(VIEW)
+@recorded.run
 async def page(request: Request) -> Response:
     """The groups of the level that is open, and the way back."""
     state = state_of(request, (*OTHERS, "after"))

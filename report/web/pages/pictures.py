@@ -13,7 +13,7 @@ from report.access.permissions import VIEW, requires
 from report.queries.charts import Series, over_time, top
 from report.queries.groups import Group
 from report.queries.warehouse import Query
-from report.web import svg
+from report.web import recorded, svg
 from report.web.pages.asking import ask, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
 from report.web.templating import render
@@ -31,6 +31,7 @@ class _Found:
 
 
 @requires(VIEW)
+@recorded.run
 async def page(request: Request) -> Response:
     """All pictures of what the filters keep; each bar is a link to a narrower filter."""
     state = state_of(request, OTHERS)

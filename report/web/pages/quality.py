@@ -12,6 +12,7 @@ from report.access.permissions import QUARANTINE, VIEW, requires
 from report.queries import quality
 from report.queries.trust import Trust, trust
 from report.queries.warehouse import Query
+from report.web import recorded
 from report.web.heat import day_rows, days_rows
 from report.web.pages.asking import ask, state_of
 from report.web.places import decode_key, encode_key
@@ -54,6 +55,7 @@ async def heat_map(request: Request) -> Response:
 
 
 @requires(QUARANTINE)
+@recorded.quarantine
 async def quarantine(request: Request) -> Response:
     """Records in quarantine, whole, with every reason."""
     state_of(request, ("reason", "feed", "after"))

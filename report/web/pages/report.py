@@ -11,6 +11,7 @@ from orchestration.hours import now_utc
 from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.warehouse import Query
+from report.web import recorded
 from report.web.pages.asking import ask, number_of, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
 from report.web.places import decode_key, encode_key
@@ -29,6 +30,7 @@ class _Found:
 
 
 @requires(VIEW)
+@recorded.run
 async def page(request: Request) -> Response:
     """The prompt where nothing is asked yet, else the events."""
     if not request.query_params:

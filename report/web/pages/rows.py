@@ -11,6 +11,7 @@ from orchestration.hours import now_utc
 from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.warehouse import Query
+from report.web import recorded
 from report.web.pages.asking import ask, number_of, state_of
 from report.web.pages.report import ROWS
 from report.web.places import decode_key, encode_key
@@ -19,6 +20,7 @@ from report.web.urls import TIME, BadLinkError
 
 
 @requires(VIEW)
+@recorded.run
 async def page(request: Request) -> Response:
     """`rows` have the report's nine columns as texts, null where there is no value; `first` and `last` are places."""
     state = state_of(request, ("after", "before", "index", "snapshot"))

@@ -1,0 +1,407 @@
+"""`audit report` as a person and their browser use it: a real process, real HTTP, real cookies."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.routing import Mount, Route
+
+from orchestration.hours import HOUR as ONE_HOUR
+from orchestration.hours import floor_hour, now_utc
+from orchestration.pipeline import land_feeds, update_warehouse
+from orchestration.planning import plan
+from orchestration.settings import Settings, load_settings
+from report.access.headers import CONTENT_SECURITY_POLICY
+from report.access.passwords import hashed
+from tests.integration.report_support import PERIOD, Served, browser, csrf, get, served, sign_in
+from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment, query, run
+
+PASSWORD = "to the lighthouse"
+USERS = {name: [name] for name in ("view", "export", "quarantine", "edit")} | {"nobody": []}
+# Who may what, written a second time on purpose: a route that is not here fails, and so does one with another guard.
+ROUTES: dict[tuple[str, str], str | None] = {
+    ("GET", "/open"): None,
+    ("GET", "/login"): None,
+    ("POST", "/login"): None,
+    ("GET", "/login/callback"): None,
+    ("POST", "/logout"): None,
+    ("GET", "/alive"): None,
+    ("GET", "/"): "view",
+    ("GET", "/rows"): "view",
+    ("GET", "/values"): "view",
+    ("GET", "/event"): "view",
+    ("GET", "/groups"): "view",
+    ("GET", "/pictures"): "view",
+    ("GET", "/saved"): "view",
+    ("POST", "/saved"): "edit",
+    ("POST", "/saved/x/share"): "edit",
+    ("POST", "/saved/x/unshare"): "edit",
+    ("POST", "/saved/x/delete"): "edit",
+    ("GET", "/export"): "export",
+    ("POST", "/export"): "export",
+    ("GET", "/export/x"): "export",
+    ("DELETE", "/export/x"): "export",
+    ("POST", "/export/x/stop"): "export",
+    ("GET", "/export/x/file"): "export",
+    ("GET", "/export/x/about"): "export",
+    ("GET", "/quality"): "view",
+    ("GET", "/quality/quarantine"): "quarantine",
+    ("GET", "/quality/drift"): "view",
+    ("GET", "/quality/checks"): "view",
+    ("GET", "/data-docs/index.html"): "quarantine",
+}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """A home with a few events of May, and a file of users."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("report")
+        patch.setenv("AUDIT_HOME", str(folder / "home"))
+        settings = load_settings()
+        deliver(settings, lines([event(f"e{number}", comments=f"=c{number}") for number in range(5)] + ["broken"]))
+        run(settings)
+        known = hashed(PASSWORD)
+        entries = [f"[users.{name}]\npassword = '{known}'\nroles = {roles}\n" for name, roles in USERS.items()]
+        (folder / "users.toml").write_text("\n".join(entries))
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def team(home: Settings) -> Iterator[Served]:
+    """A server with users."""
+    users = home.home.parent / "users.toml"
+    with served(home, AUDIT_REPORT_AUTH="users", AUDIT_REPORT_USERS_FILE=str(users)) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def clients(team: Served) -> Iterator[dict[str, httpx.Client]]:
+    """A browser of each user, signed in, with their token; and one of somebody who is not."""
+    opened = {name: browser(team.base) for name in [*USERS, "anonymous"]}
+    for name in USERS:
+        answer = sign_in(opened[name], name, PASSWORD)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/quality")
+        opened[name].headers["X-CSRF-Token"] = csrf(opened[name].get("/nowhere"))
+    yield opened
+    for client in opened.values():
+        client.close()
+
+
+def test_every_route_is_in_the_table(home: Settings) -> None:
+    from report.access.access import Access
+    from report.queries.warehouse import Warehouse
+    from report.web.app import build_app
+
+    app = build_app(home, Warehouse(home), Access(home.report, "http://127.0.0.1:1"))
+    found: dict[tuple[str, str], str | None] = {}
+    for route in app.routes:
+        if isinstance(route, Mount):
+            assert route.path == "/static/{version}"
+            continue
+        assert isinstance(route, Route)
+        path = route.path.replace("{job}", "x").replace("{id}", "x").replace("{path:path}", "index.html")
+        # An endpoint without `requires` or `public` has no guard, and the table would not see it refuse.
+        (guard,) = route.endpoint.guard  # type: ignore[attr-defined]
+        found |= {(method, path): guard for method in (route.methods or ()) - {"HEAD"}}
+    assert found == ROUTES
+
+
+@pytest.mark.parametrize(("method", "path"), [route for route, needed in ROUTES.items() if needed])
+def test_who_gets_what(clients: dict[str, httpx.Client], method: str, path: str) -> None:
+    needed = ROUTES[method, path]
+    for name, client in clients.items():
+        answer = client.request(method, path)
+        if name == "anonymous":
+            assert answer.status_code == (303 if method == "GET" else 401), name
+            assert method != "GET" or answer.headers["location"].startswith("/login?next="), name
+        elif name == needed:
+            assert answer.status_code not in (303, 401, 403, 500) or answer.headers.get("location") == "/saved", name
+        else:
+            assert answer.status_code == 403, name
+
+
+def test_a_change_needs_the_token_of_the_session(clients: dict[str, httpx.Client], team: Served) -> None:
+    with browser(team.base, cookies=clients["edit"].cookies) as client:
+        form = {"name": "stolen", "query": PERIOD}
+        for sent in ({}, {"X-CSRF-Token": "x"}, {"X-CSRF-Token": clients["view"].headers["X-CSRF-Token"]}):
+            assert client.post("/saved", data=form, headers=sent).status_code == 403
+        assert client.post("/saved", data=form | {"csrf": "ü"}).status_code == 403
+        own = {"csrf": clients["edit"].headers["X-CSRF-Token"]}
+        assert client.post("/saved", data=form | own).headers["location"] == "/saved"
+
+
+def test_every_answer_has_the_headers(clients: dict[str, httpx.Client], team: Served) -> None:
+    for path in ("/", f"/?{PERIOD}", "/nowhere", "/open?token=x", "/login", "/quality"):
+        answer = clients["view"].get(path)
+        assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY, path
+        assert "unsafe" not in CONTENT_SECURITY_POLICY
+        assert answer.headers["cache-control"] == "no-store", path
+        assert answer.headers["x-content-type-options"] == "nosniff", path
+        assert "server" not in answer.headers
+    style = get(team.base + clients["view"].get("/").text.split('stylesheet" href="')[1].split('"')[0])
+    assert style.status_code == 200
+    assert "immutable" in style.headers["cache-control"]
+    rebound = clients["view"].get("/", headers={"Host": "evil.example"})
+    assert (rebound.status_code, "evil" in rebound.text) == (400, False)
+
+
+def test_signing_in_and_out(team: Served) -> None:
+    with browser(team.base) as client:
+        before = client.get("/login")
+        cookie = before.headers["set-cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Lax" in cookie
+        wrong = sign_in(client, "view", "to the lightship")
+        assert wrong.status_code == 401
+        assert "The name or the password is wrong." in wrong.text
+        fixed = dict(client.cookies)
+        form = {"csrf": csrf(wrong), "name": "view", "password": PASSWORD, "next": "//evil.example"}
+        assert client.post("/login", data=form).headers["location"] == "/"
+        # Whoever knew the cookie before has nothing of the session.
+        assert dict(client.cookies) != fixed
+        assert get(f"{team.base}/quality", cookies=fixed).status_code == 303
+        taken = dict(client.cookies)
+        assert client.get("/quality").status_code == 200
+        client.headers["X-CSRF-Token"] = csrf(client.get("/quality"))
+        assert client.post("/logout").status_code == 200
+        assert get(f"{team.base}/quality", cookies=taken).status_code == 303
+
+
+def test_a_name_that_fails_must_wait(team: Served) -> None:
+    with browser(team.base) as client:
+        codes = [sign_in(client, "eve", f"wrong {number}").status_code for number in range(5)]
+        assert codes == [401, 401, 401, 429, 429]
+
+
+def test_a_user_that_is_removed_is_out(home: Settings, team: Served) -> None:
+    users = home.home.parent / "users.toml"
+    text = users.read_text()
+    users.write_text(text + text.split("\n\n")[0].replace("users.view", "users.late"))
+    try:
+        with browser(team.base) as client:
+            sign_in(client, "late", PASSWORD)
+            assert client.get("/quality").status_code == 200
+            users.write_text(text)
+            assert client.get("/quality").status_code == 303
+    finally:
+        users.write_text(text)
+
+
+def _export(client: httpx.Client, address: str, suffix: str) -> dict[str, Any]:
+    started = client.post(address, data={"format": suffix}, headers={"Accept": "application/json"})
+    assert started.status_code == 201, started.text
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        state = client.get(started.headers["location"], headers={"Accept": "application/json"}).json()
+        if state["state"] not in ("waiting", "running"):
+            return state
+        time.sleep(0.05)
+    raise AssertionError(state)
+
+
+def test_an_export_is_what_audit_export_writes(
+    home: Settings, clients: dict[str, httpx.Client], tmp_path: Path
+) -> None:
+    client = clients["export"]
+    state = _export(client, f"/export?{PERIOD}&application=Search", "csv")
+    assert (state["state"], state["rows"], state["of"], state["error"]) == ("done", 5, 5, None)
+    fetched = client.get(f"/export/{state['id']}/file")
+    about = client.get(f"/export/{state['id']}/about").json()
+    assert fetched.headers["content-disposition"] == f'attachment; filename="{state["name"]}"'
+    assert state["name"] == f"activity-audit_2026-05-01_2026-05-31_snapshot-{about['snapshot_id']}.csv"
+    own = tmp_path / "own.csv"
+    period = ("--from", "2026-05-01", "--to", "2026-06-01", "--application", "search")
+    said = json.loads(audit(home, "export", *period, "--to-file", str(own), "--output", "json").stdout)
+    assert fetched.content == own.read_bytes()
+    assert {key: value for key, value in said.items() if key not in ("made_at", "file")} == {
+        key: value for key, value in about.items() if key != "made_at"
+    }
+    # Another session has nothing of it, and neither has anybody when the session is over.
+    assert clients["nobody"].get(f"/export/{state['id']}/file").status_code == 403
+    assert client.delete(f"/export/{state['id']}").status_code == 303
+    assert client.get(f"/export/{state['id']}/file").status_code == 404
+    assert list((home.report_dir / "exports").rglob("*.csv")) == []
+
+
+def test_named_reports(clients: dict[str, httpx.Client]) -> None:
+    client = clients["edit"]
+    client.headers["Accept"] = "application/json"
+    try:
+        saved = client.post("/saved", data={"name": " May  chats ", "query": f"{PERIOD}&entity=Chat"}).json()
+        assert (saved["name"], saved["shared"]) == ("May chats", False)
+        again = client.post("/saved", data={"name": "may chats", "query": PERIOD}).json()
+        assert (again["id"], again["query"]) == (saved["id"], PERIOD)
+        assert client.post(f"/saved/{saved['id']}/share").json()["shared"] is True
+        assert client.post("/saved", data={"name": "x", "query": "sql=select+1"}).status_code == 400
+        assert client.post("/saved", data={"name": " ", "query": PERIOD}).status_code == 409
+        assert client.post(f"/saved/{saved['id']}/delete").json()["id"] == saved["id"]
+        assert client.post(f"/saved/{saved['id']}/delete").status_code == 409
+        assert client.post("/saved/example/delete").status_code == 409
+    finally:
+        del client.headers["Accept"]
+
+
+def test_the_link_works_once_and_the_trail_gets_into_the_report(settings: Settings) -> None:
+    deliver(settings, lines([event("e1")]))
+    run(settings)
+    began = floor_hour(now_utc())
+    with served(settings) as server, browser(server.base) as client:
+        assert client.get(f"/?{PERIOD}").status_code == 401
+        first = client.get(server.link)
+        assert (first.status_code, first.headers["location"]) == (303, "/")
+        used = get(server.link)
+        assert used.status_code == 403
+        assert "opened before" in used.text
+        assert "opens nothing" in get(f"{server.base}/open?token=x").text
+        client.headers["X-CSRF-Token"] = csrf(client.get("/"))
+        assert client.get(f"/?{PERIOD}&entity=Search").status_code == 200
+        # To scroll on and to open a list is the same run; other filters are another.
+        assert client.get(f"/values?{PERIOD}&entity=Search&field=outcome").status_code == 200
+        assert client.get(f"/rows?{PERIOD}").status_code == 200
+        state = _export(client, f"/export?{PERIOD}", "parquet")
+        assert client.get(f"/export/{state['id']}/file").status_code == 200
+        _land_own(settings, began)
+        assert client.get(f"/groups?{PERIOD}&group=outcome").status_code == 200
+        assert client.get("/quality/quarantine").status_code == 200
+        assert server.stop(signal.SIGINT) == 0
+    _land_own(settings, began)
+    trail = [
+        ("User", "Login", ""),
+        ("Report", "Run", "2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z; entities: Search"),
+        ("Report", "Run", "2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z"),
+        ("Export", "Created", "2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z; parquet, snapshot"),
+        ("Export", "Downloaded", ""),
+        ("Report", "Run", "2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z; grouped by outcome"),
+        ("Quarantine", "Viewed", ""),
+    ]
+    seen = query(
+        settings,
+        "select entity, activity, coalesce(comments, '') from fact_activity_event "
+        "where application = 'Activity Audit' and triggered_by = 'local' and outcome = 'SUCCESS' "
+        "order by event_time_utc",
+    )
+    assert [(entity, activity) for entity, activity, _ in seen] == [row[:2] for row in trail]
+    assert all(found[2].startswith(row[2]) for found, row in zip(seen, trail, strict=True))
+    unlike = query(settings, "select * from quality.catalogue_drift where application = 'Activity Audit'")
+    assert unlike == []
+    totals = query(
+        settings,
+        "select sum(received), sum(accepted), sum(duplicate) from quality.feed_reconciliation "
+        "where feed = 'activity_audit'",
+    )
+    assert totals == [(7, 7, 0)]
+    assert not [hour for hour, _ in plan(settings, ["activity_audit"]).ranges]
+
+
+def _land_own(settings: Settings, began: datetime) -> None:
+    """The run that takes what is there for the hours of the test, as `audit run` without a range finds them."""
+    from uuid import uuid4
+
+    (ranges,) = plan(settings, ["activity_audit"]).ranges
+    assert ranges[0] >= began
+    assert ranges[1] <= floor_hour(now_utc()) + ONE_HOUR
+    land_feeds(settings, ["activity_audit"], ranges)
+    update_warehouse(settings, str(uuid4()), ["activity_audit"], ranges)
+
+
+def test_nothing_is_published_yet_and_then_it_is(settings: Settings) -> None:
+    with served(settings) as server, browser(server.base, follow_redirects=True) as client:
+        empty = client.get(server.link)
+        assert empty.status_code == 503
+        assert "audit run" in empty.text
+        deliver(settings, lines([event("e1")]))
+        run(settings)
+        assert client.get(f"/?{PERIOD}").status_code == 200
+
+
+def test_a_proxy_names_the_user(home: Settings) -> None:
+    proxy = {"AUDIT_REPORT_AUTH": "proxy", "AUDIT_REPORT_PROXY_HEADER": "X-User"}
+    roles = {"AUDIT_REPORT_PROXY_ROLES_HEADER": "X-Roles"}
+    with served(home, **proxy, **roles, AUDIT_REPORT_PROXY_FROM="127.0.0.0/8") as server:
+        trusted = {"X-User": "clarissa", "X-Roles": "viewer,other"}
+        assert get(f"{server.base}/quality", headers=trusted).status_code == 200
+        assert get(f"{server.base}/quality", headers={"X-User": "clarissa"}).status_code == 403
+        assert get(f"{server.base}/quality/quarantine", headers=trusted).status_code == 403
+        assert get(f"{server.base}/quality").status_code == 401
+        twice = [("X-User", "clarissa"), ("X-User", "admin"), ("X-Roles", "admin")]
+        assert get(f"{server.base}/quality", headers=twice).status_code == 401
+
+
+def test_a_header_from_elsewhere_is_not_believed(home: Settings) -> None:
+    from report.access.proxy import Proxy
+
+    settings = home.report.model_copy(update={"proxy_header": "X-User", "proxy_from": []})
+    from starlette.requests import HTTPConnection
+
+    scope = {"type": "http", "headers": [(b"x-user", b"eve")], "client": ("10.0.0.1", 1)}
+    assert Proxy(settings).named(HTTPConnection(scope)) is None
+    trusting = settings.model_copy(update={"proxy_from": load_networks("10.0.0.0/24")})
+    assert Proxy(trusting).named(HTTPConnection(scope)) == ("eve", ("viewer",))
+
+
+def load_networks(text: str) -> Any:
+    from orchestration.report_settings import ReportSettings
+
+    return ReportSettings.model_validate({"proxy_from": text}).proxy_from
+
+
+@pytest.mark.parametrize(
+    ("environment", "arguments", "says"),
+    [
+        ({}, ["--host", "0.0.0.0"], "set AUDIT_REPORT_AUTH to users, oidc or proxy"),
+        ({"AUDIT_REPORT_AUTH": "users"}, [], "AUDIT_REPORT_USERS_FILE is not set"),
+        ({"AUDIT_REPORT_AUTH": "oidc"}, [], "AUDIT_REPORT_OIDC_CLIENT_SECRET is not set"),
+        ({"AUDIT_REPORT_URL": "http://audit.example"}, [], "AUDIT_REPORT_URL='http://audit.example': must begin with"),
+    ],
+)
+def test_what_is_not_safe_is_refused(
+    settings: Settings, environment: dict[str, str], arguments: list[str], says: str
+) -> None:
+    done = audit(settings, "report", "--port", "0", *arguments, check=False, **environment)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_a_port_that_is_taken_is_named(settings: Settings) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = audit(settings, "report", "--port", str(port), check=False)
+    assert done.returncode == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+def test_a_password_is_read_from_standard_input(settings: Settings) -> None:
+    import tomllib
+
+    from report.access.passwords import matches
+
+    def run_it(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [AUDIT, "password", *arguments],
+            input=text,
+            env=process_environment(settings),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    done = run_it("clarissa dalloway", "--role", "analyst", text=PASSWORD + "\n")
+    entry = tomllib.loads(done.stdout)["users"]["clarissa dalloway"]
+    assert entry["roles"] == ["analyst"]
+    assert matches(PASSWORD, entry["password"])
+    assert not matches(PASSWORD + "!", entry["password"])
+    assert "at least 12 characters" in run_it("x", text="short\n").stderr
+    assert "no role is named boss" in run_it("x", "--role", "boss", text=PASSWORD).stderr
