@@ -178,12 +178,6 @@ def test_signing_in_and_out(team: Served) -> None:
         assert get(f"{team.base}/quality", cookies=taken).status_code == 303
 
 
-def test_a_name_that_fails_must_wait(team: Served) -> None:
-    with browser(team.base) as client:
-        codes = [sign_in(client, "eve", f"wrong {number}").status_code for number in range(5)]
-        assert codes == [401, 401, 401, 429, 429]
-
-
 def test_a_user_that_is_removed_is_out(home: Settings, team: Served) -> None:
     users = home.home.parent / "users.toml"
     text = users.read_text()

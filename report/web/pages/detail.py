@@ -27,10 +27,7 @@ async def page(request: Request) -> Response:
     event_id, at = request.query_params.get("id", ""), _time(request.query_params.get("at"))
 
     def work(query: Query) -> Event | None:
-        found = event(query, event_id, at)
-        if found:
-            request.app.state.trail.viewed_event(request.state.user, event_id)
-        return found
+        return event(query, event_id, at)
 
     found = await ask(request, work, number_of(request, "snapshot"))
     if not found:

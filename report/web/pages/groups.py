@@ -47,8 +47,6 @@ async def page(request: Request) -> Response:
 
     def work(query: Query) -> _Found:
         found = groups(query, whole, state.group, state.path, _MOST + 1, after)
-        levels = ", ".join(state.group)
-        request.app.state.trail.ran(request.state.user, filters, query.snapshot.snapshot_id, f"groups by {levels}")
         return _Found(frame(query, request, state, filters), found, events.count(query, filters))
 
     found = await ask(request, work)

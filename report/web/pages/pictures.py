@@ -38,7 +38,6 @@ async def page(request: Request) -> Response:
     filters = state.filters(now_utc())
 
     def work(query: Query) -> _Found:
-        request.app.state.trail.ran(request.state.user, filters, query.snapshot.snapshot_id, "pictures")
         tops = {field: top(query, filters, field, 10) for field in _TOP}
         return _Found(frame(query, request, state, filters), over_time(query, filters), tops)
 

@@ -67,7 +67,6 @@ async def quarantine(request: Request) -> Response:
 
     def work(query: Query) -> tuple[list[quality.Quarantined], list[tuple[str, int]], Trust]:
         records = quality.quarantine(query, reason=reason, feed=feed, after=after, limit=_RECORDS + 1)
-        request.app.state.trail.viewed_quarantine(request.state.user)
         return records, quality.reasons(query), _trust(query, request)
 
     records, reasons, state = await ask(request, work)

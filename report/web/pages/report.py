@@ -43,14 +43,9 @@ async def page(request: Request) -> Response:
     order = events.Order(state.sort, state.descending)
     after, before = (decode_key(request.query_params.get(name)) for name in ("after", "before"))
 
-    # Going on to the next rows of a report is no other run of it.
-    is_run = after is None and before is None
-
     def work(query: Query) -> _Found:
         rows = events.page(query, filters, order, after=after, before=before, limit=ROWS)
         total = events.count(query, filters)
-        if is_run:
-            request.app.state.trail.ran(request.state.user, filters, query.snapshot.snapshot_id)
         return _Found(frame(query, request, state, filters), rows, total, query.snapshot.snapshot_id)
 
     found = await ask(request, work, number_of(request, "snapshot"))
@@ -67,7 +62,7 @@ async def page(request: Request) -> Response:
         rows=found.page.rows,
         total=found.total,
         snapshot=found.snapshot,
-        is_first=is_run,
+        is_first=after is None and before is None,
         first=encode_key(found.page.first),
         last=encode_key(found.page.last),
         has_before=has_before,

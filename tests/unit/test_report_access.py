@@ -1,0 +1,157 @@
+"""Who may read the report, as far as no server is needed to tell: sessions, tokens, users, where one goes on to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from report.access import passwords, users
+from report.access.permissions import PERMISSIONS, permissions_of
+from report.access.sessions import Sessions
+from report.access.tokens import TokenRefusedError, Tokens
+from report.access.users import TooManyFailuresError, Users, UsersFileError
+from report.web.app import known_hosts
+from report.web.sign_in import safe_path
+
+SECOND = timedelta(seconds=1)
+
+
+class Clock:
+    """A clock that is set."""
+
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_a_session_ends_when_it_is_idle_and_in_any_case(clock: Clock) -> None:
+    sessions = Sessions(10 * SECOND, 25 * SECOND, clock)
+    ended: list[str] = []
+    sessions.on_end = ended.append
+    token, session = sessions.begin("clarissa")
+    for _ in range(2):
+        clock.now += 9
+        assert sessions.find(token) is session
+    clock.now += 9
+    assert sessions.find(token) is None
+    other, second = sessions.begin("septimus")
+    clock.now += 11
+    assert sessions.find(other) is None
+    assert ended == [session.key, second.key]
+    assert sessions.find("") is sessions.find(None) is None
+
+
+def test_anonymous_sessions_make_room_for_each_other(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("report.access.sessions._MOST_ANONYMOUS", 2)
+    sessions = Sessions(10 * SECOND, 25 * SECOND, clock)
+    signed_in, _ = sessions.begin("clarissa")
+    tokens = [sessions.begin()[0] for _ in range(3)]
+    assert [sessions.find(token) is not None for token in [signed_in, *tokens]] == [True, False, True, True]
+
+
+def test_a_token_opens_once_and_for_a_while(clock: Clock) -> None:
+    tokens = Tokens(10 * SECOND, clock)
+    first, second = tokens.give(), tokens.give()
+    assert len(first) >= 43
+    tokens.use(first)
+    clock.now += 11
+    for token, why in ((first, "opened before"), (second, "too old"), ("x", "not one of the report")):
+        with pytest.raises(TokenRefusedError, match=why):
+            tokens.use(token)
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One user, whose password is compared without the work of a hash."""
+    monkeypatch.setattr(users, "matches", lambda password, known: known == f"$argon2{password}")
+    path = tmp_path / "users.toml"
+    path.write_text("[users.clarissa]\npassword = '$argon2right'\nroles = ['viewer']\n")
+    return path
+
+
+def test_failures_make_a_name_wait_longer_each_time(file: Path, clock: Clock) -> None:
+    known = Users(file, clock)
+    assert [known.sign_in("clarissa", "wrong") for _ in range(3)] == [None, None, None]
+    waits = []
+    for _ in range(12):
+        before = clock.now
+        while True:
+            try:
+                assert known.sign_in("clarissa", "wrong") is None
+                break
+            except TooManyFailuresError:
+                clock.now += 1
+        waits.append(clock.now - before)
+    assert waits[:4] == [1, 2, 4, 8]
+    assert waits[-1] == 300
+    with pytest.raises(TooManyFailuresError, match="300 seconds"):
+        known.sign_in("clarissa", "right")
+    assert known.sign_in("septimus", "wrong") is None
+    clock.now += 300
+    user = known.sign_in("clarissa", "right")
+    assert user is not None
+    assert user.permissions == {"view"}
+    # And then everything is forgotten.
+    assert [known.sign_in("clarissa", "wrong") for _ in range(3)] == [None, None, None]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "has no table"),
+        ("[users.a]\nroles = []", "password must be a hash"),
+        ("[users.a]\npassword = 'secret'", "password must be a hash"),
+        ("[users.a]\npassword = '$argon2id$'\nroles = 'viewer'", "roles must be a list"),
+        ("[users.a]\npassword = '$argon2id$'\nroles = ['boss']", "no role is named boss"),
+        ("[users", "cannot be read"),
+    ],
+)
+def test_a_wrong_file_of_users_is_refused(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "users.toml"
+    path.write_text(content)
+    with pytest.raises(UsersFileError, match=says) as error:
+        Users(path)
+    assert str(path) in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_password_matches_its_hash_only() -> None:
+    known = passwords.hashed("to the lighthouse")
+    assert known.startswith("$argon2id$")
+    assert passwords.matches("to the lighthouse", known)
+    assert not passwords.matches("to the lightship!", known)
+    assert not passwords.matches("to the lighthouse", None)
+
+
+def test_roles() -> None:
+    assert permissions_of(["Admin"]) == set(PERMISSIONS)
+    assert permissions_of(["viewer", "offline_access", "export"]) == {"view", "export"}
+    assert permissions_of([]) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "gone_to"),
+    [
+        ("/?period=today", "/?period=today"),
+        ("//evil.example", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/a\r\nSet-Cookie: x=y", "/"),
+        ("", "/"),
+    ],
+)
+def test_one_goes_on_to_a_page_of_the_report_only(wanted: str, gone_to: str) -> None:
+    assert safe_path(wanted) == gone_to
+
+
+def test_which_hosts_are_answered() -> None:
+    assert known_hosts("http://127.0.0.1:8080") == {"127.0.0.1:8080", "localhost:8080", "[::1]:8080"}
+    assert known_hosts("https://audit.example") == {"audit.example"}
