@@ -168,20 +168,27 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
         connection.close()
 
 
-def open_snapshot(settings: Settings, number: int) -> duckdb.DuckDBPyConnection:
-    """A read-only connection to the snapshot of this number, which the caller closes.
+def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.DuckDBPyConnection:
+    """A read-only connection, for longer than one block; the caller closes it.
+
+    It sees the snapshot of this number for ever, or without one whatever is published.
 
     Raises:
+        NothingPublishedError: if no run has published anything yet.
         WarehouseError: if the warehouse cannot be reached, or has no such snapshot.
     """
     import duckdb
 
+    where = location(settings)
+    if where.catalog_file and not Path(where.catalog_file).exists():
+        raise _nothing(settings)
     connection = duckdb.connect(config={"memory_limit": settings.memory_limit})
     try:
         connection.execute(f"set temp_directory = {literal(str(settings.work_dir / 'spill'))}")
-        _attach(connection, settings, f", read_only, snapshot_version {int(number)}")
+        version = "" if snapshot_id is None else f", snapshot_version {snapshot_id:d}"
+        _attach(connection, settings, f", read_only{version}")
         if not _is_set_up(connection):
-            raise WarehouseError(f"the warehouse has no snapshot {number}")
+            raise _nothing(settings)
     except BaseException:
         connection.close()
         raise

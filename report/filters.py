@@ -59,11 +59,6 @@ class Filters:
         chosen = {field for field, choice in CHOICES.items() if getattr(self, choice)}
         return frozenset(chosen | {field for field, _ in self.excluded} | ({"comments"} if self.comments else set()))
 
-    @property
-    def is_aggregated(self) -> bool:
-        """Whether the hourly aggregate has every field that is chosen or excluded by."""
-        return self.fields.issubset(AGGREGATED)
-
     def without(self, field: str) -> Filters:
         """The same, but for what is said about one field."""
         kept = tuple((name, value) for name, value in self.excluded if name != field)

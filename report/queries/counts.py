@@ -2,40 +2,58 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from orchestration.hours import ceil_hour, floor_hour, naive
 from report.filters import AGGREGATED, Filters
-from report.queries.rollups import DAILY, HOURLY, KIND
+from report.queries import people
+from report.queries.people import PEOPLE, PERSON
+from report.queries.rollups import DAILY, FACT, HOURLY, KIND
 from report.queries.warehouse import Query
 
-FACT = "audit.main.fact_activity_event"
+__all__ = ["FACT", "ceil_day", "cells", "count", "floor_day", "has_counts"]
+
 _DAY = timedelta(days=1)
 
 
-def cells(filters: Filters, fields: tuple[str, ...] = (), *, by_hour: bool = False) -> tuple[str, list[Any]]:
-    """A query of `begins`, the hour or the day, of `fields`, and of `n`, whose sum is the exact number of events.
+def cells(
+    query: Query, filters: Filters, fields: tuple[str, ...] = (), *, by_hour: bool = False
+) -> tuple[str, list[Any]]:
+    """SQL of `begins`, of `fields`, and of `n`, whose sum is the exact number of events; and the values to bind.
 
-    A combination may have several rows, whole days of `by_hour` too. Returns the query and the values to bind.
+    `begins` is the hour or, unless `by_hour`, the day that a row counts. A combination may have several rows.
     """
+    needed = filters.fields.union(fields)
     begin, end = ceil_hour(filters.start), floor_hour(filters.end)
-    if begin >= end or not filters.fields.union(fields).issubset(AGGREGATED):
-        return _of_fact(filters, fields)
-    parts = [(HOURLY, begin, end)]
     first_day, last_day = ceil_day(begin), floor_day(end)
-    if not by_hour and first_day < last_day:
-        parts = [(HOURLY, begin, first_day), (DAILY, first_day, last_day), (HOURLY, last_day, end)]
-    found = [_of_rollup(*part, filters, fields) for part in parts if part[1] < part[2]]
+    has_days = not by_hour and first_day < last_day
+    if begin < end and needed.issubset(AGGREGATED):
+        parts = [(HOURLY, begin, end)]
+        if has_days:
+            parts = [(HOURLY, begin, first_day), (DAILY, first_day, last_day), (HOURLY, last_day, end)]
+        found = [_of_rollup(table, KIND, start, stop, filters, fields) for table, start, stop in parts if start < stop]
+    elif has_days and query.has_people and needed.issubset(people.FIELDS):
+        begin, end = first_day, last_day
+        found = [_of_rollup(PEOPLE, PERSON, begin, end, filters, fields)]
+    else:
+        return _of_fact(filters, fields)
     ends = ((filters.start, begin), (end, filters.end))
     found += [_of_fact(replace(filters, start=start, end=stop), fields) for start, stop in ends if start < stop]
     return " union all ".join(sql for sql, _ in found), [value for _, values in found for value in values]
 
 
+def has_counts(query: Query, fields: Iterable[str]) -> bool:
+    """Whether whole days are counted by these fields without reading the events."""
+    needed = set(fields)
+    return needed.issubset(AGGREGATED) or (query.has_people and needed.issubset(people.FIELDS))
+
+
 def count(query: Query, filters: Filters) -> int:
     """How many events the filters keep, exactly."""
-    sql, values = cells(filters)
+    sql, values = cells(query, filters)
     return int(query.rows(f"select coalesce(sum(n), 0) from ({sql})", values)[0][0])
 
 
@@ -51,12 +69,15 @@ def ceil_day(time: datetime) -> datetime:
 
 
 def _of_rollup(
-    table: str, start: datetime, end: datetime, filters: Filters, fields: tuple[str, ...]
+    table: str, names: str, start: datetime, end: datetime, filters: Filters, fields: tuple[str, ...]
 ) -> tuple[str, list[Any]]:
-    conditions, values = filters.conditions(AGGREGATED)
-    where = " and ".join(["begins >= ?", "begins < ?", *conditions])
-    names = "".join(f"{field}, " for field in fields)
-    sql = f"select begins, {names}n from {table} inner join {KIND} using (kind) where {where}"
+    conditions, values = filters.conditions(sorted(filters.fields))
+    number = "kind" if names == KIND else "person"
+    shown = "".join(f"{field}, " for field in fields)
+    sql = (
+        f"select begins, {shown}n from {table} inner join {names} using ({number}) "
+        f"where {' and '.join(['begins >= ?', 'begins < ?', *conditions])}"
+    )
     return sql, [naive(start), naive(end), *values]
 
 

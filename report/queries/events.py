@@ -8,9 +8,9 @@ from typing import Any
 
 from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
-from report.filters import AGGREGATED, CHOICES, Filters
-from report.queries.counts import FACT, cells, count
-from report.queries.orders import TIME, Key, Order
+from report.filters import CHOICES, Filters
+from report.queries.counts import FACT, cells, count, has_counts
+from report.queries.orders import TIME, Key, Order, beyond, order_by
 from report.queries.warehouse import Query
 from report.queries.windows import windows
 
@@ -54,7 +54,7 @@ def page(
     key = before if reverse else after
     if order.field == TIME:
         rows = _by_time(query, filters, order, key, reverse, limit + 1)
-    elif order.field in AGGREGATED:
+    elif has_counts(query, (*filters.fields, order.field)):
         rows = _by_value(query, filters, order, key, reverse, limit + 1)
     else:
         rows = _sorted(query, filters, order, key, reverse, limit + 1)
@@ -73,7 +73,7 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
     direction = "desc" if descending else "asc"
     within, skip = filters, index - 1
     for by_hour, length in ((False, _DAY), (True, HOUR)):
-        sql, values = cells(within, by_hour=by_hour)
+        sql, values = cells(query, within, by_hour=by_hour)
         unit = "hour" if by_hour else "day"
         held = query.rows(
             f"select date_trunc('{unit}', begins) as unit, cast(sum(n) as bigint) from ({sql}) group by unit "
@@ -93,8 +93,8 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
     where, values = within.where()
     # An offset inside one hour is bounded by the hour.
     found = query.rows(
-        f"select event_time_utc, event_id from {FACT} where {where} order by {Order(descending=descending).sql()} "
-        f"limit 1 offset {skip}",
+        f"select event_time_utc, event_id from {FACT} where {where} "
+        f"order by {order_by(Order(descending=descending).terms)} limit 1 offset {skip}",
         values,
     )
     return found[0]
@@ -125,17 +125,21 @@ def _by_value(
     query: Query, filters: Filters, order: Order, key: Key | None, reverse: bool, needed: int
 ) -> list[tuple[Any, ...]]:
     """Rows in the order by a field that the roll-ups know: those of one value after the other, each by time."""
-    sql, bound = cells(filters, (order.field,))
-    direction = "desc" if order.descending != reverse else "asc"
-    counts = query.rows(
-        f"select {order.field}, cast(sum(n) as bigint) from ({sql}) group by 1 order by 1 {direction}", bound
-    )
+    by_value = order.terms[:1]
+    sql, bound = cells(query, filters, (order.field,))
+    where = ""
     rows: list[tuple[Any, ...]] = []
     if key is not None:
         value, *inner = key
-        counts = [one for one in counts if one[0] != value and (one[0] < value) == (direction == "desc")]
-        rows += _by_time(query, _only(filters, order.field, [value]), _NEWEST, tuple(inner), reverse, needed)
-    few: list[str] = []
+        rows = _by_time(query, _only(filters, order.field, [value]), _NEWEST, tuple(inner), reverse, needed)
+        condition, more = beyond(by_value, (value,), reverse=reverse)
+        where, bound = f"where {condition}", [*bound, *more]
+    counts = query.rows(
+        f"select {order.field}, cast(sum(n) as bigint) from ({sql}) {where} group by 1 "
+        f"order by {order_by(by_value, reverse=reverse)}",
+        bound,
+    )
+    few: list[str | None] = []
     held = len(rows)
     for value, n in counts:
         if len(rows) >= needed:
@@ -161,14 +165,16 @@ def _sorted(
     """Rows in any order, by sorting all that the filters keep; no more than are needed are held."""
     where, values = filters.where()
     if key is not None:
-        condition, bound = order.beyond(key, reverse=reverse)
+        condition, bound = beyond(order.terms, key, reverse=reverse)
         where, values = f"{where} and {condition}", [*values, *bound]
     return query.rows(
-        f"select {_COLUMNS} from {FACT} where {where} order by {order.sql(reverse=reverse)} limit {needed}", values
+        f"select {_COLUMNS} from {FACT} where {where} "
+        f"order by {order_by(order.terms, reverse=reverse)} limit {int(needed)}",
+        values,
     )
 
 
-def _only(filters: Filters, field: str, values: list[str]) -> Filters:
+def _only(filters: Filters, field: str, values: list[str | None]) -> Filters:
     said: dict[str, Any] = {CHOICES[field]: tuple(values)}
     return replace(filters, **said)
 

@@ -54,7 +54,7 @@ def groups(
     outer = fields[: len(path)]
     field = fields[len(path)]
     needed = dict.fromkeys((*outer, field, "outcome"))
-    sql, bound = cells(filters, tuple(needed))
+    sql, bound = cells(query, filters, tuple(needed))
     conditions = [f"{name} is not distinct from ?" for name in outer]
     bound = [*bound, *path]
     where = f"where {' and '.join(conditions)}" if conditions else ""

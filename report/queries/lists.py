@@ -32,7 +32,7 @@ def values(query: Query, filters: Filters, field: str, search: str = "", limit: 
     """
     if field not in FIELDS:
         raise ValueError(f"there is no list of {field!r}, only of {', '.join(FIELDS)}")
-    sql, bound = cells(depends_on(filters, field), (field,))
+    sql, bound = cells(query, depends_on(filters, field), (field,))
     where = f"where contains(lower({field}), lower(?))" if search else ""
     rows = query.rows(
         f"select {field}, cast(sum(n) as bigint) as n from ({sql}) {where} group by all "

@@ -14,6 +14,8 @@ TIME = "event_time_utc"
 FIELDS = tuple(column.field for column in COLUMNS)
 # The value of every field that the order goes by, of one row.
 Key = tuple[Any, ...]
+# Fields, and whether each descends.
+Terms = tuple[tuple[str, bool], ...]
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Order:
             raise ValueError(f"events cannot be sorted by {self.field!r}, only by {', '.join(FIELDS)}")
 
     @property
-    def terms(self) -> tuple[tuple[str, bool], ...]:
-        """The fields that it goes by, and whether each descends; a key has their values."""
+    def terms(self) -> Terms:
+        """What it goes by; a key has the values of these fields."""
         match self.field:
             case "event_id":
                 return (("event_id", self.descending),)
@@ -40,29 +42,35 @@ class Order:
                 return ((TIME, self.descending), ("event_id", False))
         return ((self.field, self.descending), (TIME, True), ("event_id", False))
 
-    def sql(self, *, reverse: bool = False) -> str:
-        """What stands behind ORDER BY."""
-        return ", ".join(
-            f"{field} {'desc' if descending != reverse else 'asc'} nulls {'first' if reverse else 'last'}"
-            for field, descending in self.terms
-        )
 
-    def beyond(self, key: Key, *, reverse: bool = False) -> tuple[str, list[Any]]:
-        """The condition on rows that come after `key`, or before it, and the values to bind."""
-        if len(key) != len(self.terms):
-            raise ValueError(f"a key of this order has {len(self.terms)} values, not {len(key)}")
-        either: list[str] = []
-        values: list[Any] = []
-        same: list[str] = []
-        same_values: list[Any] = []
-        for (field, descending), value in zip(self.terms, key, strict=True):
-            condition, bound = _beyond(field, descending, value, reverse)
-            if condition:
-                either.append(" and ".join([*same, condition]))
-                values += [*same_values, *bound]
-            same.append(f"{field} is null" if value is None else f"{field} = ?")
-            same_values += [] if value is None else [value]
-        return f"({' or '.join(f'({one})' for one in either)})", values
+def order_by(terms: Terms, *, reverse: bool = False) -> str:
+    """What stands behind ORDER BY."""
+    return ", ".join(
+        f"{field} {'desc' if descending != reverse else 'asc'} nulls {'first' if reverse else 'last'}"
+        for field, descending in terms
+    )
+
+
+def beyond(terms: Terms, key: Key, *, reverse: bool = False) -> tuple[str, list[Any]]:
+    """The condition on rows that come after `key`, or before it if `reverse`, and the values to bind.
+
+    Raises:
+        ValueError: if the key has not one value for every term.
+    """
+    if len(key) != len(terms):
+        raise ValueError(f"a key of this order has {len(terms)} values, not {len(key)}")
+    either: list[str] = []
+    values: list[Any] = []
+    same: list[str] = []
+    same_values: list[Any] = []
+    for (field, descending), value in zip(terms, key, strict=True):
+        condition, bound = _beyond(field, descending, value, reverse)
+        if condition:
+            either.append(" and ".join([*same, condition]))
+            values += [*same_values, *bound]
+        same.append(f"{field} is null" if value is None else f"{field} = ?")
+        same_values += [] if value is None else [value]
+    return f"({' or '.join(f'({one})' for one in either) or 'false'})", values
 
 
 def _beyond(field: str, descending: bool, value: Any, reverse: bool) -> tuple[str, list[Any]]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from orchestration.hours import HOUR, aware, ceil_hour, floor_hour
 from report.filters import AGGREGATED, Filters
 from report.queries.counts import ceil_day, cells, floor_day
+from report.queries.people import FIELDS
 from report.queries.warehouse import Query
 
 # Where the roll-ups do not know all that is asked, a window that held too little is followed by one so much larger.
@@ -23,19 +24,21 @@ def windows(query: Query, filters: Filters, needed: int, *, descending: bool) ->
     Each holds at least `needed` events where the roll-ups know all that the filters ask; parts without any are left
     out. Together they have every event.
     """
-    whole = _relaxed(filters)
-    split = _split(whole, descending)
+    by_people = "triggered_by" in filters.fields and query.has_people
+    whole = _relaxed(filters, FIELDS if by_people else AGGREGATED, by_days=by_people)
+    split = None if by_people else _split(whole, descending)
+    border_of = floor_day if by_people else floor_hour
     counts = sorted(_counts(query, whole, split, descending), reverse=descending)
     edge, last = (filters.end, filters.start) if descending else (filters.start, filters.end)
-    # How many events of the hour at the edge are inside is not known, so they are not counted on.
-    unsure = floor_hour(edge - _MOMENT if descending else edge)
+    # How many events of the hour, or day, at the edge are inside is not known, so they are not counted on.
+    unsure = border_of(edge - _MOMENT if descending else edge)
     held, some = 0, False
     for at, n in counts:
         some = True
         held += 0 if at == unsure else n
         if held < needed:
             continue
-        is_hour = split is None or (at >= split if descending else at < split)
+        is_hour = not by_people and (split is None or (at >= split if descending else at < split))
         border = max(at, last) if descending else min(at + (HOUR if is_hour else _DAY), last)
         yield _between(filters, edge, border)
         edge, held, some = border, 0, False
@@ -44,11 +47,13 @@ def windows(query: Query, filters: Filters, needed: int, *, descending: bool) ->
         yield _between(filters, edge, last)
 
 
-def _relaxed(filters: Filters) -> Filters:
-    """Whole hours, and only what the roll-ups know: at least what the filters keep."""
+def _relaxed(filters: Filters, fields: Iterable[str], *, by_days: bool) -> Filters:
+    """Whole hours or days, and only what is said about `fields`: at least what the filters keep."""
     known = filters
-    for field in filters.fields.difference(AGGREGATED):
+    for field in filters.fields.difference(fields):
         known = known.without(field)
+    if by_days:
+        return replace(known, start=floor_day(filters.start), end=ceil_day(filters.end))
     return replace(known, start=floor_hour(filters.start), end=ceil_hour(filters.end))
 
 
@@ -60,10 +65,10 @@ def _split(whole: Filters, descending: bool) -> datetime | None:
 
 def _counts(query: Query, whole: Filters, split: datetime | None, descending: bool) -> list[tuple[datetime, int]]:
     if split is None:
-        parts = [cells(whole, by_hour=True)]
+        parts = [cells(query, whole, by_hour="triggered_by" not in whole.fields)]
     else:
         early, late = replace(whole, end=split), replace(whole, start=split)
-        parts = [cells(early, by_hour=not descending), cells(late, by_hour=descending)]
+        parts = [cells(query, early, by_hour=not descending), cells(query, late, by_hour=descending)]
     sql = " union all ".join(sql for sql, _ in parts)
     bound = [value for _, values in parts for value in values]
     rows = query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", bound)

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,14 @@ def audit(settings: Settings, *arguments: str, check: bool = True, **environment
     )
     assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done
+
+
+def until(happened: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is so; fail if it does not come."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
 
 
 def process_environment(settings: Settings, **environment: str) -> dict[str, str]:

@@ -1,0 +1,72 @@
+"""Counts of one snapshot by who triggered events, day by day, in the memory of its DuckDB.
+
+The published tables have none, and to count the people of a long period means to read all of it. So the newest
+snapshot's DuckDB counts them once, behind the readers' backs, and its successor only the days that have changed.
+`memory.main.person` has a number for every combination of the fields, `memory.main.people` counts events by it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from report.queries.rollups import DAILY, FACT, KIND
+
+if TYPE_CHECKING:
+    import duckdb
+
+FIELDS = ("application", "outcome", "triggered_by")
+PERSON = "memory.main.person"
+PEOPLE = "memory.main.people"
+_NAMES = ", ".join(FIELDS)
+
+
+def build(connection: duckdb.DuckDBPyConnection, before: duckdb.DuckDBPyConnection | None) -> None:
+    """Make the tables, out of those of the snapshot `before` where it has them.
+
+    Events are only ever added, so a day whose number of events is the same has the same events. That does not hold
+    where a file of the fact is gone or has rows taken out; then all is counted again.
+    """
+    columns = ", ".join(f"{name} varchar" for name in FIELDS)
+    connection.execute(f"create table {PERSON} (person integer, {columns})")
+    connection.execute(f"create table {PEOPLE} (begins timestamp, person integer, n bigint)")
+    if before is not None and _files(before) <= _files(connection):
+        for table in (PERSON, PEOPLE):
+            connection.register("known", before.execute(f"from {table}").to_arrow_table())
+            connection.execute(f"insert into {table} from known")
+            connection.unregister("known")
+    connection.execute(f"""
+        create temp table changed as
+        select begins
+        from (
+            select begins, application, outcome, n from {DAILY} inner join {KIND} using (kind)
+            union all
+            select begins, application, outcome, -n from {PEOPLE} inner join {PERSON} using (person)
+        )
+        group by begins, application, outcome having sum(n) <> 0
+    """)
+    connection.execute(f"delete from {PEOPLE} where begins in (from changed)")
+    connection.execute(f"""
+        create temp table counted as
+        select date_trunc('day', event_time_utc) as begins, {_NAMES}, count(*) as n
+        from {FACT} where date_trunc('day', event_time_utc) in (from changed) group by all
+    """)
+    connection.execute(f"""
+        insert into {PERSON}
+        select (select count(*) from {PERSON}) + row_number() over (order by {_NAMES}), {_NAMES}
+        from (select distinct {_NAMES} from counted except select {_NAMES} from {PERSON})
+    """)
+    same = " and ".join(f"counted.{name} is not distinct from person.{name}" for name in FIELDS)
+    connection.execute(f"""
+        insert into {PEOPLE}
+        select begins, person, n from counted inner join {PERSON} as person on {same} order by begins
+    """)
+    for table in ("changed", "counted"):
+        connection.execute(f"drop table {table}")
+
+
+def _files(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str | None]]:
+    """The fact's data files, each with the file that says which of its rows are gone."""
+    rows = connection.execute(
+        "select data_file, delete_file from ducklake_list_files('audit', 'fact_activity_event', schema => 'main')"
+    ).fetchall()
+    return {(data, gone) for data, gone in rows}

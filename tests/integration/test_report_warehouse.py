@@ -1,0 +1,110 @@
+"""The report's connections: the newest snapshot without a restart, a question stopped in time, many readers at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import pytest
+
+from orchestration import lake
+from orchestration.settings import Settings, load_settings
+from report.filters import Filters
+from report.queries import events, groups
+from report.queries.warehouse import QueryCancelledError, QueryTimeoutError, Warehouse
+from tests.integration.support import deliver, event, lines, run, until
+from tests.integration.test_report_queries import counted
+
+DAYS = Filters(datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
+ENDLESS = "select count(*) from range(1000000000) as a, range(1000000) as b where a.range * b.range % 7 = 3"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIT_HOME", str(tmp_path_factory.mktemp("report") / "home"))
+        settings = load_settings()
+        deliver(settings, lines(event(f"e-{number}", triggeredBy=f"user {number % 3}") for number in range(30)))
+        run(settings)
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def warehouse(home: Settings) -> Iterator[Warehouse]:
+    warehouse = Warehouse(home)
+    until(lambda: counted(warehouse))
+    yield warehouse
+    warehouse.close()
+
+
+def test_a_question_is_stopped_by_its_time_or_by_who_asked_and_holds_up_nobody(warehouse: Warehouse) -> None:
+    begun = time.monotonic()
+    with pytest.raises(QueryTimeoutError, match=r"longer than 0\.3 s"), warehouse.query(timeout=0.3) as asked:
+        asked.rows(ENDLESS)
+    with warehouse.query() as asked:
+        threading.Timer(0.3, asked.cancel).start()
+        with warehouse.query() as other:
+            assert events.count(other, DAYS) == 30
+        with pytest.raises(QueryCancelledError):
+            asked.rows(ENDLESS)
+        with pytest.raises(QueryCancelledError):
+            asked.rows("select 1")
+    assert time.monotonic() - begun < 20
+    with warehouse.query() as asked:
+        assert events.count(asked, DAYS) == 30
+
+
+def test_twenty_readers_at_once_are_all_told_the_same(warehouse: Warehouse) -> None:
+    def ask(number: int) -> tuple[object, ...]:
+        filters = Filters(DAYS.start, DAYS.end, triggered_by=(f"user {number % 3}",))
+        with warehouse.query() as asked:
+            page = events.page(asked, filters, events.Order())
+            return events.count(asked, filters), len(page.rows), {row[2] for row in page.rows}
+
+    with ThreadPoolExecutor(20) as readers:
+        for number, said in enumerate(readers.map(ask, range(60))):
+            assert said == (10, 10, {f"user {number % 3}"})
+
+
+def test_what_is_not_there_is_said_without_secrets(
+    settings: Settings, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(lake.NothingPublishedError, match="audit run"), Warehouse(settings).query():
+        pass
+    with pytest.raises(lake.WarehouseError, match="4711"), warehouse.query(snapshot=4711):
+        pass
+    monkeypatch.setenv("AUDIT_CATALOG", "postgres:host=127.0.0.1 port=1 dbname=audit password=hunter2")
+    monkeypatch.setenv("AUDIT_DATA_PATH", str(settings.home / "data"))
+    with pytest.raises(lake.WarehouseError) as refused, Warehouse(load_settings()).query():
+        pass
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
+def test_a_new_snapshot_is_read_without_a_restart_and_an_old_one_as_long_as_it_is_asked_for(
+    home: Settings, warehouse: Warehouse
+) -> None:
+    with warehouse.query() as before:
+        old = before.snapshot
+        deliver(home, lines([event("late", eventTime="2026-04-30T10:00:00Z", triggeredBy="user 9")]), "b.ndjson")
+        run(home)
+
+        def is_new() -> bool:
+            with warehouse.query() as asked:
+                return asked.snapshot.snapshot_id > old.snapshot_id
+
+        until(is_new)
+        assert events.count(before, DAYS) == 30
+    with warehouse.query() as asked:
+        assert asked.has_people
+        assert asked.snapshot.run_id != old.run_id
+        assert events.count(asked, DAYS) == 31
+        found = groups.groups(asked, DAYS, ("triggered_by",))
+        assert {one.value: one.count for one in found} == {"user 0": 10, "user 1": 10, "user 2": 10, "user 9": 1}
+    with warehouse.query(snapshot=old.snapshot_id) as asked:
+        assert asked.snapshot == old
+        assert len(groups.groups(asked, DAYS, ("triggered_by",))) == 3
