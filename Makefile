@@ -27,7 +27,7 @@ run: setup ## Simulate a day of feeds, run the pipeline on it, and show the resu
 	@$(BIN)/audit simulate --hours 24 > /dev/null
 	@$(BIN)/audit run
 
-serve: setup ## Start Dagster with its schedule and sensors on http://127.0.0.1:3000
+serve: setup ## Start Dagster with its schedule and sensors, and the report; prints both links
 	@$(BIN)/audit serve
 
 test: setup system-packages ## Run every check that CI runs

@@ -1,33 +1,84 @@
-"""`audit serve`: Dagster with its schedule and sensors on, and a link to it."""
+"""`audit serve`: Dagster with its schedule and sensors on, and the report, with a link to each."""
 
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
 import click
 
-from orchestration.settings import Settings
+from orchestration.settings import Settings, SettingsError
 
 _WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"
+# How long Dagster may take to end its runs' processes, in seconds.
+_PATIENCE = 60.0
 
 
 @click.command("serve")
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address that Dagster listens on.")
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True)
+@click.option("--report-host", default="127.0.0.1", show_default=True, help="The address that the report listens on.")
+@click.option("--report-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
 @click.pass_obj
-def command(settings: Settings, host: str, port: int) -> None:
-    """Start Dagster: its UI, and the daemon that runs the schedule, the sensors and backfills."""
+def command(settings: Settings, host: str, port: int, report_host: str, report_port: int) -> None:
+    """Start Dagster (its UI, and the daemon that runs the schedule, the sensors and backfills) and the report.
+
+    What ends one of them ends both.
+    """
     from orchestration import dagster_instance
     from orchestration.transform import manifest
+    from report.access.users import UsersFileError
+    from report.web.server import PortTakenError, Served, serve
 
     with dagster_instance.instance(settings) as instance:
         dagster_instance.fail_dead_runs(instance)
     manifest()
-    click.echo(f"Dagster: http://{host}:{port}   data docs: {settings.docs_dir / 'index.html'}   (Ctrl-C stops)")
+    url = f"http://{host}:{port}"
+    dagster: list[subprocess.Popen[bytes]] = []
+
+    def start(served: Served) -> None:
+        click.echo(f"Report: {served.url}   (Ctrl-C stops)")
+        click.echo(f"Dagster: {url}   data docs: {settings.docs_dir / 'index.html'}")
+        sys.stdout.flush()
+        dagster.append(_start_dagster(host, port))
+
+    try:
+        serve(
+            settings,
+            report_host,
+            report_port,
+            start,
+            dagster_url=settings.report.dagster_url or url,
+            stop=lambda: any(process.poll() is not None for process in dagster),
+        )
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from None
+    except (PortTakenError, UsersFileError) as error:
+        raise click.ClickException(str(error)) from None
+    finally:
+        ended = [_stop(process) for process in dagster]
+    if any(ended):
+        raise click.ClickException(f"Dagster ended with exit code {ended[0]}; its messages are above")
+
+
+def _start_dagster(host: str, port: int) -> subprocess.Popen[bytes]:
+    """Dagster in a process group of its own: a Ctrl-C reaches it once, from here."""
     dagster = Path(sys.executable).with_name("dagster")
     arguments = [str(dagster), "dev", "--workspace", str(_WORKSPACE), "--host", host, "--port", str(port)]
-    # Dagster takes this process's place, so that a signal to it reaches Dagster and stops all of it.
-    sys.stdout.flush()
-    os.execv(arguments[0], arguments)
+    return subprocess.Popen(arguments, start_new_session=True)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> int:
+    """End Dagster and all that it started; its exit code if it had ended by itself, else 0."""
+    if (ended := process.poll()) is not None:
+        return ended
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return 0

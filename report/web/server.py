@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -96,7 +98,8 @@ def serve(
         )
         server = uvicorn.Server(config)
         try:
-            asyncio.run(_run(server, listening, lambda: on_ready(Served(_first_url(access))), stop))
+            with _signals_end_here():
+                asyncio.run(_run(server, listening, lambda: on_ready(Served(_first_url(access))), stop))
         finally:
             app.state.exports.close()
             warehouse.close()
@@ -119,6 +122,17 @@ async def _run(
     finally:
         server.should_exit = True
         await watching
+
+
+@contextmanager
+def _signals_end_here() -> Iterator[None]:
+    """uvicorn sends itself the signals again by which it was stopped; they must not end the process in between."""
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _first_url(access: Access) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import socket
 import subprocess
@@ -11,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from orchestration.hours import HOUR as ONE_HOUR
@@ -61,11 +63,17 @@ def test_a_backfill_of_everything_is_one_run(settings: Settings) -> None:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())["data"]
 
-    serve = subprocess.Popen(
-        [AUDIT, "serve", "--port", str(port)], env=process_environment(settings),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+    said = settings.home / "said"
+    with said.open("w") as output:
+        serve = subprocess.Popen(
+            [AUDIT, "serve", "--port", str(port), "--report-port", "0"],
+            env=process_environment(settings),
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+        )
     try:
+        report, dagster = _wait_for(lambda: re.findall(r"^(?:Report|Dagster): (\S+)", said.read_text(), re.MULTILINE))
+        assert dagster == f"http://127.0.0.1:{port}"
         nodes = _wait_for(lambda: ask("{assetNodes{assetKey{path} isExecutable}}")["assetNodes"])
         launch = {
             "assetSelection": [{"path": node["assetKey"]["path"]} for node in nodes if node["isExecutable"]],
@@ -79,6 +87,11 @@ def test_a_backfill_of_everything_is_one_run(settings: Settings) -> None:
 
         assert _wait_for(done) == {"status": "COMPLETED_SUCCESS", "runs": [{"status": "SUCCESS"}]}
         assert one(settings, "select count(*) from fact_activity_event") == 3
+        with httpx.Client(follow_redirects=True, timeout=60) as browser:
+            assert f'href="{dagster}"' in browser.get(report).text
     finally:
         serve.send_signal(signal.SIGINT)
-        serve.wait(timeout=60)
+        assert serve.wait(timeout=60) == 0
+    for link in (report, dagster):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(link)
