@@ -9,6 +9,8 @@ from typing import Any
 WIDTH, HEIGHT = 960.0, 220.0
 _LEFT, _BOTTOM, _TOP = 64.0, 26.0, 8.0
 _MOST_LABELS = 8
+# The room that a label takes from the left edge of its bar.
+_LABEL = 76.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def bars(points: Sequence[tuple[Any, int, int]], labels: Sequence[str]) -> Chart
                 failure_y=round(baseline - (success + failure) * scale, 2),
                 failure_height=round(failure * scale, 2),
                 point=point,
-                label=labels[index] if index % every == 0 else "",
+                label=labels[index] if index % every == 0 and _LEFT + index * step + _LABEL <= WIDTH else "",
             )
         )
     parts = 4 if highest % 4 == 0 else 5 if highest % 5 == 0 else 1

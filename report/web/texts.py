@@ -9,12 +9,12 @@ NO_VALUE = "—"
 
 
 def time_text(value: datetime | None) -> str:
-    """`2026-05-01 10:15:00`, UTC, with the fraction of the second where there is one."""
+    """`2026-05-01 10:15:00`, UTC, with the milliseconds or microseconds where there are some."""
     if value is None:
         return NO_VALUE
     plain = value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
-    text = plain.isoformat(sep=" ")
-    return text.rstrip("0") if "." in text else text
+    fine = "seconds" if not plain.microsecond else "milliseconds" if plain.microsecond % 1000 == 0 else "microseconds"
+    return plain.isoformat(sep=" ", timespec=fine)
 
 
 def hour_text(value: datetime | None) -> str:

@@ -22,6 +22,7 @@ from report.web.values import decode, encode
 FIELDS = tuple(column.field for column in COLUMNS)
 TIME = FIELDS[0]
 FROM_TO = "from-to"
+PARAMETERS = ("period", "from", "to", "hour", *CHOICES, "comments", "not", "sort", "columns", "group", "path")
 _HOUR = "%Y-%m-%dT%H"
 
 
@@ -126,10 +127,9 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
     Raises:
         BadLinkError: naming the parameter that is unknown or wrong.
     """
-    known = {"period", "from", "to", "hour", "comments", "not", "sort", "columns", "group", "path", *CHOICES}
     values: dict[str, list[str]] = {}
     for name, text in items:
-        if name not in known and name not in others:
+        if name not in PARAMETERS and name not in others:
             raise BadLinkError(f"the report has no “{name}” to be asked for")
         # A form sends what was left empty, too.
         if text:

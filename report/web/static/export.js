@@ -33,6 +33,7 @@ class Export {
   async begin() {
     this.button.disabled = true;
     this.progress.hidden = false;
+    this.stop.hidden = false;
     this.text.textContent = "Beginning…";
     try {
       let job = await this.ask(this.form.action, { method: "POST", body: new URLSearchParams(new FormData(this.form)) });
@@ -74,6 +75,7 @@ class Export {
       return;
     }
     this.bar.value = this.bar.max = 1;
+    this.stop.hidden = true;
     const link = document.createElement("a");
     link.href = `/export/${job.id}/file`;
     link.download = job.name;

@@ -1,0 +1,195 @@
+"""Every other page and state: groups, pictures, export, quality, what goes wrong, small screens, no scripts, axe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from axe_playwright_python.base import AxeResults
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from orchestration.settings import Settings
+from tests.browser.support import ANALYTICS, MAY, VIEWED, column, events_shown
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page, Route
+
+Open = Callable[..., "Page"]
+NARROW = {"width": 390, "height": 780}
+PAGES = (
+    "/",
+    f"/?{MAY}&entity=Chat&not=outcome:FAILURE",
+    f"/groups?{MAY}&group=application&group=entity&path=Analytics",
+    f"/pictures?{MAY}",
+    f"/event?{MAY}&id=view-0001",
+    f"/export?{MAY}",
+    f"/saved?{MAY}",
+    "/quality",
+    "/quality/quarantine",
+    "/quality/drift",
+    "/quality/checks",
+    "/?period=from-to&from=2020-01-01&to=2020-01-02",
+    "/?period=yesteryear",
+)
+
+
+def test_groups_lead_down_to_events_and_back(open_page: Open) -> None:
+    page = open_page(f"/?{MAY}")
+    page.get_by_role("link", name="Groups").click()
+    first = page.locator("#groups tbody tr").first
+    assert first.inner_text().split("\t") == ["Analytics", "900", "900", "0", ""]
+    page.get_by_role("link", name="Search", exact=True).click()
+    expect(page.locator("#groups thead th").first).to_have_text("Entity")
+    page.get_by_label("then by").last.select_option("outcome")
+    expect(page.locator("#groups thead th").first).to_have_text("Application")
+    page.get_by_role("link", name="Search", exact=True).click()
+    expect(page.locator("#groups thead th").first).to_have_text("Entity")
+    page.locator("#groups tbody a").click()
+    expect(page.locator("#groups thead th").first).to_have_text("Outcome")
+    page.get_by_role("link", name="FAILURE").click()
+    expect(page.locator("#count")).to_have_text("30 events")
+    assert set(column(page, "outcome")) == {"FAILURE"}
+    page.get_by_label("Groups that are open").get_by_role("link", name="Application: Search").click()
+    expect(page.locator("#groups thead th").first).to_have_text("Entity")
+
+
+def test_a_bar_filters(open_page: Open) -> None:
+    page = open_page(f"/pictures?{MAY}")
+    bars = page.locator(".chart a")
+    expect(bars).to_have_count(1)
+    bars.first.click()
+    page.wait_for_url("**from=2026-05-01&to=2026-05-01**")
+    expect(bars).to_have_count(2)
+    assert bars.nth(1).get_attribute("aria-label") == "2026-05-01 11:00 UTC: 270 SUCCESS, 30 FAILURE"
+    page.get_by_role("link", name="Voice").click()
+    page.locator(".chip", has_text="Entity: Voice").wait_for()
+    page.get_by_role("link", name="Table", exact=True).click()
+    expect(page.locator("#count")).to_have_text("300 events")
+
+
+def test_an_export_is_made_in_its_dialog(open_page: Open, tmp_path: Path) -> None:
+    import pandas
+
+    page = open_page(f"/?{ANALYTICS}&entity=Chat", accept_downloads=True)
+    for name, read in (("CSV", pandas.read_csv), ("XLSX", pandas.read_excel), ("Parquet", pandas.read_parquet)):
+        page.get_by_role("link", name="Export").click()
+        page.get_by_label(name, exact=False).check()
+        with page.expect_download() as downloaded:
+            page.get_by_role("button", name="Make the file").click()
+        kept = tmp_path / downloaded.value.suggested_filename
+        downloaded.value.save_as(kept)
+        rows = read(kept)
+        assert len(rows) == VIEWED // 3, name
+        assert set(rows["Entity"]) == {"Chat"}
+        assert rows["Event ID"][0] == "view-0897"
+        page.get_by_role("button", name="Close").click()
+
+
+def test_what_goes_wrong_is_said_with_what_to_do(open_page: Open) -> None:
+    page = open_page("/nowhere")
+    expect(page.get_by_role("heading")).to_have_text("There is no such page")
+    page.goto(f"/?{MAY}&entty=Chat")
+    expect(page.locator("#message")).to_contain_text("The report has no “entty”")
+    page.goto(f"/event?{MAY}&id=nothing-such")
+    expect(page.locator("#message")).to_contain_text("no event with the ID “nothing-such”")
+    page.goto("/?period=from-to&from=2020-01-01&to=2020-01-02")
+    expect(page.locator("#no-rows")).to_contain_text("the warehouse has data through 2026-05-01 12:00 UTC")
+    page.goto(f"/?{MAY}")
+    expect(page.get_by_text("These data are stale.")).to_be_visible()
+
+    page.route("**/?**outcome=FAILURE**", lambda route: route.abort())
+    page.locator("#list-outcome").get_by_label("FAILURE").check()
+    expect(page.locator("#notice")).to_contain_text("cannot be reached")
+    page.unroute("**/?**outcome=FAILURE**")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator("#count")).to_have_text("30 events")
+
+
+def test_a_query_is_cancelled(open_page: Open) -> None:
+    page = open_page(f"/?{MAY}")
+    held: list[Route] = []
+    page.route("**/?**entity=Chat**", lambda route: held.append(route))
+    page.locator("#list-entity").get_by_label("Chat").check()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#notice")).to_contain_text("Cancelled")
+    assert events_shown(page) == 1200
+    assert held
+
+
+def test_a_query_that_fails(open_page: Open, home: Settings) -> None:
+    page = open_page(f"/?{MAY}")
+    data = home.home / "warehouse" / "data"
+    data.rename(data.with_name("away"))
+    try:
+        page.goto(f"/?{MAY}&comments=searched+for+7&sort=comments")
+        expect(page.get_by_role("heading")).to_have_text("The warehouse cannot be read")
+    finally:
+        data.with_name("away").rename(data)
+    page.get_by_role("link", name="Try again").click()
+    expect(page.locator("#count")).to_have_text("11 events")
+
+
+def test_a_session_that_is_over(open_page: Open) -> None:
+    page = open_page(f"/?{MAY}")
+    page.context.clear_cookies()
+    page.get_by_role("link", name="Groups").click()
+    expect(page.get_by_role("heading")).to_have_text("You are not signed in")
+
+
+def test_on_a_narrow_screen(open_page: Open) -> None:
+    page = open_page(f"/?{ANALYTICS}", viewport=NARROW, has_touch=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"]
+    expect(page.locator("#filter-form")).to_be_hidden()
+    page.locator("[data-filters] > summary").click()
+    page.locator("#list-entity").get_by_label("Voice").check()
+    expect(page.locator("#count")).to_have_text("300 events")
+    row = page.locator("#events tr.event").first
+    assert [part in row.inner_text() for part in ("SUCCESS", "Voice", "Interaction Viewed", "reader-")] == [True] * 4
+    row.click()
+    expect(page.get_by_role("dialog")).to_contain_text("Where it came from")
+    for path in PAGES:
+        page.goto(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], path
+
+
+def test_without_scripts(open_page: Open) -> None:
+    page = open_page("/", java_script_enabled=False)
+    page.get_by_label("Analytics (Interaction Analytics)").check()
+    page.locator("[value=from-to]").check()
+    page.get_by_label("First day").fill("2026-05-01")
+    page.get_by_label("Last day, included").fill("2026-05-31")
+    page.get_by_role("button", name="Run report").click()
+    page.locator("#list-entity").get_by_label("Chat").check()
+    page.get_by_role("button", name="Apply filters").click()
+    assert events_shown(page) == VIEWED // 3
+    assert page.url.endswith("?period=from-to&from=2026-05-01&to=2026-05-31&application=Analytics&entity=Chat")
+    assert len(column(page, "entity")) == 200
+    page.get_by_role("link", name="Rows after").click()
+    assert len(column(page, "entity")) == 100
+    page.get_by_role("link", name="Rows before").click()
+    assert len(column(page, "entity")) == 200
+    page.get_by_role("link", name="Instance").click()
+    assert column(page, "instance")[0] == "interaction-0"
+
+
+def test_axe_finds_nothing_serious(open_page: Open) -> None:
+    page = open_page("/", bypass_csp=True)
+    axe = Axe()
+    for path in PAGES:
+        page.goto(path)
+        wrong = _serious(axe.run(page))
+        page.emulate_media(color_scheme="dark")
+        # The scheme changes nothing but colours.
+        wrong += _serious(axe.run(page, options={"runOnly": ["color-contrast"]}))
+        page.emulate_media(color_scheme="light")
+        assert not wrong, path
+
+
+def _serious(found: AxeResults) -> list[tuple[str, list[str]]]:
+    return [
+        (one["id"], [node["html"][:200] for node in one["nodes"]][:3])
+        for one in found.response["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]

@@ -1,0 +1,171 @@
+"""What a URL of the report says, and the pure parts of its pages."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from report import periods
+from report.filters import CHOICES, EXCLUDABLE
+from report.queries.groups import Group
+from report.queries.quality import Cell
+from report.web import svg
+from report.web.heat import day_rows, days_rows
+from report.web.places import decode_group, decode_key, encode_group, encode_key
+from report.web.texts import bytes_text, time_text, value_text
+from report.web.urls import FIELDS, GROUPABLE, PARAMETERS, BadLinkError, State, parse
+from report.web.values import decode, encode
+
+NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
+ROOT = Path(__file__).parents[2]
+_at = datetime.fromisoformat
+_values = st.none() | st.text() | st.sampled_from(["~null", "~empty", "~", "~~x", "a&b=c", "Zoë +%"])
+_states = st.builds(
+    State,
+    period=st.sampled_from([name for name in periods.NAMES if name != "from-to"]),
+    lists=st.dictionaries(st.sampled_from(list(CHOICES)), st.lists(_values, min_size=1, unique=True).map(tuple)),
+    comments=st.text(),
+    excluded=st.lists(st.tuples(st.sampled_from(EXCLUDABLE), _values), unique=True).map(tuple),
+    sort=st.sampled_from(FIELDS),
+    descending=st.booleans(),
+    columns=st.lists(st.sampled_from(FIELDS), min_size=1, unique=True).map(tuple),
+    group=st.just(("application", "entity")),
+    path=st.lists(_values, max_size=2).map(tuple),
+)
+
+
+def _read(url: str) -> State:
+    return parse(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+
+
+@given(_states)
+def test_a_state_comes_back_from_its_url(state: State) -> None:
+    # The order of the lists is that of the columns, whoever chose first.
+    ordered = {name: state.lists[name] for name in CHOICES if name in state.lists}
+    found = _read(state.url("/groups"))
+    assert (found, list(found.lists)) == (state, list(ordered))
+
+
+@given(_values)
+def test_a_value_comes_back_from_its_text(value: str | None) -> None:
+    assert encode(value)
+    assert decode(encode(value)) == value
+
+
+def test_the_documents_example_as_a_url() -> None:
+    state = State("from-to", date(2026, 5, 1), date(2026, 5, 31)).with_list("application", ["Analytics"])
+    assert state.url() == "/?period=from-to&from=2026-05-01&to=2026-05-31&application=Analytics"
+    filters = state.filters(NOW)
+    assert (filters.start, filters.end) == (datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
+    assert filters.applications == ("Analytics",)
+
+
+def test_groups_that_are_open_and_an_hour_narrow_the_filters() -> None:
+    state = _read("/?period=today&hour=2026-06-10T11&entity=A&entity=B&group=entity&group=outcome&path=B")
+    filters = state.filters(NOW)
+    assert (filters.start, filters.end) == (
+        datetime(2026, 6, 10, 11, tzinfo=UTC),
+        datetime(2026, 6, 10, 12, tzinfo=UTC),
+    )
+    assert filters.entities == ("B",)
+    assert filters.outcomes == ()
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("entty=Chat", "entty"),
+        ("period=yesteryear", "yesteryear"),
+        ("period=from-to&from=31.5.2026&to=2026-05-31", "31.5.2026"),
+        ("period=from-to&from=2026-05-31&to=2026-05-01", "before it begins"),
+        ("period=from-to", "first and the last day"),
+        ("period=today&hour=2020-01-01T00", "period"),
+        ("hour=noon", "noon"),
+        ("sort=-run_id", "run_id"),
+        ("columns=entity,secret", "secret"),
+        ("group=event_time_utc", "event_time_utc"),
+        ("group=application&group=entity&group=activity&group=outcome", "3 times"),
+        ("not=event_time_utc:x", "event_time_utc"),
+    ],
+)
+def test_a_link_that_cannot_be_read_says_what_is_wrong(query: str, names: str) -> None:
+    with pytest.raises(BadLinkError, match=re.escape(names)):
+        _read(f"/?{query}").filters(NOW)
+
+
+def test_the_parameters_are_documented() -> None:
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    table = text.split("| parameter | says |")[1].split("\n\n")[0]
+    documented = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])]
+    assert sorted(documented) == sorted([*PARAMETERS])
+    for name in periods.NAMES:
+        assert f"`{name}`" in table
+
+
+def test_places_come_back_and_damage_is_told() -> None:
+    key = ("Chat", _at("2026-05-01T10:00:00.000005"), "e-1")
+    assert decode_key(encode_key(key)) == key
+    assert decode_key(encode_key((None, "e"))) == (None, "e")
+    assert decode_key(None) is None
+    group = Group(None, 5, 4, 1)
+    assert decode_group(encode_group(group)) == group
+    for text in ("!", "aaaa", encode_group(group)):
+        with pytest.raises(BadLinkError, match="damaged"):
+            decode_key(text)
+    with pytest.raises(BadLinkError, match="damaged"):
+        decode_group(encode_key(key))
+
+
+def test_bars_are_as_high_as_their_numbers() -> None:
+    chart = svg.bars([("a", 30, 10), ("b", 0, 0), ("c", 10, 0)], ["a", "b", "c"])
+    first, second, third = chart.bars
+    assert first.success_height == pytest.approx(3 * first.failure_height, abs=0.05)
+    assert first.failure_y + first.failure_height == pytest.approx(first.success_y, abs=0.05)
+    assert first.success_y + first.success_height == pytest.approx(chart.baseline, abs=0.05)
+    assert (second.success_height, second.failure_height) == (0, 0)
+    assert third.x + third.width <= chart.width
+    assert [tick.value for tick in chart.ticks] == [0, 10, 20, 30, 40]
+    assert [svg.nice_ceiling(value) for value in (0, 1, 3, 5, 6, 99, 101, 1001)] == [1, 1, 4, 5, 10, 100, 200, 2000]
+    assert svg.bars([], []).bars == []
+    assert svg.share(1, 1_000_000) == 1, "something is never nothing"
+    assert svg.share(0, 5) == 0
+
+
+def test_the_heat_map_shows_the_worst() -> None:
+    day = date(2026, 5, 1)
+    hours = [_at(f"2026-05-01T{hour:02}:00") for hour in range(3)]
+    cells = [
+        Cell("search", hours[0], "balanced", 5, 5, 0, 0, None),
+        Cell("search", hours[1], "balanced", 5, 4, 0, 1, None),
+        Cell("search", hours[2], "missing", 0, 0, 0, 0, "nothing came"),
+        Cell("qm", hours[0], "balanced", 1, 1, 0, 0, None),
+    ]
+    qm, search = day_rows(cells, day)
+    assert (qm.feed, [mark.state for mark in search.marks[:4]]) == (
+        "qm",
+        ["balanced", "quarantined", "missing", "none"],
+    )
+    assert "nothing came" in search.marks[2].text
+    worst = days_rows(cells, [date(2026, 4, 30), day])[1].marks
+    assert [mark.state for mark in worst] == ["none", "missing"]
+
+
+def test_values_as_texts() -> None:
+    assert time_text(_at("2026-05-01T10:00")) == "2026-05-01 10:00:00"
+    assert time_text(_at("2026-05-01T10:00:00.5")) == "2026-05-01 10:00:00.500"
+    assert time_text(_at("2026-05-01T10:00:00.000005")) == "2026-05-01 10:00:00.000005"
+    assert time_text(_at("2026-05-01T12:00+02:00")) == "2026-05-01 10:00:00"
+    assert [value_text(value) for value in (None, "", " ", "Chat")] == ["(no value)", "(blank)", "(blank)", "Chat"]
+    assert [bytes_text(size) for size in (0, 999, 1500, 2_500_000_000_000)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.5 kB",
+        "2.5 TB",
+    ]
+    assert set(GROUPABLE) < set(FIELDS)
