@@ -74,6 +74,39 @@ def test_a_long_way_down_only_what_is_in_sight_is_in_the_page(open_page: Open) -
     page.get_by_text("interaction-99", exact=True).wait_for()
 
 
+def test_five_million_rows_fit_into_a_scrollbar(open_page: Open) -> None:
+    page = open_page(f"/?{ANALYTICS}")
+    found = page.evaluate("""async () => {
+        const script = document.querySelector("script[type=module]").src;
+        const { Window } = await import(new URL("window.js", script));
+        const box = { scrollTop: 0, clientHeight: 634 };
+        const rows = new Window(box, 34);
+        rows.resize(5_000_000, 30);
+        const seen = [];
+        const scrollTo = (top) => {
+            box.scrollTop = top;
+            rows.scrolled();
+            const { first, end, before, after } = rows.rows(0);
+            const whole = Math.round(before + (end - first) * 30 + after);
+            seen.push([rows.firstInSight, end - first, whole === rows.height]);
+        };
+        scrollTo((rows.height - 600) / 2);
+        scrollTo(box.scrollTop + 300);
+        rows.settle();
+        scrollTo(box.scrollTop - 300);
+        scrollTo(rows.height - 600);
+        scrollTo(0);
+        rows.reveal(4_999_999);
+        seen.push([rows.firstInSight, rows.height <= 8_000_000, box.scrollTop]);
+        return seen;
+    }""")
+    half = 2_499_990
+    assert found[:5] == [
+        [half, 20, True], [half + 10, 20, True], [half, 20, True], [4_999_980, 20, True], [0, 20, True]
+    ]  # fmt: skip
+    assert found[5] == [4_999_980, True, 8_000_000 - 600]
+
+
 def test_filters_are_searched_and_apply_at_once(open_page: Open) -> None:
     page = open_page(f"/?{MAY}")
     page.locator("#list-triggered_by summary").click()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
+from orchestration.hours import now_utc, parse_time
 from report.web.urls import BadLinkError, State, parse
 
 if TYPE_CHECKING:
@@ -48,6 +50,19 @@ def state_of(request: Request, others: Iterable[str] = ()) -> State:
         BadLinkError: if it says something unknown.
     """
     return parse(request.query_params.multi_items(), others)
+
+
+def moment_of(request: Request) -> datetime:
+    """When the report was asked for: `now` of the URL, so that the next rows are of the same period, or this moment.
+
+    Raises:
+        BadLinkError: if it is no time.
+    """
+    text = request.query_params.get("now")
+    try:
+        return parse_time(text) if text else now_utc()
+    except ValueError as error:
+        raise BadLinkError(str(error)) from None
 
 
 def number_of(request: Request, name: str) -> int | None:

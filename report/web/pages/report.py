@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from orchestration.hours import now_utc
+from orchestration.hours import iso
 from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.warehouse import Query
 from report.web import recorded
-from report.web.pages.asking import ask, number_of, state_of
+from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
 from report.web.places import decode_key, encode_key
 from report.web.templating import render
@@ -35,11 +35,12 @@ async def page(request: Request) -> Response:
     """The prompt where nothing is asked yet, else the events."""
     if not request.query_params:
         return await _prompt(request)
-    state = state_of(request, (*OTHERS, "after", "before", "snapshot"))
+    state = state_of(request, (*OTHERS, "after", "before", "snapshot", "now"))
     if "form" in request.query_params:
         # A form's URL says what was left empty, too; the one that people share does not.
         return RedirectResponse(state.url(), 303)
-    filters = state.filters(now_utc())
+    now = moment_of(request)
+    filters = state.filters(now)
     order = events.Order(state.sort, state.descending)
     after, before = (decode_key(request.query_params.get(name)) for name in ("after", "before"))
 
@@ -62,6 +63,7 @@ async def page(request: Request) -> Response:
         rows=found.page.rows,
         total=found.total,
         snapshot=found.snapshot,
+        now=iso(now),
         is_first=after is None and before is None,
         first=encode_key(found.page.first),
         last=encode_key(found.page.last),

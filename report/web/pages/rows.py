@@ -7,12 +7,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from orchestration.hours import now_utc
 from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.warehouse import Query
 from report.web import recorded
-from report.web.pages.asking import ask, number_of, state_of
+from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.report import ROWS
 from report.web.places import decode_key, encode_key
 from report.web.texts import cell_text
@@ -23,8 +22,8 @@ from report.web.urls import TIME, BadLinkError
 @recorded.run
 async def page(request: Request) -> Response:
     """`rows` have the report's nine columns as texts, null where there is no value; `first` and `last` are places."""
-    state = state_of(request, ("after", "before", "index", "snapshot"))
-    filters = state.filters(now_utc())
+    state = state_of(request, ("after", "before", "index", "snapshot", "now"))
+    filters = state.filters(moment_of(request))
     order = events.Order(state.sort, state.descending)
     after, before = (decode_key(request.query_params.get(name)) for name in ("after", "before"))
     index = number_of(request, "index")

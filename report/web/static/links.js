@@ -10,7 +10,7 @@ export function encoded(value) {
 /** A view with the state of this page's URL, after `change` has had its parameters. */
 export function linkTo(path, change) {
   const parameters = new URLSearchParams(location.search);
-  for (const name of ["form", "show", "after", "before", "snapshot"]) parameters.delete(name);
+  for (const name of ["form", "show", "after", "before", "snapshot", "now"]) parameters.delete(name);
   change(parameters);
   return `${path}?${parameters}`;
 }
