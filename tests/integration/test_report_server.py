@@ -8,16 +8,16 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 from starlette.routing import Mount, Route
 
-from orchestration.hours import HOUR as ONE_HOUR
-from orchestration.hours import floor_hour, now_utc
+from orchestration.hours import iso, now_utc
 from orchestration.pipeline import land_feeds, update_warehouse
 from orchestration.planning import plan
 from orchestration.settings import Settings, load_settings
@@ -26,6 +26,8 @@ from report.access.passwords import hashed
 from tests.integration.report_support import PERIOD, Served, browser, csrf, get, served, sign_in
 from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment, query, run
 
+ONE_DAY = timedelta(days=1)
+FEEDS = ["search", "activity_audit"]
 PASSWORD = "to the lighthouse"
 USERS = {name: [name] for name in ("view", "export", "quarantine", "edit")} | {"nobody": []}
 # Who may what, written a second time on purpose: a route that is not here fails, and so does one with another guard.
@@ -246,37 +248,43 @@ def test_named_reports(clients: dict[str, httpx.Client]) -> None:
         del client.headers["Accept"]
 
 
-def test_the_link_works_once_and_the_trail_gets_into_the_report(settings: Settings) -> None:
-    deliver(settings, lines([event("e1")]))
-    run(settings)
-    began = floor_hour(now_utc())
+def test_from_nothing_to_a_report_that_has_its_own_trail(settings: Settings) -> None:
+    began = now_utc()
+    day = f"period=from-to&from={began:%Y-%m-%d}&to={began:%Y-%m-%d}"
     with served(settings) as server, browser(server.base) as client:
-        assert client.get(f"/?{PERIOD}").status_code == 401
+        assert client.get(f"/?{day}").status_code == 401
         first = client.get(server.link)
         assert (first.status_code, first.headers["location"]) == (303, "/")
         used = get(server.link)
         assert used.status_code == 403
         assert "opened before" in used.text
         assert "opens nothing" in get(f"{server.base}/open?token=x").text
-        client.headers["X-CSRF-Token"] = csrf(client.get("/"))
-        assert client.get(f"/?{PERIOD}&entity=Search").status_code == 200
+        empty = client.get("/")
+        assert empty.status_code == 503
+        assert "audit run" in empty.text
+        folder = Path(settings.feed_root) / "search" / f"{began:%Y-%m-%d/%H}"
+        folder.mkdir(parents=True)
+        (folder / "a.ndjson").write_bytes(lines([event("e1", eventTime=iso(began))]))
+        _run_what_is_new(settings)
+        client.headers["X-CSRF-Token"] = csrf(client.get("/quality"))
+        assert client.get(f"/?{day}&entity=Search").status_code == 200
         # To scroll on and to open a list is the same run; other filters are another.
-        assert client.get(f"/values?{PERIOD}&entity=Search&field=outcome").status_code == 200
-        assert client.get(f"/rows?{PERIOD}").status_code == 200
-        state = _export(client, f"/export?{PERIOD}", "parquet")
+        assert client.get(f"/values?{day}&entity=Search&field=outcome").status_code == 200
+        assert client.get(f"/rows?{day}").status_code == 200
+        state = _export(client, f"/export?{day}", "parquet")
         assert client.get(f"/export/{state['id']}/file").status_code == 200
-        _land_own(settings, began)
-        assert client.get(f"/groups?{PERIOD}&group=outcome").status_code == 200
+        assert client.get(f"/groups?{day}&group=outcome").status_code == 200
         assert client.get("/quality/quarantine").status_code == 200
         assert server.stop(signal.SIGINT) == 0
-    _land_own(settings, began)
+    _run_what_is_new(settings)
+    period = f"{began:%Y-%m-%d}T00:00:00Z to {began + ONE_DAY:%Y-%m-%d}T00:00:00Z"
     trail = [
         ("User", "Login", ""),
-        ("Report", "Run", "2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z; entities: Search"),
-        ("Report", "Run", "2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z"),
-        ("Export", "Created", "2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z; parquet, snapshot"),
+        ("Report", "Run", f"{period}; entities: Search"),
+        ("Report", "Run", period),
+        ("Export", "Created", f"{period}; parquet, snapshot "),
         ("Export", "Downloaded", ""),
-        ("Report", "Run", "2026-05-01T00:00:00Z to 2026-06-01T00:00:00Z; grouped by outcome"),
+        ("Report", "Run", f"{period}; grouped by outcome"),
         ("Quarantine", "Viewed", ""),
     ]
     seen = query(
@@ -287,36 +295,21 @@ def test_the_link_works_once_and_the_trail_gets_into_the_report(settings: Settin
     )
     assert [(entity, activity) for entity, activity, _ in seen] == [row[:2] for row in trail]
     assert all(found[2].startswith(row[2]) for found, row in zip(seen, trail, strict=True))
-    unlike = query(settings, "select * from quality.catalogue_drift where application = 'Activity Audit'")
-    assert unlike == []
+    assert query(settings, "select * from quality.catalogue_drift where application = 'Activity Audit'") == []
     totals = query(
         settings,
         "select sum(received), sum(accepted), sum(duplicate) from quality.feed_reconciliation "
         "where feed = 'activity_audit'",
     )
     assert totals == [(7, 7, 0)]
-    assert not [hour for hour, _ in plan(settings, ["activity_audit"]).ranges]
+    assert plan(settings, FEEDS).ranges == []
 
 
-def _land_own(settings: Settings, began: datetime) -> None:
-    """The run that takes what is there for the hours of the test, as `audit run` without a range finds them."""
-    from uuid import uuid4
-
-    (ranges,) = plan(settings, ["activity_audit"]).ranges
-    assert ranges[0] >= began
-    assert ranges[1] <= floor_hour(now_utc()) + ONE_HOUR
-    land_feeds(settings, ["activity_audit"], ranges)
-    update_warehouse(settings, str(uuid4()), ["activity_audit"], ranges)
-
-
-def test_nothing_is_published_yet_and_then_it_is(settings: Settings) -> None:
-    with served(settings) as server, browser(server.base, follow_redirects=True) as client:
-        empty = client.get(server.link)
-        assert empty.status_code == 503
-        assert "audit run" in empty.text
-        deliver(settings, lines([event("e1")]))
-        run(settings)
-        assert client.get(f"/?{PERIOD}").status_code == 200
+def _run_what_is_new(settings: Settings) -> None:
+    """What `audit run` does without a range."""
+    for window in plan(settings, FEEDS).ranges:
+        land_feeds(settings, FEEDS, window)
+        update_warehouse(settings, str(uuid4()), FEEDS, window)
 
 
 def test_a_proxy_names_the_user(home: Settings) -> None:
