@@ -76,6 +76,16 @@ class Sessions:
             self.on_end(key)
         return None
 
+    def sweep(self) -> None:
+        """Forget the sessions that are over, though nobody asks for them any more."""
+        now = self._clock()
+        with self._lock:
+            ended = [key for key, known in self._by_key.items() if self._is_over(known, now)]
+            for key in ended:
+                del self._by_key[key]
+        for key in ended:
+            self.on_end(key)
+
     def end(self, session: Session) -> None:
         """Forget a session."""
         with self._lock:

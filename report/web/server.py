@@ -6,9 +6,11 @@ import asyncio
 import ipaddress
 import signal
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestration.settings import Settings, SettingsError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
 # How long requests that are under way may go on when the server stops, in seconds.
 _PATIENCE = 5
+# How often sessions that nobody comes back to are ended, in seconds.
+_SWEEP_EVERY = 30.0
 
 
 class PortTakenError(RuntimeError):
@@ -99,22 +103,32 @@ def serve(
         server = uvicorn.Server(config)
         try:
             with _signals_end_here():
-                asyncio.run(_run(server, listening, lambda: on_ready(Served(_first_url(access))), stop))
+                asyncio.run(
+                    _run(server, listening, lambda: on_ready(Served(_first_url(access))), stop, access.sessions.sweep)
+                )
         finally:
             app.state.exports.close()
             warehouse.close()
 
 
 async def _run(
-    server: uvicorn.Server, listening: socket.socket, on_ready: Callable[[], None], stop: Callable[[], bool]
+    server: uvicorn.Server,
+    listening: socket.socket,
+    on_ready: Callable[[], None],
+    stop: Callable[[], bool],
+    sweep: Callable[[], None],
 ) -> None:
     async def watch() -> None:
         while not server.started and not server.should_exit:
             await asyncio.sleep(0.02)
         on_ready()
+        swept = time.monotonic()
         while not server.should_exit:
             await asyncio.sleep(0.2)
             server.should_exit = server.should_exit or stop()
+            if time.monotonic() - swept > _SWEEP_EVERY:
+                await asyncio.to_thread(sweep)
+                swept = time.monotonic()
 
     watching = asyncio.create_task(watch())
     try:
@@ -135,8 +149,9 @@ def _signals_end_here() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _first_url(access: Access) -> str:
-    return f"{access.base_url}/open?token={access.tokens.give()}" if access.mode == "token" else access.base_url
+def _say(on_ready: Callable[[Served], None], access: Access) -> None:
+    by_link = access.mode == "token"
+    on_ready(Served(f"{access.base_url}/open?token={access.tokens.give()}" if by_link else access.base_url))
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -139,6 +139,8 @@ def test_a_change_needs_the_token_of_the_session(clients: dict[str, httpx.Client
         for sent in ({}, {"X-CSRF-Token": "x"}, {"X-CSRF-Token": clients["view"].headers["X-CSRF-Token"]}):
             assert client.post("/saved", data=form, headers=sent).status_code == 403
         assert client.post("/saved", data=form | {"csrf": "ü"}).status_code == 403
+        long = {"content-length": "5000000", "content-type": "application/x-www-form-urlencoded"}
+        assert client.post("/saved", content=b"x" * 5_000_000, headers=long).status_code == 413
         own = {"csrf": clients["edit"].headers["X-CSRF-Token"]}
         assert client.post("/saved", data=form | own).headers["location"] == "/saved"
 

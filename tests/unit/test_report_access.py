@@ -46,6 +46,15 @@ def test_a_session_ends_when_it_is_idle_and_in_any_case(clock: Clock) -> None:
     clock.now += 11
     assert sessions.find(other) is None
     assert ended == [session.key, second.key]
+    # Nobody comes back to this one.
+    _, third = sessions.begin("rezia")
+    clock.now += 9
+    _, fourth = sessions.begin("lucrezia")
+    clock.now += 9
+    sessions.sweep()
+    assert ended[2:] == [third.key]
+    sessions.end(fourth)
+    assert ended[3:] == [fourth.key]
     assert sessions.find("") is sessions.find(None) is None
 
 
