@@ -117,9 +117,14 @@ def test_filters_are_searched_and_apply_at_once(open_page: Open) -> None:
     readers.first.click()
     page.locator(".chip", has_text="reader-3").wait_for()
     assert set(column(page, "triggered_by")) == {"reader-3@classics.example"}
+    page.goto(
+        f"/?{MAY}&event_id=view-0001&event_id=view-0002&event_id=view-0003&triggered_by=reader-3@classics.example"
+    )
+    expect(page.locator("#count")).to_have_text("1 event")
     page.get_by_label("Comments contain").fill("nothing such")
     page.keyboard.press("Enter")
     page.locator("#no-rows").wait_for()
+    assert page.url.count("event_id") == 3
     assert "Remove one of them" in page.locator("#no-rows").inner_text()
     page.get_by_role("link", name="remove all filters").click()
     page.locator("#count").wait_for()

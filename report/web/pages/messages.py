@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -16,7 +17,7 @@ from report.web.urls import BadLinkError
 
 # What nginx and others call a request whose client has gone.
 _CLIENT_GONE = 499
-_AGAIN = "Try again"
+_AGAIN = "Try again."
 _TEXTS = {
     401: ("You are not signed in", "The session has ended, or there was none.", "Sign in, and open the page again."),
     403: ("You may not see this", "Your role does not have the permission that this page needs.",
@@ -72,7 +73,9 @@ async def _cancelled(request: Request, error: QueryCancelledError) -> Response:
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
-    title, why, what_to_do = _TEXTS.get(error.status_code, ("This did not work", f"{error.detail}.", _AGAIN + "."))
+    title, why, what_to_do = _TEXTS.get(error.status_code, ("This did not work", f"{_sentence(error.detail)}.", _AGAIN))
+    if error.status_code == 403 and error.detail != HTTPStatus.FORBIDDEN.phrase:
+        why = f"{_sentence(error.detail)}."
     answer = message(request, error.status_code, title, why, what_to_do)
     answer.headers.update(error.headers or {})
     return answer
