@@ -18,7 +18,7 @@ from orchestration.hours import now_utc, parse_time
 from orchestration.settings import Settings, load_settings
 from report.columns import COLUMNS
 from report.export import xlsx_file
-from report.export.export import export
+from report.export.export import expected_rows, export
 from report.filters import Filters
 from tests.integration.support import HOUR, audit, deliver, event, lines, query, run
 
@@ -112,6 +112,21 @@ def test_xlsx_has_typed_times_text_cells_and_says_what_it_cut(home: Settings, tm
     about = dict(book["About"].iter_rows(values_only=True))
     assert about["Rows"] == str(len(expected))
     assert about["Cells cut to what Excel can hold"] == "1"
+
+
+def test_every_filter_of_the_report_holds_for_its_files(home: Settings, tmp_path: Path) -> None:
+    filters = Filters(
+        HOUR, parse_time("2026-05-01T11:00:00Z"), instances=("i-1",), comments="1",
+        excluded=(("comments", "+1"), ("triggered_by", None)),
+    )  # fmt: skip
+    with lake.reader(home, pinned=True) as connection:
+        about = export(connection, filters, tmp_path / "report.parquet", now_utc())
+        assert expected_rows(connection, filters) >= about.rows
+    found = pq.read_table(tmp_path / "report.parquet")["Comments"].to_pylist()
+    assert sorted(found) == sorted(text for text in FORMULAS if "1" in text and text != "+1")
+    said = about.as_texts()
+    assert (said["Instances"], said["Comments contain"]) == ("i-1", "1")
+    assert said["Excluded"] == "comments: +1, triggered_by: (none)"
 
 
 def test_a_sheet_that_is_full_goes_on_in_the_next(

@@ -30,6 +30,28 @@ def test_values_are_bound_and_never_part_of_the_condition() -> None:
     assert values == [_plain(0), _plain(3, 30), "Search", "x' or 1=1 --", "FAILURE"]
 
 
+def test_null_is_a_value_and_a_field_to_exclude_by_is_one_of_ours() -> None:
+    chosen = _filters(
+        triggered_by=("ann", None), instances=(None,), excluded=(("entity", "Chat"), ("comments", None))
+    )  # fmt: skip
+    where, values = chosen.where()
+    assert where == (
+        "event_time_utc >= ? and event_time_utc < ? and entity is distinct from ? "
+        "and (triggered_by in (?) or triggered_by is null) and instance is null and comments is not null"
+    )
+    assert values[2:] == ["Chat", "ann"]
+    assert chosen.fields == {"entity", "triggered_by", "instance", "comments"}
+    assert chosen.without("triggered_by").without("entity").fields == {"instance", "comments"}
+    with pytest.raises(ValueError, match="cannot be excluded by 'event_time_utc'"):
+        _filters(excluded=(("event_time_utc", "x"),))
+
+
+def test_of_the_aggregate_is_asked_only_what_it_has() -> None:
+    where, values = _filters(entities=("Chat",), comments="x", excluded=(("triggered_by", "ann"),)).where_hourly()
+    assert where == "event_hour_utc >= ? and event_hour_utc < ? and entity in (?)"
+    assert values[2:] == ["Chat"]
+
+
 def test_whole_hours_are_kept_of_the_aggregate() -> None:
     where, values = Filters(
         datetime(2026, 5, 1, 1, 59, tzinfo=UTC), datetime(2026, 5, 1, 2, 1, tzinfo=UTC)

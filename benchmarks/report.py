@@ -1,0 +1,200 @@
+"""How long the report's questions take on a long history: 95th percentiles, warm, of one reader and of 20 at once.
+
+    python -m benchmarks.history --home DIR && python -m benchmarks.report --home DIR
+
+Every question is about another month and application, or another place in everything, so that nothing is answered
+from what was asked before. The 20 ask one question after the other without a pause, of all kinds at once. `CPU` is
+what one question takes of a processor in the middle, which other programs on the machine disturb least.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+
+from orchestration.hours import aware
+from orchestration.settings import load_settings
+from report.filters import Filters
+from report.queries import charts, events, groups, lists
+from report.queries.warehouse import Query, Warehouse
+
+Question = Callable[[Query, Filters, random.Random], object]
+_MONTH = timedelta(days=30)
+
+
+def first_page(query: Query, filters: Filters, _: random.Random) -> object:
+    """What is shown first."""
+    return events.page(query, filters, events.Order())
+
+
+def next_page(query: Query, filters: Filters, chosen: random.Random) -> object:
+    """What scrolling asks for, somewhere in the period."""
+    moment = filters.start + chosen.random() * (filters.end - filters.start)
+    return events.page(query, filters, events.Order(), after=(moment.replace(tzinfo=None), ""))
+
+
+def jump(query: Query, filters: Filters, chosen: random.Random) -> object:
+    """What a scrollbar asks for that is dragged."""
+    index = chosen.randrange(max(1, events.count(query, filters)))
+    return events.page(query, filters, events.Order(), after=events.key_at(query, filters, index))
+
+
+def filter_lists(query: Query, filters: Filters, _: random.Random) -> object:
+    """The lists of applications, entities, activities, outcomes and people, one after the other."""
+    return [
+        lists.values(query, filters, field)
+        for field in ("application", "entity", "activity", "outcome", "triggered_by")
+    ]
+
+
+def group(query: Query, filters: Filters, _: random.Random) -> object:
+    """Entities, then the activities of the largest of them."""
+    fields = ("entity", "activity")
+    found = groups.groups(query, filters, fields)
+    return groups.groups(query, filters, fields, (found[0].value,)) if found else None
+
+
+def group_people(query: Query, filters: Filters, _: random.Random) -> object:
+    """Who did most."""
+    return groups.groups(query, filters, ("triggered_by",))
+
+
+def pictures(query: Query, filters: Filters, _: random.Random) -> object:
+    """All four pictures."""
+    over_time = charts.over_time(query, filters)
+    return over_time, [charts.top(query, filters, field) for field in ("entity", "activity", "triggered_by")]
+
+
+def sort_by_entity(query: Query, filters: Filters, _: random.Random) -> object:
+    """The first page in another order that is counted."""
+    return events.page(query, filters, events.Order("entity", False))
+
+
+QUESTIONS: dict[str, Question] = {
+    "first page": first_page,
+    "scroll": next_page,
+    "jump": jump,
+    "five filter lists": filter_lists,
+    "group, two levels": group,
+    "group by people": group_people,
+    "four pictures": pictures,
+    "sort by entity": sort_by_entity,
+}
+# Those that have to read every event that the filters keep; one reader asks them, for the record.
+SLOW: dict[str, Question] = {
+    "sort by event id": lambda query, filters, _: events.page(query, filters, events.Order("event_id", False)),
+    "sort by instance": lambda query, filters, _: events.page(query, filters, events.Order("instance", False)),
+    "list of instances": lambda query, filters, _: lists.values(query, filters, "instance"),
+    "a rare word in comments": lambda query, filters, _: events.page(
+        query, replace(filters, comments="no such word"), events.Order()
+    ),
+    "one event by its id": lambda query, filters, _: events.page(
+        query, replace(filters, event_ids=("no such id",)), events.Order()
+    ),
+}
+
+
+class Bench:
+    """A warehouse, its extent, and the questions' times."""
+
+    def __init__(self, home: Path) -> None:
+        self.warehouse = Warehouse(load_settings(home=home))
+        started = time.perf_counter()
+        with self.warehouse.query() as query:
+            self.attached = time.perf_counter() - started
+            begins, ends, self.events = query.rows("select min(begins), max(begins), sum(n) from memory.main.hourly")[0]
+            rows = query.rows("select application from memory.main.kind group by 1 order by 1")
+        self.applications = [application for (application,) in rows]
+        self.whole = Filters(aware(begins), aware(ends) + timedelta(hours=1))
+        while not self._has_people():
+            time.sleep(0.2)
+        self.counted = time.perf_counter() - started
+
+    def ask(self, question: Question, scope: str, chosen: random.Random) -> float:
+        """The seconds of one question, the connection's included."""
+        filters = self.whole if scope == "everything" else self._month(chosen)
+        started = time.perf_counter()
+        with self.warehouse.query(timeout=600) as query:
+            question(query, filters, chosen)
+        return time.perf_counter() - started
+
+    def alone(self, question: Question, scope: str, times: int) -> tuple[float, float]:
+        """The 95th percentile and the median CPU seconds of one reader's questions."""
+        chosen = random.Random(1)
+        for _ in range(max(1, times // 5)):
+            self.ask(question, scope, chosen)
+        walls, cpus = [], []
+        for _ in range(times):
+            cpu = time.process_time()
+            walls.append(self.ask(question, scope, chosen))
+            cpus.append(time.process_time() - cpu)
+        return p95(walls), statistics.median(cpus)
+
+    def together(self, scope: str, readers: int, rounds: int) -> dict[str, float]:
+        """The 95th percentiles when so many readers ask at once, each all the questions in an order of its own."""
+        times: dict[str, list[float]] = defaultdict(list)
+
+        def read(number: int) -> None:
+            chosen = random.Random(number)
+            for _ in range(rounds):
+                for name in chosen.sample(sorted(QUESTIONS), len(QUESTIONS)):
+                    times[name].append(self.ask(QUESTIONS[name], scope, chosen))
+
+        with ThreadPoolExecutor(readers) as pool:
+            list(pool.map(read, range(readers)))
+        return {name: p95(walls) for name, walls in times.items()}
+
+    def _month(self, chosen: random.Random) -> Filters:
+        days = max(0, (self.whole.end - self.whole.start - _MONTH).days)
+        start = self.whole.start + timedelta(days=chosen.randint(0, days))
+        return Filters(start, min(start + _MONTH, self.whole.end), applications=(chosen.choice(self.applications),))
+
+    def _has_people(self) -> bool:
+        with self.warehouse.query() as query:
+            return query.has_people
+
+
+def p95(values: list[float]) -> float:
+    """The 95th percentile."""
+    return sorted(values)[max(0, round(0.95 * len(values)) - 1)]
+
+
+def main() -> None:
+    """Measure, and print a table of milliseconds."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--times", type=int, default=40)
+    parser.add_argument("--readers", type=int, default=20)
+    parser.add_argument("--slow", action="store_true", help="also ask what reads every event")
+    options = parser.parse_args()
+    bench = Bench(options.home)
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}, Python "
+        f"{platform.python_version()}, DuckDB {version('duckdb')}; {bench.events:,} events, attached in "
+        f"{bench.attached:.1f} s, people counted after {bench.counted:.1f} s"
+    )
+    for scope in ("a month of one application", "everything"):
+        print(f"\n{scope:28}{'p95 ms':>10}{'CPU ms':>10}{f'p95 of {options.readers}':>12}")
+        crowd = bench.together(scope, options.readers, 3)
+        for name, question in QUESTIONS.items():
+            wall, cpu = bench.alone(question, scope, options.times)
+            print(f"{name:28}{wall * 1000:10.0f}{cpu * 1000:10.0f}{crowd[name] * 1000:12.0f}", flush=True)
+        for name, question in SLOW.items() if options.slow else ():
+            wall, cpu = bench.alone(question, scope, 4)
+            print(f"{name:28}{wall * 1000:10.0f}{cpu * 1000:10.0f}", flush=True)
+    bench.warehouse.close()
+
+
+if __name__ == "__main__":
+    main()
