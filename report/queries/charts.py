@@ -34,7 +34,7 @@ class Series:
 def over_time(query: Query, filters: Filters) -> Series:
     """Events by outcome over the period. A week begins on Monday; the first and the last unit may be cut."""
     unit = unit_of(filters.end - filters.start)
-    sql, values = cells(query, filters, ("outcome",), by_hour=unit == "hour")
+    sql, values = cells(query, filters, ("outcome",), by="hour" if unit == "hour" else "day")
     rows = query.rows(
         f"select date_trunc('{unit}', begins) as unit, "
         "cast(coalesce(sum(n) filter (outcome = 'SUCCESS'), 0) as bigint), "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from orchestration.hours import ceil_hour, floor_hour, naive
 from report.filters import AGGREGATED, Filters
@@ -14,30 +14,32 @@ from report.queries.people import PEOPLE, PERSON
 from report.queries.rollups import DAILY, FACT, HOURLY, KIND
 from report.queries.warehouse import Query
 
+Grain = Literal["hour", "day", "period"]
 __all__ = ["FACT", "ceil_day", "cells", "count", "floor_day", "has_counts"]
 
 _DAY = timedelta(days=1)
 
 
 def cells(
-    query: Query, filters: Filters, fields: tuple[str, ...] = (), *, by_hour: bool = False
+    query: Query, filters: Filters, fields: tuple[str, ...] = (), *, by: Grain = "period"
 ) -> tuple[str, list[Any]]:
     """SQL of `begins`, of `fields`, and of `n`, whose sum is the exact number of events; and the values to bind.
 
-    `begins` is the hour or, unless `by_hour`, the day that a row counts. A combination may have several rows.
+    `begins` is the hour that a row counts, or `by` day its hour or day, or by period nothing that means something. A
+    combination may have several rows.
     """
     needed = filters.fields.union(fields)
     begin, end = ceil_hour(filters.start), floor_hour(filters.end)
     first_day, last_day = ceil_day(begin), floor_day(end)
-    has_days = not by_hour and first_day < last_day
+    has_days = by != "hour" and first_day < last_day
     if begin < end and needed.issubset(AGGREGATED):
         parts = [(HOURLY, begin, end)]
         if has_days:
             parts = [(HOURLY, begin, first_day), (DAILY, first_day, last_day), (HOURLY, last_day, end)]
-        found = [_of_rollup(table, KIND, start, stop, filters, fields) for table, start, stop in parts if start < stop]
+        found = [_of_rollup(*part, KIND, filters, fields, by) for part in parts if part[1] < part[2]]
     elif has_days and query.has_people and needed.issubset(people.FIELDS):
         begin, end = first_day, last_day
-        found = [_of_rollup(PEOPLE, PERSON, begin, end, filters, fields)]
+        found = [_of_rollup(PEOPLE, begin, end, PERSON, filters, fields, by)]
     else:
         return _of_fact(filters, fields)
     ends = ((filters.start, begin), (end, filters.end))
@@ -69,15 +71,19 @@ def ceil_day(time: datetime) -> datetime:
 
 
 def _of_rollup(
-    table: str, names: str, start: datetime, end: datetime, filters: Filters, fields: tuple[str, ...]
+    table: str, start: datetime, end: datetime, names: str, filters: Filters, fields: tuple[str, ...], by: Grain
 ) -> tuple[str, list[Any]]:
-    conditions, values = filters.conditions(sorted(filters.fields))
     number = "kind" if names == KIND else "person"
+    counts = f"from {table} where begins >= ? and begins < ?"
+    if by == "period":
+        # Numbers are summed up before their names are looked at: that is far less to look up.
+        counts = f"(select null::timestamp as begins, {number}, sum(n) as n {counts} group by {number})"
+    else:
+        counts = f"(select begins, {number}, n {counts})"
+    conditions, values = filters.conditions(sorted(filters.fields))
     shown = "".join(f"{field}, " for field in fields)
-    sql = (
-        f"select begins, {shown}n from {table} inner join {names} using ({number}) "
-        f"where {' and '.join(['begins >= ?', 'begins < ?', *conditions])}"
-    )
+    where = f" where {' and '.join(conditions)}" if conditions else ""
+    sql = f"select begins, {shown}n from {counts} inner join {names} using ({number}){where}"
     return sql, [naive(start), naive(end), *values]
 
 

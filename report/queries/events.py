@@ -9,7 +9,7 @@ from typing import Any
 from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
 from report.filters import CHOICES, Filters
-from report.queries.counts import FACT, cells, count, has_counts
+from report.queries.counts import FACT, Grain, cells, count, has_counts
 from report.queries.orders import TIME, Key, Order, beyond, order_by
 from report.queries.warehouse import Query
 from report.queries.windows import windows
@@ -72,15 +72,15 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
     """
     direction = "desc" if descending else "asc"
     within, skip = filters, index - 1
-    for by_hour, length in ((False, _DAY), (True, HOUR)):
-        sql, values = cells(query, within, by_hour=by_hour)
-        unit = "hour" if by_hour else "day"
+    units: tuple[tuple[Grain, timedelta], ...] = (("day", _DAY), ("hour", HOUR))
+    for unit, length in units:
+        sql, values = cells(query, within, by=unit)
         held = query.rows(
             f"select date_trunc('{unit}', begins) as unit, cast(sum(n) as bigint) from ({sql}) group by unit "
             f"order by unit {direction}",
             values,
         )
-        if not by_hour:
+        if unit == "day":
             skip = min(skip, sum(n for _, n in held) - 2)
         if skip < 0:
             return None

@@ -65,10 +65,13 @@ def _split(whole: Filters, descending: bool) -> datetime | None:
 
 def _counts(query: Query, whole: Filters, split: datetime | None, descending: bool) -> list[tuple[datetime, int]]:
     if split is None:
-        parts = [cells(query, whole, by_hour="triggered_by" not in whole.fields)]
+        parts = [cells(query, whole, by="day" if "triggered_by" in whole.fields else "hour")]
     else:
         early, late = replace(whole, end=split), replace(whole, start=split)
-        parts = [cells(query, early, by_hour=not descending), cells(query, late, by_hour=descending)]
+        parts = [
+            cells(query, early, by="day" if descending else "hour"),
+            cells(query, late, by="hour" if descending else "day"),
+        ]
     sql = " union all ".join(sql for sql, _ in parts)
     bound = [value for _, values in parts for value in values]
     rows = query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", bound)
