@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestration.settings import Settings, SettingsError
@@ -152,6 +151,10 @@ def _signals_end_here() -> Iterator[None]:
 def _say(on_ready: Callable[[Served], None], access: Access) -> None:
     by_link = access.mode == "token"
     on_ready(Served(f"{access.base_url}/open?token={access.tokens.give()}" if by_link else access.base_url))
+
+
+def _first_url(access: Access) -> str:
+    return f"{access.base_url}/open?token={access.tokens.give()}" if access.mode == "token" else access.base_url
 
 
 def _listen(host: str, port: int) -> socket.socket:
