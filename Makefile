@@ -49,7 +49,7 @@ unit: setup ## Run the unit tests only (seconds)
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup ## Run the tests with real processes only
-	@$(BIN)/pytest -q -n auto --dist worksteal tests/integration
+	@$(BIN)/pytest -q -n auto --dist worksteal tests/integration tests/browser
 
 test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
 	@$(BIN)/pytest -q -m slow
@@ -65,7 +65,7 @@ bench: setup ## Measure an hour and a week of feeds, and a check of a million ev
 bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)
 	@$(BIN)/python -m benchmarks.bucket
 
-system-packages: ## Install the Debian packages that some tests need (PostgreSQL); without root, say so
+system-packages: ## Install the Debian packages that some tests need (PostgreSQL, Chromium); without root, say so
 	@sh scripts/system-packages
 
 clean: ## Remove what the build and the tests made; your data in var/ stays

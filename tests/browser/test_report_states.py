@@ -51,6 +51,10 @@ def test_groups_lead_down_to_events_and_back(open_page: Open) -> None:
     page.get_by_role("link", name="FAILURE").click()
     expect(page.locator("#count")).to_have_text("30 events")
     assert set(column(page, "outcome")) == {"FAILURE"}
+    page.locator("#events td.triggered_by").first.click(button="right")
+    page.get_by_role("menuitem", name="Group by Triggered By").click()
+    expect(page.locator("#groups caption")).to_contain_text("30 events by Triggered By")
+    page.go_back()
     page.get_by_label("Groups that are open").get_by_role("link", name="Application: Search").click()
     expect(page.locator("#groups thead th").first).to_have_text("Entity")
 

@@ -22,6 +22,8 @@ from report.web.urls import BadLinkError
 _DAY = timedelta(days=1)
 _DAYS = 14
 _RECORDS = 100
+# A page of a hundred records that are too large would be of some megabytes.
+_LONGEST = 4000
 
 
 @requires(VIEW)
@@ -57,7 +59,7 @@ async def heat_map(request: Request) -> Response:
 @requires(QUARANTINE)
 @recorded.quarantine
 async def quarantine(request: Request) -> Response:
-    """Records in quarantine, whole, with every reason."""
+    """Records in quarantine, with every reason."""
     state_of(request, ("reason", "feed", "after"))
     reason, feed = request.query_params.get("reason") or None, request.query_params.get("feed") or None
     after = decode_key(request.query_params.get("after"))
@@ -78,6 +80,7 @@ async def quarantine(request: Request) -> Response:
         tab="quarantine",
         trust=state,
         records=shown,
+        longest=_LONGEST,
         reasons=reasons,
         reason=reason,
         feed=feed,

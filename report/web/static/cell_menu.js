@@ -1,6 +1,6 @@
 // What the right mouse button, Shift+F10 and the Menu key offer on a cell, a header or a group.
 import { announce } from "./dom.js";
-import { excluding, filteredTo, groupedBy, sortedBy } from "./links.js";
+import { encoded, excluding, filteredTo, groupedBy, sortedBy } from "./links.js";
 import { columnItems, titleOf } from "./columns.js";
 import { openMenu } from "./menu.js";
 import { go } from "./pages.js";
@@ -80,14 +80,8 @@ function deeper(field, value) {
   const next = DEEPER[field];
   if (!next) return undefined;
   const named = value === null ? "(no value)" : shortened(value);
-  const url = () => new URL(filteredTo(field, value, "/groups"), location.href);
-  return { text: `Drill down: ${named} by ${titleOf(next)}`, run: () => {
-    const to = url();
-    to.searchParams.delete("group");
-    to.searchParams.delete("path");
-    to.searchParams.append("group", next);
-    go(to.href);
-  } };
+  const narrow = (to) => to.set(field, encoded(value));
+  return { text: `Drill down: ${named} by ${titleOf(next)}`, run: () => go(groupedBy([next], narrow)) };
 }
 
 function sortItems(field) {

@@ -19,8 +19,8 @@ export function sortedBy(field, descending) {
   return linkTo("/", (to) => to.set("sort", (descending ? "-" : "") + field));
 }
 
-export function filteredTo(field, value, path = "/") {
-  return linkTo(path, (to) => {
+export function filteredTo(field, value) {
+  return linkTo("/", (to) => {
     if (field === "event_time_utc") {
       to.set("period", "from-to");
       to.set("from", value.slice(0, 10));
@@ -34,13 +34,21 @@ export function excluding(field, value) {
   return linkTo("/", (to) => to.append("not", `${field}:${encoded(value)}`));
 }
 
+/** By these fields; `change` may narrow the filters. */
 export function groupedBy(fields, change = () => {}) {
   return linkTo("/groups", (to) => {
-    to.delete("group");
-    to.delete("path");
-    for (const field of fields) to.append("group", field);
+    closeGroups(to);
     change(to);
+    for (const field of fields) to.append("group", field);
   });
+}
+
+/** The groups that are open become filters, so that others can be opened. */
+function closeGroups(to) {
+  const groups = to.getAll("group");
+  for (const [level, value] of to.getAll("path").entries()) to.set(groups[level], value);
+  to.delete("group");
+  to.delete("path");
 }
 
 export function withColumns(fields) {
