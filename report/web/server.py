@@ -102,9 +102,8 @@ def serve(
         server = uvicorn.Server(config)
         try:
             with _signals_end_here():
-                asyncio.run(
-                    _run(server, listening, lambda: on_ready(Served(_first_url(access))), stop, access.sessions.sweep)
-                )
+                ready = partial(_say, on_ready, access)
+                asyncio.run(_run(server, listening, ready, stop, access.sessions.sweep))
         finally:
             app.state.exports.close()
             warehouse.close()
