@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestration.settings import Settings, SettingsError
@@ -119,20 +120,23 @@ async def _run(
     async def watch() -> None:
         while not server.started and not server.should_exit:
             await asyncio.sleep(0.02)
-        on_ready()
-        swept = time.monotonic()
-        while not server.should_exit:
-            await asyncio.sleep(0.2)
-            server.should_exit = server.should_exit or stop()
-            if time.monotonic() - swept > _SWEEP_EVERY:
-                await asyncio.to_thread(sweep)
-                swept = time.monotonic()
+        try:
+            on_ready()
+            swept = time.monotonic()
+            while not server.should_exit and not stop():
+                await asyncio.sleep(0.2)
+                if time.monotonic() - swept > _SWEEP_EVERY:
+                    await asyncio.to_thread(sweep)
+                    swept = time.monotonic()
+        finally:
+            server.should_exit = True
 
     watching = asyncio.create_task(watch())
     try:
         await server.serve(sockets=[listening])
     finally:
         server.should_exit = True
+        # What ended the watching ends the server, and is raised here.
         await watching
 
 
