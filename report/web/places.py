@@ -21,18 +21,23 @@ def encode_key(key: Key | None) -> str | None:
     return _text([{"t": part.isoformat()} if isinstance(part, datetime) else part for part in key])
 
 
-def decode_key(text: str | None) -> Key | None:
-    """The key that `encode_key` wrote.
+def decode_key(text: str | None, parts: int) -> Key | None:
+    """The key of so many parts that `encode_key` wrote.
 
     Raises:
         BadLinkError: if it wrote nothing such.
     """
-    return tuple(map(_key_part, _parts(text))) if text else None
+    if not text:
+        return None
+    key = tuple(map(_key_part, _parts(text)))
+    if len(key) != parts:
+        raise BadLinkError(_DAMAGED)
+    return key
 
 
-def _key_part(part: Any) -> str | datetime | None:
+def _key_part(part: Any) -> str | int | datetime | None:
     match part:
-        case None | str():
+        case None | str() | int():
             return part
         case {"t": str(time)}:
             try:

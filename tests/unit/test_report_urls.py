@@ -110,14 +110,14 @@ def test_the_parameters_are_documented() -> None:
 
 def test_places_come_back_and_damage_is_told() -> None:
     key = ("Chat", _at("2026-05-01T10:00:00.000005"), "e-1")
-    assert decode_key(encode_key(key)) == key
-    assert decode_key(encode_key((None, "e"))) == (None, "e")
-    assert decode_key(None) is None
+    assert decode_key(encode_key(key), 3) == key
+    assert decode_key(encode_key((None, "e", 7)), 3) == (None, "e", 7)
+    assert decode_key(None, 3) is None
     group = Group(None, 5, 4, 1)
     assert decode_group(encode_group(group)) == group
-    for text in ("!", "aaaa", encode_group(group)):
+    for text in ("!", "aaaa", encode_key(key[:2]), encode_group(group)):
         with pytest.raises(BadLinkError, match="damaged"):
-            decode_key(text)
+            decode_key(text, 3)
     with pytest.raises(BadLinkError, match="damaged"):
         decode_group(encode_key(key))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -18,6 +19,7 @@ from report.web.urls import BadLinkError
 # What nginx and others call a request whose client has gone.
 _CLIENT_GONE = 499
 _AGAIN = "Try again."
+_PLACES = ("snapshot", "now", "after", "before", "index")
 _TEXTS = {
     401: ("You are not signed in", "The session has ended, or there was none.", "Sign in, and open the page again."),
     403: ("You may not see this", "Your role does not have the permission that this page needs.",
@@ -89,7 +91,9 @@ async def _unexpected(request: Request, error: Exception) -> Response:
 def _url(request: Request) -> str | None:
     if request.method != "GET":
         return None
-    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    # The snapshot of a page that was open for long may be what is not there any more.
+    kept = [(name, text) for name, text in request.query_params.multi_items() if name not in _PLACES]
+    return request.url.path + (f"?{urlencode(kept)}" if kept else "")
 
 
 def _sentence(text: str) -> str:

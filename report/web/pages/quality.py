@@ -21,6 +21,8 @@ from report.web.urls import BadLinkError
 
 _DAY = timedelta(days=1)
 _DAYS = 14
+# So that there is a fortnight before each day, and a day after it.
+_FIRST_DAY, _LAST_DAY = date.min + _DAYS * _DAY, date.max - _DAY
 _RECORDS = 100
 # A page of a hundred records that are too large would be of some megabytes.
 _LONGEST = 4000
@@ -62,10 +64,7 @@ async def quarantine(request: Request) -> Response:
     """Records in quarantine, with every reason."""
     state_of(request, ("reason", "feed", "after"))
     reason, feed = request.query_params.get("reason") or None, request.query_params.get("feed") or None
-    after = decode_key(request.query_params.get("after"))
-    if after:
-        # The position among the records of a file is a number.
-        after = (*after[:3], int(str(after[3])), *after[4:])
+    after = decode_key(request.query_params.get("after"), len(quality.QUARANTINE_KEY))
 
     def work(query: Query) -> tuple[list[quality.Quarantined], list[tuple[str, int]], Trust]:
         records = quality.quarantine(query, reason=reason, feed=feed, after=after, limit=_RECORDS + 1)
@@ -73,7 +72,7 @@ async def quarantine(request: Request) -> Response:
 
     records, reasons, state = await ask(request, work)
     shown = records[:_RECORDS]
-    last = [getattr(shown[-1], name) for name in quality.QUARANTINE_KEY] if len(records) > _RECORDS else None
+    last = tuple(getattr(shown[-1], name) for name in quality.QUARANTINE_KEY) if len(records) > _RECORDS else None
     return render(
         request,
         "quarantine.html",
@@ -84,7 +83,7 @@ async def quarantine(request: Request) -> Response:
         reasons=reasons,
         reason=reason,
         feed=feed,
-        after=encode_key((*last[:3], str(last[3]), *last[4:])) if last else None,
+        after=encode_key(last),
     )
 
 
@@ -110,6 +109,9 @@ def _trust(query: Query, request: Request) -> Trust:
 
 def _day(text: str | None) -> date | None:
     try:
-        return date.fromisoformat(text) if text else None
+        day = date.fromisoformat(text) if text else None
     except ValueError:
         raise BadLinkError(f"“{text}” is no day; write it as 2026-05-31") from None
+    if day and not _FIRST_DAY < day < _LAST_DAY:
+        raise BadLinkError(f"{day} is outside the calendar of the map")
+    return day
