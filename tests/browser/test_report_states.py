@@ -135,6 +135,20 @@ def test_a_query_that_fails(open_page: Open, home: Settings) -> None:
     expect(page.locator("#count")).to_have_text("11 events")
 
 
+def test_rows_that_cannot_be_had(open_page: Open) -> None:
+    page = open_page(f"/?{MAY}")
+    page.route("**/rows?**", lambda route: route.abort())
+    page.locator("#scroller").evaluate("box => box.scrollTop = 600 * 30")
+    failed = page.locator("#rows-failed")
+    expect(failed).to_contain_text("The report cannot be reached")
+    page.unroute("**/rows?**")
+    failed.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("view-0599", exact=True)).to_be_visible()
+    page.context.clear_cookies()
+    page.locator("#scroller").evaluate("box => box.scrollTop = 1100 * 30")
+    expect(failed).to_contain_text("You are not signed in")
+
+
 def test_a_session_that_is_over(open_page: Open) -> None:
     page = open_page(f"/?{MAY}")
     page.context.clear_cookies()
