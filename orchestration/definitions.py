@@ -22,13 +22,14 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
     from orchestration.freshness import build_freshness
     from orchestration.jobs import build_job
     from orchestration.progress import Silent
+    from orchestration.replay_job import build_replay_job
 
     freshness = build_freshness(settings) if watching else None
     checks = [freshness.checks] if freshness else []
     return dg.Definitions(
         assets=[raw_feeds, build_warehouse_asset(transform.manifest())],
         asset_checks=checks,
-        jobs=[build_job(checks), *([freshness.job] if freshness else [])],
+        jobs=[build_job(checks), build_replay_job(), *([freshness.job] if freshness else [])],
         schedules=[build_schedule(settings), freshness.schedule] if freshness else [],
         sensors=[build_sensor(settings)] if watching else [],
         resources={

@@ -29,8 +29,9 @@ from orchestration.integrity.chain import BatchDigest, append
 from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan, source_of
+from orchestration.quarantine import REASONS
 from orchestration.settings import Settings, load_settings
-from orchestration.simulator.hours import REASONS, WARNINGS
+from orchestration.simulator.hours import WARNINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
