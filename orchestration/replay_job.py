@@ -3,6 +3,7 @@
 It is a job of its own and no asset, because a replay has no feed hours that it could be materialised for.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
@@ -49,15 +50,15 @@ def judge_again(context: dg.OpExecutionContext, config: ReplayConfig) -> dict[st
     return told
 
 
-def build_replay_job() -> dg.JobDefinition:
-    """The job, with config for one op: `reason` and `feed`."""
+def build_replay_job(resources: Mapping[str, dg.ResourceDefinition]) -> dg.JobDefinition:
+    """The job, with config for its one op: `reason` and `feed`; `resources` has `settings` and `progress`."""
 
     @dg.job(
         name=JOB_NAME,
         description="Judges the records in quarantine again, with the settings, the catalogue and the release of now, "
         "and publishes what is judged otherwise.",
         executor_def=dg.in_process_executor,
-        resource_defs={"io_manager": dg.mem_io_manager},
+        resource_defs={**resources, "io_manager": dg.mem_io_manager},
     )
     def job() -> None:
         judge_again()
