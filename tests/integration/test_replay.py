@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,10 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 
+from orchestration import lake
 from orchestration.cli.main import cli
 from orchestration.integrity.verify import verify
+from orchestration.quarantine import unresolved
 from orchestration.replay import ReplayError, replay
 from orchestration.replay_report import Report
 from orchestration.settings import Settings, load_settings
@@ -154,6 +157,16 @@ def test_all_figures_follow(replayed: tuple[Settings, dict, Report]) -> None:
     assert {row["reason"]: row["records"] for row in report["reasons"]} == {
         "event_id_conflict": 1, "event_time_in_future": 1, "invalid_outcome": 1, "too_large": 1, "unparseable": 1
     }  # fmt: skip
+
+
+def test_the_documents_tell_why_each_record_is_in_quarantine_now(replayed: tuple[Settings, dict, Report]) -> None:
+    document = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    (documented,) = re.findall(r"^```sql\n(select feed, coalesce.*?)^```", document, re.MULTILINE | re.DOTALL)
+    with lake.reader(replayed[0]) as connection:
+        columns = "feed, reasons, record"
+        used = connection.execute(f"select {columns} from ({unresolved(connection)}) order by all").fetchall()
+        assert connection.execute(f"select {columns} from ({documented}) order by all").fetchall() == used
+    assert ["event_id_conflict"] in [row[1] for row in used]
 
 
 def test_a_replay_that_changes_nothing_says_so_and_publishes_nothing(home: Settings) -> None:
