@@ -49,10 +49,12 @@ def unresolved(connection: duckdb.DuckDBPyConnection) -> str:
         from {table} as quarantined
         left join (
             select
-                delivery_id, source_record, arg_max(reasons_after, revision) as reasons_after,
-                max(revision) as revision
-            from {lake.ALIAS}.quality.replayed_record where disposition = 'quarantined'
+                delivery_id, source_record, max(revision) as revision,
+                arg_max(reasons_after, revision) as reasons_after, arg_max(disposition, revision) as disposition
+            from {lake.ALIAS}.quality.replayed_record
             group by all
         ) as newest using (delivery_id, source_record)
         where quarantined.resolved_at_utc is null
+            -- Somebody may have cleared the time; the record must not be resolved twice.
+            and coalesce(newest.disposition, 'quarantined') = 'quarantined'
     """

@@ -16,11 +16,14 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 
-from orchestration import lake
+from orchestration import dagster_instance, lake
+from orchestration.cli.in_process import error_of
 from orchestration.cli.main import cli
+from orchestration.definitions import build_definitions
 from orchestration.integrity.verify import verify
 from orchestration.quarantine import unresolved
 from orchestration.replay import ReplayError, replay
+from orchestration.replay_job import JOB_NAME, OP_NAME
 from orchestration.replay_report import Report
 from orchestration.settings import Settings, load_settings
 from orchestration.status import status
@@ -153,10 +156,23 @@ def test_all_figures_follow(replayed: tuple[Settings, dict, Report]) -> None:
     assert findings(settings) == []
     report = status(settings)
     assert report["quarantined"] == 5
+    # What the sources sent is still told.
+    assert "The event time is not in the future" in {c["title"] for c in report["checks"] if not c["success"]}
     # As last judged: what a replay took away from a record is no reason any more.
     assert {row["reason"]: row["records"] for row in report["reasons"]} == {
         "event_id_conflict": 1, "event_time_in_future": 1, "invalid_outcome": 1, "too_large": 1, "unparseable": 1
     }  # fmt: skip
+
+
+def test_a_replay_is_a_job_of_dagster(replayed: tuple[Settings, dict, Report], monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, of_feed, _ = replayed
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with dagster_instance.instance(settings) as instance:
+        runs = [(run.run_id, run.job_name, run.status.value) for run in instance.get_runs()]
+        assert runs == [(of_feed["run_id"], JOB_NAME, "SUCCESS")]
+    job = build_definitions(settings, watching=False).resolve_job_def(JOB_NAME)
+    config = {"ops": {OP_NAME: {"config": {"feed": "bad"}}}}
+    assert "no feed is named bad; known are" in error_of(job.execute_in_process(config, raise_on_error=False))
 
 
 def test_the_documents_tell_why_each_record_is_in_quarantine_now(replayed: tuple[Settings, dict, Report]) -> None:
@@ -171,6 +187,8 @@ def test_the_documents_tell_why_each_record_is_in_quarantine_now(replayed: tuple
 
 def test_a_replay_that_changes_nothing_says_so_and_publishes_nothing(home: Settings) -> None:
     tables = "from quality.pipeline_run union all by name from quality.replayed_record order by all"
+    # What a replay resolved is not resolved again, whatever somebody wrote since.
+    change(home, "update quality.quarantined_event set resolved_at_utc = null where source_record = 3")
     before, runs = dump(home, set()), query(home, tables)
     report = again(home)
     assert (report.run_id, report.judged, report.cut_off, report.remaining, report.tables) == (None, 4, 1, 4, [])
