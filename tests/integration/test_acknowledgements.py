@@ -14,7 +14,7 @@ from orchestration.acknowledgements import COLUMNS, FILE_NAME, AcknowledgementEr
 from orchestration.replay import replay
 from orchestration.settings import Settings
 from orchestration.status import status
-from tests.integration.support import deliver, event, lines, one, query, run
+from tests.integration.support import deliver, event, lines, query, run
 from tests.integration.tampering import findings
 
 HEADER = ",".join(COLUMNS)
@@ -35,44 +35,53 @@ def seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     transform.manifest.cache_clear()
 
 
-def add(seeds: Path, seed: str, row: str) -> None:
-    """Add a row to a seed, as somebody does with an editor."""
-    with (seeds / seed).open("a", encoding="utf-8") as file:
-        file.write(f"{row}\n")
+def acknowledge(seeds: Path, *rows: str) -> None:
+    """Make these the rows of the seed, as somebody does with an editor."""
+    (seeds / FILE_NAME).write_text("\n".join([HEADER, *rows, ""]), encoding="utf-8")
     # A process keeps what it has read of the project; the next command is another process.
     transform.manifest.cache_clear()
 
 
-def test_acknowledged_drift_stops_warning_and_stays(settings: Settings, seeds: Path) -> None:
-    unheard, strange = event("a", activity="Unheard of"), event("b", activity="Strange")
-    deliver(settings, lines([unheard, strange, "junk"]))
-    run(settings)
-    unexpected = "select unexpected_count from quality.validation_result where expectation like '%in_the_catalogue' "
-    assert query(settings, unexpected) == [(2,)]
+def document(seeds: Path, row: str) -> None:
+    """Add a row to the catalogue."""
+    with (seeds / "entity_activity.csv").open("a", encoding="utf-8") as file:
+        file.write(f"{row}\n")
+    transform.manifest.cache_clear()
 
-    add(seeds, FILE_NAME, 'search,Search,UNHEARD-OF,Ada,2026-05-02,"known, and harmless"')
-    add(seeds, "entity_activity.csv", "Search,Search,Sing,documented")
-    report = replay(settings, str(uuid4()))
-    assert (report.judged, report.accepted, report.remaining) == (1, 0, 1)
-    assert report.catalogue == [
-        {"table": "dim_entity_activity", "change": "added", "name": "Search, Search, Sing, documented"},
-        {"table": "catalogue_acknowledgement", "change": "placed", "name": "Search, Search, UNHEARD-OF, Ada"},
-    ]
-    assert report.tables == ["main.dim_entity_activity", "quality.catalogue_acknowledgement"]
+
+def test_acknowledged_drift_stops_warning_and_stays(settings: Settings, seeds: Path) -> None:
+    acknowledge(seeds, 'search,Search,UNHEARD-OF,Ada,2026-05-02,"known, and harmless"')
+    deliver(settings, lines([event("a", activity="Unheard of"), event("b", activity="Strange"), "junk"]))
+    run(settings)
+    unexpected = "select unexpected_count from quality.validation_result where expectation like '%in_the_catalogue'"
+    assert query(settings, unexpected) == [(1,)]
     drift = "select activity, acknowledged_by, acknowledged_on::varchar, acknowledgement from quality.catalogue_drift"
     assert query(settings, f"{drift} order by all") == [
         ("Strange", None, None, None), ("Unheard of", "Ada", "2026-05-02", "known, and harmless")
     ]  # fmt: skip
     assert (status(settings)["catalogue_drift"], status(settings)["acknowledged_drift"]) == (1, 1)
 
-    deliver(settings, lines([unheard | {"eventId": "c"}, strange | {"eventId": "d"}]), hour=1)
-    run_id = run(settings, 1).run_id
-    assert query(settings, f"{unexpected} and run_id = '{run_id}'") == [(1,)]
-    assert one(settings, "select count(*) from quality.catalogue_acknowledgement") == 1
+    acknowledge(seeds, "search,Search,UNHEARD-OF,Bob,2026-05-03,still", "Search,Search,Strange,Bob,2026-05-03,new")
+    document(seeds, "Search,Search,Sing,documented")
+    report = replay(settings, str(uuid4()))
+    assert (report.judged, report.accepted, report.remaining) == (1, 0, 1)
+    assert report.catalogue == [
+        {"table": "dim_entity_activity", "change": "added", "name": "Search, Search, Sing, documented"},
+        {"table": "catalogue_acknowledgement", "change": "changed", "name": "Search, Search, UNHEARD-OF, Bob"},
+        {"table": "catalogue_acknowledgement", "change": "placed", "name": "Search, Search, Strange, Bob"},
+    ]
+    assert report.tables == ["main.dim_entity_activity", "quality.catalogue_acknowledgement"]
+    assert query(settings, f"{drift} order by all") == [
+        ("Strange", "Bob", "2026-05-03", "new"), ("Unheard of", "Bob", "2026-05-03", "still")
+    ]  # fmt: skip
+    history = "select activity, revision, action, acknowledged_by from quality.catalogue_acknowledgement order by all"
+    assert query(settings, history) == [
+        ("Strange", 1, "placed", "Bob"), ("UNHEARD-OF", 1, "placed", "Ada"), ("UNHEARD-OF", 2, "changed", "Bob")
+    ]  # fmt: skip
     assert findings(settings) == []
 
-    add(seeds, FILE_NAME, "Search,Search,Strange,,2026-05-02,")
-    with pytest.raises(AcknowledgementError, match="line 3: acknowledged_by and why must not be blank"):
+    acknowledge(seeds, "Search,Search,Strange,,2026-05-02,")
+    with pytest.raises(AcknowledgementError, match="line 2: acknowledged_by and why must not be blank"):
         run(settings, 1)
 
 

@@ -27,7 +27,7 @@ from orchestration.replay_job import JOB_NAME, OP_NAME
 from orchestration.replay_report import Report
 from orchestration.settings import Settings, load_settings
 from orchestration.status import status
-from tests.integration.support import audit, deliver, dump, event, lines, one, process_environment, query, run
+from tests.integration.support import deliver, dump, event, lines, one, process_environment, query, run
 from tests.integration.tampering import change, copied, edit_column, findings, named, raw_file
 
 # Two hours after its feed hour's end, which is more than the usual tolerance, and less than a raised one.
@@ -94,8 +94,12 @@ def replayed(quarantined: Settings, tmp_path_factory: pytest.TempPathFactory) ->
     dead = subprocess.run([sys.executable, "-c", DIES], env=process_environment(home, **RAISED), check=False)
     assert dead.returncode == -signal.SIGKILL
     assert dump(home, set()) == before
-    of_feed = json.loads(audit(home, "replay", "--feed", "qm", "--output", "json", **RAISED).stdout)
-    return home, of_feed, again(raised(home), reason="event_time_in_future")
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in process_environment(home, **RAISED).items():
+            patch.setenv(name, value)
+        done = CliRunner().invoke(cli, ["replay", "--feed", "qm", "--output", "json"])
+    assert done.exit_code == 0, done.output
+    return home, json.loads(done.stdout), again(raised(home), reason="event_time_in_future")
 
 
 @pytest.fixture
