@@ -165,11 +165,11 @@ def _value_rules() -> list[Rule]:
             "activity_is_in_the_catalogue",
             "The application, entity and activity are in the catalogue",
             "What the documentation does not list is accepted and shown as drift, so that a new or renamed "
-            "activity is noticed when it first appears.",
+            "activity is noticed when it first appears. What somebody has acknowledged is shown and does not warn.",
             JUDGED_RECORD,
             rows(
                 JUDGED_RECORD,
-                "not is_documented",
+                "not is_documented and not coalesce(is_acknowledged, false)",
                 "application",
                 "entity",
                 "activity",

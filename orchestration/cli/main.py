@@ -21,6 +21,7 @@ _COMMANDS = {
     "status": "orchestration.cli.status",
     "verify": "orchestration.cli.verify",
     "ledger": "orchestration.cli.ledger",
+    "replay": "orchestration.cli.replay",
     "maintain": "orchestration.cli.maintain",
     "serve": "orchestration.cli.serve",
 }

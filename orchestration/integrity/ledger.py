@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestration import lake
 from orchestration.integrity import digests
 from orchestration.integrity.chain import BATCH, BatchDigest, Entry, append
 from orchestration.integrity.slices import condition, slices
@@ -23,11 +24,7 @@ _COLUMNS = (
 
 def is_there(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the attached warehouse has a ledger; one that an earlier release published last has none."""
-    found = connection.execute(
-        "select count(*) from duckdb_tables() "
-        "where database_name = 'audit' and schema_name = 'quality' and table_name = 'integrity_ledger'"
-    ).fetchall()
-    return found == [(1,)]
+    return lake.has_table(connection, *TABLE.split("."))
 
 
 def newest(connection: duckdb.DuckDBPyConnection) -> Entry | None:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 from orchestration import lake
 from orchestration.hours import naive
-from orchestration.integrity import ledger
+from orchestration.integrity import ledger, replays
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing, check_batches
 from orchestration.integrity.check_landing import check_landing
 from orchestration.integrity.check_ledger import LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
+from orchestration.integrity.check_replays import check_resolutions
 from orchestration.integrity.check_tables import check_origins, check_reconciliation
 from orchestration.integrity.data_files import FACT, wrong_files
 from orchestration.integrity.findings import Finding, Report, batch_name, listed
@@ -84,7 +85,8 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
         uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
         if uncovered:
             report.findings.append(_uncovered(uncovered))
-        differing = _check_tables(connection, window, state, uncovered, {d.batch for d in published}, report)
+        known = {delivery.batch for delivery in published} | replays.recorded(connection, condition(_bounds(window)))
+        differing = _check_tables(connection, window, state, uncovered, known, report)
         if differing:
             try:
                 report.findings += name_events(connection, settings, differing, published, raw.damaged, Path(folder))
@@ -133,7 +135,11 @@ def _check_tables(
         where = condition(part)
         try:
             found = check_batches(connection, where, state.edited, uncovered)
-            others = [*check_origins(connection, where), *check_reconciliation(connection, where)]
+            others = [
+                *check_origins(connection, where),
+                *check_resolutions(connection, where),
+                *check_reconciliation(connection, where),
+            ]
         except duckdb.Error as error:
             # One damaged file must not hide what the others have: the hours that do not need it can be checked.
             hours = slices([row for row in rows if is_within(row[0], part)], part, most=0)

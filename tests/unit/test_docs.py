@@ -26,11 +26,12 @@ from orchestration.durations import parse_duration
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
 from orchestration.integrity.chain import BatchDigest, append
-from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS
+from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan, source_of
+from orchestration.quarantine import REASONS
 from orchestration.settings import Settings, load_settings
-from orchestration.simulator.hours import REASONS, WARNINGS
+from orchestration.simulator.hours import WARNINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -239,12 +240,16 @@ def test_the_worked_example_of_the_ledger_holds() -> None:
     batch = BatchDigest("search", datetime(2026, 5, 1, 10), "run-1", 1, 3, 2, 0, 1, *(c * 64 for c in "abc"))  # noqa: DTZ001
     (entry,) = append(None, "batch", [batch], datetime(2026, 5, 1, 11, 10, 0, 5))  # noqa: DTZ001
     assert entry.entry_sha256 == named["entry"]
-    rows = {row[0].strip("`"): re.findall(r"`(\w+)`", row[2]) for row in _rows(_section(document, "The digests"))[1:]}
-    assert rows == {
-        "events_sha256": ["record_sha256"],
-        "deliveries_sha256": list(DELIVERY_FIELDS),
-        "quarantined_sha256": list(QUARANTINE_FIELDS),
-    }
+    rows = _rows(_section(document, "The digests"))
+    assert [[row[0].strip("`"), re.findall(r"`(\w+)`", row[2])] for row in rows] == [
+        ["digest", []],
+        ["events_sha256", ["record_sha256"]],
+        ["deliveries_sha256", list(DELIVERY_FIELDS)],
+        ["quarantined_sha256", list(QUARANTINE_FIELDS)],
+        ["digest of a `replay", []],
+        ["deliveries_sha256", list(REPLAYED_FIELDS)],
+        ["quarantined_sha256", []],
+    ]
 
 
 def test_every_listing_attaches_as_the_product_does(settings: Settings) -> None:

@@ -40,6 +40,7 @@ select 'delivery-' || feed as delivery_id, feed, timestamp '2026-03-01 05:00' as
     'Application ' || feed as application, 'Entity' as entity, 'Create' as activity,
     'success' as outcome_source, 'SUCCESS' as outcome, 'i' as instance, 'u' as triggered_by,
     null::varchar as comments, false as is_foreign_application, true as is_documented,
+    false as is_acknowledged,
     'key-' || feed as entity_activity_key,
     if(feed = 'b' and n % 10 = 0, 'duplicate', 'accepted') as disposition, []::varchar[] as reasons
 from (values ('a'), ('b')) f(feed),
