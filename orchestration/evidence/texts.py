@@ -1,0 +1,65 @@
+"""The two files of a pack that are for reading and running: its README and the SQL that checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, LedgerFiles, entry_sha256, leaf_sha256
+from orchestration.evidence.tables import WrittenTable
+from orchestration.integrity import digests
+from orchestration.integrity.chain import ADOPTED, BATCH, EMPTY_SHA256
+from orchestration.integrity.slices import condition, slices
+from orchestration.sql_text import literal
+
+if TYPE_CHECKING:
+    import jinja2
+
+_BATCH_KINDS = ", ".join(map(literal, (BATCH, ADOPTED)))
+# What the rows of a digest are called, which file has them, and the hash of one.
+_DIGESTS = (
+    ("events", RECORD_HASHES, lambda: "record_sha256"),
+    ("deliveries", "deliveries", digests.delivery_sha256),
+    ("quarantined", "quarantine", digests.quarantined_sha256),
+)
+# For each of these: the kinds of entries that are about them, and the entry's count and digest.
+_BATCHES = tuple((what, _BATCH_KINDS, column, f"{what}_sha256") for what, column in (
+    ("events", "accepted"), ("deliveries", "deliveries"), ("quarantined", "quarantined")
+))  # fmt: skip
+
+
+def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledger: bool, with_raw: bool) -> str:
+    """The SQL by which a stranger checks the pack that has these tables, one row for each check."""
+    return _template("check.sql.j2").render(
+        tables=tables,
+        rows=[*(table.name for table in tables), CHAIN, RECORD_HASHES],
+        slices=[condition(part) for part in slices(ledger.hours)],
+        digests=[(what, file, row_sha256()) for what, file, row_sha256 in _DIGESTS],
+        batches=_BATCHES,
+        batch_kinds=_BATCH_KINDS,
+        record_sha256=digests.record_sha256(),
+        leaf_sha256=leaf_sha256(),
+        entry_sha256=entry_sha256("previous_sha256", "leaf_sha256"),
+        empty_sha256=EMPTY_SHA256,
+        whole_ledger=whole_ledger,
+        with_raw=with_raw,
+    )
+
+
+def readme(pack: dict[str, Any], findings: Sequence[dict[str, Any]]) -> str:
+    """The page that tells a stranger what a pack is and how to check it; `pack` is what pack.json has."""
+    return _template("README.md.j2").render(pack=pack, findings=findings)
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(name)
