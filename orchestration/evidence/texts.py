@@ -17,6 +17,11 @@ from orchestration.sql_text import literal
 if TYPE_CHECKING:
     import jinja2
 
+# The checks of check.sql, in its order; with raw files there is one more.
+CHECKS = (
+    "row_counts", "csv_equals_parquet", "event_hashes", "event_filters", "events_in_batches", "feed_hours",
+    "events_in_ledger", "deliveries_in_ledger", "quarantined_in_ledger", "ledger_entries", "chain", "reconciliation",
+)  # fmt: skip
 _BATCH_KINDS = ", ".join(map(literal, (BATCH, ADOPTED)))
 # What the rows of a digest are called, which file has them, and the hash of one.
 _DIGESTS = (
@@ -50,7 +55,8 @@ def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledg
 
 def readme(pack: dict[str, Any], findings: Sequence[dict[str, Any]]) -> str:
     """The page that tells a stranger what a pack is and how to check it; `pack` is what pack.json has."""
-    return _template("README.md.j2").render(pack=pack, findings=findings)
+    checks = [*CHECKS, *(["raw_files"] if pack["with_raw"] else [])]
+    return _template("README.md.j2").render(pack=pack, findings=findings, checks=checks)
 
 
 @cache
