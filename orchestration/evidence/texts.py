@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, LedgerFiles, entry_sha256, leaf_sha256
 from orchestration.evidence.tables import WrittenTable
 from orchestration.integrity import digests
-from orchestration.integrity.chain import ADOPTED, BATCH, EMPTY_SHA256
+from orchestration.integrity.chain import ADOPTED, BATCH, EMPTY_SHA256, REPLAY
 from orchestration.integrity.slices import condition, slices
 from orchestration.sql_text import literal
 
@@ -22,7 +22,9 @@ CHECKS = (
     "row_counts", "csv_equals_parquet", "event_hashes", "event_filters", "events_in_batches", "feed_hours",
     "events_in_ledger", "deliveries_in_ledger", "quarantined_in_ledger", "ledger_entries", "chain", "reconciliation",
 )  # fmt: skip
-_BATCH_KINDS = ", ".join(map(literal, (BATCH, ADOPTED)))
+# The kinds of entries whose batch has deliveries, and those that added events to the fact.
+_DELIVERED = ", ".join(map(literal, (BATCH, ADOPTED)))
+_ACCEPTED = ", ".join(map(literal, (BATCH, ADOPTED, REPLAY)))
 # What the rows of a digest are called, which file has them, and the hash of one.
 _DIGESTS = (
     ("events", RECORD_HASHES, lambda: "record_sha256"),
@@ -30,9 +32,11 @@ _DIGESTS = (
     ("quarantined", "quarantine", digests.quarantined_sha256),
 )
 # For each of these: the kinds of entries that are about them, and the entry's count and digest.
-_BATCHES = tuple((what, _BATCH_KINDS, column, f"{what}_sha256") for what, column in (
-    ("events", "accepted"), ("deliveries", "deliveries"), ("quarantined", "quarantined")
-))  # fmt: skip
+_BATCHES = (
+    ("events", _ACCEPTED, "accepted", "events_sha256"),
+    ("deliveries", _DELIVERED, "deliveries", "deliveries_sha256"),
+    ("quarantined", _DELIVERED, "quarantined", "quarantined_sha256"),
+)
 
 
 def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledger: bool, with_raw: bool) -> str:
@@ -43,7 +47,8 @@ def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledg
         slices=[condition(part) for part in slices(ledger.hours)],
         digests=[(what, file, row_sha256()) for what, file, row_sha256 in _DIGESTS],
         batches=_BATCHES,
-        batch_kinds=_BATCH_KINDS,
+        delivered=_DELIVERED,
+        accepted=_ACCEPTED,
         record_sha256=digests.record_sha256(),
         leaf_sha256=leaf_sha256(),
         entry_sha256=entry_sha256("previous_sha256", "leaf_sha256"),

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Literal
 
 VERSION = "activity-audit-ledger/1"
-BATCH, ADOPTED = "batch", "adopted"
+BATCH, ADOPTED, REPLAY = "batch", "adopted", "replay"
 # What an empty ledger hashes to, and so what the first entry follows: the hash of nothing.
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _LEAF, _NODE = b"\x00", b"\x01"
