@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, LedgerFiles, entry_sha256, leaf_sha256
 from orchestration.evidence.tables import WrittenTable
 from orchestration.integrity import digests
-from orchestration.integrity.chain import ADOPTED, BATCH, EMPTY_SHA256, REPLAY
+from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, REPLAY
 from orchestration.integrity.slices import condition, slices
 from orchestration.sql_text import literal
 
@@ -31,11 +31,12 @@ _DIGESTS = (
     ("deliveries", "deliveries", digests.delivery_sha256),
     ("quarantined", "quarantine", digests.quarantined_sha256),
 )
-# For each of these: the kinds of entries that are about them, and the entry's count and digest.
+# For each of these: the kinds of entries that are about them, the entry's count and digest, and whether they stay when
+# retention deletes the batch.
 _BATCHES = (
-    ("events", _ACCEPTED, "accepted", "events_sha256"),
-    ("deliveries", _DELIVERED, "deliveries", "deliveries_sha256"),
-    ("quarantined", _DELIVERED, "quarantined", "quarantined_sha256"),
+    ("events", _ACCEPTED, "accepted", "events_sha256", False),
+    ("deliveries", _DELIVERED, "deliveries", "deliveries_sha256", True),
+    ("quarantined", _DELIVERED, "quarantined", "quarantined_sha256", False),
 )
 
 
@@ -49,6 +50,7 @@ def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledg
         batches=_BATCHES,
         delivered=_DELIVERED,
         accepted=_ACCEPTED,
+        deletion=literal(DELETION),
         record_sha256=digests.record_sha256(),
         leaf_sha256=leaf_sha256(),
         entry_sha256=entry_sha256("previous_sha256", "leaf_sha256"),

@@ -21,11 +21,12 @@ from orchestration.evidence.about import settings_shown
 from orchestration.evidence.pack import EvidenceError, Options, Pack, make_pack
 from orchestration.evidence.texts import CHECKS
 from orchestration.hours import parse_time
+from orchestration.integrity import chain, ledger
 from orchestration.integrity.verify import NoLedgerError
 from orchestration.settings import Settings, load_settings
 from report.filters import Filters
 from tests.integration.support import audit, deliver, event, lines, one, run
-from tests.integration.tampering import change, copied, raw_file
+from tests.integration.tampering import change, copied, raw_file, warehouse
 
 HARD = 'say "hi",\r\nthen\n"";\'\\ \t — 😀 \x0b \u2028 \u202e =1+1 \x7f'
 PERIOD = ("--from", "2026-05-01T10:00:00Z", "--to", "2026-05-01T12:00:00Z")
@@ -316,6 +317,26 @@ def test_a_warehouse_that_is_not_as_it_was_published(home: Settings, tmp_path: P
     with pytest.raises(NoLedgerError):
         _make(changed, tmp_path / "no ledger")
     assert not (tmp_path / "no ledger").exists()
+
+
+def test_a_batch_that_retention_deleted(home: Settings, tmp_path: Path) -> None:
+    changed = copied(home, tmp_path / "home")
+    with warehouse(changed) as connection:
+        first = next(entry for entry in ledger.entries(connection) if entry.batch.feed == "search")
+        newest = ledger.newest(connection)
+        entries = chain.append(newest, chain.DELETION, [first.batch], first.recorded_at_utc)
+        ledger.insert(connection, f"audit.{ledger.TABLE}", entries)
+        of_batch = f"where feed = 'search' and run_id = '{first.batch.run_id}'"
+        connection.execute(f"delete from fact_activity_event {of_batch}")
+        connection.execute(f"delete from quality.quarantined_event {of_batch}")
+    pack = _make(changed, tmp_path / "pack", options=Options(with_raw=True))
+    checked = _check(pack.folder)
+    assert checked["events_in_ledger"] == (True, "3 batches, events: 4")
+    assert checked["deliveries_in_ledger"] == (True, "4 batches, deliveries: 4")
+    # The files are still there, which retention would have removed too.
+    assert [name for name, (ok, _) in checked.items() if not ok] == ["raw_files"]
+    _rewrite(pack.folder, "ledger", f"from t where kind <> '{chain.DELETION}'")
+    assert {"events_in_ledger", "quarantined_in_ledger"} <= set(_failed(pack.folder))
 
 
 def test_wrong_usage(home: Settings, tmp_path: Path) -> None:
