@@ -19,6 +19,7 @@ _COMMANDS = {
     "sql": "orchestration.cli.sql",
     "export": "orchestration.cli.export",
     "status": "orchestration.cli.status",
+    "evidence": "orchestration.cli.evidence",
     "verify": "orchestration.cli.verify",
     "ledger": "orchestration.cli.ledger",
     "replay": "orchestration.cli.replay",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from orchestration.integrity import ledger, replays
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing, check_batches
 from orchestration.integrity.check_landing import check_landing
-from orchestration.integrity.check_ledger import LedgerState, check_ledger, expected_heads
+from orchestration.integrity.check_ledger import Expected, LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
 from orchestration.integrity.check_replays import check_resolutions
 from orchestration.integrity.check_tables import check_origins, check_reconciliation
@@ -54,47 +55,81 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
         NoLedgerError: if the warehouse has no ledger yet.
         WarehouseError: if the warehouse cannot be reached.
     """
-    import duckdb
-
-    report = Report(*(window or (None, None)))
     expected = expected_heads(settings.ledger_head_file, expected_head)
     with (
         tempfile.TemporaryDirectory(prefix="audit-verify-") as folder,
         lake.reader(settings, pinned=True) as connection,
     ):
         connection.execute(f"set temp_directory = '{folder}/spill'")
-        if not ledger.is_there(connection):
-            raise NoLedgerError
-        try:
-            state = check_ledger(connection, expected)
-            published = _published(connection, condition(_bounds(window)))
-        except duckdb.Error as error:
-            _unreadable(report, "the ledger and quality.feed_delivery", error)
-            report.findings += [wrong.finding for wrong in wrong_files(connection)]
-            return report
-        report.head = describe(state.newest) if state.newest else None
-        report.count("ledger entries", state.entries)
-        report.findings += state.findings
-        raw = check_raw(settings.raw_dir, published, window)
-        report.count("raw files", raw.hashed)
-        report.count("raw files that wait for a run", raw.waiting)
-        report.findings += raw.findings
-        compared, changed = check_landing(settings.feed_root, published)
-        report.count("delivered files that are still there", compared)
-        report.findings += changed
-        uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
-        if uncovered:
-            report.findings.append(_uncovered(uncovered))
-        known = {delivery.batch for delivery in published} | replays.recorded(connection, condition(_bounds(window)))
-        differing = _check_tables(connection, window, state, uncovered, known, report)
-        if differing:
-            try:
-                report.findings += name_events(connection, settings, differing, published, raw.damaged, Path(folder))
-            except TransformError as error:
-                report.findings += [found.finding for found in differing if found.finding]
-                detail = f"they cannot be told, because the records could not be judged again: {error}"
-                report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
+        return verify_snapshot(connection, settings, [window], expected, Path(folder))
+
+
+def verify_snapshot(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    windows: Sequence[Window | None],
+    expected: Expected,
+    scratch: Path,
+) -> Report:
+    """The same for the snapshot that a pinned reader has, and for several windows; None is all feed hours.
+
+    `scratch` is an empty folder for the work, which the caller removes.
+
+    Raises:
+        NoLedgerError: if the snapshot has no ledger.
+    """
+    import duckdb
+
+    bounded = [window for window in windows if window]
+    report = Report(min((start for start, _ in bounded), default=None), max((end for _, end in bounded), default=None))
+    if not ledger.is_there(connection):
+        raise NoLedgerError
+    try:
+        state = check_ledger(connection, expected)
+        published = [_published(connection, condition(_bounds(window))) for window in windows]
+    except duckdb.Error as error:
+        _unreadable(report, "the ledger and quality.feed_delivery", error)
+        report.findings += [wrong.finding for wrong in wrong_files(connection)]
+        return report
+    report.head = describe(state.newest) if state.newest else None
+    report.count("ledger entries", state.entries)
+    report.findings += state.findings
+    for window, deliveries in zip(windows, published, strict=True):
+        _check_window(connection, settings, window, deliveries, state, report, scratch)
+    # A data file that cannot be read is met in every window.
+    report.findings = list(dict.fromkeys(report.findings))
     return report
+
+
+def _check_window(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    window: Window | None,
+    published: list[PublishedDelivery],
+    state: LedgerState,
+    report: Report,
+    scratch: Path,
+) -> None:
+    raw = check_raw(settings.raw_dir, published, window)
+    report.count("raw files", raw.hashed)
+    report.count("raw files that wait for a run", raw.waiting)
+    report.findings += raw.findings
+    compared, changed = check_landing(settings.feed_root, published)
+    report.count("delivered files that are still there", compared)
+    report.findings += changed
+    uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
+    if uncovered:
+        report.findings.append(_uncovered(uncovered))
+    known = {delivery.batch for delivery in published} | replays.recorded(connection, condition(_bounds(window)))
+    differing = _check_tables(connection, window, state, uncovered, known, report)
+    if differing:
+        own = Path(tempfile.mkdtemp(dir=scratch))
+        try:
+            report.findings += name_events(connection, settings, differing, published, raw.damaged, own)
+        except TransformError as error:
+            report.findings += [found.finding for found in differing if found.finding]
+            detail = f"they cannot be told, because the records could not be judged again: {error}"
+            report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
 
 
 def _bounds(window: Window | None) -> Slice:

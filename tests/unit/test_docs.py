@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import tomllib
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from orchestration.cli.main import cli
 from orchestration.contract import published_models
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.durations import parse_duration
+from orchestration.evidence import texts
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
 from orchestration.integrity.chain import BatchDigest, append
@@ -250,6 +252,14 @@ def test_the_worked_example_of_the_ledger_holds() -> None:
         ["deliveries_sha256", list(REPLAYED_FIELDS)],
         ["quarantined_sha256", []],
     ]
+
+
+def test_the_readme_of_an_evidence_pack_is_the_documented_one() -> None:
+    document = _read("docs/evidence.md")
+    (about,) = _code(document, "json")
+    assert f"````markdown\n{texts.readme(json.loads(about), [])}````\n" in document
+    checks = [name for row in _rows(_section(document, "What the check looks at"))[1:] for name in row[0].split(", ")]
+    assert checks == [f"`{name}`" for name in (*texts.CHECKS, "raw_files")]
 
 
 def test_every_listing_attaches_as_the_product_does(settings: Settings) -> None:
