@@ -45,7 +45,7 @@ def _print(report: dict[str, Any]) -> None:
             ["events", report["events"]],
             ["records in quarantine", report["quarantined"]],
             ["undocumented entity/activity pairs", report["catalogue_drift"]],
-            ["acknowledged ones besides", report["acknowledged_drift"]],
+            ["acknowledged pairs, not counted above", report["acknowledged_drift"]],
             ["last run", last_run],
         ],
         "Activity audit warehouse",
