@@ -75,4 +75,6 @@ def _template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
+    # Names and findings carry text of the source, which may have line ends in it.
+    environment.filters["on_one_line"] = lambda text: " ".join(text.split())
     return environment.get_template(name)
