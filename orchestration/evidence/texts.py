@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, LedgerFiles, entry_sha256, leaf_sha256
 from orchestration.evidence.tables import WrittenTable
 from orchestration.integrity import digests
-from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, REPLAY
+from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, HOLD, REPLAY
 from orchestration.integrity.slices import condition, slices
 from orchestration.sql_text import literal
 
@@ -51,6 +51,7 @@ def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledg
         delivered=_DELIVERED,
         accepted=_ACCEPTED,
         deletion=literal(DELETION),
+        hold=literal(HOLD),
         record_sha256=digests.record_sha256(),
         leaf_sha256=leaf_sha256(),
         entry_sha256=entry_sha256("previous_sha256", "leaf_sha256"),

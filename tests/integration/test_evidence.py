@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -328,6 +329,8 @@ def test_a_batch_that_retention_deleted(home: Settings, tmp_path: Path) -> None:
         first = next(entry for entry in ledger.entries(connection) if entry.batch.feed == "search")
         newest = ledger.newest(connection)
         entries = chain.append(newest, chain.DELETION, [first.batch], first.recorded_at_utc)
+        # A hold is for no feed hour, whatever its entry has in these columns.
+        entries += chain.append(entries[-1], chain.HOLD, [replace(first.batch, feed="all")], first.recorded_at_utc)
         ledger.insert(connection, f"audit.{ledger.TABLE}", entries)
         of_batch = f"where feed = 'search' and run_id = '{first.batch.run_id}'"
         connection.execute(f"delete from fact_activity_event {of_batch}")
