@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from orchestration import catalogue
 from orchestration.hours import aware, ceil_hour, contiguous_ranges, floor_hour, naive
 from orchestration.integrity import ledger
+from orchestration.integrity.chain import HOLD
 from report.filters import Filters
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def choose(connection: duckdb.DuckDBPyConnection, filters: Filters) -> None:
     period = [naive(floor_hour(filters.start)), naive(ceil_hour(filters.end))]
     known = " union all ".join(
         f"select feed, feed_hour_utc from audit.quality.{table}"
-        for table in ("feed_reconciliation", "feed_delivery", "integrity_ledger")
+        for table in ("feed_reconciliation", "feed_delivery", f"integrity_ledger where kind <> '{HOLD}'")
     )
     of_feeds = f"feed in ({', '.join('?' * len(feeds))})" if feeds else "true"
     connection.execute(

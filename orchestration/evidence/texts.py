@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, LedgerFiles, entry_sha256, leaf_sha256
 from orchestration.evidence.tables import WrittenTable
 from orchestration.integrity import digests
-from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, REPLAY
+from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, HOLD, REPLAY
 from orchestration.integrity.slices import condition, slices
 from orchestration.sql_text import literal
 
@@ -51,6 +51,7 @@ def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledg
         delivered=_DELIVERED,
         accepted=_ACCEPTED,
         deletion=literal(DELETION),
+        hold=literal(HOLD),
         record_sha256=digests.record_sha256(),
         leaf_sha256=leaf_sha256(),
         entry_sha256=entry_sha256("previous_sha256", "leaf_sha256"),
@@ -75,4 +76,6 @@ def _template(name: str) -> jinja2.Template:
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
     )
+    # Names and findings carry text of the source, which may have line ends in it.
+    environment.filters["on_one_line"] = lambda text: " ".join(text.split())
     return environment.get_template(name)

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +19,20 @@ from click.testing import CliRunner
 
 from orchestration import lake
 from orchestration.cli.evidence import command
+from orchestration.evidence import texts
 from orchestration.evidence.about import settings_shown
 from orchestration.evidence.pack import EvidenceError, Options, Pack, make_pack
 from orchestration.evidence.texts import CHECKS
 from orchestration.hours import parse_time
 from orchestration.integrity import chain, ledger
+from orchestration.integrity.slices import slices
 from orchestration.integrity.verify import NoLedgerError
 from orchestration.settings import Settings, load_settings
 from report.filters import Filters
 from tests.integration.support import audit, deliver, event, lines, one, run
-from tests.integration.tampering import change, copied, raw_file, warehouse
+from tests.integration.tampering import change, copied, fact_files, raw_file, warehouse
 
-HARD = 'say "hi",\r\nthen\n"";\'\\ \t — 😀 \x0b \u2028 \u202e =1+1 \x7f'
+HARD = 'say "hi",\r\nthen\n"";\'\\ \t — 😀 \x0b \u2028 \u202e =1+1 \x7f \0'
 PERIOD = ("--from", "2026-05-01T10:00:00Z", "--to", "2026-05-01T12:00:00Z")
 # What a stranger types, but for the name of their Python; -I leaves out everything of ours.
 STRANGER = "import duckdb, json; print(json.dumps(duckdb.sql(open('check.sql').read()).fetchall()))"
@@ -42,31 +46,28 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         patch.setenv("AUDIT_HOME", str(folder / "home"))
         settings = load_settings(applications="search,qm", ledger_head_file=folder / "heads")
         odd = [event("hard", comments=HARD, triggeredBy='"', instance=","), event("long", comments='x"' * 60_000)]
-        junk = [
-            event("no-zone", eventTime="2026-05-01T10:00:00"),
-            'junk, "with" quotes',
-            b'{"a": "\xff\xfe\x00"}',
-            "[]",
-        ]
+        no_zone = event("no-zone", eventTime="2026-05-01T10:00:00")
+        # The last is a line of 2.4 MB in CSV.
+        junk = [no_zone, 'junk, "with" quotes', b'{"a": "\xff\xfe\x00"}', "[]", b"\xff" * 300_000]
         plain = [event(f"plain-{n}", eventTime=f"2026-05-01T10:20:{n:02}Z") for n in range(30)]
         deliver(settings, lines([*plain, *odd, plain[0], *junk]), "a 'b', \"c\".ndjson")
         deliver(settings, lines([event("qm-1", application="QM", outcome="failure")]), feed="qm")
         run(settings)
-        late = [
-            event("late", eventTime="2026-05-01T10:59:59.999999Z"),
-            event("outside", eventTime="2026-05-01T12:00:00Z"),
-        ]
-        deliver(settings, lines([*late, *junk[:1]]), hour=2)
-        run(settings, 2)
+        late = event("late", eventTime="2026-05-01T10:59:59.999999Z")
+        outside = event("outside", eventTime="2026-05-01T12:00:00Z")
+        deliver(settings, lines([late, outside, no_zone]), hour=2)
         deliver(settings, lines([event("again")]), "b.ndjson")
-        run(settings)
+        run(settings, 0, 3)
         yield settings
 
 
 @pytest.fixture(scope="module")
 def pack(home: Settings, tmp_path_factory: pytest.TempPathFactory) -> Pack:
     """A pack of everything that the period has, with raw files and the whole ledger."""
-    return _make(home, tmp_path_factory.mktemp("pack") / "pack", options=Options(with_raw=True, whole_ledger=True))
+    with pytest.MonkeyPatch.context() as patch:
+        # Checked in a slice for each feed hour, as if each had a million events.
+        patch.setattr(texts, "slices", partial(slices, most=0))
+        return _make(home, tmp_path_factory.mktemp("pack") / "pack", options=Options(with_raw=True, whole_ledger=True))
 
 
 @pytest.fixture
@@ -153,7 +154,7 @@ def test_the_tables_are_those_of_the_warehouse(home: Settings, pack: Pack) -> No
     rows = {row["event_id"]: row for row in _csv_rows(pack.folder / "events.csv")}
     assert rows["hard"]["comments"] == hard
     assert rows["long"]["comments"] == 'x"' * 60_000
-    assert [row["reasons"] for row in _csv_rows(pack.folder / "quarantine.csv")].count("[unparseable]") == 3
+    assert [row["reasons"] for row in _csv_rows(pack.folder / "quarantine.csv")].count("[unparseable]") == 4
     raw = raw_file(home, "qm", 10)
     assert (pack.folder / "raw" / raw.relative_to(home.raw_dir)).read_bytes() == raw.read_bytes()
     assert list(_check(pack.folder)) == [*CHECKS, "raw_files"]
@@ -313,10 +314,13 @@ def test_a_warehouse_that_is_not_as_it_was_published(home: Settings, tmp_path: P
     assert "\n**NOT INTACT.** When this pack was made" in (target / "README.md").read_text()
     assert _sums(target).returncode == 0
     assert list(_failed(target)) == ["quarantined_in_ledger"]
+    fact_files(changed)[0].unlink()
+    with pytest.raises(EvidenceError, match=r"cannot be written: .* `audit verify` tells which file is damaged"):
+        _make(changed, tmp_path / "damaged")
     change(changed, "drop table quality.integrity_ledger")
     with pytest.raises(NoLedgerError):
         _make(changed, tmp_path / "no ledger")
-    assert not (tmp_path / "no ledger").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "landing", "pack"]
 
 
 def test_a_batch_that_retention_deleted(home: Settings, tmp_path: Path) -> None:
@@ -325,6 +329,8 @@ def test_a_batch_that_retention_deleted(home: Settings, tmp_path: Path) -> None:
         first = next(entry for entry in ledger.entries(connection) if entry.batch.feed == "search")
         newest = ledger.newest(connection)
         entries = chain.append(newest, chain.DELETION, [first.batch], first.recorded_at_utc)
+        # A hold is for no feed hour, whatever its entry has in these columns.
+        entries += chain.append(entries[-1], chain.HOLD, [replace(first.batch, feed="all")], first.recorded_at_utc)
         ledger.insert(connection, f"audit.{ledger.TABLE}", entries)
         of_batch = f"where feed = 'search' and run_id = '{first.batch.run_id}'"
         connection.execute(f"delete from fact_activity_event {of_batch}")
