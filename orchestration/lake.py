@@ -206,6 +206,12 @@ def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:
     return found[0]
 
 
+def has_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    """Whether the attached warehouse has a table; one that a newer release brings comes with its first run."""
+    query = "select count(*) from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?"
+    return connection.execute(query, [ALIAS, schema, table]).fetchall() == [(1,)]
+
+
 def data_files(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[tuple[str, int]]:
     """The path and the size in bytes of every data file that a table has in the snapshot that is attached."""
     return connection.execute(

@@ -21,6 +21,7 @@ _COMMANDS = {
     "verify": "orchestration.cli.verify",
     "ledger": "orchestration.cli.ledger",
     "maintain": "orchestration.cli.maintain",
+    "hold": "orchestration.cli.hold",
     "serve": "orchestration.cli.serve",
 }
 

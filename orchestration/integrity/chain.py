@@ -13,6 +13,8 @@ from typing import Literal
 
 VERSION = "activity-audit-ledger/1"
 BATCH, ADOPTED = "batch", "adopted"
+# What retention deleted, and what was placed under legal hold or released from it.
+DELETION, HOLD = "deletion", "hold"
 # What an empty ledger hashes to, and so what the first entry follows: the hash of nothing.
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _LEAF, _NODE = b"\x00", b"\x01"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestration.integrity import digests, ledger
 from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, BatchKey, Entry
+from orchestration.integrity.check_deletions import returned
 from orchestration.integrity.findings import Finding, Layer, Problem, batch_name
 
 if TYPE_CHECKING:
@@ -37,11 +38,16 @@ class SliceState:
 
 
 def check_batches(
-    connection: duckdb.DuckDBPyConnection, where: str, edited: set[int], uncovered: set[BatchKey]
+    connection: duckdb.DuckDBPyConnection,
+    where: str,
+    edited: set[int],
+    uncovered: set[BatchKey],
+    deleted: Collection[BatchKey] = (),
 ) -> SliceState:
     """Recompute the digests of every batch that the condition holds, and compare them with the ledger.
 
-    Entries whose numbers are `edited` are no measure for anything. The batches `uncovered` need have no entry yet.
+    Entries whose numbers are `edited` are no measure for anything. The batches `uncovered` need have no entry yet,
+    and of those that retention `deleted` nothing but the deliveries is to be there.
 
     Raises:
         duckdb.Error: if a table cannot be read.
@@ -59,8 +65,11 @@ def check_batches(
         known, batch = recorded.get(key), found.get(key, _nothing(key))
         if known is None:
             findings += [] if key in uncovered else _without_entry(batch)
+        elif key in deleted:
+            findings += returned(batch)
+            findings += [one for one in differences(known.batch, batch) if one.layer == "delivery"]
         elif known.sequence not in edited:
-            for finding in _differences(known.batch, batch):
+            for finding in differences(known.batch, batch):
                 if finding.layer == "fact":
                     differing.append(Differing(key, finding))
                 else:
@@ -87,7 +96,8 @@ def _without_entry(batch: BatchDigest) -> list[Finding]:
     ]
 
 
-def _differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
+def differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
+    """What differs between a batch as it was recorded and as the tables have it now."""
     name = batch_name(then.key)
     if then.events_sha256 != now.events_sha256 or then.accepted != now.accepted:
         yield Finding("fact", _problem(then.accepted, now.accepted), name, _rows("events", then.accepted, now.accepted))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,8 @@ from orchestration.hours import naive
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing, check_batches
+from orchestration.integrity.check_deletions import check_deletions
+from orchestration.integrity.check_holds import check_holds
 from orchestration.integrity.check_landing import check_landing
 from orchestration.integrity.check_ledger import LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
@@ -33,6 +36,15 @@ if TYPE_CHECKING:
     import duckdb
 
 Window = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The batches that have no entry yet, those that retention deleted, and all of which there are deliveries."""
+
+    uncovered: set[BatchKey]
+    deleted: set[BatchKey]
+    published: set[BatchKey]
 
 
 class NoLedgerError(lake.WarehouseError):
@@ -66,15 +78,18 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
             raise NoLedgerError
         try:
             state = check_ledger(connection, expected)
-            published = _published(connection, condition(_bounds(window)))
+            where = condition(_bounds(window))
+            published = _published(connection, where)
+            deleted, wrong_deletions = check_deletions(connection, where)
+            holds, wrong_holds = check_holds(connection)
         except duckdb.Error as error:
             _unreadable(report, "the ledger and quality.feed_delivery", error)
             report.findings += [wrong.finding for wrong in wrong_files(connection)]
             return report
         report.head = describe(state.newest) if state.newest else None
         report.count("ledger entries", state.entries)
-        report.findings += state.findings
-        raw = check_raw(settings.raw_dir, published, window)
+        report.findings += [*state.findings, *wrong_deletions, *wrong_holds]
+        raw = check_raw(settings.raw_dir, published, window, deleted)
         report.count("raw files", raw.hashed)
         report.count("raw files that wait for a run", raw.waiting)
         report.findings += raw.findings
@@ -84,7 +99,12 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
         uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
         if uncovered:
             report.findings.append(_uncovered(uncovered))
-        differing = _check_tables(connection, window, state, uncovered, {d.batch for d in published}, report)
+        known = Known(uncovered, deleted, {delivery.batch for delivery in published})
+        differing = _check_tables(connection, window, state, known, report)
+        if deleted:
+            report.count("batches that retention deleted", len(deleted))
+        if holds:
+            report.count("rows of legal holds", holds)
         if differing:
             try:
                 report.findings += name_events(connection, settings, differing, published, raw.damaged, Path(folder))
@@ -111,8 +131,7 @@ def _check_tables(
     connection: duckdb.DuckDBPyConnection,
     window: Window | None,
     state: LedgerState,
-    uncovered: set[BatchKey],
-    known: set[BatchKey],
+    known: Known,
     report: Report,
 ) -> list[Differing]:
     """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned."""
@@ -132,7 +151,7 @@ def _check_tables(
         part = parts.popleft()
         where = condition(part)
         try:
-            found = check_batches(connection, where, state.edited, uncovered)
+            found = check_batches(connection, where, state.edited, known.uncovered, known.deleted)
             others = [*check_origins(connection, where), *check_reconciliation(connection, where)]
         except duckdb.Error as error:
             # One damaged file must not hide what the others have: the hours that do not need it can be checked.
@@ -148,7 +167,7 @@ def _check_tables(
         differing += found.differing
     if failed:
         _unreadable(report, listed(where for where, _ in failed), failed[0][1])
-        differing += _look_into_files(connection, condition(bounds), known, report)
+        differing += _look_into_files(connection, condition(bounds), known.published, report)
     return differing
 
 
