@@ -59,6 +59,7 @@ def maintain(settings: Settings) -> Upkeep:
     Raises:
         NothingPublishedError: if nothing is published yet.
         WarehouseBusyError: if a run holds the warehouse for too long.
+        WarehouseError: if what is past its retention cannot be read.
         OSError: if a raw file cannot be read or removed; the next upkeep tries again.
     """
     with lake.reader(settings):

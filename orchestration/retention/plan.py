@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestration import lake
 from orchestration.hours import HOUR, aware, naive
 from orchestration.integrity import digests, ledger
 from orchestration.integrity.chain import DELETION, EMPTY_SHA256, BatchDigest, BatchKey
@@ -62,7 +63,22 @@ def make_plan(connection: duckdb.DuckDBPyConnection, settings: Settings, now: da
 
     Where the ledger or the legal holds are not what they were, nothing is due: a routine must not destroy what may be
     evidence.
+
+    Raises:
+        WarehouseError: if what is past its retention cannot be read.
     """
+    import duckdb
+
+    try:
+        return _make_plan(connection, settings, now)
+    except duckdb.Error as error:
+        raise lake.WarehouseError(
+            f"what is past its retention cannot be read, so nothing was deleted: {error}; `audit verify` names the "
+            "files that are damaged or gone"
+        ) from None
+
+
+def _make_plan(connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime) -> RetentionPlan:
     plan = RetentionPlan()
     candidates = _candidates(connection, settings, now)
     if not candidates:
