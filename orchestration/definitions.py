@@ -22,6 +22,7 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
     from orchestration.freshness import build_freshness
     from orchestration.jobs import build_job
     from orchestration.progress import Silent
+    from orchestration.upkeep import build_upkeep
 
     freshness = build_freshness(settings) if watching else None
     checks = [freshness.checks] if freshness else []
@@ -29,7 +30,7 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
         assets=[raw_feeds, build_warehouse_asset(transform.manifest())],
         asset_checks=checks,
         jobs=[build_job(checks), *([freshness.job] if freshness else [])],
-        schedules=[build_schedule(settings), freshness.schedule] if freshness else [],
+        schedules=[build_schedule(settings), freshness.schedule, build_upkeep(settings)] if freshness else [],
         sensors=[build_sensor(settings)] if watching else [],
         resources={
             name: dg.ResourceDefinition.hardcoded_resource(value)

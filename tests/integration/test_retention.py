@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import dagster as dg
 import duckdb
 import pytest
 from click.testing import CliRunner
@@ -31,6 +32,7 @@ from orchestration.retention import holds
 from orchestration.retention.report import by_feed
 from orchestration.settings import Settings, load_settings
 from orchestration.status import status
+from orchestration.upkeep import build_upkeep
 from orchestration.workbench import Workbench
 from tests.integration.support import HOUR, audit, deliver, dump, event, lines, one, query, run
 from tests.integration.tampering import change, copied, entries, findings, flip, named, raw_file
@@ -297,6 +299,15 @@ def test_an_upkeep_killed_before_the_raw_files_are_gone(home: Settings, monkeypa
     # The next one finishes, even if nothing is to be deleted any more.
     assert maintain(home).counts["raw files removed"] == 2
     assert findings(home) == []
+
+
+def test_the_daily_upkeep_fails_where_something_stayed(home: Settings) -> None:
+    change(home, f"delete from {FACT} where event_id = 'search-0-3'")
+    schedule = build_upkeep(_keeping(home, "search=30d"))
+    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
+    done = schedule.job.execute_in_process(raise_on_error=False)
+    assert not done.success
+    assert query(home, BY_FEED) == [("qm", 40), ("search", 19)]
 
 
 def test_what_has_no_entry_yet_stays_until_it_has(home: Settings) -> None:
