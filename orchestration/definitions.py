@@ -23,6 +23,7 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
     from orchestration.jobs import build_job
     from orchestration.progress import Silent
     from orchestration.replay_job import build_replay_job
+    from orchestration.upkeep import build_upkeep
 
     freshness = build_freshness(settings) if watching else None
     checks = [freshness.checks] if freshness else []
@@ -34,7 +35,7 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
         assets=[raw_feeds, build_warehouse_asset(transform.manifest())],
         asset_checks=checks,
         jobs=[build_job(checks), build_replay_job(given), *([freshness.job] if freshness else [])],
-        schedules=[build_schedule(settings), freshness.schedule] if freshness else [],
+        schedules=[build_schedule(settings), freshness.schedule, build_upkeep(settings)] if freshness else [],
         sensors=[build_sensor(settings)] if watching else [],
         resources=given,
         executor=dg.in_process_executor,

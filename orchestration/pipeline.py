@@ -22,6 +22,7 @@ from orchestration.integrity import digests, head, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.masking import masked_errors
 from orchestration.planning import source_of
+from orchestration.retention.deleted import deleted_deliveries
 from orchestration.settings import Settings
 from orchestration.workbench import Batch, Workbench
 
@@ -164,6 +165,7 @@ def _batch(
     read_again = {d.feed_hour for d in deliveries if d.is_reading}
     # A reading is told by what it lacks, and that another feed may have.
     in_hours = index.deliveries(catalogue.slugs(), window) if read_again else []
+    deleted = deleted_deliveries(connection, window) if read_again else set()
     return Batch(
         run_id=run_id,
         started_at=now_utc(),
@@ -172,7 +174,7 @@ def _batch(
         feeds=sorted(feeds),
         deliveries=deliveries,
         manifests=index.manifests(feeds, window),
-        readings=[d for d in in_hours if d.is_reading and d.feed_hour in read_again],
+        readings=[d for d in in_hours if d.is_reading and d.feed_hour in read_again and d.delivery_id not in deleted],
     )
 
 

@@ -24,6 +24,7 @@ _COMMANDS = {
     "ledger": "orchestration.cli.ledger",
     "replay": "orchestration.cli.replay",
     "maintain": "orchestration.cli.maintain",
+    "hold": "orchestration.cli.hold",
     "serve": "orchestration.cli.serve",
 }
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestration.integrity import digests, ledger, replays
 from orchestration.integrity.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, Entry
+from orchestration.integrity.check_deletions import returned
 from orchestration.integrity.findings import Finding, Layer, Problem, batch_name
 from orchestration.integrity.replays import ReplayedRows, as_replay, no_replayed_rows
 
@@ -38,11 +39,16 @@ class SliceState:
 
 
 def check_batches(
-    connection: duckdb.DuckDBPyConnection, where: str, edited: set[int], uncovered: set[BatchKey]
+    connection: duckdb.DuckDBPyConnection,
+    where: str,
+    edited: set[int],
+    uncovered: set[BatchKey],
+    deleted: Collection[BatchKey] = (),
 ) -> SliceState:
     """Recompute the digests of every batch that the condition holds, and compare them with the ledger.
 
-    Entries whose numbers are `edited` are no measure for anything. The batches `uncovered` need have no entry yet.
+    Entries whose numbers are `edited` are no measure for anything. The batches `uncovered` need have no entry yet,
+    and of those that retention `deleted` nothing but the deliveries is to be there.
 
     Raises:
         duckdb.Error: if a table cannot be read.
@@ -66,9 +72,10 @@ def check_batches(
             findings.append(Finding("replay", "added", batch_name(key), detail))
         if known is None:
             findings += [] if key in uncovered else _without_entry(batch)
+        elif key in deleted:
+            findings += deleted_differences(known, batch, again)
         elif known.sequence not in edited:
-            compare = _replay_differences(known.batch, batch, again) if is_replay else _differences(known.batch, batch)
-            for finding in compare:
+            for finding in differences(known, batch, again):
                 if finding.layer == "fact":
                     differing.append(Differing(key, finding))
                 else:
@@ -95,7 +102,18 @@ def _without_entry(batch: BatchDigest) -> list[Finding]:
     ]
 
 
-def _differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
+def differences(entry: Entry, now: BatchDigest, again: ReplayedRows | None) -> Iterator[Finding]:
+    """What differs between a batch as its entry has it and as the tables do: its rows, and its replayed records."""
+    return _replay_differences(entry.batch, now, again) if entry.kind == REPLAY else _own_differences(entry.batch, now)
+
+
+def deleted_differences(entry: Entry, now: BatchDigest, again: ReplayedRows | None) -> Iterator[Finding]:
+    """The same for a batch that retention deleted: only its deliveries and its replayed records are to be there."""
+    yield from returned(now)
+    yield from (finding for finding in differences(entry, now, again) if finding.layer in ("delivery", "replay"))
+
+
+def _own_differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
     name = batch_name(then.key)
     yield from _event_differences(then, now)
     if then.deliveries_sha256 != now.deliveries_sha256 or _delivered(then) != _delivered(now):

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.integrity import ledger
-from orchestration.integrity.chain import ADOPTED, BATCH, REPLAY, Entry, breaks
+from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, HOLD, REPLAY, Entry, breaks
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.head import kept
 
 if TYPE_CHECKING:
     import duckdb
 
-_KINDS = (BATCH, ADOPTED, REPLAY)
+_KINDS = (BATCH, ADOPTED, REPLAY, DELETION, HOLD)
 
 
 @dataclass

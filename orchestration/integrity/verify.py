@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from orchestration.hours import naive
 from orchestration.integrity import ledger, replays
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing, check_batches
+from orchestration.integrity.check_deletions import check_deletions
+from orchestration.integrity.check_holds import check_holds
 from orchestration.integrity.check_landing import check_landing
 from orchestration.integrity.check_ledger import Expected, LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
@@ -35,6 +38,26 @@ if TYPE_CHECKING:
     import duckdb
 
 Window = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The batches that have no entry yet, those that retention deleted, and all that were published."""
+
+    uncovered: set[BatchKey]
+    deleted: set[BatchKey]
+    published: set[BatchKey]
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What the warehouse says was published in a window, deleted of it, and replayed; and what is wrong with that."""
+
+    window: Window | None
+    published: list[PublishedDelivery]
+    deleted: set[BatchKey]
+    replayed: set[BatchKey]
+    findings: list[Finding]
 
 
 class NoLedgerError(lake.WarehouseError):
@@ -86,16 +109,19 @@ def verify_snapshot(
         raise NoLedgerError
     try:
         state = check_ledger(connection, expected)
-        published = [_published(connection, condition(_bounds(window))) for window in windows]
+        parts = [_recorded(connection, window) for window in windows]
+        holds, wrong_holds = check_holds(connection)
     except duckdb.Error as error:
         _unreadable(report, "the ledger and quality.feed_delivery", error)
         report.findings += [wrong.finding for wrong in wrong_files(connection)]
         return report
     report.head = describe(state.newest) if state.newest else None
     report.count("ledger entries", state.entries)
-    report.findings += state.findings
-    for window, deliveries in zip(windows, published, strict=True):
-        _check_window(connection, settings, window, deliveries, state, report, scratch)
+    report.findings += [*state.findings, *wrong_holds]
+    if holds:
+        report.count("rows of legal holds", holds)
+    for part in parts:
+        _check_window(connection, settings, part, state, report, scratch)
     # A data file that cannot be read is met in every window.
     report.findings = list(dict.fromkeys(report.findings))
     return report
@@ -104,13 +130,14 @@ def verify_snapshot(
 def _check_window(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
-    window: Window | None,
-    published: list[PublishedDelivery],
+    part: _Recorded,
     state: LedgerState,
     report: Report,
     scratch: Path,
 ) -> None:
-    raw = check_raw(settings.raw_dir, published, window)
+    window, published = part.window, part.published
+    report.findings += part.findings
+    raw = check_raw(settings.raw_dir, published, window, part.deleted)
     report.count("raw files", raw.hashed)
     report.count("raw files that wait for a run", raw.waiting)
     report.findings += raw.findings
@@ -120,8 +147,10 @@ def _check_window(
     uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
     if uncovered:
         report.findings.append(_uncovered(uncovered))
-    known = {delivery.batch for delivery in published} | replays.recorded(connection, condition(_bounds(window)))
-    differing = _check_tables(connection, window, state, uncovered, known, report)
+    batches = {delivery.batch for delivery in published} | part.replayed
+    differing = _check_tables(connection, window, state, Known(uncovered, part.deleted, batches), report)
+    if part.deleted:
+        report.count("batches that retention deleted", len(part.deleted))
     if differing:
         own = Path(tempfile.mkdtemp(dir=scratch))
         try:
@@ -130,6 +159,12 @@ def _check_window(
             report.findings += [found.finding for found in differing if found.finding]
             detail = f"they cannot be told, because the records could not be judged again: {error}"
             report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
+
+
+def _recorded(connection: duckdb.DuckDBPyConnection, window: Window | None) -> _Recorded:
+    where = condition(_bounds(window))
+    deleted, findings = check_deletions(connection, where)
+    return _Recorded(window, _published(connection, where), deleted, replays.recorded(connection, where), findings)
 
 
 def _bounds(window: Window | None) -> Slice:
@@ -148,8 +183,7 @@ def _check_tables(
     connection: duckdb.DuckDBPyConnection,
     window: Window | None,
     state: LedgerState,
-    uncovered: set[BatchKey],
-    known: set[BatchKey],
+    known: Known,
     report: Report,
 ) -> list[Differing]:
     """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned."""
@@ -169,7 +203,7 @@ def _check_tables(
         part = parts.popleft()
         where = condition(part)
         try:
-            found = check_batches(connection, where, state.edited, uncovered)
+            found = check_batches(connection, where, state.edited, known.uncovered, known.deleted)
             others = [
                 *check_origins(connection, where),
                 *check_resolutions(connection, where),
@@ -189,7 +223,7 @@ def _check_tables(
         differing += found.differing
     if failed:
         _unreadable(report, listed(where for where, _ in failed), failed[0][1])
-        differing += _look_into_files(connection, condition(bounds), known, report)
+        differing += _look_into_files(connection, condition(bounds), known.published, report)
     return differing
 
 

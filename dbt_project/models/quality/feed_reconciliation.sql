@@ -190,7 +190,7 @@ current_state as (
 ),
 
 changed as (
-    select current_state.*
+    select current_state.*, published.deleted_at_utc
     from current_state
     left join published
         on current_state.feed = published.feed and current_state.feed_hour_utc = published.feed_hour_utc
