@@ -18,6 +18,7 @@ _COMMANDS = {
     "simulate": "orchestration.cli.simulate",
     "sql": "orchestration.cli.sql",
     "status": "orchestration.cli.status",
+    "review": "orchestration.cli.review",
     "verify": "orchestration.cli.verify",
     "ledger": "orchestration.cli.ledger",
     "maintain": "orchestration.cli.maintain",
