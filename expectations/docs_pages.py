@@ -27,6 +27,7 @@ from great_expectations.render.view import DefaultJinjaPageView
 from expectations.docs_index import TEMPLATES_DIR
 from expectations.docs_runs import LEVELS, Level, RunSummary
 from expectations.evaluation import Evaluation
+from expectations.visible_text import visible
 
 _HEADINGS = {"error": "Errors", "warning": "Warnings", "passed": "Passed"}
 _WORDS = {"error": "Error", "warning": "Warning", "passed": "Passed"}
@@ -105,7 +106,7 @@ def _complete(evaluation: Evaluation, level: Level) -> None:
         "unexpected_percent": share,
         # Escaped here, because GX puts table cells and queries into its pages as they are, and a sample is
         # text that a source sent.
-        "partial_unexpected_list": [html.escape(item) for item in evaluation.sample],
+        "partial_unexpected_list": [html.escape(visible(item)) for item in evaluation.sample],
         "unexpected_index_query": html.escape(evaluation.rule.unexpected_query),
     }
 
@@ -119,8 +120,9 @@ def _badge(text: str, level: Level) -> RenderedStringTemplateContent:
 
 def _page(sections: list[Any], **context: Any) -> str:
     document = RenderedDocumentContent(sections=sections, renderer_type="AuditPageRenderer")
-    # GX's templates leave more blanks than text.
-    return re.sub(r"\s*\n\s*", "\n", _view().render(document, **context))
+    page = _view().render(document, **context)
+    # GX's templates leave more blanks than text, and have headings that are none.
+    return re.sub(r"<(/?)h6\b", r"<\1p", re.sub(r"\s*\n\s*", "\n", page))
 
 
 @cache

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from orchestration.review import heatmap, queries, verdicts
 from orchestration.review.collect import Review
-from orchestration.review.text import visible
+from expectations.visible_text import visible
 
 _TEMPLATES = Path(__file__).with_name("templates")
 # How many rows a table shows; the rest is a query away.

@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from expectations.visible_text import visible
 from orchestration.hours import HOUR
 from orchestration.integrity.findings import Finding, Report
 from orchestration.review import page
@@ -17,7 +18,6 @@ from orchestration.review.collect import Review, Snapshot, hours_without_record
 from orchestration.review.heatmap import Span, merged, rows, state_of, ticks
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import LATENESS, Scope, queries
-from orchestration.review.text import visible
 from orchestration.review.verdicts import Verdict, count, duration, share, verdicts
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
