@@ -15,9 +15,9 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
+from expectations.visible_text import visible
 from orchestration.review import heatmap, queries, verdicts
 from orchestration.review.collect import Review
-from expectations.visible_text import visible
 
 _TEMPLATES = Path(__file__).with_name("templates")
 # How many rows a table shows; the rest is a query away.

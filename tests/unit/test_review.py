@@ -10,7 +10,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from expectations.results import ExpectationResult
 from expectations.visible_text import visible
+from orchestration import checks
 from orchestration.hours import HOUR
 from orchestration.integrity.findings import Finding, Report
 from orchestration.review import page
@@ -19,6 +21,7 @@ from orchestration.review.heatmap import Span, merged, rows, state_of, ticks
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import LATENESS, Scope, queries
 from orchestration.review.verdicts import Verdict, count, duration, share, verdicts
+from orchestration.settings import Settings
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -239,3 +242,17 @@ def test_the_figures_of_a_busy_month_stay_small(tmp_path: Path) -> None:
     text = page.render(drawn, tmp_path, tmp_path / "review.html")
     assert text.count("<rect") > 744 * 16
     assert len(text) < 2_000_000
+
+
+def test_dagster_leads_to_the_pages(settings: Settings) -> None:
+    result = ExpectationResult(
+        "run-1", "conformance", "event_id_is_not_null", "t", None, "error", True, True, 1, 0, "[]",
+        "validations/run-1.html#conformance",
+    )  # fmt: skip
+    (before,) = checks.results(settings, [result])
+    assert before.metadata["data_docs"].value == str(settings.docs_dir / "validations" / "run-1.html")
+    assert "review" not in before.metadata
+    settings.docs_dir.mkdir(parents=True)
+    settings.review_file.write_text("page")
+    (after,) = checks.results(settings, [result])
+    assert after.metadata["review"].value == str(settings.review_file)
