@@ -78,9 +78,8 @@ def result_page(
             if found:
                 block = _ResultsTable.render(found, include_column_name=True)
                 sections.append(RenderedSectionContent(section_name=_HEADINGS[level], content_blocks=[block]))
-    return _page(
-        sections, heading=f"The run of {run.started}", facts=[f"Its id, and its snapshot's: {run.run_id}"], parts=parts
-    )
+    facts = [f"Its id, and its snapshot's: {run.run_id}"]
+    return _page(sections, heading=f"The run of {run.started}", facts=facts, parts=parts, run=run)
 
 
 def suite_page(suite: str, purpose: str, expectations: Sequence[Expectation]) -> str:
