@@ -92,7 +92,7 @@ def _heat(review: Review) -> dict[str, Any]:
     """The heat map's geometry, in units of its viewBox."""
     period = review.scope.period
     slots = period.slots
-    column = min(_WIDTH / len(slots), 24.0)
+    column = _WIDTH / len(slots)
     drawn = []
     for index, row in enumerate(heatmap.rows(period, review.feeds, review.rows["cells"])):
         top = 24 + index * _ROW

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from orchestration.review.collect import Review, hours_without_record
@@ -23,8 +23,11 @@ class Verdict:
 
 def verdicts(review: Review) -> list[Verdict]:
     """The areas in the order of the page."""
-    return [_complete(review), _balanced(review), _quarantine(review), _late(review), _drift(review), _checks(review),
-            _intact(review)]  # fmt: skip
+    of_records = [_balanced(review), _quarantine(review), _late(review), _drift(review)]
+    if not total(review, "hours"):
+        nothing = "Nothing is recorded of this period."
+        of_records = [replace(verdict, level="unknown", answer=nothing) for verdict in of_records]
+    return [_complete(review), *of_records, _checks(review), _intact(review)]
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -68,8 +71,6 @@ def _balanced(review: Review) -> Verdict:
         f"{quarantined:,} quarantined"
     )
     fewer, other = accepted - total(review, "events"), quarantined - total(review, "records")
-    if not review.rows["totals"]:
-        return Verdict("Balance", question, "unknown", "Nothing is recorded of this period.", "dispositions")
     if unbalanced:
         answer = f"No. {count(unbalanced, 'feed hour does', 'feed hours do')} not add up; in all, {sums}."
         return Verdict("Balance", question, "bad", answer, "dispositions")

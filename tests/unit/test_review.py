@@ -170,6 +170,8 @@ def verdict(found: Review, area: str) -> Verdict:
         ("Completeness", {"missing": 2, "incomplete": 1}, "bad", "24 feed hours, 2 are missing and 1 is not what"),
         ("Completeness", {"hours": 20}, "look", "Of 4 more feed hours of expected feeds there is no record"),
         ("Completeness", {"hours": 0}, "unknown", "Nothing is recorded"),
+        ("Balance", {"hours": 0}, "unknown", "Nothing is recorded"),
+        ("Late arrivals", {"hours": 0}, "unknown", "Nothing is recorded"),
         ("Balance", {}, "good", "10 records received = 7 accepted + 2 duplicate + 1 quarantined"),
         ("Balance", {"unbalanced": 3}, "bad", "No. 3 feed hours do not add up"),
         ("Balance", {"events": 6}, "look", "the tables have 6 events"),
