@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-bucket docs test lint types dbt-parse unit integration test-slow system-packages clean
+.PHONY: help setup run serve bench bench-bucket docs test lint types dbt-parse unit integration browser test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -51,6 +51,9 @@ unit: setup ## Run the unit tests only (seconds)
 integration: setup ## Run the tests with real processes only
 	@$(BIN)/pytest -q -n auto --dist worksteal tests/integration
 
+browser: setup ## Run the tests of the pages in a real browser only
+	@$(BIN)/pytest -q tests/browser
+
 test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
 	@$(BIN)/pytest -q -m slow
 
@@ -65,7 +68,7 @@ bench: setup ## Measure an hour and a week of feeds, and a check of a million ev
 bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)
 	@$(BIN)/python -m benchmarks.bucket
 
-system-packages: ## Install the Debian packages that some tests need (PostgreSQL); without root, say so
+system-packages: ## Install the Debian packages that some tests need (PostgreSQL, Chromium); without root, say so
 	@sh scripts/system-packages
 
 clean: ## Remove what the build and the tests made; your data in var/ stays

@@ -185,6 +185,11 @@ class Settings(BaseSettings):
         return self.home / "data_docs"
 
     @property
+    def review_file(self) -> Path:
+        """The auditor's page, where no other place is named for it."""
+        return self.docs_dir / "review.html"
+
+    @property
     def warehouse_lock(self) -> Path:
         """The lock file that a run holds while it stages, checks and publishes."""
         return self.home / "warehouse.lock"

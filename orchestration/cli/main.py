@@ -20,6 +20,7 @@ _COMMANDS = {
     "export": "orchestration.cli.export",
     "status": "orchestration.cli.status",
     "evidence": "orchestration.cli.evidence",
+    "review": "orchestration.cli.review",
     "verify": "orchestration.cli.verify",
     "ledger": "orchestration.cli.ledger",
     "replay": "orchestration.cli.replay",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from orchestration import lake, transform
+from orchestration.contract import published_models
 from orchestration.evidence.scope import FEED_HOURS, IN_SCOPE, RUNS
 from orchestration.integrity import digests
 from orchestration.sql_text import literal
@@ -19,6 +21,8 @@ _OF_FEED_HOURS = {
     "reconciliation": ("feed_reconciliation", "feed_hour_utc, feed"),
     "deliveries": ("feed_delivery", "feed_hour_utc, feed, name, landed_at_utc, delivery_id"),
     "quarantine": ("quarantined_event", "feed_hour_utc, feed, source_uri, source_record, delivery_id"),
+    "replayed": ("replayed_record", "feed_hour_utc, feed, source_uri, source_record, delivery_id, revision"),
+    "deletions": ("deletion", "feed_hour_utc, feed, run_id"),
 }
 _OF_RUNS = {
     "pipeline_runs": ("pipeline_run", "started_at_utc, run_id"),
@@ -50,7 +54,7 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
     written = [write_table(connection, folder, EVENTS, events, values)]
     own = {"feed_hours": f"from {FEED_HOURS} order by feed_hour_utc, feed"}
     own |= {
-        name: f"from audit.quality.{table} {IN_SCOPE} order by {order}"
+        name: f"from {_quality(connection, table)} {IN_SCOPE} order by {order}"
         for name, (table, order) in _OF_FEED_HOURS.items()
     }
     own |= {
@@ -63,6 +67,15 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
         "order by application, entity, activity"
     )
     return written + [write_table(connection, folder, name, query) for name, query in own.items()]
+
+
+def _quality(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """A quality table as a relation; one without rows where the snapshot is older than the release that brought it."""
+    if lake.has_table(connection, "quality", table):
+        return f"audit.quality.{table}"
+    model = next(found for found in published_models(transform.manifest()) if found.name == table)
+    columns = ", ".join(f"null::{column.data_type} as {column.name}" for column in model.columns)
+    return f"(select {columns} where false)"
 
 
 def write_table(

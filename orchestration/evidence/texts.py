@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 # The checks of check.sql, in its order; with raw files there is one more.
 CHECKS = (
     "row_counts", "csv_equals_parquet", "event_hashes", "event_filters", "events_in_batches", "feed_hours",
-    "events_in_ledger", "deliveries_in_ledger", "quarantined_in_ledger", "ledger_entries", "chain", "reconciliation",
+    "events_in_ledger", "deliveries_in_ledger", "quarantined_in_ledger", "replayed_in_ledger",
+    "ledger_entries", "chain", "reconciliation",
 )  # fmt: skip
 # The kinds of entries whose batch has deliveries, and those that added events to the fact.
 _DELIVERED = ", ".join(map(literal, (BATCH, ADOPTED)))
@@ -30,6 +31,7 @@ _DIGESTS = (
     ("events", RECORD_HASHES, lambda: "record_sha256"),
     ("deliveries", "deliveries", digests.delivery_sha256),
     ("quarantined", "quarantine", digests.quarantined_sha256),
+    ("replayed", "replayed", digests.replayed_sha256),
 )
 # For each of these: the kinds of entries that are about them, the entry's count and digest, and whether they stay when
 # retention deletes the batch.
@@ -37,6 +39,7 @@ _BATCHES = (
     ("events", _ACCEPTED, "accepted", "events_sha256", False),
     ("deliveries", _DELIVERED, "deliveries", "deliveries_sha256", True),
     ("quarantined", _DELIVERED, "quarantined", "quarantined_sha256", False),
+    ("replayed", literal(REPLAY), "received", "deliveries_sha256", True),
 )
 
 

@@ -100,6 +100,8 @@ def test_every_public_column_is_documented_with_its_type() -> None:
         ]
         assert rows == expected, model.name
         assert f"`{model.schema}.{model.name}`".replace("main.", "") in questions
+        if model.schema == "quality":
+            assert re.match(r"[A-Z][^.?]+\? One row per .+\. ", model.description), f"{model.name}: an owner's question"
 
 
 @pytest.mark.parametrize(
