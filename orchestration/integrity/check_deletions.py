@@ -81,7 +81,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding
         select {_KEY}, said.feed is null, entry.feed is null
         from entry full join said using ({_KEY})
         where (said.deliveries, said.events, said.quarantined)
-            is distinct from (entry.deliveries, entry.accepted, entry.quarantined)
+            is distinct from (entry.deliveries, entry.accepted, if(entry.deliveries = 0, 0, entry.quarantined))
         order by all
     """).fetchall()
     for feed, hour, run_id, is_gone, is_added in rows:

@@ -68,7 +68,7 @@ def _stage_batches(connection: duckdb.DuckDBPyConnection, due: Sequence[DueBatch
         "run_id": [digest.run_id for digest in digests],
         "deliveries": [digest.deliveries for digest in digests],
         "events": [digest.accepted for digest in digests],
-        "quarantined": [digest.quarantined for digest in digests],
+        "quarantined": [batch.quarantined for batch in due],
         "raw_files": [batch.raw_files for batch in due],
         "bytes": [batch.bytes for batch in due],
         "retention": [batch.retention for batch in due],

@@ -44,6 +44,11 @@ class DueBatch:
     raw_files: int
     bytes: int
 
+    @property
+    def quarantined(self) -> int:
+        """How many quarantined records go with it; those that a replay's batch counts are of other batches."""
+        return self.digest.quarantined if self.digest.deliveries else 0
+
 
 @dataclass
 class RetentionPlan:

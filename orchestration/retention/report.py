@@ -33,7 +33,7 @@ def by_feed(due: Iterable[DueBatch]) -> list[FeedTotal]:
             retention=batches[0].retention,
             hours=len({batch.digest.feed_hour_utc for batch in batches}),
             events=sum(batch.digest.accepted for batch in batches),
-            quarantined=sum(batch.digest.quarantined for batch in batches),
+            quarantined=sum(batch.quarantined for batch in batches),
             raw_files=sum(batch.raw_files for batch in batches),
             bytes=sum(batch.bytes for batch in batches),
         )

@@ -89,7 +89,7 @@ def _check(folder: Path) -> dict[str, tuple[bool, str]]:
     return {name: (ok, detail) for name, ok, detail in json.loads(done.stdout)}
 
 
-def _failed(folder: Path) -> dict[str, str]:
+def failed_checks(folder: Path) -> dict[str, str]:
     return {name: detail for name, (ok, detail) in _check(folder).items() if not ok}
 
 
@@ -158,7 +158,7 @@ def test_the_tables_are_those_of_the_warehouse(home: Settings, pack: Pack) -> No
     raw = raw_file(home, "qm", 10)
     assert (pack.folder / "raw" / raw.relative_to(home.raw_dir)).read_bytes() == raw.read_bytes()
     assert list(_check(pack.folder)) == [*CHECKS, "raw_files"]
-    assert _failed(pack.folder) == {}
+    assert failed_checks(pack.folder) == {}
 
 
 def _csv_rows(path: Path) -> list[dict[str, str]]:
@@ -226,7 +226,7 @@ TAMPERED: dict[str, tuple[str, str, str]] = {
 def test_a_table_that_was_tampered_with(own: Path, what: str) -> None:
     name, query, check = TAMPERED[what]
     _rewrite(own, name, query)
-    failed = _failed(own)
+    failed = failed_checks(own)
     assert check in failed
     assert "csv_equals_parquet" not in failed
     assert "row_counts" not in failed
@@ -237,7 +237,7 @@ def test_an_event_that_was_changed_with_its_hash(own: Path, pack: Pack) -> None:
     sql = (own / "check.sql").read_text()
     record_sha256 = sql.split("record_sha256 is distinct from ")[1].split("union all")[0]
     _rewrite(own, "events", f"select * replace ({record_sha256} as record_sha256) from ({_EDITED})")
-    assert set(_failed(own)) == {"events_in_batches"}
+    assert set(failed_checks(own)) == {"events_in_batches"}
     # And with the hash in its batch too, the digest is another one.
     changed = f"(select record_sha256 from '{own}/events.parquet' where event_id = 'plain-3')"
     before = f"(select record_sha256 from '{pack.folder}/events.parquet' where event_id = 'plain-3')"
@@ -245,7 +245,7 @@ def test_an_event_that_was_changed_with_its_hash(own: Path, pack: Pack) -> None:
         own, "record_hashes",
         f"select * replace (if(record_sha256 = {before}, {changed}, record_sha256) as record_sha256) from t",
     )  # fmt: skip
-    assert list(_failed(own)) == ["events_in_ledger"]
+    assert list(failed_checks(own)) == ["events_in_ledger"]
 
 
 def test_what_no_digest_covers_is_still_counted_and_compared(own: Path) -> None:
@@ -254,7 +254,7 @@ def test_what_no_digest_covers_is_still_counted_and_compared(own: Path) -> None:
     raw = next((own / "raw" / "qm").rglob("*.parquet"))
     raw.write_bytes(raw.read_bytes() + b"x")
     _edit(own, lambda about: about["filters"].update({"outcomes": ["FAILURE"]}))
-    failed = _failed(own)
+    failed = failed_checks(own)
     assert list(failed) == ["row_counts", "csv_equals_parquet", "event_filters", "raw_files"]
     assert failed["row_counts"].startswith("1 differ: validation_results has 3 rows, and pack.json says ")
     assert failed["csv_equals_parquet"].startswith("1 differ: pipeline_runs.csv has ")
@@ -265,7 +265,7 @@ def test_what_no_digest_covers_is_still_counted_and_compared(own: Path) -> None:
 def test_a_csv_that_was_edited_by_hand(own: Path, old: bytes, new: bytes) -> None:
     path = own / "events.csv"
     path.write_bytes(path.read_bytes().replace(old, new, 1))
-    assert list(_failed(own)) == ["csv_equals_parquet"]
+    assert list(failed_checks(own)) == ["csv_equals_parquet"]
 
 
 def test_a_csv_that_is_none_any_more(own: Path) -> None:
@@ -282,7 +282,7 @@ def test_the_pack_of_an_earlier_run(home: Settings, tmp_path: Path) -> None:
     assert pack.about["intact"]
     assert (pack.about["rows"]["events"], pack.about["head"]["sequence"]) == (33, 2)
     assert pack.about["snapshot"]["newest_run_id"] == first
-    assert _failed(pack.folder) == {}
+    assert failed_checks(pack.folder) == {}
     # It is the same again, but for when it was made.
     again = _make(home, tmp_path / "again", first)
     sums = [(folder / "SHA256SUMS").read_text().splitlines() for folder in (pack.folder, again.folder)]
@@ -293,13 +293,13 @@ def test_a_pack_without_events(home: Settings, tmp_path: Path) -> None:
     pack = _make(home, tmp_path / "none", outcomes=("FAILURE",), entities=("User",))
     assert pack.about["rows"]["events"] == 0
     assert pack.about["rows"]["record_hashes"] == 34
-    assert _failed(pack.folder) == {}
+    assert failed_checks(pack.folder) == {}
     assert "**It has no event.**" in (pack.folder / "README.md").read_text()
     # Nor any feed hour: nothing was delivered in that period.
     never = Filters(parse_time("2020-01-01"), parse_time("2020-01-02"))
     nothing = make_pack(home, lambda _: never, tmp_path / "nothing")
     assert {name for name, rows in nothing.about["rows"].items() if rows} == {"chain"}
-    assert _failed(nothing.folder) == {}
+    assert failed_checks(nothing.folder) == {}
 
 
 def test_a_warehouse_that_is_not_as_it_was_published(home: Settings, tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_a_warehouse_that_is_not_as_it_was_published(home: Settings, tmp_path: P
     assert [(f["layer"], f["problem"], f["severity"]) for f in found] == [("quarantine", "missing", "error")] * 2
     assert "\n**NOT INTACT.** When this pack was made" in (target / "README.md").read_text()
     assert _sums(target).returncode == 0
-    assert list(_failed(target)) == ["quarantined_in_ledger"]
+    assert list(failed_checks(target)) == ["quarantined_in_ledger"]
     fact_files(changed)[0].unlink()
     with pytest.raises(EvidenceError, match=r"cannot be written: .* `audit verify` tells which file is damaged"):
         _make(changed, tmp_path / "damaged")
@@ -342,7 +342,7 @@ def test_a_batch_that_retention_deleted(home: Settings, tmp_path: Path) -> None:
     # The files are still there, which retention would have removed too.
     assert [name for name, (ok, _) in checked.items() if not ok] == ["raw_files"]
     _rewrite(pack.folder, "ledger", f"from t where kind <> '{chain.DELETION}'")
-    assert {"events_in_ledger", "quarantined_in_ledger"} <= set(_failed(pack.folder))
+    assert {"events_in_ledger", "quarantined_in_ledger"} <= set(failed_checks(pack.folder))
 
 
 def test_wrong_usage(home: Settings, tmp_path: Path) -> None:
