@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-bucket docs test lint types dbt-parse unit integration test-slow system-packages clean
+.PHONY: help setup run serve bench bench-bucket docs test lint types dbt-parse unit integration browser test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -50,6 +50,9 @@ unit: setup ## Run the unit tests only (seconds)
 
 integration: setup ## Run the tests with real processes only
 	@$(BIN)/pytest -q -n auto --dist worksteal tests/integration tests/browser
+
+browser: setup ## Run the tests of the pages in a real browser only
+	@$(BIN)/pytest -q tests/browser
 
 test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
 	@$(BIN)/pytest -q -m slow

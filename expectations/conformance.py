@@ -25,21 +25,21 @@ from expectations.rules import (
 NAME = "conformance"
 
 REQUIRED_COLUMNS = {
-    "event_id": "identifies the event",
-    "event_time_utc": "places the event in an audit period",
-    "event_hour_utc": "places the event in the hourly counts",
-    "application": "says in which application it happened",
-    "entity": "says what was acted on",
-    "activity": "says what was done",
-    "outcome": "says whether the action took effect",
-    "entity_activity_key": "leads to the catalogue",
-    "event_time_source": "keeps the source's own words for the time, so that the conversion can be checked",
-    "feed": "is the first step of the way back to the source",
-    "feed_hour_utc": "is the second step of the way back to the source",
-    "source_uri": "names the file or request the event came in",
-    "source_record": "is the event's position in that file or request",
-    "ingested_at_utc": "says when the event became known",
-    "run_id": "says which run published the event, and lets a reader ask for the warehouse as of that run",
+    "event_id": "It identifies the event; without it a repeated delivery could not be told from a second event.",
+    "event_time_utc": "It places the event in an audit period; without it the event would be in no report.",
+    "event_hour_utc": "It places the event in the hourly counts, which would otherwise be fewer than the events.",
+    "application": "It says in which application it happened; a report that is filtered by it would lose the event.",
+    "entity": "It says what was acted on; an event without it is no evidence of anything.",
+    "activity": "It says what was done; an event without it is no evidence of anything.",
+    "outcome": "It says whether the action took effect; successes and failures together must be all events.",
+    "entity_activity_key": "It leads to the catalogue; an event without it disappears from every report that joins it.",
+    "event_time_source": "It keeps the source's own words for the time, by which the conversion to UTC can be checked.",
+    "feed": "It is the first step of the way back to the source, and names the batch in the ledger.",
+    "feed_hour_utc": "It is the second step of the way back to the source, and names the batch in the ledger.",
+    "source_uri": "It names the file or request that the event came in; without it nobody could show where it is from.",
+    "source_record": "It is the event's position in that file or request; without it the record could not be found.",
+    "ingested_at_utc": "It says when the event became known, which is how a late arrival is told from a missing one.",
+    "run_id": "It says which run published the event, and lets a reader ask for the warehouse as of that run.",
 }
 TIMESTAMP_COLUMNS = ("event_time_utc", "event_hour_utc", "feed_hour_utc", "ingested_at_utc")
 
@@ -63,7 +63,7 @@ def rules(*, record_sha256_sql: str, future_tolerance_seconds: int) -> list[Rule
 
 def _required(column: str, purpose: str) -> Rule:
     title = f"No {column} is null"
-    return Rule(f"{column}_is_not_null", title, f"The column {purpose}.", STAGED_FACT, NotNull(column))
+    return Rule(f"{column}_is_not_null", title, purpose, STAGED_FACT, NotNull(column))
 
 
 def _identity_rules(record_sha256_sql: str) -> list[Rule]:
@@ -72,7 +72,7 @@ def _identity_rules(record_sha256_sql: str) -> list[Rule]:
         Rule(
             "outcome_is_success_or_failure",
             "The outcome is SUCCESS or FAILURE",
-            "Successes and failures together must be all events.",
+            "The report counts successes and failures; an event with any other outcome would be in neither count.",
             STAGED_FACT,
             InSet("outcome", OUTCOMES),
         ),

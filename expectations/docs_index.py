@@ -1,62 +1,46 @@
-"""The data docs' front page: the runs, newest first. No Great Expectations in here."""
+"""The data docs' pages of our own: the front page, the history of a month, and what leads to it.
+
+No Great Expectations in here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
-from jinja2 import Environment, FileSystemLoader
+from jinja2 import Environment, FileSystemLoader, Template
+
+from expectations.docs_runs import RunSummary
 
 TEMPLATES_DIR = Path(__file__).with_name("templates")
 
-Level = Literal["error", "warning", "passed"]
-LEVELS: tuple[Level, ...] = ("error", "warning", "passed")
 
+def index_page(runs: Sequence[RunSummary], suites: Mapping[str, str], months: Sequence[str], review: str | None) -> str:
+    """The front page.
 
-@dataclass(frozen=True)
-class SuiteSummary:
-    """One suite's outcome in one run, as the front page shows it and the run's folder keeps it.
-
-    `run_time` is ISO 8601 in UTC; `page` is relative to the site's root.
+    Args:
+        runs: those that have a page, newest first.
+        suites: the title of each suite, by its name.
+        months: those that have a history, as `YYYY-MM`, newest first.
+        review: the auditor's page, relative to the site's root, if there is one.
     """
-
-    run_id: str
-    run_time: str
-    suite: str
-    page: str
-    error: int
-    warning: int
-    passed: int
-
-    @property
-    def started(self) -> str:
-        """When the run started, to the second, for people."""
-        return datetime.fromisoformat(self.run_time).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-    @property
-    def level(self) -> Level:
-        """The worst that there is."""
-        return "error" if self.error else "warning" if self.warning else "passed"
+    return _template("audit_index.html").render(runs=runs, suites=suites, months=months, review=review)
 
 
-def summarise(run_id: str, run_time: datetime, suite: str, page: str, levels: Sequence[Level]) -> SuiteSummary:
-    """The summary of a suite whose expectations came out at `levels`; `page` is relative to the site's root."""
-    return SuiteSummary(
-        run_id=run_id,
-        run_time=run_time.astimezone(UTC).isoformat(),
-        suite=suite,
-        page=page,
-        error=levels.count("error"),
-        warning=levels.count("warning"),
-        passed=levels.count("passed"),
+def month_page(month: str, runs: Sequence[RunSummary], suites: Mapping[str, str], kept: Collection[str]) -> str:
+    """The history of a month, one row for each run, newest first; `kept` are the names of those that have a page."""
+    return _template("audit_month.html").render(month=month, runs=runs, suites=suites, kept=kept)
+
+
+def moved_page(run: RunSummary) -> str:
+    """What stands in the place of a page that is not kept any more, and leads to the run's line in the history."""
+    return _template("audit_moved.html").render(run=run, target=f"../history/{run.month}.html#{run.name}")
+
+
+@cache
+def _template(name: str) -> Template:
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES_DIR), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
-
-
-def index_page(runs: Sequence[Sequence[SuiteSummary]], suites: Sequence[str]) -> str:
-    """The front page; `runs` are newest first, each with the suites that it evaluated."""
-    environment = Environment(loader=FileSystemLoader(TEMPLATES_DIR), autoescape=True)
-    rows = [(run[0], {summary.suite: summary for summary in run}) for run in runs]
-    return environment.get_template("audit_index.html").render(runs=rows, suites=suites)
+    return environment.get_template(name)

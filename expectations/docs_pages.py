@@ -7,7 +7,8 @@ GX's own loads a dozen scripts and styles from the internet and is blank without
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -23,8 +24,10 @@ from great_expectations.render.renderer.content_block import (
 )
 from great_expectations.render.view import DefaultJinjaPageView
 
-from expectations.docs_index import LEVELS, TEMPLATES_DIR, Level, SuiteSummary
+from expectations.docs_index import TEMPLATES_DIR
+from expectations.docs_runs import LEVELS, Level, RunSummary
 from expectations.evaluation import Evaluation
+from expectations.visible_text import visible
 
 _HEADINGS = {"error": "Errors", "warning": "Warnings", "passed": "Passed"}
 _WORDS = {"error": "Error", "warning": "Warning", "passed": "Passed"}
@@ -52,27 +55,31 @@ class _ResultsTable(ValidationResultsTableContentBlockRenderer):
         return row
 
 
-def result_page(summary: SuiteSummary, results: Sequence[tuple[Evaluation, Level]]) -> str:
-    """The page of one suite's results in one run: errors first, then warnings, then what passed."""
-    for evaluation, level in results:
-        _complete(evaluation, level)
-    sections = []
-    for level in LEVELS:
-        its_results = [evaluation.gx_result for evaluation, its_level in results if its_level == level]
-        if its_results:
-            block = _ResultsTable.render(its_results, include_column_name=True)
-            sections.append(RenderedSectionContent(section_name=_HEADINGS[level], content_blocks=[block]))
-    return _page(
-        sections,
-        home="../../index.html",
-        heading=f"{summary.suite}, run {summary.run_id}",
-        facts=[
-            f"Started {summary.started}.",
-            f"Of {len(results)} expectations {summary.passed} passed, {summary.warning} came out as a warning and "
+def result_page(
+    run: RunSummary, titles: Mapping[str, str], results: Mapping[str, Sequence[tuple[Evaluation, Level]]]
+) -> str:
+    """The page of a run: for each suite errors first, then warnings, then what passed.
+
+    `titles` and `results` are by the suite's name; a suite's results are in the order in which they are shown.
+    """
+    sections: list[RenderedSectionContent] = []
+    parts: dict[int, dict[str, str]] = {}
+    for summary in run.suites:
+        parts[len(sections)] = {
+            "suite": summary.suite,
+            "title": titles[summary.suite],
+            "counts": f"{summary.passed} expectations passed, {summary.warning} came out as a warning and "
             f"{summary.error} as an error.",
-        ],
-        suite_link=f"../../expectations/{summary.suite}.html",
-    )
+        }
+        for evaluation, level in results[summary.suite]:
+            _complete(evaluation, level)
+        for level in LEVELS:
+            found = [evaluation.gx_result for evaluation, its_level in results[summary.suite] if its_level == level]
+            if found:
+                block = _ResultsTable.render(found, include_column_name=True)
+                sections.append(RenderedSectionContent(section_name=_HEADINGS[level], content_blocks=[block]))
+    facts = [f"Its id, and its snapshot's: {run.run_id}"]
+    return _page(sections, heading=f"The run of {run.started}", facts=facts, parts=parts, run=run)
 
 
 def suite_page(suite: str, purpose: str, expectations: Sequence[Expectation]) -> str:
@@ -81,10 +88,9 @@ def suite_page(suite: str, purpose: str, expectations: Sequence[Expectation]) ->
     block = ExpectationSuiteBulletListContentBlockRenderer.render(configurations, include_column_name=True)
     return _page(
         [RenderedSectionContent(section_name="Expectations", content_blocks=[block])],
-        home="../index.html",
         heading=f"The suite {suite}",
         facts=[purpose],
-        suite_link=None,
+        parts={},
     )
 
 
@@ -99,7 +105,7 @@ def _complete(evaluation: Evaluation, level: Level) -> None:
         "unexpected_percent": share,
         # Escaped here, because GX puts table cells and queries into its pages as they are, and a sample is
         # text that a source sent.
-        "partial_unexpected_list": [html.escape(item) for item in evaluation.sample],
+        "partial_unexpected_list": [html.escape(visible(item)) for item in evaluation.sample],
         "unexpected_index_query": html.escape(evaluation.rule.unexpected_query),
     }
 
@@ -113,7 +119,9 @@ def _badge(text: str, level: Level) -> RenderedStringTemplateContent:
 
 def _page(sections: list[Any], **context: Any) -> str:
     document = RenderedDocumentContent(sections=sections, renderer_type="AuditPageRenderer")
-    return _view().render(document, **context)
+    page = _view().render(document, **context)
+    # GX's templates leave more blanks than text, and have headings that are none.
+    return re.sub(r"<(/?)h6\b", r"<\1p", re.sub(r"\s*\n\s*", "\n", page))
 
 
 @cache

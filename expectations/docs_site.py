@@ -1,74 +1,102 @@
-"""The data docs' files: one folder per run, the front page, and what is removed when it is too old.
+"""The data docs' files: what a run adds, and what is removed when it is too old.
 
-    index.html                        the runs that are kept, newest first
-    expectations/<suite>.html         what the suite expects and why
-    validations/<run>/<suite>.html    one suite's results in one run; <suite>.json is its line on the front page
+    index.html                  the runs that are kept, newest first, and the months
+    expectations/<suite>.html   what the suite expects and why
+    validations/<run>.html      the results of one run; of an older run, what leads to its line in the history
+    validations/kept.json       the runs that have a page, as the front page shows them
+    history/<YYYY-MM>.html      one line for each run of the month, with what was found
+    history/<YYYY-MM>.ndjson    the same, to draw it from; lines are only added
 
-A run's folder is all there is to it, so a run costs the same however many are kept, up to reading their
-summaries. Every file is replaced in one step, and the front page never links to a page that is not there.
+A run costs what its month has and what is kept, not what the years before had. A link to a run's page leads
+somewhere for ever. Every page is replaced in one step, and none links to a page that is not there.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-import shutil
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
 
-from expectations.docs_index import SuiteSummary, index_page
+from expectations.docs_index import index_page, month_page, moved_page
+from expectations.docs_runs import RunSummary, page_name
+
+REVIEW = "review.html"
 
 
 class DocsSite:
-    """The site below `root`. One process at a time may write it; readers need no lock."""
+    """The site below `root`. One process at a time may write it; readers need no lock.
 
-    def __init__(self, root: Path) -> None:
+    `suites` are the titles of the suites by their names, in the order in which they are shown.
+    """
+
+    def __init__(self, root: Path, suites: Mapping[str, str]) -> None:
         self._root = root
+        self._suites = suites
         self._validations = root / "validations"
+        self._history = root / "history"
 
     @staticmethod
     def page_of(run_id: str, suite: str) -> str:
-        """The page of a suite's results in a run, relative to the site's root."""
-        return f"validations/{_folder_name(run_id)}/{suite}.html"
+        """Where the results of a suite in a run are, relative to the site's root."""
+        return f"validations/{page_name(run_id)}.html#{suite}"
 
     def write_suite_page(self, suite: str, page: str) -> None:
         """Put up the page that says what a suite expects."""
         _write(self._root / "expectations" / f"{suite}.html", page)
 
-    def write_result_page(self, summary: SuiteSummary, page: str) -> None:
-        """Put up the page of a suite's results in a run."""
-        path = self._root / summary.page
-        _write(path, page)
-        _write(path.with_suffix(".json"), json.dumps(asdict(summary)))
+    def publish(self, run: RunSummary, page: str, keep_runs: int) -> None:
+        """Put up a run's page and the front page; of the runs that have a page, the newest and this one keep it."""
+        _write(self._root / run.page, page)
+        self._record(run)
+        runs = [run, *(known for known in self._kept() if known.run_id != run.run_id)]
+        newest = sorted(runs, key=lambda known: (known.run_time, known.run_id), reverse=True)
+        kept = [known for place, known in enumerate(newest) if place < keep_runs or known == run]
+        names = {known.name for known in kept}
+        dropped = [known for known in newest if known.name not in names]
+        for month in {run.month, *(known.month for known in dropped)}:
+            _write(self._history / f"{month}.html", month_page(month, self._of(month), self._suites, names))
+        for known in dropped:
+            _write(self._root / known.page, moved_page(known))
+        self._write_index(kept)
+        _write(self._validations / "kept.json", json.dumps([known.as_dict() for known in kept]))
 
-    def publish(self, run_id: str, suites: Sequence[str], keep_runs: int) -> None:
-        """Put up the front page with the newest `keep_runs` runs, and this one, and remove the others."""
-        current = _folder_name(run_id)
-        runs = {folder.name: _summaries(folder) for folder in self._validations.iterdir() if folder.is_dir()}
-        complete = {name: summaries for name, summaries in runs.items() if summaries}
-        newest = sorted(complete, key=lambda name: (complete[name][0].run_time, name), reverse=True)
-        kept = [name for place, name in enumerate(newest) if place < keep_runs or name == current]
-        _write(self._root / "index.html", index_page([complete[name] for name in kept], suites))
-        for name in runs.keys() - set(kept):
-            shutil.rmtree(self._validations / name)
+    def refresh(self) -> None:
+        """Draw the front page anew, as after the auditor's page was put beside it; without any run there is none."""
+        if kept := self._kept():
+            self._write_index(kept)
 
+    def _write_index(self, kept: list[RunSummary]) -> None:
+        months = sorted((path.stem for path in self._history.glob("*.html")), reverse=True)
+        review = REVIEW if (self._root / REVIEW).exists() else None
+        _write(self._root / "index.html", index_page(kept, self._suites, months, review))
 
-def _folder_name(run_id: str) -> str:
-    """A folder name for a run: its id where that can be one, else what is readable of it and a hash."""
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", run_id):
-        return run_id
-    readable = re.sub(r"[^A-Za-z0-9_-]+", "-", run_id).strip("-")[:60]
-    return f"{readable}-{hashlib.sha256(run_id.encode()).hexdigest()[:12]}"
+    def _kept(self) -> list[RunSummary]:
+        path = self._validations / "kept.json"
+        if not path.exists():
+            return []
+        try:
+            return [RunSummary.from_dict(item) for item in json.loads(path.read_text(encoding="utf-8"))]
+        except (KeyError, TypeError, ValueError):
+            # Not in this version's form: its pages stay, and are not on the front page.
+            return []
 
+    def _record(self, run: RunSummary) -> None:
+        self._history.mkdir(parents=True, exist_ok=True)
+        path = self._history / f"{run.month}.ndjson"
+        # A line that a crash cut off must not swallow this one; an empty line is none.
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"\n{json.dumps(run.as_dict())}\n")
 
-def _summaries(folder: Path) -> list[SuiteSummary]:
-    try:
-        return [SuiteSummary(**json.loads(path.read_text(encoding="utf-8"))) for path in sorted(folder.glob("*.json"))]
-    except (TypeError, ValueError):
-        # Not in this version's form: like a run that was cut off, it is removed with the old ones.
-        return []
+    def _of(self, month: str) -> list[RunSummary]:
+        """The runs of a month, newest first; of a run that is there twice, what came last."""
+        runs: dict[str, RunSummary] = {}
+        for line in (self._history / f"{month}.ndjson").read_text(encoding="utf-8").splitlines():
+            try:
+                run = RunSummary.from_dict(json.loads(line))
+            except (KeyError, TypeError, ValueError):
+                continue
+            runs[run.run_id] = run
+        return sorted(runs.values(), key=lambda run: (run.run_time, run.run_id), reverse=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -53,25 +53,25 @@ def _record_rules() -> list[Rule]:
             "event_time_is_present",
             "event time",
             "event_time_source",
-            "An event without a time cannot be placed in an audit period.",
+            "An event without a time cannot be placed in an audit period, so it is kept out of every report.",
         ),
         _present(
             "entity_is_present",
             "entity",
             "entity",
-            "Without its entity an event does not say what was acted on.",
+            "Without its entity an event does not say what was acted on, and is no evidence of anything.",
         ),
         _present(
             "activity_is_present",
             "activity",
             "activity",
-            "Without its activity an event does not say what was done.",
+            "Without its activity an event does not say what was done, and is no evidence of anything.",
         ),
         _present(
             "outcome_is_present",
             "outcome",
             "outcome_source",
-            "Without its outcome an event does not say whether the action took effect.",
+            "Without its outcome an event does not say whether the action took effect; a try would pass for a deed.",
         ),
     ]
 
@@ -165,11 +165,11 @@ def _value_rules() -> list[Rule]:
             "activity_is_in_the_catalogue",
             "The application, entity and activity are in the catalogue",
             "What the documentation does not list is accepted and shown as drift, so that a new or renamed "
-            "activity is noticed when it first appears.",
+            "activity is noticed when it first appears. What somebody has acknowledged is shown and does not warn.",
             JUDGED_RECORD,
             rows(
                 JUDGED_RECORD,
-                "not is_documented",
+                "not is_documented and not coalesce(is_acknowledged, false)",
                 "application",
                 "entity",
                 "activity",

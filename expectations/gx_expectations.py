@@ -39,7 +39,7 @@ def to_expectation(rule: Rule, *, blocking: bool, policy: str) -> Expectation:
     # GX puts both texts into its pages as they are.
     title, why = html.escape(rule.title, quote=False), html.escape(rule.why, quote=False)
     about: dict[str, Any] = {
-        "description": f"{title}\n{why}",
+        "description": f"<strong>{title}</strong>\n{why}",
         "notes": [f"`{rule.id}`: {policy}", f"    {rule.unexpected_query}"],
         "meta": {"id": rule.id},
         "severity": "critical" if blocking else "warning",

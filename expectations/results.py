@@ -30,7 +30,7 @@ class ExpectationResult:
         evaluated_count: how many items were judged: records, rows, deliveries, feed hours, or columns.
         unexpected_count: how many of them were unexpected.
         sample: JSON array text of at most five of the unexpected items, each an object.
-        docs_link: the result's page in the data docs, relative to their folder.
+        docs_link: where the result is in the data docs, relative to their folder.
     """
 
     run_id: str

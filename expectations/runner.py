@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expectations import conformance, feed_contract
-from expectations.results import ExpectationNotEvaluated, ExpectationResult
+from expectations.results import ExpectationNotEvaluated, ExpectationResult, Severity
 from expectations.rules import RUN_CONTEXT, Rule
 from expectations.tolerances import load_tolerances, policy, severity
 
@@ -17,14 +17,18 @@ if TYPE_CHECKING:
 
     import duckdb
     from great_expectations.core.run_identifier import RunIdentifier
+    from great_expectations.expectations.expectation import Expectation
 
-    from expectations.docs_index import Level
-    from expectations.docs_site import DocsSite
+    from expectations.docs_runs import Level
     from expectations.evaluation import Evaluation
     from expectations.gx_session import Session
 
 SUITES = (feed_contract.NAME, conformance.NAME)
 
+TITLES = {
+    feed_contract.NAME: "What the sources sent",
+    conformance.NAME: "What was about to be published",
+}
 _PURPOSES = {
     feed_contract.NAME: "What the sources sent. It warns and reports; it never keeps a batch from being published.",
     conformance.NAME: "What is about to be published. Every failure keeps the batch from being published.",
@@ -46,9 +50,9 @@ def validate(
     Args:
         connection: open, with `work` (the staged batch) and `audit` (the published warehouse) attached. Only
             cursors of it are used, so the batch must be committed.
-        run_id: the pipeline run, as it is shown in the data docs.
+        run_id: the pipeline run, as it is shown in the data docs; one call for each.
         run_time: when the run started; a time without a zone is UTC.
-        suites: names out of `SUITES`; a second call for the same run adds its suites to the run's pages.
+        suites: names out of `SUITES`.
         record_sha256_sql: the warehouse's SQL expression for the hash of a row of `fact_activity_event`.
         docs_dir: the folder of the data docs site. One process at a time may write it; any may read.
         keep_runs: how many runs' pages the site keeps, at least 1.
@@ -71,22 +75,20 @@ def validate(
 
     from great_expectations.core.run_identifier import RunIdentifier
 
-    from expectations.docs_site import DocsSite
     from expectations.gx_session import open_session
 
     run = RunIdentifier(run_name=run_id, run_time=run_time)
-    site = DocsSite(docs_dir)
-    results: list[ExpectationResult] = []
     cursor = connection.cursor()
+    judged: dict[str, list[tuple[Evaluation, Severity]]] = {}
     try:
         with open_session(connection) as session:
             for suite in suites:
                 rules = _rules(cursor, suite, record_sha256_sql)
-                results += _validate_suite(session, cursor, site, run, suite, rules, tolerances)
+                judged[suite] = _evaluate(session, cursor, run, suite, rules, tolerances)
     finally:
         cursor.close()
-    site.publish(run_id, SUITES, keep_runs)
-    return results
+    _write_docs(docs_dir, run_id, run_time, judged, tolerances, keep_runs)
+    return [_result(run_id, suite, *item) for suite, found in judged.items() for item in found]
 
 
 def _rules(cursor: duckdb.DuckDBPyConnection, suite: str, record_sha256_sql: str) -> list[Rule]:
@@ -98,51 +100,76 @@ def _rules(cursor: duckdb.DuckDBPyConnection, suite: str, record_sha256_sql: str
     return conformance.rules(record_sha256_sql=record_sha256_sql, future_tolerance_seconds=rows[0][0])
 
 
-def _validate_suite(
+def _evaluate(
     session: Session,
     cursor: duckdb.DuckDBPyConnection,
-    site: DocsSite,
     run: RunIdentifier,
     suite: str,
     rules: Sequence[Rule],
     tolerances: Mapping[str, Decimal],
-) -> list[ExpectationResult]:
-    from expectations.docs_index import summarise
-    from expectations.docs_pages import result_page, suite_page
+) -> list[tuple[Evaluation, Severity]]:
     from expectations.evaluation import evaluate
+
+    expectations = _expectations(suite, rules, tolerances)
+    evaluations = evaluate(session, cursor, suite, list(zip(rules, expectations, strict=True)), run)
+    tolerated = {} if suite == conformance.NAME else tolerances
+    return [(found, severity(found.rule, tolerated, found.evaluated, found.unexpected)) for found in evaluations]
+
+
+def _expectations(suite: str, rules: Sequence[Rule], tolerances: Mapping[str, Decimal]) -> list[Expectation]:
     from expectations.gx_expectations import to_expectation
 
     blocking = suite == conformance.NAME
-    if blocking:
-        tolerances = {}
-    expectations = [
+    return [
         to_expectation(rule, blocking=blocking, policy=policy(rule, tolerances, blocking=blocking)) for rule in rules
     ]
-    judged = [
-        (evaluation, severity(evaluation.rule, tolerances, evaluation.evaluated, evaluation.unexpected))
-        for evaluation in evaluate(session, cursor, suite, list(zip(rules, expectations, strict=True)), run)
-    ]
-    site.write_suite_page(suite, suite_page(suite, _PURPOSES[suite], expectations))
-    shown: list[tuple[Evaluation, Level]] = [
-        (evaluation, "passed" if evaluation.success else level) for evaluation, level in judged
-    ]
-    page = site.page_of(run.run_name, suite)
-    summary = summarise(run.run_name, run.run_time, suite, page, [level for _, level in shown])
-    site.write_result_page(summary, result_page(summary, shown))
-    return [
-        ExpectationResult(
-            run_id=run.run_name,
-            suite=suite,
-            expectation=evaluation.rule.id,
-            title=evaluation.rule.title,
-            column=evaluation.rule.check.column,
-            severity=level,
-            blocking=blocking,
-            success=evaluation.success,
-            evaluated_count=evaluation.evaluated,
-            unexpected_count=evaluation.unexpected,
-            sample=f"[{', '.join(evaluation.sample)}]",
-            docs_link=page,
-        )
-        for evaluation, level in judged
-    ]
+
+
+def _write_docs(
+    docs_dir: Path,
+    run_id: str,
+    run_time: datetime,
+    judged: Mapping[str, Sequence[tuple[Evaluation, Severity]]],
+    tolerances: Mapping[str, Decimal],
+    keep_runs: int,
+) -> None:
+    from expectations.docs_pages import result_page, suite_page
+    from expectations.docs_runs import LEVELS, Found, SuiteSummary, summarise
+    from expectations.docs_site import DocsSite
+
+    site = DocsSite(docs_dir, TITLES)
+    shown: dict[str, list[tuple[Evaluation, Level]]] = {
+        suite: [(evaluation, "passed" if evaluation.success else level) for evaluation, level in found]
+        for suite, found in judged.items()
+    }
+    suites = []
+    for suite, found in shown.items():
+        rules = [evaluation.rule for evaluation, _ in found]
+        site.write_suite_page(suite, suite_page(suite, _PURPOSES[suite], _expectations(suite, rules, tolerances)))
+        failed = [
+            Found(evaluation.rule.title, level, evaluation.unexpected, evaluation.evaluated)
+            for evaluation, level in sorted(found, key=lambda item: LEVELS.index(item[1]))
+            if not evaluation.success
+        ]
+        suites.append(SuiteSummary(suite, len(found) - len(failed), tuple(failed)))
+    summary = summarise(run_id, run_time, tuple(suites))
+    site.publish(summary, result_page(summary, TITLES, shown), keep_runs)
+
+
+def _result(run_id: str, suite: str, evaluation: Evaluation, level: Severity) -> ExpectationResult:
+    from expectations.docs_site import DocsSite
+
+    return ExpectationResult(
+        run_id=run_id,
+        suite=suite,
+        expectation=evaluation.rule.id,
+        title=evaluation.rule.title,
+        column=evaluation.rule.check.column,
+        severity=level,
+        blocking=suite == conformance.NAME,
+        success=evaluation.success,
+        evaluated_count=evaluation.evaluated,
+        unexpected_count=evaluation.unexpected,
+        sample=f"[{', '.join(evaluation.sample)}]",
+        docs_link=DocsSite.page_of(run_id, suite),
+    )

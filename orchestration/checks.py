@@ -38,7 +38,8 @@ def specs() -> list[dg.AssetCheckSpec]:
 
 
 def results(settings: Settings, found: Iterable[ExpectationResult]) -> Iterator[dg.AssetCheckResult]:
-    """What was found, as Dagster shows it, each linked to its page in the data docs."""
+    """What was found, as Dagster shows it, each with its page in the data docs, and with the auditor's page if made."""
+    review = {"review": dg.MetadataValue.path(str(settings.review_file))} if settings.review_file.exists() else {}
     for result in found:
         severity = dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN
         yield dg.AssetCheckResult(
@@ -50,6 +51,8 @@ def results(settings: Settings, found: Iterable[ExpectationResult]) -> Iterator[
                 "evaluated": dg.MetadataValue.int(result.evaluated_count),
                 "unexpected": dg.MetadataValue.int(result.unexpected_count),
                 "sample": dg.MetadataValue.text(result.sample),
-                "data_docs": dg.MetadataValue.path(str(settings.docs_dir / result.docs_link)),
+                # A path, which has no place in a page.
+                "data_docs": dg.MetadataValue.path(str(settings.docs_dir / result.docs_link.partition("#")[0])),
+                **review,
             },
         )

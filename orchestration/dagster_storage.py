@@ -6,25 +6,52 @@ to record them than the pipeline takes to do the work (docs/adr/0006).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from dagster import _check as check
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
+from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 if TYPE_CHECKING:
     from dagster import EventLogEntry
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Engine
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     """Dagster's storage; what it writes is the same, only the transactions are fewer."""
 
+    def __init__(self, base_dir: str, inst_data: Any = None) -> None:
+        self._engines: dict[str, Engine] = {}
+        super().__init__(base_dir, inst_data)
+
     @classmethod
     def from_config_value(cls, inst_data: Any, config_value: Mapping[str, Any]) -> BatchedSqliteEventLogStorage:
         """The storage that `dagster.yaml` configures."""
         return cls(inst_data=inst_data, **config_value)
+
+    @contextmanager
+    def _connect(self, shard: str) -> Iterator[Connection]:
+        # Dagster makes an engine, and SQLAlchemy gets to know its dialect, at every event; one a database is enough.
+        with self._db_lock:
+            engine = self._engine_of(shard)
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
+    def _engine_of(self, shard: str) -> Engine:
+        if shard not in self._engines:
+            engine = create_engine(
+                self.conn_string_for_shard(shard),
+                poolclass=NullPool,
+                connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
+            )
+            self._initdb(engine)
+            self._engines[shard] = engine
+        return self._engines[shard]
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events: asset events of one run together, any others one by one, as Dagster would."""

@@ -22,19 +22,22 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
     from orchestration.freshness import build_freshness
     from orchestration.jobs import build_job
     from orchestration.progress import Silent
+    from orchestration.replay_job import build_replay_job
+    from orchestration.upkeep import build_upkeep
 
     freshness = build_freshness(settings) if watching else None
     checks = [freshness.checks] if freshness else []
+    given = {
+        name: dg.ResourceDefinition.hardcoded_resource(value)
+        for name, value in ({"settings": settings, "progress": Silent()} | resources).items()
+    }
     return dg.Definitions(
         assets=[raw_feeds, build_warehouse_asset(transform.manifest())],
         asset_checks=checks,
-        jobs=[build_job(checks), *([freshness.job] if freshness else [])],
-        schedules=[build_schedule(settings), freshness.schedule] if freshness else [],
+        jobs=[build_job(checks), build_replay_job(given), *([freshness.job] if freshness else [])],
+        schedules=[build_schedule(settings), freshness.schedule, build_upkeep(settings)] if freshness else [],
         sensors=[build_sensor(settings)] if watching else [],
-        resources={
-            name: dg.ResourceDefinition.hardcoded_resource(value)
-            for name, value in ({"settings": settings, "progress": Silent()} | resources).items()
-        },
+        resources=given,
         executor=dg.in_process_executor,
     )
 

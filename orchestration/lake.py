@@ -256,6 +256,12 @@ def snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
     return Snapshot(*row)
 
 
+def has_table(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> bool:
+    """Whether the attached warehouse has a table; one that an earlier release published last lacks the newer ones."""
+    query = "select count(*) from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?"
+    return connection.execute(query, [ALIAS, schema, table]).fetchall() == [(1,)]
+
+
 def data_files(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[tuple[str, int]]:
     """The path and the size in bytes of every data file that a table has in the snapshot that is attached."""
     return connection.execute(

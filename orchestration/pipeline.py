@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from orchestration import catalogue, column_lineage, lake, publish, transform, workbench
+from orchestration import acknowledgements, catalogue, column_lineage, lake, publish, transform, workbench
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.source import Source, SourceError
 from orchestration.hours import naive, now_utc
@@ -22,6 +22,7 @@ from orchestration.integrity import digests, head, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.masking import masked_errors
 from orchestration.planning import own_spool, source_of
+from orchestration.retention.deleted import deleted_deliveries
 from orchestration.settings import Settings
 from orchestration.workbench import Batch, Workbench
 
@@ -109,10 +110,12 @@ def update_warehouse(
     """Judge, check and publish what is landed for these feeds and hours and not yet published.
 
     Raises:
+        AcknowledgementError: if a row of the acknowledged drift is wrong.
         ChecksFailedError: a blocking check failed; its `outcome` has all results.
         TransformError: dbt failed.
         WarehouseBusyError: another run held the warehouse too long.
     """
+    acknowledgements.check()
     manifest = transform.manifest()
     with exclusive(settings, progress):
         bench = Workbench(settings, run_id)
@@ -126,7 +129,7 @@ def update_warehouse(
         with bench.connect() as connection:
             if not lineage_is_known:
                 column_lineage.refresh(connection, bench.target_dir / "manifest.json")
-            return _check_and_publish(connection, settings, manifest, run_id, progress)
+            return check_and_publish(connection, settings, manifest, run_id, progress)
 
 
 @contextmanager
@@ -176,6 +179,7 @@ def _batch(
     read_again = {d.feed_hour for d in deliveries if d.is_reading}
     # A reading is told by what it lacks, and that another feed may have.
     in_hours = index.deliveries(catalogue.slugs(), window) if read_again else []
+    deleted = deleted_deliveries(connection, window) if read_again else set()
     return Batch(
         run_id=run_id,
         started_at=now_utc(),
@@ -184,18 +188,30 @@ def _batch(
         feeds=sorted(feeds),
         deliveries=deliveries,
         manifests=index.manifests(feeds, window),
-        readings=[d for d in in_hours if d.is_reading and d.feed_hour in read_again],
+        readings=[d for d in in_hours if d.is_reading and d.feed_hour in read_again and d.delivery_id not in deleted],
     )
 
 
-def _check_and_publish(
+def check_and_publish(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     manifest: dict[str, Any],
     run_id: str,
     progress: Progress,
+    *,
+    suites: Sequence[str] | None = None,
+    stage_entries: Callable[[duckdb.DuckDBPyConnection, datetime], None] = ledger.stage,
+    also: Sequence[str] = (),
 ) -> Outcome:
-    from expectations.runner import validate
+    """Check what is staged in `work` and publish it as one snapshot; the caller holds the run lock.
+
+    Only these suites are evaluated, or all. `stage_entries` puts the ledger entries to what is staged, at a plain UTC
+    time, and the statements of `also` are part of the transaction.
+
+    Raises:
+        ChecksFailedError: a blocking check failed; its `outcome` has all results.
+    """
+    from expectations.runner import SUITES, validate
 
     progress("checking")
     started = connection.execute("select started_at_utc from work.raw.run_context").fetchall()[0][0]
@@ -203,6 +219,7 @@ def _check_and_publish(
         connection,
         run_id=run_id,
         run_time=started,
+        suites=suites or SUITES,
         record_sha256_sql=digests.record_sha256(),
         docs_dir=settings.docs_dir,
         keep_runs=settings.docs_runs,
@@ -213,8 +230,8 @@ def _check_and_publish(
         publish.publish_failure(connection, manifest, run_id)
         raise ChecksFailedError(outcome)
     progress("publishing")
-    ledger.stage(connection, naive(now_utc()))
-    publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()})
+    stage_entries(connection, naive(now_utc()))
+    publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()}, also)
     outcome.published = True
     if warning := head.keep(connection, settings):
         outcome.warnings.append(warning)

@@ -6,6 +6,7 @@ Everything happens in one transaction of the DuckLake catalog, so a reader sees 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from orchestration.contract import PublishedModel, published_models
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _AUTHOR = "activity-audit"
 _FAILED_RUN_TABLES = ("validation_result",)
+# What every run adds a row to, whatever else it does.
+_OWN_ACCOUNT = ("integrity_ledger", "pipeline_run", "validation_result")
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> None:
@@ -37,15 +40,36 @@ def create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any
             connection.execute(statement)
 
 
+def pending(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> list[str]:
+    """The public tables and views that publishing what is staged would change, but for the run's account of itself."""
+    models = [model for model in published_models(manifest) if model.name not in _OWN_ACCOUNT]
+    return [f"{model.schema}.{model.name}" for model in models if _is_pending(connection, model)]
+
+
+def _is_pending(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> bool:
+    if model.strategy in ("replace", "view"):
+        return bool(_statements(connection, model))
+    return connection.execute(f"select 1 from work.{model.schema}.{model.name} limit 1").fetchone() is not None
+
+
 def publish(
-    connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], run_id: str, extra: dict[str, Any]
+    connection: duckdb.DuckDBPyConnection,
+    manifest: dict[str, Any],
+    run_id: str,
+    extra: dict[str, Any],
+    also: Iterable[str] = (),
 ) -> None:
-    """Bring all that is staged in `work` into `audit`, as one snapshot with the run id as its message."""
+    """Bring all that is staged in `work` into `audit`, as one snapshot with the run id as its message.
+
+    The statements of `also` are part of it.
+    """
     models = published_models(manifest)
     with transaction(connection, run_id, extra):
         for model in models:
             for statement in _statements(connection, model):
                 connection.execute(statement)
+        for statement in also:
+            connection.execute(statement)
 
 
 def publish_failure(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], run_id: str) -> None:

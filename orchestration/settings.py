@@ -20,6 +20,7 @@ from orchestration.cxone_settings import CxoneSettings
 from orchestration.durations import Duration
 from orchestration.masking import has_credentials, without_secrets
 from orchestration.report_settings import ReportSettings
+from orchestration.retention.rules import RetentionRules, parse_retention
 
 _OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -78,6 +79,10 @@ class Settings(BaseSettings):
     snapshot_retention: Duration = Field(
         timedelta(days=30), description="how long old snapshots of the warehouse can be read"
     )
+    retention: str | None = Field(
+        None,
+        description="how long feed hours are kept, for all feeds and as slug=duration; default: for ever",
+    )
     run_history: Duration = Field(timedelta(days=30), description="how long Dagster's record of a run is kept")
     lock_timeout: Duration = Field(
         timedelta(hours=1), description="how long a run waits for another run to let go of the warehouse"
@@ -124,6 +129,12 @@ class Settings(BaseSettings):
         unknown = [slug for slug in value if slug not in known]
         if unknown:
             raise ValueError(f"must be slugs of the catalogue ({', '.join(known)}); unknown: {', '.join(unknown)}")
+        return value
+
+    @field_validator("retention")
+    @classmethod
+    def _retention(cls, value: str | None) -> str | None:
+        parse_retention(value or "", catalogue.slugs())
         return value
 
     @field_validator("memory_limit")
@@ -176,6 +187,11 @@ class Settings(BaseSettings):
         return self.home / "data_docs"
 
     @property
+    def review_file(self) -> Path:
+        """The auditor's page, where no other place is named for it."""
+        return self.docs_dir / "review.html"
+
+    @property
     def warehouse_lock(self) -> Path:
         """The lock file that a run holds while it stages, checks and publishes."""
         return self.home / "warehouse.lock"
@@ -201,6 +217,11 @@ class Settings(BaseSettings):
         """The settings of the vendor's API; there are some where it is the source."""
         assert self._cxone is not None, "AUDIT_SOURCE is not cxone"
         return self._cxone
+
+    @property
+    def retention_rules(self) -> RetentionRules:
+        """How long the feed hours of each feed are kept."""
+        return parse_retention(self.retention or "", catalogue.slugs())
 
     @cached_property
     def expected_feeds(self) -> list[str]:

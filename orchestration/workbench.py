@@ -30,6 +30,7 @@ create table work.raw.delivery (
     delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, source_uri varchar, sha256 varchar,
     bytes bigint, records bigint, landed_at_utc timestamp, raw_path varchar, raw_sha256 varchar
 );
+create table work.raw.replayed (delivery_id varchar, source_record bigint, revision bigint, reasons varchar[]);
 create table work.raw.reading (
     delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, landed_at_utc timestamp, raw_path varchar
 );
@@ -40,7 +41,7 @@ create table work.raw.manifest_file (
 create table work.raw.feed_hour (feed varchar, feed_hour_utc timestamp, is_expected boolean, is_closed boolean);
 create table work.raw.run_context (
     run_id varchar, started_at_utc timestamp, from_hour_utc timestamp, to_hour_utc timestamp,
-    future_tolerance_seconds bigint
+    future_tolerance_seconds bigint, is_replay boolean
 );
 create table work.raw.validation_result (
     run_id varchar, validated_at_utc timestamp, suite varchar, expectation varchar, title varchar,
@@ -67,7 +68,8 @@ _NO_RECORDS = """
 class Batch:
     """What one run works on: the feed hours in [start, end) of `feeds`, and what was landed for them.
 
-    `readings` are all readings, of any feed, of the hours that have a new one.
+    `readings` are all readings, of any feed, of the hours that have a new one. A replay works on some records of
+    deliveries that are published: those that `work.raw.replayed` has.
     """
 
     run_id: str
@@ -78,6 +80,7 @@ class Batch:
     deliveries: Sequence[LandedDelivery]
     manifests: Sequence[LandedManifest]
     readings: Sequence[LandedDelivery] = ()
+    is_replay: bool = False
 
 
 class Workbench:
@@ -121,7 +124,7 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     connection.execute(_SCHEMA)
     for view in ("record", "reading_record"):
         connection.execute(f"create view work.raw.{view} as {_NO_RECORDS}")
-    connection.execute("insert into work.raw.run_context values ('by-hand', now()::timestamp, null, null, 3600)")
+    connection.execute("insert into work.raw.run_context values ('by-hand', now()::timestamp, null, null, 3600, false)")
     if lake.attach_read_only(connection, settings):
         return
     connection.execute("attach ':memory:' as audit")
@@ -143,7 +146,10 @@ def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings) -> None:
     """Make the inputs of the batch in `work.raw`."""
     connection.execute(_SCHEMA)
-    connection.execute(f"create view work.raw.record as {_records('delivery', batch.deliveries, settings.raw_dir)}")
+    records = _records("delivery", batch.deliveries, settings.raw_dir)
+    if batch.is_replay:
+        records = f"select * from ({records}) semi join work.raw.replayed using (delivery_id, source_record)"
+    connection.execute(f"create view work.raw.record as {records}")
     paths = [settings.raw_dir / delivery.raw_path for delivery in batch.deliveries]
     _insert(
         connection,
@@ -177,7 +183,7 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
         ],
     )
     tolerance = int(settings.future_tolerance.total_seconds())
-    context = (batch.run_id, naive(batch.started_at), naive(batch.start), naive(batch.end), tolerance)
+    context = (batch.run_id, naive(batch.started_at), naive(batch.start), naive(batch.end), tolerance, batch.is_replay)
     _insert(connection, "run_context", [context])
 
 

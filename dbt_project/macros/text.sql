@@ -31,6 +31,19 @@
     )
 {%- endmacro %}
 
+{#
+  Whether an acknowledgement is about what was observed: the names match, and one that it does not have stands for all.
+#}
+{% macro acknowledges(acknowledgement, observed) -%}
+    {{ normalised_name(acknowledgement ~ '.application') }} = {{ normalised_name(observed ~ '.application') }}
+    {%- for name in ['entity', 'activity'] %}
+    and (
+        {{ acknowledgement }}.{{ name }} is null
+        or {{ normalised_name(acknowledgement ~ '.' ~ name) }} = {{ normalised_name(observed ~ '.' ~ name) }}
+    )
+    {%- endfor %}
+{%- endmacro %}
+
 {# The key of an (application, entity, activity): a hash of the three normalised names. #}
 {% macro entity_activity_key(application, entity, activity) -%}
     md5(concat_ws(

@@ -19,11 +19,15 @@ _COMMANDS = {
     "sql": "orchestration.cli.sql",
     "export": "orchestration.cli.export",
     "status": "orchestration.cli.status",
+    "evidence": "orchestration.cli.evidence",
+    "review": "orchestration.cli.review",
     "verify": "orchestration.cli.verify",
     "ledger": "orchestration.cli.ledger",
+    "replay": "orchestration.cli.replay",
     "maintain": "orchestration.cli.maintain",
     "report": "orchestration.cli.report",
     "password": "orchestration.cli.password",
+    "hold": "orchestration.cli.hold",
     "serve": "orchestration.cli.serve",
 }
 

@@ -1,27 +1,82 @@
-"""`audit maintain`: keep the warehouse small and fast."""
+"""`audit maintain`: apply retention, and keep the warehouse small and fast."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestration.cli.output import OUTPUT, print_json, print_table
 from orchestration.settings import Settings
 
+if TYPE_CHECKING:
+    from orchestration.maintenance import Upkeep
+    from orchestration.retention.held import HeldHour
+
+_MOST_LINES = 50
+
 
 @click.command("maintain")
+@click.option("--dry-run", is_flag=True, help="Show what would go, and change nothing.")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
-def command(settings: Settings, output: str) -> None:
-    """Merge small files, expire snapshots older than AUDIT_SNAPSHOT_RETENTION, remove files that nothing needs."""
+def command(settings: Settings, dry_run: bool, output: str) -> None:
+    """Delete what is past AUDIT_RETENTION, merge small files, expire snapshots older than AUDIT_SNAPSHOT_RETENTION.
+
+    The exit code is 1 if something was to be deleted that is not as it was recorded; it stays.
+    """
     from orchestration.lake import WarehouseError
-    from orchestration.maintenance import maintain
+    from orchestration.maintenance import maintain, preview
     from orchestration.pipeline import WarehouseBusyError
 
     try:
-        report = maintain(settings)
+        upkeep = preview(settings) if dry_run else maintain(settings)
     except (WarehouseError, WarehouseBusyError) as error:
         raise click.ClickException(str(error)) from None
     if output == "json":
-        print_json(report)
+        print_json(upkeep.as_dict())
     else:
-        print_table(["what", "count"], list(report.items()))
+        _print(upkeep, dry_run)
+    for warning in upkeep.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if upkeep.refused:
+        raise click.exceptions.Exit(1)
+
+
+def _print(upkeep: Upkeep, dry_run: bool) -> None:
+    from orchestration.retention.report import by_feed
+
+    plan = upkeep.retention
+    if totals := [list(vars(total).values()) for total in by_feed(plan.due)]:
+        sums = [sum(column) for column in list(zip(*totals, strict=True))[2:]]
+        title = "Would be deleted, being past AUDIT_RETENTION" if dry_run else "Deleted, being past AUDIT_RETENTION"
+        columns = ["feed", "retention", "hours", "events", "quarantined", "raw files", "bytes"]
+        print_table(columns, [*totals, ["total", "", *sums]], title)
+    if plan.held:
+        print_table(["feed", "holds", "hours", "first hour", "last hour"], _held(plan.held), "Kept by a legal hold")
+    if plan.unrecorded:
+        rows = [[f"{hour:%Y-%m-%dT%H:%MZ}", feed, run_id] for feed, hour, run_id in plan.unrecorded[:_MOST_LINES]]
+        print_table(["hour", "feed", "run"], rows, "Kept until the next run has recorded them in the ledger")
+        _more(len(plan.unrecorded))
+    if plan.differing:
+        rows = [[f.layer, f.problem, f.what, f.detail] for f in plan.differing[:_MOST_LINES]]
+        print_table(["layer", "problem", "what", "detail"], rows, "Kept, not being as recorded; see `audit verify`")
+        _more(len(plan.differing))
+    print_table(["what", "count"], list(upkeep.counts.items()))
+
+
+def _held(hours: Iterable[HeldHour]) -> list[list[object]]:
+    """A row for each feed and the holds that keep its hours."""
+    groups: dict[tuple[str, str], list[HeldHour]] = {}
+    for hour in hours:
+        groups.setdefault((hour.feed, ", ".join(hour.holds)), []).append(hour)
+    return [
+        [feed, holds, len(held), held[0].feed_hour_utc, held[-1].feed_hour_utc]
+        for (feed, holds), held in sorted(groups.items())
+    ]
+
+
+def _more(number: int) -> None:
+    if number > _MOST_LINES:
+        click.echo(f"... and {number - _MOST_LINES} more with --output json")

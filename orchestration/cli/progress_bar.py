@@ -1,4 +1,4 @@
-"""The progress of `audit run`: a bar on a terminal, nothing elsewhere."""
+"""The progress of `audit run` and `audit replay`: a bar on a terminal, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ class ProgressBar:
             hours = int((end - start) / HOUR)
             text = f"run {self._begun}/{self._runs}: {start:%Y-%m-%dT%H:00Z}, {hours} h"
             self._bar.update(self._task, description=text, stage="landing", completed=0, total=None)
+
+    def begin_replay(self) -> None:
+        """A replay begins, which lands nothing."""
+        if self._bar:
+            self._bar.update(self._task, description="replay", completed=0, total=len(_STAGES) + 1)
 
     def landing(self, done: int, total: int) -> None:
         """See orchestration.progress.Progress."""

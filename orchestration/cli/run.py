@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from orchestration import catalogue
+from orchestration.cli.feeds import known_feeds
+from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json
 from orchestration.cli.run_report import collect, print_report
 from orchestration.cli.times import TIME, window
@@ -18,11 +19,7 @@ from orchestration.hours import HOUR, floor_hour, iso, now_utc
 from orchestration.lake import WarehouseError
 from orchestration.settings import Settings
 
-if TYPE_CHECKING:
-    import dagster as dg
-
 _EARLIEST_YEAR = 2015
-_EXCEPTION_NAME = re.compile(r"^(dagster|orchestration)[\w.]*: ")
 
 
 @click.command("run")
@@ -35,9 +32,9 @@ def command(
     settings: Settings, start: datetime | None, end: datetime | None, feeds: tuple[str, ...], output: str
 ) -> None:
     """Ingest, check and publish feed hours: those of a range, or all with a new or changed delivery."""
-    chosen = _feeds(feeds)
+    chosen = known_feeds(feeds) or catalogue.slugs()
     ranges, warnings = _ranges(settings, chosen, window(start, end))
-    _bury_dead_runs(settings)
+    bury_dead_runs(settings)
     runs = _execute(settings, chosen, ranges, warnings) if ranges else []
     report = collect(settings, runs, ranges, chosen, warnings)
     if output == "json":
@@ -46,23 +43,6 @@ def command(
         print_report(settings, report)
     if any(not run["success"] for run in runs):
         raise click.exceptions.Exit(1)
-
-
-def _bury_dead_runs(settings: Settings) -> None:
-    """A run that was killed after it published leaves nothing to do, and still must not pass for one under way."""
-    from orchestration import dagster_instance
-
-    if settings.dagster_home.exists():
-        with dagster_instance.instance(settings) as instance:
-            dagster_instance.fail_dead_runs(instance)
-
-
-def _feeds(feeds: tuple[str, ...]) -> list[str]:
-    known = catalogue.slugs()
-    unknown = [feed for feed in feeds if feed not in known]
-    if unknown:
-        raise click.UsageError(f"no feed is named {', '.join(unknown)}; the catalogue has {', '.join(known)}")
-    return list(dict.fromkeys(feeds)) or known
 
 
 def _ranges(
@@ -112,7 +92,7 @@ def _execute(
                 instance=instance,
                 asset_selection=selection,
                 raise_on_error=False,
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                run_config=CONSOLE,
                 tags={
                     **range_tags(start, end),
                     FEEDS_TAG: ",".join(feeds),
@@ -125,20 +105,8 @@ def _execute(
                     "from": iso(start),
                     "to": iso(end),
                     "success": result.success,
-                    "error": None if result.success else _error(result),
+                    "error": None if result.success else error_of(result),
                 }
             )
         warnings += [warning for warning in bar.warnings if warning not in warnings]
     return runs
-
-
-def _error(result: dg.ExecuteInProcessResult) -> str:
-    """What went wrong, as the user needs it: the message of the exception that we raised, not Dagster's of it."""
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error and error.cause is not None:
-                error = error.cause
-            if error:
-                return _EXCEPTION_NAME.sub("", error.message.strip())
-    return "the run failed; see its events in Dagster"

@@ -141,6 +141,7 @@ def _print_next_steps(settings: Settings) -> None:
         '  audit sql "select * from activity_audit_report limit 10"\n'
         '  audit sql "select feed, reasons, record from quality.quarantined_event limit 10"\n'
         "  audit status\n"
+        "  audit review   a page for auditors, to open or print\n"
         f"  data docs   {settings.docs_dir / 'index.html'}\n"
         "  make serve  Dagster with its schedule and sensors"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -30,12 +31,12 @@ def command(settings: Settings, output: str) -> None:
     if output == "json":
         print_json(report)
     else:
-        _print(report)
+        _print(report, settings.docs_dir / "index.html")
     if report["broken"]:
         raise click.exceptions.Exit(1)
 
 
-def _print(report: dict[str, Any]) -> None:
+def _print(report: dict[str, Any], docs: Path) -> None:
     run = report["last_run"]
     last_run = f"{run['run_id']} at {run['validated_at_utc']:%Y-%m-%d %H:%M:%S}Z" if run else "none"
     print_table(
@@ -45,6 +46,7 @@ def _print(report: dict[str, Any]) -> None:
             ["events", report["events"]],
             ["records in quarantine", report["quarantined"]],
             ["undocumented entity/activity pairs", report["catalogue_drift"]],
+            ["acknowledged pairs, not counted above", report["acknowledged_drift"]],
             ["last run", last_run],
         ],
         "Activity audit warehouse",
@@ -74,6 +76,7 @@ def _print(report: dict[str, Any]) -> None:
         )
     else:
         click.echo(title)
+    click.echo(f"For auditors: `audit review`, and {docs}")
     for sentence in report["broken"]:
         click.secho(f"BROKEN: {sentence}", fg="red")
     if not report["broken"]:

@@ -12,7 +12,11 @@ from datetime import datetime
 from typing import Literal
 
 VERSION = "activity-audit-ledger/1"
-BATCH, ADOPTED = "batch", "adopted"
+BATCH, ADOPTED, REPLAY = "batch", "adopted", "replay"
+# What retention deleted, and what was placed under legal hold or released from it.
+DELETION, HOLD = "deletion", "hold"
+# The kinds of entries that say what a batch added to the warehouse.
+OF_BATCHES = (BATCH, ADOPTED, REPLAY)
 # What an empty ledger hashes to, and so what the first entry follows: the hash of nothing.
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 _LEAF, _NODE = b"\x00", b"\x01"

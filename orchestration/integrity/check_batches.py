@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestration.integrity import digests, ledger
-from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, BatchKey, Entry
+from orchestration.integrity import digests, ledger, replays
+from orchestration.integrity.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, Entry
+from orchestration.integrity.check_deletions import returned
 from orchestration.integrity.findings import Finding, Layer, Problem, batch_name
+from orchestration.integrity.replays import ReplayedRows, as_replay, no_replayed_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,11 +39,16 @@ class SliceState:
 
 
 def check_batches(
-    connection: duckdb.DuckDBPyConnection, where: str, edited: set[int], uncovered: set[BatchKey]
+    connection: duckdb.DuckDBPyConnection,
+    where: str,
+    edited: set[int],
+    uncovered: set[BatchKey],
+    deleted: Collection[BatchKey] = (),
 ) -> SliceState:
     """Recompute the digests of every batch that the condition holds, and compare them with the ledger.
 
-    Entries whose numbers are `edited` are no measure for anything. The batches `uncovered` need have no entry yet.
+    Entries whose numbers are `edited` are no measure for anything. The batches `uncovered` need have no entry yet,
+    and of those that retention `deleted` nothing but the deliveries is to be there.
 
     Raises:
         duckdb.Error: if a table cannot be read.
@@ -54,13 +61,21 @@ def check_batches(
             findings.append(Finding("ledger", "added", f"entry {entry.sequence}", detail))
         recorded.setdefault(entry.batch.key, entry)
     found = {batch.key: batch for batch in digests.batches(connection, "audit", where)}
+    replayed = replays.replayed_rows(connection, "audit", where) if replays.is_there(connection) else {}
     differing = []
-    for key in sorted(recorded.keys() | found.keys(), key=lambda key: (key[1], key[0], str(key[2]))):
-        known, batch = recorded.get(key), found.get(key, _nothing(key))
+    keys = recorded.keys() | found.keys() | replayed.keys()
+    for key in sorted(keys, key=lambda key: (key[1], key[0], str(key[2]))):
+        known, batch, again = recorded.get(key), found.get(key, _nothing(key)), replayed.get(key)
+        is_replay = known is not None and known.kind == REPLAY
+        if again and not is_replay:
+            detail = f"{again.rows} rows of quality.replayed_record of a replay that the ledger does not have"
+            findings.append(Finding("replay", "added", batch_name(key), detail))
         if known is None:
             findings += [] if key in uncovered else _without_entry(batch)
+        elif key in deleted:
+            findings += deleted_differences(known, batch, again)
         elif known.sequence not in edited:
-            for finding in _differences(known.batch, batch):
+            for finding in differences(known, batch, again):
                 if finding.layer == "fact":
                     differing.append(Differing(key, finding))
                 else:
@@ -87,10 +102,20 @@ def _without_entry(batch: BatchDigest) -> list[Finding]:
     ]
 
 
-def _differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
+def differences(entry: Entry, now: BatchDigest, again: ReplayedRows | None) -> Iterator[Finding]:
+    """What differs between a batch as its entry has it and as the tables do: its rows, and its replayed records."""
+    return _replay_differences(entry.batch, now, again) if entry.kind == REPLAY else _own_differences(entry.batch, now)
+
+
+def deleted_differences(entry: Entry, now: BatchDigest, again: ReplayedRows | None) -> Iterator[Finding]:
+    """The same for a batch that retention deleted: only its deliveries and its replayed records are to be there."""
+    yield from returned(now)
+    yield from (finding for finding in differences(entry, now, again) if finding.layer in ("delivery", "replay"))
+
+
+def _own_differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
     name = batch_name(then.key)
-    if then.events_sha256 != now.events_sha256 or then.accepted != now.accepted:
-        yield Finding("fact", _problem(then.accepted, now.accepted), name, _rows("events", then.accepted, now.accepted))
+    yield from _event_differences(then, now)
     if then.deliveries_sha256 != now.deliveries_sha256 or _delivered(then) != _delivered(now):
         counts = [
             f"{count} {getattr(then, count)} → {getattr(now, count)}"
@@ -103,6 +128,28 @@ def _differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
     if then.quarantined_sha256 != now.quarantined_sha256 or then.quarantined != now.quarantined:
         problem = _problem(then.quarantined, now.quarantined)
         yield Finding("quarantine", problem, name, _rows("quarantined records", then.quarantined, now.quarantined))
+
+
+def _event_differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
+    if then.events_sha256 != now.events_sha256 or then.accepted != now.accepted:
+        detail = _rows("events", then.accepted, now.accepted)
+        yield Finding("fact", _problem(then.accepted, now.accepted), batch_name(then.key), detail)
+
+
+def _replay_differences(then: BatchDigest, now: BatchDigest, again: ReplayedRows | None) -> Iterator[Finding]:
+    """What differs in the batch of a replay: it added no deliveries and no quarantined records."""
+    name = batch_name(then.key)
+    replayed = as_replay(now, again or no_replayed_rows(then.key))
+    yield from _event_differences(then, now)
+    if then.deliveries_sha256 != replayed.deliveries_sha256 or _delivered(then) != _delivered(replayed):
+        problem = _problem(then.received, replayed.received)
+        yield Finding("replay", problem, name, _rows("replayed records", then.received, replayed.received))
+    others: list[tuple[Layer, int, str]] = [
+        ("delivery", now.deliveries, "deliveries"), ("quarantine", now.quarantined, "quarantined records")
+    ]  # fmt: skip
+    for layer, count, what in others:
+        if count:
+            yield Finding(layer, "added", name, f"{count} {what} say that a replay published them, which adds none")
 
 
 def _delivered(batch: BatchDigest) -> tuple[int, ...]:

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration.integrity import ledger
-from orchestration.integrity.chain import ADOPTED, BATCH, Entry, breaks
+from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, HOLD, REPLAY, Entry, breaks
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.head import kept
 
 if TYPE_CHECKING:
     import duckdb
 
-_KINDS = (BATCH, ADOPTED)
+_KINDS = (BATCH, ADOPTED, REPLAY, DELETION, HOLD)
 
 
 @dataclass
@@ -37,11 +37,14 @@ class Expected:
     findings: list[Finding] = field(default_factory=list)
 
 
-def expected_heads(head_file: Path | None, expected_head: str | None) -> Expected:
-    """The heads that were kept. To be asked before the ledger is: a run may go on to add to both."""
+def expected_heads(head_file: Path | None, expected_head: str | None, up_to: int | None = None) -> Expected:
+    """The heads that were kept. To be asked before the ledger is: a run may go on to add to both.
+
+    Of a ledger as it once stood, only the heads `up_to` its last sequence are expected.
+    """
     expected = Expected()
     if head_file:
-        _read(head_file, expected)
+        _read(head_file, expected, up_to)
     if expected_head:
         expected.heads[expected_head] = f"the expected head {expected_head}"
     return expected
@@ -80,7 +83,7 @@ def _watched(connection: duckdb.DuckDBPyConnection, state: LedgerState, wanted: 
         yield entry
 
 
-def _read(path: Path, expected: Expected) -> None:
+def _read(path: Path, expected: Expected, up_to: int | None) -> None:
     """The heads of AUDIT_LEDGER_HEAD_FILE, the newest last; that it cannot be read is a warning, and no tampering."""
     try:
         heads, wrong = kept(path)
@@ -92,4 +95,6 @@ def _read(path: Path, expected: Expected) -> None:
         detail = "the line is no head of a ledger, and was not used"
         expected.findings.append(Finding("ledger", "changed", f"{path} line {number}", detail, "warning"))
     for known in heads:
+        if up_to is not None and known.sequence > up_to:
+            continue
         expected.heads[known.entry_sha256] = f"the head {known.sequence} {known.entry_sha256} of {path}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -51,29 +51,40 @@ class RawState:
     hashed: int = 0
     waiting: int = 0
     findings: list[Finding] = field(default_factory=list)
-    # The paths, relative to the raw lake, of published files that are not what they were, or are not there.
+    # The paths, relative to the raw lake, of published files that are not what they were, or are not to be there.
     damaged: set[str] = field(default_factory=set)
 
 
-def check_raw(raw_dir: Path, published: list[PublishedDelivery], window: Window | None) -> RawState:
-    """Hash the raw files of these deliveries, which are all that are published in the window, and look for others."""
+def check_raw(
+    raw_dir: Path, published: list[PublishedDelivery], window: Window | None, deleted: Collection[BatchKey] = ()
+) -> RawState:
+    """Hash the raw files of these deliveries, which are all that are published in the window, and look for others.
+
+    The files of the batches that retention `deleted` are to be gone.
+    """
     state = RawState()
-    expected = {delivery.raw_path: delivery for delivery in published}
+    gone = {delivery.raw_path for delivery in published if delivery.batch in deleted}
+    state.damaged |= gone
+    for path in sorted(path for path in gone if (raw_dir / path).exists()):
+        detail = "retention deleted its batch, and the file is there still or again; `audit maintain` removes it"
+        state.findings.append(Finding("raw", "added", str(raw_dir / path), detail, "warning"))
+    expected = {delivery.raw_path: delivery for delivery in published if delivery.raw_path not in gone}
     for (path, delivery), found in zip(
         expected.items(), each_sha256_or_error(raw_dir / path for path in expected), strict=True
     ):
-        finding = _hash_finding(raw_dir / path, delivery, found)
+        finding = hash_finding(raw_dir / path, delivery, found)
         if finding:
             state.findings.append(finding)
         if finding or not isinstance(found, str):
             state.damaged.add(path)
         state.hashed += isinstance(found, str)
-    others = [path for path in _files(raw_dir, window) if path not in expected]
+    others = [path for path in _files(raw_dir, window) if path not in expected and path not in gone]
     _check_others(raw_dir, others, state)
     return state
 
 
-def _hash_finding(path: Path, delivery: PublishedDelivery, found: str | OSError | None) -> Finding | None:
+def hash_finding(path: Path, delivery: PublishedDelivery, found: str | OSError | None) -> Finding | None:
+    """What is wrong with the raw file of a delivery, whose hash is `found`; None where nothing is."""
     if isinstance(found, OSError):
         return Finding("raw", "unreadable", str(path), f"it cannot be read: {found.strerror or found}")
     if found is None:

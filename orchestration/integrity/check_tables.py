@@ -5,25 +5,36 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from orchestration.integrity import replays
 from orchestration.integrity.findings import Finding, Problem, batch_name
 
 if TYPE_CHECKING:
     import duckdb
 
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late", "files", "bytes", "sha256")
+# What a replay changes when it resolves a record.
+_MOVED = ("accepted", "duplicate", "quarantined", "offset_normalised", "late")
 
 
 def check_reconciliation(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding]:
-    """The rows of `quality.feed_reconciliation` whose figures are not the sums over the hour's deliveries.
+    """The rows of `quality.feed_reconciliation` whose figures are not the sums over the hour's deliveries and replays.
 
     Raises:
         duckdb.Error: if a table cannot be read.
     """
+    moved = ", ".join(f"delivered.{name} + coalesce(resolved.{name}, 0) as {name}" for name in _MOVED)
     pairs = ", ".join(f"reconciled.{name}, counted.{name}" for name in _COUNTS)
     rows = connection.execute(f"""
         with
         reconciled as (select * from audit.quality.feed_reconciliation where {where}),
-        counted as (
+        resolved as (
+            select
+                feed, feed_hour_utc, count(*) filter (disposition = 'accepted') as accepted,
+                count(*) filter (disposition = 'duplicate') as duplicate, -count(*) as quarantined,
+                count(*) filter (offset_normalised) as offset_normalised, count(*) filter (late) as late
+            from ({replays.resolving(connection, where)}) group by all
+        ),
+        delivered as (
             select
                 feed, feed_hour_utc, sum(received) as received, sum(accepted) as accepted,
                 sum(duplicate) as duplicate, sum(quarantined) as quarantined,
@@ -31,6 +42,10 @@ def check_reconciliation(connection: duckdb.DuckDBPyConnection, where: str) -> I
                 sum(bytes) as bytes, string_agg(sha256, ',' order by name, landed_at_utc, sha256) as sha256
             from audit.quality.feed_delivery where {where}
             group by all
+        ),
+        counted as (
+            select delivered.* replace ({moved})
+            from delivered left join resolved using (feed, feed_hour_utc)
         )
         select
             feed, feed_hour_utc, reconciled.feed is null, counted.feed is null, {pairs}
@@ -48,7 +63,7 @@ def check_reconciliation(connection: duckdb.DuckDBPyConnection, where: str) -> I
             for name, value in zip(_COUNTS, values[1::2], strict=True)
         ]
         differing = [
-            f"{name} is {said!s}, the deliveries give {found!s}"
+            f"{name} is {said!s}, the deliveries and replays give {found!s}"
             for name, said, found in zip(_COUNTS, values[::2], counted, strict=True)
             if said != found
         ]

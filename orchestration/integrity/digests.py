@@ -26,9 +26,13 @@ QUARANTINE_FIELDS = (
     "delivery_id", "source_uri", "source_record", "reasons", "event_id", "record", "record_bytes", "record_length",
     "record_sha256",
 )  # fmt: skip
+REPLAYED_FIELDS = (
+    "delivery_id", "source_uri", "source_record", "event_id", "revision", "reasons_before", "disposition",
+    "reasons_after", "offset_normalised", "late", "replayed_at_utc",
+)  # fmt: skip
 _WRITTEN = {
-    "landed_at_utc": "strftime(landed_at_utc, '%Y-%m-%dT%H:%M:%S.%fZ')",
-    "reasons": "array_to_string(reasons, ' ')",
+    **{name: f"strftime({name}, '%Y-%m-%dT%H:%M:%S.%fZ')" for name in ("landed_at_utc", "replayed_at_utc")},
+    **{name: f"array_to_string({name}, ' ')" for name in ("reasons", "reasons_before", "reasons_after")},
     "record_bytes": "lower(hex(record_bytes))",
 }
 
@@ -50,6 +54,11 @@ def delivery_sha256() -> str:
 def quarantined_sha256() -> str:
     """The SQL expression of the hash of a row of `quality.quarantined_event`; what a replay may change is not in it."""
     return _row_sha256(QUARANTINE_FIELDS)
+
+
+def replayed_sha256() -> str:
+    """The SQL expression of the hash of a row of `quality.replayed_record`."""
+    return _row_sha256(REPLAYED_FIELDS)
 
 
 def digest(row_sha256: str) -> str:

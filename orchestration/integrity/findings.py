@@ -9,7 +9,19 @@ from typing import Any, Literal
 
 from orchestration.integrity.chain import BatchKey
 
-Layer = Literal["landing", "raw", "delivery", "fact", "quarantine", "reconciliation", "ledger", "warehouse"]
+Layer = Literal[
+    "landing",
+    "raw",
+    "delivery",
+    "fact",
+    "quarantine",
+    "replay",
+    "reconciliation",
+    "deletion",
+    "hold",
+    "ledger",
+    "warehouse",
+]
 Problem = Literal["changed", "added", "missing", "unreadable"]
 Severity = Literal["error", "warning"]
 _SHOWN = 10

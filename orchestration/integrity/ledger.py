@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestration import lake
 from orchestration.integrity import digests
-from orchestration.integrity.chain import BATCH, BatchDigest, Entry, append
+from orchestration.integrity.chain import BATCH, OF_BATCHES, BatchDigest, Entry, append
 from orchestration.integrity.slices import condition, slices
 
 if TYPE_CHECKING:
@@ -23,11 +24,7 @@ _COLUMNS = (
 
 def is_there(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the attached warehouse has a ledger; one that an earlier release published last has none."""
-    found = connection.execute(
-        "select count(*) from duckdb_tables() "
-        "where database_name = 'audit' and schema_name = 'quality' and table_name = 'integrity_ledger'"
-    ).fetchall()
-    return found == [(1,)]
+    return lake.has_table(connection, *TABLE.split("."))
 
 
 def newest(connection: duckdb.DuckDBPyConnection) -> Entry | None:
@@ -44,11 +41,18 @@ def entries(connection: duckdb.DuckDBPyConnection) -> Iterator[Entry]:
 
 
 def batches_of(connection: duckdb.DuckDBPyConnection, where: str) -> list[Entry]:
-    """The entries of the batches that a condition on `feed_hour_utc` holds."""
+    """The entries of what runs and replays published, and of what was adopted, under a condition on `feed_hour_utc`."""
     rows = connection.execute(
-        f"select {_COLUMNS} from audit.{TABLE} where {where} order by feed_hour_utc, feed, sequence"
+        f"select {_COLUMNS} from audit.{TABLE} where kind in {OF_BATCHES} and {where} "
+        "order by feed_hour_utc, feed, sequence"
     ).fetchall()
     return list(map(_entry, rows))
+
+
+def of_kind(connection: duckdb.DuckDBPyConnection, kind: str, where: str = "true") -> list[Entry]:
+    """The entries of one kind that a condition on the ledger's columns holds, in order."""
+    query = f"select {_COLUMNS} from audit.{TABLE} where kind = ? and {where} order by sequence"
+    return [_entry(row) for row in connection.execute(query, [kind]).fetchall()]
 
 
 def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:

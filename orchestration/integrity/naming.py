@@ -15,6 +15,7 @@ from orchestration.catalogue import slugs
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.hours import HOUR, now_utc
+from orchestration.integrity import replays
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing
 from orchestration.integrity.check_raw import PublishedDelivery
@@ -54,9 +55,9 @@ def name_events(
     """
     import duckdb
 
-    tellable = _tellable(differing, published, damaged)
+    tellable = _tellable(_deliveries(connection, differing, published), damaged)
     if tellable:
-        _judge(settings, [one for own in tellable.values() for one in own], scratch)
+        _judge(settings, {one.delivery_id: one for own in tellable.values() for one in own}.values(), scratch)
         connection.execute(f"attach {literal(str(scratch / _WORK))} as work (read_only)")
     findings: list[Finding] = []
     for found in differing:
@@ -71,14 +72,28 @@ def name_events(
     return findings
 
 
-def _tellable(
-    differing: Iterable[Differing], published: Iterable[PublishedDelivery], damaged: set[str]
+def _deliveries(
+    connection: duckdb.DuckDBPyConnection, differing: Iterable[Differing], published: Iterable[PublishedDelivery]
 ) -> dict[BatchKey, list[PublishedDelivery]]:
-    """The deliveries of the batches that can be told event by event, without taking too long."""
-    deliveries: dict[BatchKey, list[PublishedDelivery]] = {found.key: [] for found in differing}
+    """The deliveries that the events of each of these batches come from: its own, or those of replayed records."""
+    found: dict[BatchKey, list[PublishedDelivery]] = {batch.key: [] for batch in differing}
+    rows = connection.execute(
+        f"select distinct feed, feed_hour_utc, run_id, delivery_id from ({replays.resolving(connection, 'true')})"
+    ).fetchall()
+    replayed: dict[str, list[BatchKey]] = {}
+    for feed, hour, run_id, delivery_id in rows:
+        replayed.setdefault(delivery_id, []).append((feed, hour, run_id))
     for delivery in published:
-        if delivery.batch in deliveries:
-            deliveries[delivery.batch].append(delivery)
+        for key in [delivery.batch, *replayed.get(delivery.delivery_id, ())]:
+            if key in found:
+                found[key].append(delivery)
+    return found
+
+
+def _tellable(
+    deliveries: dict[BatchKey, list[PublishedDelivery]], damaged: set[str]
+) -> dict[BatchKey, list[PublishedDelivery]]:
+    """Of these batches those that can be told event by event, without taking too long."""
     tellable: dict[BatchKey, list[PublishedDelivery]] = {}
     records = 0
     for key, own in deliveries.items():
@@ -90,7 +105,7 @@ def _tellable(
     return tellable
 
 
-def _judge(settings: Settings, deliveries: list[PublishedDelivery], scratch: Path) -> None:
+def _judge(settings: Settings, deliveries: Iterable[PublishedDelivery], scratch: Path) -> None:
     """Judge the records of these deliveries as if nothing had been published before them."""
     import duckdb
 
@@ -119,8 +134,9 @@ def _judge(settings: Settings, deliveries: list[PublishedDelivery], scratch: Pat
 def _compare(connection: duckdb.DuckDBPyConnection, found: Differing) -> list[Finding]:
     """What differs between a batch's events and its records.
 
-    Every valid record's event is in the fact, but may be in another batch, that had it first. A data file that is
-    looked at by itself says nothing about events that are not in it.
+    Every valid record's event is in the fact, but may be in another batch, that had it first. A record that the
+    quarantine has is none of the batch that it came in, but of the replay that accepted it. A data file that is looked
+    at by itself says nothing about events that are not in it.
     """
     fact = f"read_parquet({literal(found.data_file)})" if found.data_file else "audit.main.fact_activity_event"
     missing = (
@@ -132,10 +148,23 @@ def _compare(connection: duckdb.DuckDBPyConnection, found: Differing) -> list[Fi
         delivery as (
             select delivery_id from audit.quality.feed_delivery where feed = $1 and feed_hour_utc = $2 and run_id = $3
         ),
+        judged as (
+            select *, (delivery_id, source_record) as place from work.intermediate.int_judged_record
+        ),
+        quarantined as (
+            select (delivery_id, source_record) as place from audit.quality.quarantined_event
+            where feed = $1 and feed_hour_utc = $2
+        ),
+        replayed as (
+            select (delivery_id, source_record) as place from ({replays.resolving(connection, "true")})
+            where feed = $1 and feed_hour_utc = $2 and run_id = $3 and disposition = 'accepted'
+        ),
         valid as (
-            select distinct event_id, {record_sha256()} as sha256
-            from work.intermediate.int_judged_record
-            where delivery_id in (from delivery) and (reasons = [] or reasons = ['event_id_conflict'])
+            select distinct event_id, {record_sha256()} as sha256 from judged
+            where place in (from replayed) or (
+                delivery_id in (from delivery) and (reasons = [] or reasons = ['event_id_conflict'])
+                and place not in (from quarantined)
+            )
         ),
         event as (
             select event_id, {record_sha256()} as sha256, count(*) over (partition by event_id) as times

@@ -7,18 +7,23 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration import lake
 from orchestration.hours import naive
-from orchestration.integrity import ledger
+from orchestration.integrity import ledger, replays
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing, check_batches
+from orchestration.integrity.check_deletions import check_deletions
+from orchestration.integrity.check_holds import check_holds
 from orchestration.integrity.check_landing import check_landing
-from orchestration.integrity.check_ledger import LedgerState, check_ledger, expected_heads
+from orchestration.integrity.check_ledger import Expected, LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
+from orchestration.integrity.check_replays import check_resolutions
 from orchestration.integrity.check_tables import check_origins, check_reconciliation
 from orchestration.integrity.data_files import FACT, wrong_files
 from orchestration.integrity.findings import Finding, Report, batch_name, listed
@@ -33,6 +38,26 @@ if TYPE_CHECKING:
     import duckdb
 
 Window = tuple[datetime, datetime]
+
+
+@dataclass(frozen=True)
+class Known:
+    """The batches that have no entry yet, those that retention deleted, and all that were published."""
+
+    uncovered: set[BatchKey]
+    deleted: set[BatchKey]
+    published: set[BatchKey]
+
+
+@dataclass(frozen=True)
+class _Recorded:
+    """What the warehouse says was published in a window, deleted of it, and replayed; and what is wrong with that."""
+
+    window: Window | None
+    published: list[PublishedDelivery]
+    deleted: set[BatchKey]
+    replayed: set[BatchKey]
+    findings: list[Finding]
 
 
 class NoLedgerError(lake.WarehouseError):
@@ -53,46 +78,93 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
         NoLedgerError: if the warehouse has no ledger yet.
         WarehouseError: if the warehouse cannot be reached.
     """
-    import duckdb
-
-    report = Report(*(window or (None, None)))
     expected = expected_heads(settings.ledger_head_file, expected_head)
     with (
         tempfile.TemporaryDirectory(prefix="audit-verify-") as folder,
         lake.reader(settings, pinned=True) as connection,
     ):
         connection.execute(f"set temp_directory = '{folder}/spill'")
-        if not ledger.is_there(connection):
-            raise NoLedgerError
-        try:
-            state = check_ledger(connection, expected)
-            published = _published(connection, condition(_bounds(window)))
-        except duckdb.Error as error:
-            _unreadable(report, "the ledger and quality.feed_delivery", error)
-            report.findings += [wrong.finding for wrong in wrong_files(connection)]
-            return report
-        report.head = describe(state.newest) if state.newest else None
-        report.count("ledger entries", state.entries)
-        report.findings += state.findings
-        raw = check_raw(settings.raw_dir, published, window)
-        report.count("raw files", raw.hashed)
-        report.count("raw files that wait for a run", raw.waiting)
-        report.findings += raw.findings
-        compared, changed = check_landing(settings.feed_root, published)
-        report.count("delivered files that are still there", compared)
-        report.findings += changed
-        uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
-        if uncovered:
-            report.findings.append(_uncovered(uncovered))
-        differing = _check_tables(connection, window, state, uncovered, {d.batch for d in published}, report)
-        if differing:
-            try:
-                report.findings += name_events(connection, settings, differing, published, raw.damaged, Path(folder))
-            except TransformError as error:
-                report.findings += [found.finding for found in differing if found.finding]
-                detail = f"they cannot be told, because the records could not be judged again: {error}"
-                report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
+        return verify_snapshot(connection, settings, [window], expected, Path(folder))
+
+
+def verify_snapshot(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    windows: Sequence[Window | None],
+    expected: Expected,
+    scratch: Path,
+) -> Report:
+    """The same for the snapshot that a pinned reader has, and for several windows; None is all feed hours.
+
+    `scratch` is an empty folder for the work, which the caller removes.
+
+    Raises:
+        NoLedgerError: if the snapshot has no ledger.
+    """
+    import duckdb
+
+    bounded = [window for window in windows if window]
+    report = Report(min((start for start, _ in bounded), default=None), max((end for _, end in bounded), default=None))
+    if not ledger.is_there(connection):
+        raise NoLedgerError
+    try:
+        state = check_ledger(connection, expected)
+        parts = [_recorded(connection, window) for window in windows]
+        holds, wrong_holds = check_holds(connection)
+    except duckdb.Error as error:
+        _unreadable(report, "the ledger and quality.feed_delivery", error)
+        report.findings += [wrong.finding for wrong in wrong_files(connection)]
+        return report
+    report.head = describe(state.newest) if state.newest else None
+    report.count("ledger entries", state.entries)
+    report.findings += [*state.findings, *wrong_holds]
+    if holds:
+        report.count("rows of legal holds", holds)
+    for part in parts:
+        _check_window(connection, settings, part, state, report, scratch)
+    # A data file that cannot be read is met in every window.
+    report.findings = list(dict.fromkeys(report.findings))
     return report
+
+
+def _check_window(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    part: _Recorded,
+    state: LedgerState,
+    report: Report,
+    scratch: Path,
+) -> None:
+    window, published = part.window, part.published
+    report.findings += part.findings
+    raw = check_raw(settings.raw_dir, published, window, part.deleted)
+    report.count("raw files", raw.hashed)
+    report.count("raw files that wait for a run", raw.waiting)
+    report.findings += raw.findings
+    compared, changed = check_landing(settings.feed_root, published)
+    report.count("delivered files that are still there", compared)
+    report.findings += changed
+    uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
+    if uncovered:
+        report.findings.append(_uncovered(uncovered))
+    batches = {delivery.batch for delivery in published} | part.replayed
+    differing = _check_tables(connection, window, state, Known(uncovered, part.deleted, batches), report)
+    if part.deleted:
+        report.count("batches that retention deleted", len(part.deleted))
+    if differing:
+        own = Path(tempfile.mkdtemp(dir=scratch))
+        try:
+            report.findings += name_events(connection, settings, differing, published, raw.damaged, own)
+        except TransformError as error:
+            report.findings += [found.finding for found in differing if found.finding]
+            detail = f"they cannot be told, because the records could not be judged again: {error}"
+            report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
+
+
+def _recorded(connection: duckdb.DuckDBPyConnection, window: Window | None) -> _Recorded:
+    where = condition(_bounds(window))
+    deleted, findings = check_deletions(connection, where)
+    return _Recorded(window, _published(connection, where), deleted, replays.recorded(connection, where), findings)
 
 
 def _bounds(window: Window | None) -> Slice:
@@ -111,8 +183,7 @@ def _check_tables(
     connection: duckdb.DuckDBPyConnection,
     window: Window | None,
     state: LedgerState,
-    uncovered: set[BatchKey],
-    known: set[BatchKey],
+    known: Known,
     report: Report,
 ) -> list[Differing]:
     """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned."""
@@ -132,8 +203,12 @@ def _check_tables(
         part = parts.popleft()
         where = condition(part)
         try:
-            found = check_batches(connection, where, state.edited, uncovered)
-            others = [*check_origins(connection, where), *check_reconciliation(connection, where)]
+            found = check_batches(connection, where, state.edited, known.uncovered, known.deleted)
+            others = [
+                *check_origins(connection, where),
+                *check_resolutions(connection, where),
+                *check_reconciliation(connection, where),
+            ]
         except duckdb.Error as error:
             # One damaged file must not hide what the others have: the hours that do not need it can be checked.
             hours = slices([row for row in rows if is_within(row[0], part)], part, most=0)
@@ -148,7 +223,7 @@ def _check_tables(
         differing += found.differing
     if failed:
         _unreadable(report, listed(where for where, _ in failed), failed[0][1])
-        differing += _look_into_files(connection, condition(bounds), known, report)
+        differing += _look_into_files(connection, condition(bounds), known.published, report)
     return differing
 
 

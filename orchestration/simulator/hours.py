@@ -8,26 +8,13 @@ from datetime import datetime
 from operator import itemgetter
 
 from orchestration.hours import HOUR
+from orchestration.quarantine import REASONS
 from orchestration.simulator import defects, profiles
 from orchestration.simulator.events import HOUR_MS, Event, Scenario, clean_events
 from orchestration.simulator.files import Record
 from orchestration.simulator.plan import HourPlan
 from orchestration.simulator.spellings import Place
 
-REASONS = (
-    "unparseable",
-    "too_large",
-    "missing_event_id",
-    "missing_event_time",
-    "missing_entity",
-    "missing_activity",
-    "missing_outcome",
-    "invalid_event_time",
-    "event_time_zone_unknown",
-    "event_time_in_future",
-    "invalid_outcome",
-    "event_id_conflict",
-)
 WARNINGS = ("offset_normalised", "late", "foreign_application", "undocumented")
 _OF_AN_ORIGINAL = ("duplicate", "event_id_conflict")
 

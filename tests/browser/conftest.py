@@ -1,4 +1,7 @@
-"""One home, one server and one browser for the tests of the pages; each test has a browser context of its own."""
+"""A real browser, the system's Chromium, for the pages that the product writes and for those that it serves.
+
+Each test has a browser context of its own. One home and one server are for all tests of served pages.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +22,7 @@ from tests.browser.support import publish
 from tests.integration.support import AUDIT, process_environment
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, Page, Route
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # Far from UTC: a time that a page showed in the browser's own zone would be seen to be wrong.
@@ -38,7 +42,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def link(home: Settings) -> Iterator[str]:
     """The one-time link of a served report."""
     with subprocess.Popen(
@@ -51,9 +55,9 @@ def link(home: Settings) -> Iterator[str]:
         server.send_signal(signal.SIGINT)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
+    """Chromium, for the tests of one module; closed after it, because its event loop is this thread's meanwhile."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium on this machine; `make system-packages` installs it")
     from playwright.sync_api import expect, sync_playwright
@@ -65,7 +69,7 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def signed_in(browser: Browser, link: str) -> dict[str, Any]:
     """The cookies of somebody who has opened the link."""
     context = browser.new_context()
@@ -99,3 +103,46 @@ def open_page(browser: Browser, link: str, signed_in: dict[str, Any], tmp_path: 
     for context in contexts:
         context.close()
     assert not wrong
+
+
+@dataclass
+class Visit:
+    """One opened page: what it asked for, and what the browser complained about."""
+
+    page: Page
+    requests: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+
+class Opener:
+    """Opens a file in a window of its own; what the page asks of the network is refused, and noted."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+
+    def __call__(self, file: Path, *, width: int = 1280, dark: bool = False) -> Visit:
+        context = self._browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+        )
+        visit = Visit(context.new_page())
+
+        def answer(route: Route) -> None:
+            visit.requests.append(route.request.url)
+            if route.request.url.startswith("file:"):
+                route.continue_()
+            else:
+                route.abort()
+
+        context.route("**/*", answer)
+        visit.page.on("console", lambda message: visit.complaints.append(message.text))
+        visit.page.on("pageerror", lambda error: visit.complaints.append(str(error)))
+        visit.page.goto(file.as_uri())
+        return visit
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Opener]:
+    """What opens a file; its windows are closed after the test."""
+    yield Opener(browser)
+    for context in browser.contexts:
+        context.close()

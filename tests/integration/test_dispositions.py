@@ -163,7 +163,8 @@ CONTRACT = {
         "BLOB": "record_bytes",
     },
     "quality.catalogue_drift": {
-        "VARCHAR": "application entity activity undocumented entity_activity_key",
+        "VARCHAR": "application entity activity undocumented entity_activity_key acknowledged_by acknowledgement",
+        "DATE": "acknowledged_on",
         "TIMESTAMP": "first_seen_utc last_seen_utc",
         "BIGINT": "event_count",
     },

@@ -247,8 +247,9 @@ def test_where_an_event_says_it_is_from(home: Settings) -> None:
          "feed_hour_utc = '2026-05-01 10:00'", {("quarantine", "changed")}),
         ("delete from quality.quarantined_event where feed = 'qm' and feed_hour_utc = '2026-05-01 10:00'",
          {("quarantine", "missing")}),
-        # That a replay resolved a record is no change of the record.
-        ("update quality.quarantined_event set resolved_at_utc = now()::timestamp", set()),
+        # Only a replay resolves a record.
+        ("update quality.quarantined_event set resolved_at_utc = now()::timestamp where feed = 'qm' and "
+         "feed_hour_utc = '2026-05-01 10:00'", {("quarantine", "changed")}),
     ],
 )  # fmt: skip
 def test_quality_tables(home: Settings, statement: str, expected: set[tuple[str, str]]) -> None:

@@ -19,7 +19,7 @@ def _files(settings: Settings) -> set[Path]:
     return set((settings.home / "warehouse/data").rglob("*.parquet"))
 
 
-def _age(settings: Settings, days: int) -> None:
+def age(settings: Settings, days: int) -> None:
     """Make all that the catalog remembers this much older."""
     with sqlite3.connect(settings.home / "warehouse/catalog.sqlite") as catalog:
         for table, column in (
@@ -37,8 +37,8 @@ def test_upkeep_merges_files_and_expires_snapshots(settings: Settings) -> None:
         runs.append(run(settings, hour).run_id)
     before, files = dump(settings, set()), _files(settings)
     kept = maintain(settings)
-    assert kept["data files after"] < kept["data files before"]
-    assert kept["snapshots after"] >= kept["snapshots before"]
+    assert kept.counts["data files after"] < kept.counts["data files before"]
+    assert kept.counts["snapshots after"] >= kept.counts["snapshots before"]
     assert dump(settings, set()) == before
     assert [one(settings, COUNT, at) for at in runs] == [20, 40, 60, 80]
     # A reader may still be in the middle of a file that has just been compacted away.
@@ -46,12 +46,12 @@ def test_upkeep_merges_files_and_expires_snapshots(settings: Settings) -> None:
 
     # A retention of hours keeps what is minutes old, although DuckLake compares the catalog's times as text.
     kept = maintain(settings.model_copy(update={"snapshot_retention": timedelta(minutes=1)}))
-    assert kept["snapshots after"] == kept["snapshots before"]
+    assert kept.counts["snapshots after"] == kept.counts["snapshots before"]
 
-    _age(settings, days=40)
+    age(settings, days=40)
     expired = maintain(settings)
-    assert expired["snapshots after"] < expired["snapshots before"]
-    _age(settings, days=2)
+    assert expired.counts["snapshots after"] < expired.counts["snapshots before"]
+    age(settings, days=2)
     maintain(settings)
     assert not {path for path in files & _files(settings) if "fact_activity_event" in path.parts}
     assert dump(settings, set()) == before
@@ -72,7 +72,7 @@ def test_upkeep_disturbs_no_reader(settings: Settings) -> None:
         midway.execute("select 1 from fact_activity_event limit 1").fetchall()
         fresh.execute("begin")
         report = maintain(settings)
-        assert report["data files after"] < report["data files before"]
+        assert report.counts["data files after"] < report.counts["data files before"]
         for reading in (idle, midway, fresh):
             assert reading.execute(everything).fetchall() == [(100,), (100,)]
 
@@ -89,9 +89,9 @@ def test_upkeep_forgets_old_runs_and_keeps_the_rest(settings: Settings) -> None:
     audit(settings, "run")
     events = settings.home / "dagster/history/runs"
     assert len(list(events.glob("*-*.db"))) == 1
-    assert maintain(settings)["runs forgotten"] == 0
+    assert maintain(settings).counts["runs forgotten"] == 0
     assert len(list(events.glob("*-*.db"))) == 1
-    assert maintain(settings.model_copy(update={"run_history": timedelta(0)}))["runs forgotten"] == 1
+    assert maintain(settings.model_copy(update={"run_history": timedelta(0)})).counts["runs forgotten"] == 1
     assert not list(events.glob("*-*.db"))
     assert one(settings, COUNT) == 1
     assert not list(settings.work_dir.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import tomllib
 from datetime import UTC, datetime, timedelta
@@ -23,15 +24,17 @@ from orchestration.cli.main import cli
 from orchestration.contract import published_models
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.durations import parse_duration
+from orchestration.evidence import texts
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
 from orchestration.integrity.chain import BatchDigest, append
-from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS
+from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan, source_of
+from orchestration.quarantine import REASONS
 from orchestration.report_settings import ReportSettings
 from orchestration.settings import Settings, load_settings
-from orchestration.simulator.hours import REASONS, WARNINGS
+from orchestration.simulator.hours import WARNINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -98,6 +101,8 @@ def test_every_public_column_is_documented_with_its_type() -> None:
         ]
         assert rows == expected, model.name
         assert f"`{model.schema}.{model.name}`".replace("main.", "") in questions
+        if model.schema == "quality":
+            assert re.match(r"[A-Z][^.?]+\? One row per .+\. ", model.description), f"{model.name}: an owner's question"
 
 
 @pytest.mark.parametrize(
@@ -245,12 +250,24 @@ def test_the_worked_example_of_the_ledger_holds() -> None:
     batch = BatchDigest("search", datetime(2026, 5, 1, 10), "run-1", 1, 3, 2, 0, 1, *(c * 64 for c in "abc"))  # noqa: DTZ001
     (entry,) = append(None, "batch", [batch], datetime(2026, 5, 1, 11, 10, 0, 5))  # noqa: DTZ001
     assert entry.entry_sha256 == named["entry"]
-    rows = {row[0].strip("`"): re.findall(r"`(\w+)`", row[2]) for row in _rows(_section(document, "The digests"))[1:]}
-    assert rows == {
-        "events_sha256": ["record_sha256"],
-        "deliveries_sha256": list(DELIVERY_FIELDS),
-        "quarantined_sha256": list(QUARANTINE_FIELDS),
-    }
+    rows = _rows(_section(document, "The digests"))
+    assert [[row[0].strip("`"), re.findall(r"`(\w+)`", row[2])] for row in rows] == [
+        ["digest", []],
+        ["events_sha256", ["record_sha256"]],
+        ["deliveries_sha256", list(DELIVERY_FIELDS)],
+        ["quarantined_sha256", list(QUARANTINE_FIELDS)],
+        ["digest of a `replay", []],
+        ["deliveries_sha256", list(REPLAYED_FIELDS)],
+        ["quarantined_sha256", []],
+    ]
+
+
+def test_the_readme_of_an_evidence_pack_is_the_documented_one() -> None:
+    document = _read("docs/evidence.md")
+    (about,) = _code(document, "json")
+    assert f"````markdown\n{texts.readme(json.loads(about), [])}````\n" in document
+    checks = [name for row in _rows(_section(document, "What the check looks at"))[1:] for name in row[0].split(", ")]
+    assert checks == [f"`{name}`" for name in (*texts.CHECKS, "raw_files")]
 
 
 def test_every_listing_attaches_as_the_product_does(settings: Settings) -> None:

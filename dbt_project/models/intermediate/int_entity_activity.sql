@@ -17,10 +17,24 @@ documented as (
     select entity_activity_key from {{ ref('stg_entity_activity') }}
 ),
 
+acknowledged as (
+    select distinct keyed.application, keyed.entity, keyed.activity
+    from keyed
+    inner join {{ ref('stg_drift_acknowledgement') }} as acknowledgement
+        on {{ acknowledges('acknowledgement', 'keyed') }}
+),
+
 final as (
-    select keyed.*, documented.entity_activity_key is not null as is_documented
+    select
+        keyed.*,
+        documented.entity_activity_key is not null as is_documented,
+        acknowledged.application is not null as is_acknowledged
     from keyed
     left join documented on keyed.entity_activity_key = documented.entity_activity_key
+    left join acknowledged
+        on keyed.application = acknowledged.application
+        and keyed.entity = acknowledged.entity
+        and keyed.activity = acknowledged.activity
 )
 
 select * from final

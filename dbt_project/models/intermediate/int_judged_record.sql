@@ -26,6 +26,7 @@ joined as (
             as is_foreign_application,
         entity_activity.entity_activity_key,
         coalesce(entity_activity.is_documented, false) as is_documented,
+        coalesce(entity_activity.is_acknowledged, false) as is_acknowledged,
         contested.comparison,
         case
             when contested.comparison = 'conflict' then list_append(parsed.own_reasons, 'event_id_conflict')

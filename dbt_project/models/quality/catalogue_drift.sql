@@ -15,6 +15,28 @@ documented_entity as (
 
 documented_application as (
     select application from {{ ref('dim_application') }} where slug is not null
+),
+
+newest_acknowledgement as (
+    select * from {{ ref('catalogue_acknowledgement') }}
+    qualify row_number() over (partition by acknowledgement_key order by revision desc) = 1
+),
+
+-- The one for the narrowest name counts.
+acknowledged as (
+    select
+        observed.entity_activity_key,
+        acknowledgement.acknowledged_by,
+        acknowledgement.acknowledged_on,
+        acknowledgement.why
+    from observed
+    inner join newest_acknowledgement as acknowledgement
+        on {{ acknowledges('acknowledgement', 'observed') }}
+    where acknowledgement.action <> 'withdrawn'
+    qualify row_number() over (
+        partition by observed.entity_activity_key
+        order by acknowledgement.activity is null asc, acknowledgement.entity is null asc
+    ) = 1
 )
 
 select
@@ -29,8 +51,12 @@ select
     observed.first_seen_utc,
     observed.last_seen_utc,
     observed.event_count,
-    observed.entity_activity_key
+    observed.entity_activity_key,
+    acknowledged.acknowledged_by,
+    acknowledged.acknowledged_on,
+    acknowledged.why as acknowledgement
 from observed
+left join acknowledged on observed.entity_activity_key = acknowledged.entity_activity_key
 left join documented_application on observed.application = documented_application.application
 left join documented_entity
     on {{ normalised_name('observed.application') }} = documented_entity.application_key

@@ -1,4 +1,4 @@
--- The deliveries of the batch with what became of their records, to be appended.
+-- The deliveries of the batch with what became of their records, to be appended; a replay's are published already.
 with
 
 delivery as (
@@ -47,6 +47,7 @@ final as (
     from delivery
     left join counted on delivery.delivery_id = counted.delivery_id
     cross join run_context
+    where not run_context.is_replay
 )
 
 select * from final

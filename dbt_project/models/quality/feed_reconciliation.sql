@@ -1,4 +1,5 @@
--- The feed hours of this run: those whose row is new, or differs from the published one.
+-- The feed hours of this run whose row is new or differs from the published one; of a replay, those in which it
+-- resolved something, whose row is the published one but for that, because a replay looks at no source.
 with
 
 feed_hour as (
@@ -21,6 +22,13 @@ delivery as (
         on earlier.feed = feed_hour.feed and earlier.feed_hour_utc = feed_hour.feed_hour_utc
     union all by name
     select * from {{ staged(ref('feed_delivery')) }}
+),
+
+replayed as (
+    select earlier.* from {{ source('published_quality', 'replayed_record') }} as earlier
+    semi join feed_hour
+        on earlier.feed = feed_hour.feed and earlier.feed_hour_utc = feed_hour.feed_hour_utc
+    where earlier.disposition <> 'quarantined'
 ),
 
 manifest as (
@@ -127,40 +135,62 @@ received as (
     group by all
 ),
 
+resolved as (
+    select feed, feed_hour_utc, {{ resolved_counts() }} from replayed group by all
+),
+
+resolved_now as (
+    select feed, feed_hour_utc, {{ resolved_counts() }}
+    from {{ staged(ref('replayed_record')) }}
+    where disposition <> 'quarantined'
+    group by all
+),
+
+accounted as (
+    select
+        received.* replace (
+            {%- for name in ['accepted', 'duplicate', 'quarantined', 'offset_normalised', 'late'] %}
+            received.{{ name }} + coalesce(resolved.{{ name }}, 0) as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
+    from received
+    left join resolved on received.feed = resolved.feed and received.feed_hour_utc = resolved.feed_hour_utc
+),
+
 current_state as (
     select
         feed_hour.feed,
         feed_hour.feed_hour_utc,
         cast(declared.declared as bigint) as declared,
         {%- for name in ['received', 'accepted', 'duplicate', 'quarantined', 'offset_normalised', 'late'] %}
-        cast(coalesce(received.{{ name }}, 0) as bigint) as {{ name }},
+        cast(coalesce(accounted.{{ name }}, 0) as bigint) as {{ name }},
         {%- endfor %}
         case
             when complaints.complaints is not null then 'incomplete'
-            when received.files is null and declared.feed is null then 'missing'
+            when accounted.files is null and declared.feed is null then 'missing'
             else 'balanced'
         end as status,
-        coalesce(received.files, 0) as files,
-        cast(coalesce(received.bytes, 0) as bigint) as bytes,
-        received.sha256,
+        coalesce(accounted.files, 0) as files,
+        cast(coalesce(accounted.bytes, 0) as bigint) as bytes,
+        accounted.sha256,
         coalesce(undeclared_files.files, 0) as undeclared_files,
         nullif(concat_ws('; ', complaints.complaints, undeclared_files.notes), '') as detail,
         feed_hour.is_closed
     from feed_hour
-    left join received on feed_hour.feed = received.feed and feed_hour.feed_hour_utc = received.feed_hour_utc
+    left join accounted on feed_hour.feed = accounted.feed and feed_hour.feed_hour_utc = accounted.feed_hour_utc
     left join declared on feed_hour.feed = declared.feed and feed_hour.feed_hour_utc = declared.feed_hour_utc
     left join complaints on feed_hour.feed = complaints.feed and feed_hour.feed_hour_utc = complaints.feed_hour_utc
     left join undeclared_files
         on feed_hour.feed = undeclared_files.feed and feed_hour.feed_hour_utc = undeclared_files.feed_hour_utc
     -- A feed that need not deliver is no gap, and one that still has time is not late.
-    where received.files is not null
+    where accounted.files is not null
         or declared.feed is not null
         or complaints.complaints is not null
         or (feed_hour.is_expected and feed_hour.is_closed)
 ),
 
 changed as (
-    select current_state.*
+    select current_state.*, published.deleted_at_utc
     from current_state
     left join published
         on current_state.feed = published.feed and current_state.feed_hour_utc = published.feed_hour_utc
@@ -178,12 +208,28 @@ changed as (
         )
 ),
 
+replayed_hour as (
+    select
+        earlier.* exclude (reconciled_at_utc, run_id) replace (
+            {%- for name in ['accepted', 'duplicate', 'quarantined', 'offset_normalised', 'late'] %}
+            cast(earlier.{{ name }} + resolved_now.{{ name }} as bigint) as {{ name }}{{ ',' if not loop.last }}
+            {%- endfor %}
+        )
+    from {{ source('published_quality', 'feed_reconciliation') }} as earlier
+    inner join resolved_now
+        on earlier.feed = resolved_now.feed and earlier.feed_hour_utc = resolved_now.feed_hour_utc
+),
+
 final as (
     select
-        changed.* exclude (is_closed),
+        hour.*,
         run_context.started_at_utc as reconciled_at_utc,
         run_context.run_id
-    from changed
+    from (
+        select * exclude (is_closed) from changed
+        union all by name
+        select * from replayed_hour
+    ) as hour
     cross join run_context
 )
 

@@ -15,6 +15,15 @@ delivery as (
     from {{ staged(ref('feed_delivery')) }}
 ),
 
+-- What a replay resolves is in quarantine no more.
+replayed as (
+    select
+        count(*) filter (disposition = 'accepted') as accepted,
+        count(*) filter (disposition = 'duplicate') as duplicate,
+        0 - count(*) filter (disposition <> 'quarantined') as quarantined
+    from {{ staged(ref('replayed_record')) }}
+),
+
 final as (
     select
         run_context.run_id,
@@ -22,11 +31,14 @@ final as (
         run_context.from_hour_utc,
         run_context.to_hour_utc,
         delivery.deliveries,
-        {%- for name in ['received', 'accepted', 'duplicate', 'quarantined'] %}
-        cast(delivery.{{ name }} as bigint) as {{ name }}{{ ',' if not loop.last }}
+        cast(delivery.received as bigint) as received,
+        {%- for name in ['accepted', 'duplicate', 'quarantined'] %}
+        cast(delivery.{{ name }} + replayed.{{ name }} as bigint) as {{ name }},
         {%- endfor %}
+        case when run_context.is_replay then 'replay' else 'run' end as kind
     from run_context
     cross join delivery
+    cross join replayed
 )
 
 select * from final

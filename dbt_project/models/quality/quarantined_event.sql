@@ -1,4 +1,4 @@
--- The quarantined records of the batch, whole, to be appended.
+-- The quarantined records of the batch, whole, to be appended; a replay's are published already.
 with
 
 judged as (
@@ -33,6 +33,7 @@ final as (
     inner join record
         on judged.delivery_id = record.delivery_id and judged.source_record = record.source_record
     cross join run_context
+    where not run_context.is_replay
 )
 
 select * from final

@@ -1,0 +1,84 @@
+"""`audit evidence`: a pack of chosen events and of all that proves them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestration.cli.filter_options import filter_options, filters
+from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration.evidence.pack import Pack
+
+
+@click.command("evidence")
+@filter_options
+@click.option("--at", metavar="RUN_ID|TIME", help="The warehouse as it stood after that run, or at that time (UTC).")
+@click.option("--with-raw", is_flag=True, help="Also the raw files of the deliveries that the pack accounts for.")
+@click.option("--whole-ledger", is_flag=True, help="All entries of the ledger, so that no batch can be left out.")
+@click.option(
+    "--out",
+    "target",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="The folder to write, not there yet, or empty.",
+)
+@click.option("--output", type=OUTPUT, default="table", show_default=True)
+@click.pass_obj
+def command(
+    settings: Settings,
+    start: datetime,
+    end: datetime,
+    applications: tuple[str, ...],
+    entities: tuple[str, ...],
+    activities: tuple[str, ...],
+    outcomes: tuple[str, ...],
+    at: str | None,
+    with_raw: bool,
+    whole_ledger: bool,
+    target: Path,
+    output: str,
+) -> None:
+    """Write a folder with events and all that proves them, for somebody with DuckDB and sha256sum alone.
+
+    Its README.md says how to check it. The exit code is 1 if the warehouse is not as it was published.
+    """
+    from orchestration.evidence.pack import Options, make_pack
+    from orchestration.lake import WarehouseError
+
+    try:
+        pack = make_pack(
+            settings,
+            lambda connection: filters(connection, start, end, applications, entities, activities, outcomes),
+            target.absolute(),
+            at,
+            Options(with_raw, whole_ledger),
+        )
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    except OSError as error:
+        raise click.ClickException(f"the pack {target} cannot be written: {error}") from None
+    if output == "json":
+        print_json({"folder": str(pack.folder), "sha256sums_sha256": pack.sums_sha256} | pack.about)
+    else:
+        _print(pack)
+    if not pack.about["intact"]:
+        raise click.exceptions.Exit(1)
+
+
+def _print(pack: Pack) -> None:
+    about = pack.about
+    print_table(["in the pack", "rows"], list(about["rows"].items()))
+    click.echo(f"{pack.folder}: {about['rows']['events']} events, snapshot {about['snapshot']['id']}")
+    click.echo(f"The ledger ends with entry {about['head']['sequence']}: {about['head']['entry_sha256']}")
+    click.echo(f"Send by another way, the SHA-256 of its SHA256SUMS: {pack.sums_sha256}")
+    if about["intact"]:
+        click.secho("Intact: what it accounts for is as it was when it was recorded.", fg="green")
+    else:
+        click.secho("NOT INTACT: its README.md and integrity.json say what differs.", fg="red")

@@ -1,0 +1,120 @@
+"""`audit hold`: legal holds, which keep feed hours from being deleted by retention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.times import TIME
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration.retention.hold_rules import HoldRow
+
+
+@click.group("hold")
+def command() -> None:
+    """Keep what is under legal hold from being deleted by AUDIT_RETENTION."""
+
+
+def _word(_: click.Context, parameter: click.Parameter, value: str) -> str:
+    if not value.strip():
+        raise click.BadParameter("must not be empty", param=parameter)
+    return value.strip()
+
+
+@command.command("place")
+@click.option("--application", required=True, callback=_word, help="The application's name or slug, or all.")
+@click.option("--from", "start", type=TIME, required=True, help="The beginning of the period, ISO 8601 UTC.")
+@click.option("--to", "end", type=TIME, required=True, help="Its end (exclusive).")
+@click.option("--reason", required=True, callback=_word, help="Why, such as the matter's number.")
+@click.option("--by", required=True, callback=_word, help="Who ordered it.")
+@click.pass_obj
+def place(settings: Settings, application: str, start: datetime, end: datetime, reason: str, by: str) -> None:
+    """Hold an application's feed hours and events of a period until the hold is released."""
+    from orchestration.retention import holds
+
+    if start >= end:
+        raise click.UsageError("--from must be earlier than --to; the period is half-open, [from, to)")
+    row = _recorded(lambda: holds.place(settings, application, start, end, reason, by))
+    click.echo(f"Hold {row.hold_id} is placed on {row.application}, {row.from_utc:%Y-%m-%dT%H:%M:%SZ} to "
+               f"{row.to_utc:%Y-%m-%dT%H:%M:%SZ}.")  # fmt: skip
+
+
+@command.command("release")
+@click.argument("hold_id")
+@click.option("--reason", required=True, callback=_word, help="Why it is no longer needed.")
+@click.option("--by", required=True, callback=_word, help="Who ordered it.")
+@click.pass_obj
+def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
+    """Release a hold; what is past its retention then goes with the next `audit maintain`."""
+    from orchestration.retention import holds
+
+    row = _recorded(lambda: holds.release(settings, hold_id, reason, by))
+    click.echo(f"Hold {row.hold_id} on {row.application} is released.")
+
+
+@command.command("list")
+@click.option("--output", type=OUTPUT, default="table", show_default=True)
+@click.pass_obj
+def list_holds(settings: Settings, output: str) -> None:
+    """Print every hold that was ever placed, and whether it stands."""
+    from orchestration import lake
+    from orchestration.retention.hold_table import rows_of
+
+    try:
+        with lake.reader(settings) as connection:
+            rows = rows_of(connection)
+    except lake.WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    holds = _as_holds(rows)
+    if output == "json":
+        print_json(holds)
+    elif holds:
+        print_table(list(holds[0]), [list(hold.values()) for hold in holds])
+    else:
+        click.echo("No hold was ever placed.")
+
+
+def _as_holds(rows: list[HoldRow]) -> list[dict[str, Any]]:
+    """A line for each hold: its placing, and its release if there was one."""
+    from orchestration.retention.hold_rules import PLACED, RELEASED
+
+    released = {row.hold_id: row for row in rows if row.action == RELEASED}
+    return [
+        {
+            "hold_id": row.hold_id,
+            "stands": row.hold_id not in released,
+            "application": row.application,
+            "from_utc": row.from_utc,
+            "to_utc": row.to_utc,
+            "reason": row.reason,
+            "placed_by": row.by_whom,
+            "placed_at_utc": row.recorded_at_utc,
+            "released_because": end.reason if (end := released.get(row.hold_id)) else None,
+            "released_by": end.by_whom if end else None,
+            "released_at_utc": end.recorded_at_utc if end else None,
+        }
+        for row in rows
+        if row.action == PLACED
+    ]
+
+
+def _recorded(record: Callable[[], tuple[HoldRow, str | None]]) -> HoldRow:
+    from orchestration.lake import WarehouseError
+    from orchestration.pipeline import WarehouseBusyError
+    from orchestration.retention.holds import HoldError
+
+    try:
+        row, warning = record()
+    except HoldError as error:
+        raise click.UsageError(str(error)) from None
+    except (WarehouseError, WarehouseBusyError) as error:
+        raise click.ClickException(str(error)) from None
+    if warning:
+        click.echo(f"warning: {warning}", err=True)
+    return row

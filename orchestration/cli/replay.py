@@ -1,0 +1,101 @@
+"""`audit replay`: judge quarantined records again, and say what became of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from orchestration.cli.feeds import known_feeds
+from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
+from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.quarantine import REASONS
+from orchestration.settings import Settings
+
+_MOST_LINES = 20
+
+
+@click.command("replay")
+@click.option(
+    "--reason",
+    type=click.Choice(REASONS),
+    metavar="REASON",
+    help="Only records against which this holds, as last judged.",
+)
+@click.option("--feed", metavar="SLUG", help="Only records of this feed.")
+@click.option("--output", type=OUTPUT, default="table", show_default=True)
+@click.pass_obj
+def command(settings: Settings, reason: str | None, feed: str | None, output: str) -> None:
+    """Judge quarantined records again, with the settings, the catalogue and the release of now."""
+    from orchestration import lake
+
+    known_feeds([feed] if feed else [])
+    try:
+        with lake.reader(settings):
+            pass
+    except lake.WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    bury_dead_runs(settings)
+    report = _execute(settings, {"reason": reason, "feed": feed})
+    if output == "json":
+        print_json(report)
+    else:
+        _print(report)
+
+
+def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any]:
+    from orchestration import dagster_instance
+    from orchestration.cli.progress_bar import ProgressBar
+    from orchestration.definitions import build_definitions
+    from orchestration.replay_job import JOB_NAME, OP_NAME
+
+    with ProgressBar(1) as bar, dagster_instance.instance(settings) as instance:
+        definitions = build_definitions(settings, watching=False, progress=bar)
+        bar.begin_replay()
+        result = definitions.resolve_job_def(JOB_NAME).execute_in_process(
+            instance=instance,
+            raise_on_error=False,
+            run_config={**CONSOLE, "ops": {OP_NAME: {"config": chosen}}},
+            tags={dagster_instance.PROCESS_TAG: dagster_instance.process_tag()},
+        )
+    if not result.success:
+        raise click.ClickException(f"replay {result.run_id} failed: {error_of(result)}")
+    return result.output_for_node(OP_NAME)
+
+
+def _print(report: dict[str, Any]) -> None:
+    _print_records(report)
+    for change in report["catalogue"][:_MOST_LINES]:
+        click.echo(f"{change['table']}: {change['change']}: {change['name']}")
+    if len(report["catalogue"]) > _MOST_LINES:
+        click.echo(f"... and {len(report['catalogue']) - _MOST_LINES} more changes of the catalogue")
+    if report["cut_off"]:
+        click.echo(
+            f"{report['cut_off']} records cannot be judged, because they are too large and only their beginning was "
+            "kept: raise AUDIT_MAX_RECORD_BYTES and deliver their files again under another name."
+        )
+    for warning in report["warnings"]:
+        click.secho(f"warning: {warning}", fg="yellow")
+    judged, remaining = report["judged"], report["remaining"]
+    if report["run_id"] is None:
+        click.echo(f"Nothing changed: {judged} records judged again, {remaining} remain.")
+        return
+    click.echo(
+        f"{judged} records judged again: {report['accepted']} accepted, {report['duplicate']} duplicate, {remaining} "
+        f"remain, {report['changed']} of them for other reasons.\n"
+        f"Published as run {report['run_id']}: {', '.join(report['tables'])}"
+    )
+
+
+def _print_records(report: dict[str, Any]) -> None:
+    if rows := report["resolved_by_reasons"]:
+        body = [[row["feed"], " ".join(row["reasons"]), row["accepted"], row["duplicate"]] for row in rows]
+        print_table(["feed", "were in quarantine for", "accepted", "duplicate"], body, "Resolved")
+    if rows := report["changed_by_reasons"]:
+        body = [
+            [row["feed"], " ".join(row["reasons_before"]), " ".join(row["reasons_after"]), row["records"]]
+            for row in rows
+        ]
+        print_table(["feed", "were in quarantine for", "are now for", "records"], body, "Other reasons")
+    if rows := report["remaining_by_reason"]:
+        print_table(["reason", "records"], [[row["reason"], row["records"]] for row in rows], "Remaining")

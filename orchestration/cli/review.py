@@ -1,0 +1,53 @@
+"""`audit review`: the auditor's page of a period, as one file to open or print."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from orchestration import catalogue
+from orchestration.cli.times import TIME, window
+from orchestration.settings import Settings
+
+
+@click.command("review")
+@click.option("--from", "start", type=TIME, help="The first feed hour, ISO 8601 UTC; default: the last 31 days.")
+@click.option("--to", "end", type=TIME, help="The end of the last feed hour (exclusive).")
+@click.option("--feed", "feeds", multiple=True, type=click.Choice(catalogue.slugs()), metavar="SLUG",
+              help="Only this feed; may be given more than once.")  # fmt: skip
+@click.option("--at", metavar="RUN_ID|TIME", help="The warehouse as it stood at a run or a time.")
+@click.option("--no-verify", is_flag=True, help="Leave out the check of all hashes, which reads every event.")
+@click.option("--to-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Where to; default: review.html in the data docs.")  # fmt: skip
+@click.pass_obj
+def command(
+    settings: Settings,
+    start: datetime | None,
+    end: datetime | None,
+    feeds: tuple[str, ...],
+    at: str | None,
+    no_verify: bool,
+    to_file: Path | None,
+) -> None:
+    """Write the auditor's page: completeness, dispositions, quarantine, drift, checks and integrity of a period.
+
+    It is one HTML file that needs nothing else, to be opened in a browser or printed. Whatever it says, the exit code
+    is 0 once it is written.
+    """
+    from orchestration.lake import WarehouseError
+    from orchestration.review.collect import collect
+    from orchestration.review.file import write
+
+    asked = window(start, end)
+    target = (to_file or settings.review_file).absolute()
+    try:
+        review = collect(settings, asked, feeds, at, check_integrity=not no_verify)
+    except WarehouseError as error:
+        raise click.ClickException(str(error)) from None
+    try:
+        write(review, settings, target)
+    except OSError as error:
+        raise click.ClickException(f"{target} cannot be written: {error.strerror}") from None
+    click.echo(target)

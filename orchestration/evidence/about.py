@@ -1,0 +1,65 @@
+"""What a pack was made with: the settings, with every secret masked, and the versions of whatever had a part in it."""
+
+from __future__ import annotations
+
+import platform
+import re
+from datetime import timedelta
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+
+from orchestration.catalogue import SEEDS_DIR
+from orchestration.integrity.raw_hashes import file_sha256
+from orchestration.masking import MASK, url_without_secrets, without_secrets
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PACKAGES = ("activity-audit", "dbt-core", "dbt-duckdb", "great-expectations", "dagster", "pyarrow")
+
+
+def settings_shown(settings: Settings) -> dict[str, Any]:
+    """The settings by the names of their variables, as far as they have a value; secrets are `***`."""
+    shown = _shown(settings)
+    if settings.source == "cxone":
+        shown |= _shown(settings.cxone)
+    return shown
+
+
+def versions(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """The versions of this product, of what it is built on and of the machine, and the hash of each seed."""
+    (found,) = connection.execute(
+        "select version(), (select extension_version from duckdb_extensions() where extension_name = 'ducklake')"
+    ).fetchall()
+    return {
+        "packages": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "duckdb": found[0],
+        "ducklake": found[1],
+        "platform": platform.platform(),
+        "seeds_sha256": {path.name: file_sha256(path) for path in sorted(SEEDS_DIR.glob("*.csv"))},
+    }
+
+
+def _shown(settings: BaseSettings) -> dict[str, Any]:
+    prefix = settings.model_config.get("env_prefix", "")
+    values = {f"{prefix}{name.upper()}": getattr(settings, name) for name in type(settings).model_fields}
+    return {name: _plain(value) for name, value in values.items() if value not in (None, "", [])}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return MASK
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.10g}s"
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    text = str(value)
+    return without_secrets(url_without_secrets(text) if _URL.match(text) else text)

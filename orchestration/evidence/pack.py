@@ -1,0 +1,198 @@
+"""Making a pack: everything from one snapshot, into a folder that appears under its name when it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration import lake
+from orchestration.evidence import scope, texts
+from orchestration.evidence.about import settings_shown, versions
+from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, write_ledger
+from orchestration.evidence.tables import write_tables
+from orchestration.feeds.raw_index import raw_path
+from orchestration.hours import aware, ceil_hour, floor_hour, iso, now_utc
+from orchestration.integrity import ledger
+from orchestration.integrity.check_ledger import Expected, expected_heads
+from orchestration.integrity.findings import Report
+from orchestration.integrity.head import describe
+from orchestration.integrity.raw_hashes import each_sha256
+from orchestration.integrity.verify import NoLedgerError, verify_snapshot
+from orchestration.masking import without_secrets
+from orchestration.settings import Settings
+from orchestration.sql_text import literal
+from report.filters import Filters
+
+if TYPE_CHECKING:
+    import duckdb
+
+FORMAT = "activity-audit-evidence/1"
+SUMS = "SHA256SUMS"
+
+
+class EvidenceError(lake.WarehouseError):
+    """The pack cannot be made; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What else a pack has: the deliveries' raw files; the whole ledger in place of its own entries."""
+
+    with_raw: bool = False
+    whole_ledger: bool = False
+
+
+@dataclass(frozen=True)
+class Pack:
+    """A pack that was made: where it is, what its pack.json has, and the hash of its SHA256SUMS, to be sent apart."""
+
+    folder: Path
+    about: dict[str, Any]
+    sums_sha256: str
+
+
+def make_pack(
+    settings: Settings,
+    choose: Callable[[duckdb.DuckDBPyConnection], Filters],
+    target: Path,
+    at: str | None = None,
+    options: Options | None = None,
+) -> Pack:
+    """Write a pack of the events that the filters keep, of now or `at` a run id or time.
+
+    `choose` says what they are, once it has a reader of the snapshot.
+
+    Raises:
+        EvidenceError: if the folder is not empty, or a table cannot be read.
+        NoLedgerError: if the snapshot has no ledger.
+        WarehouseError: if nothing is published, or the warehouse cannot be reached, or has nothing at that point.
+        OSError: if the pack or a raw file cannot be written or read.
+    """
+    import duckdb
+
+    _require_empty(target)
+    # Now, because a run may go on to add to both the file and the ledger.
+    expected = expected_heads(settings.ledger_head_file, None) if at is None else None
+    with lake.reader(settings, at, pinned=True) as connection:
+        if not ledger.is_there(connection):
+            raise NoLedgerError
+        filters = choose(connection)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # What a killed run leaves is a hidden folder beside the target, and nothing under its name.
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
+            scratch, unfinished = Path(folder), Path(folder) / "pack"
+            unfinished.mkdir()
+            connection.execute(f"set temp_directory = {literal(str(scratch / 'spill'))}")
+            try:
+                about = _write(connection, settings, filters, unfinished, scratch, expected, options or Options())
+            except duckdb.Error as error:
+                message = f"the pack cannot be written: {error}; `audit verify` tells which file is damaged, if one is"
+                raise EvidenceError(without_secrets(message)) from None
+            sums = _write_sums(unfinished)
+            _require_empty(target)
+            unfinished.replace(target)
+    return Pack(target, about, sums)
+
+
+def _require_empty(target: Path) -> None:
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise EvidenceError(f"{target} is there already; name a folder that is not there, or an empty one")
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    filters: Filters,
+    folder: Path,
+    scratch: Path,
+    expected: Expected | None,
+    options: Options,
+) -> dict[str, Any]:
+    newest = ledger.newest(connection)
+    if newest is None:
+        raise NoLedgerError
+    if expected is None:
+        expected = expected_heads(settings.ledger_head_file, None, newest.sequence)
+    scope.choose(connection, filters)
+    report = verify_snapshot(connection, settings, scope.windows(connection), expected, scratch)
+    tables = write_tables(connection, folder, filters)
+    entries = write_ledger(connection, folder, filters, whole=options.whole_ledger)
+    tables.append(entries.entries)
+    if options.with_raw:
+        _copy_raw(connection, settings.raw_dir, folder)
+    snapshot = lake.snapshot(connection)
+    rows = {table.name: table.rows for table in tables}
+    about = {
+        "format": FORMAT,
+        "made_at_utc": iso(now_utc()),
+        "filters": filters.as_dict(),
+        "feeds": scope.feeds_of(filters.applications),
+        "feed_hours_from": iso(floor_hour(filters.start)),
+        "feed_hours_to": iso(ceil_hour(filters.end)),
+        "snapshot": {
+            "id": snapshot.snapshot_id,
+            "taken_at_utc": iso(snapshot.taken_at),
+            "newest_run_id": snapshot.run_id,
+        },
+        "head": describe(newest),
+        "intact": report.intact,
+        "rows": rows | {RECORD_HASHES: entries.record_hashes, CHAIN: entries.chain_rows},
+        "filtered": len(filters.where()[1]) > 2,
+        **asdict(options),
+    }
+    _write_texts(connection, settings, folder, about, report)
+    sql = texts.check_sql(tables, entries, whole_ledger=options.whole_ledger, with_raw=options.with_raw)
+    (folder / "check.sql").write_text(sql, encoding="utf-8")
+    return about
+
+
+def _write_texts(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, folder: Path, about: dict[str, Any], report: Report
+) -> None:
+    found = report.as_dict()
+    for name, content in {
+        "pack": about,
+        "integrity": found,
+        "settings": settings_shown(settings),
+        "versions": versions(connection),
+    }.items():
+        text = json.dumps(content, ensure_ascii=False, indent=2, default=_plain)
+        (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (folder / "README.md").write_text(texts.readme(about, found["findings"]), encoding="utf-8")
+
+
+def _plain(value: Any) -> str:
+    """A value of a report that JSON does not have: a time."""
+    if isinstance(value, datetime):
+        return iso(value)
+    raise TypeError(f"{value!r} cannot be written as JSON")
+
+
+def _copy_raw(connection: duckdb.DuckDBPyConnection, raw_dir: Path, folder: Path) -> None:
+    """Copy the raw files of the pack's deliveries; one that is gone is a finding, and the pack's check says so."""
+    deliveries = connection.execute(
+        f"select feed, feed_hour_utc, delivery_id from audit.quality.feed_delivery {scope.IN_SCOPE}"
+    ).fetchall()
+    for feed, hour, delivery_id in deliveries:
+        path = raw_path(feed, aware(hour), delivery_id)
+        if (raw_dir / path).is_file():
+            (folder / "raw" / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(raw_dir / path, folder / "raw" / path)
+
+
+def _write_sums(folder: Path) -> str:
+    """Write SHA256SUMS over every other file; returns its own hash."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [
+        f"{found}  {path.relative_to(folder).as_posix()}\n"
+        for path, found in zip(paths, each_sha256(paths), strict=True)
+    ]
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

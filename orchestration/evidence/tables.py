@@ -1,0 +1,97 @@
+"""The tables of a pack, each as Parquet and as CSV, written from the warehouse without holding them in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration import lake, transform
+from orchestration.contract import published_models
+from orchestration.evidence.scope import FEED_HOURS, IN_SCOPE, RUNS
+from orchestration.integrity import digests
+from orchestration.sql_text import literal
+from report.filters import Filters
+
+if TYPE_CHECKING:
+    import duckdb
+
+EVENTS = "events"
+_OF_FEED_HOURS = {
+    "reconciliation": ("feed_reconciliation", "feed_hour_utc, feed"),
+    "deliveries": ("feed_delivery", "feed_hour_utc, feed, name, landed_at_utc, delivery_id"),
+    "quarantine": ("quarantined_event", "feed_hour_utc, feed, source_uri, source_record, delivery_id"),
+    "replayed": ("replayed_record", "feed_hour_utc, feed, source_uri, source_record, delivery_id, revision"),
+    "deletions": ("deletion", "feed_hour_utc, feed, run_id"),
+}
+_OF_RUNS = {
+    "pipeline_runs": ("pipeline_run", "started_at_utc, run_id"),
+    "validation_results": ("validation_result", "validated_at_utc, run_id, suite, expectation, column_name, title"),
+}
+
+
+@dataclass(frozen=True)
+class WrittenTable:
+    """A table of a pack: its name, its columns in order, its rows, and the most bytes that a line of its CSV has."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: int
+    longest_line: int
+
+
+def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, filters: Filters) -> list[WrittenTable]:
+    """Write every table but the ledger's; the connection is a pinned reader, with the scope of the pack chosen.
+
+    Raises:
+        duckdb.Error: if a table of the warehouse cannot be read, or a file not be written.
+    """
+    where, values = filters.where()
+    events = (
+        f"select *, {digests.record_sha256()} as record_sha256 from audit.main.fact_activity_event "
+        f"where {where} order by event_time_utc, event_id"
+    )
+    written = [write_table(connection, folder, EVENTS, events, values)]
+    own = {"feed_hours": f"from {FEED_HOURS} order by feed_hour_utc, feed"}
+    own |= {
+        name: f"from {_quality(connection, table)} {IN_SCOPE} order by {order}"
+        for name, (table, order) in _OF_FEED_HOURS.items()
+    }
+    own |= {
+        name: f"from audit.quality.{table} semi join {RUNS} using (run_id) order by {order}"
+        for name, (table, order) in _OF_RUNS.items()
+    }
+    keys = f"select entity_activity_key from read_parquet({literal(str(folder / 'events.parquet'))})"
+    own["catalogue_drift"] = (
+        f"from audit.quality.catalogue_drift where entity_activity_key in ({keys}) "
+        "order by application, entity, activity"
+    )
+    return written + [write_table(connection, folder, name, query) for name, query in own.items()]
+
+
+def _quality(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+    """A quality table as a relation; one without rows where the snapshot is older than the release that brought it."""
+    if lake.has_table(connection, "quality", table):
+        return f"audit.quality.{table}"
+    model = next(found for found in published_models(transform.manifest()) if found.name == table)
+    columns = ", ".join(f"null::{column.data_type} as {column.name}" for column in model.columns)
+    return f"(select {columns} where false)"
+
+
+def write_table(
+    connection: duckdb.DuckDBPyConnection, folder: Path, name: str, query: str, values: list[Any] | None = None
+) -> WrittenTable:
+    """Write the rows of a query as `<name>.parquet` and `<name>.csv`, in the same order.
+
+    In the CSV every value is in quotes, so that a null, which is not, is told from an empty text.
+    """
+    parquet, csv = (literal(str(folder / f"{name}.{suffix}")) for suffix in ("parquet", "csv"))
+    connection.execute(f"copy ({query}) to {parquet} (format parquet, compression zstd)", values)
+    connection.execute(f"copy (from read_parquet({parquet})) to {csv} (format csv, header, force_quote *)")
+    columns = tuple(row[0] for row in connection.execute(f"describe from read_parquet({parquet})").fetchall())
+    # A quote is written twice.
+    length = " + ".join(f'coalesce(2 * strlen(cast("{column}" as varchar)), 0) + 3' for column in columns)
+    rows, longest = connection.execute(
+        f"select count(*), coalesce(max({length}), 0) from read_parquet({parquet})"
+    ).fetchall()[0]
+    return WrittenTable(name, columns, rows, longest)

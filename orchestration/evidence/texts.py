@@ -1,0 +1,84 @@
+"""The two files of a pack that are for reading and running: its README and the SQL that checks it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, LedgerFiles, entry_sha256, leaf_sha256
+from orchestration.evidence.tables import WrittenTable
+from orchestration.integrity import digests
+from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, HOLD, REPLAY
+from orchestration.integrity.slices import condition, slices
+from orchestration.sql_text import literal
+
+if TYPE_CHECKING:
+    import jinja2
+
+# The checks of check.sql, in its order; with raw files there is one more.
+CHECKS = (
+    "row_counts", "csv_equals_parquet", "event_hashes", "event_filters", "events_in_batches", "feed_hours",
+    "events_in_ledger", "deliveries_in_ledger", "quarantined_in_ledger", "replayed_in_ledger",
+    "ledger_entries", "chain", "reconciliation",
+)  # fmt: skip
+# The kinds of entries whose batch has deliveries, and those that added events to the fact.
+_DELIVERED = ", ".join(map(literal, (BATCH, ADOPTED)))
+_ACCEPTED = ", ".join(map(literal, (BATCH, ADOPTED, REPLAY)))
+# What the rows of a digest are called, which file has them, and the hash of one.
+_DIGESTS = (
+    ("events", RECORD_HASHES, lambda: "record_sha256"),
+    ("deliveries", "deliveries", digests.delivery_sha256),
+    ("quarantined", "quarantine", digests.quarantined_sha256),
+    ("replayed", "replayed", digests.replayed_sha256),
+)
+# For each of these: the kinds of entries that are about them, the entry's count and digest, and whether they stay when
+# retention deletes the batch.
+_BATCHES = (
+    ("events", _ACCEPTED, "accepted", "events_sha256", False),
+    ("deliveries", _DELIVERED, "deliveries", "deliveries_sha256", True),
+    ("quarantined", _DELIVERED, "quarantined", "quarantined_sha256", False),
+    ("replayed", literal(REPLAY), "received", "deliveries_sha256", True),
+)
+
+
+def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledger: bool, with_raw: bool) -> str:
+    """The SQL by which a stranger checks the pack that has these tables, one row for each check."""
+    return _template("check.sql.j2").render(
+        tables=tables,
+        rows=[*(table.name for table in tables), CHAIN, RECORD_HASHES],
+        slices=[condition(part) for part in slices(ledger.hours)],
+        digests=[(what, file, row_sha256()) for what, file, row_sha256 in _DIGESTS],
+        batches=_BATCHES,
+        delivered=_DELIVERED,
+        accepted=_ACCEPTED,
+        deletion=literal(DELETION),
+        hold=literal(HOLD),
+        record_sha256=digests.record_sha256(),
+        leaf_sha256=leaf_sha256(),
+        entry_sha256=entry_sha256("previous_sha256", "leaf_sha256"),
+        empty_sha256=EMPTY_SHA256,
+        whole_ledger=whole_ledger,
+        with_raw=with_raw,
+    )
+
+
+def readme(pack: dict[str, Any], findings: Sequence[dict[str, Any]]) -> str:
+    """The page that tells a stranger what a pack is and how to check it; `pack` is what pack.json has."""
+    checks = [*CHECKS, *(["raw_files"] if pack["with_raw"] else [])]
+    return _template("README.md.j2").render(pack=pack, findings=findings, checks=checks)
+
+
+@cache
+def _template(name: str) -> jinja2.Template:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    # Names and findings carry text of the source, which may have line ends in it.
+    environment.filters["on_one_line"] = lambda text: " ".join(text.split())
+    return environment.get_template(name)

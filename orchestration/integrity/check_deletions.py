@@ -1,0 +1,94 @@
+"""Is what retention deleted gone, is it recorded as what it was, and does `quality.deletion` say the same?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestration import lake
+from orchestration.integrity import ledger
+from orchestration.integrity.chain import DELETION, OF_BATCHES, BatchDigest, BatchKey
+from orchestration.integrity.findings import Finding, Layer, batch_name
+
+if TYPE_CHECKING:
+    import duckdb
+
+_KEY = "feed, feed_hour_utc, run_id"
+_SAID = (
+    "deliveries", "received", "accepted", "duplicate", "quarantined", "events_sha256", "deliveries_sha256",
+    "quarantined_sha256",
+)  # fmt: skip
+
+
+def check_deletions(connection: duckdb.DuckDBPyConnection, where: str) -> tuple[set[BatchKey], list[Finding]]:
+    """The batches that retention deleted, by the ledger, and what is wrong with how that is recorded.
+
+    `where` is a condition on `feed_hour_utc`.
+
+    Raises:
+        duckdb.Error: if a table cannot be read.
+    """
+    entries = ledger.of_kind(connection, DELETION, where)
+    deleted = {entry.batch.key for entry in entries}
+    findings = []
+    if len(entries) > len(deleted):
+        detail = "the ledger says more than once of a batch that it was deleted"
+        findings.append(Finding("ledger", "added", f"{len(entries) - len(deleted)} entries", detail))
+    findings += _without_batch(connection, where)
+    findings += _rows(connection, where)
+    return deleted, findings
+
+
+def returned(batch: BatchDigest) -> Iterator[Finding]:
+    """The rows that are there of a batch that retention deleted."""
+    found: list[tuple[Layer, int, str]] = [
+        ("fact", batch.accepted, "events"),
+        ("quarantine", batch.quarantined, "quarantined records"),
+    ]
+    for layer, count, what in found:
+        if count:
+            detail = f"{count} {what} of a batch that retention deleted"
+            yield Finding(layer, "added", batch_name(batch.key), detail)
+
+
+def _without_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding]:
+    """Entries of deletions that are not what the entry of the batch itself says."""
+    same = " and ".join(f"deleted.{name} = batch.{name}" for name in _SAID)
+    rows = connection.execute(f"""
+        with
+        deleted as (select * from audit.{ledger.TABLE} where kind = '{DELETION}' and {where}),
+        batch as (select * from audit.{ledger.TABLE} where kind in {OF_BATCHES} and {where})
+        select deleted.sequence, {_KEY}, batch.sequence
+        from deleted left join batch using ({_KEY})
+        where batch.sequence is null or not ({same})
+        order by all
+    """).fetchall()
+    for sequence, feed, hour, run_id, own in rows:
+        said = "no entry" if own is None else f"another digest or count in entry {own}"
+        detail = f"it says that {batch_name((feed, hour, run_id))} was deleted, of which there is {said}"
+        yield Finding("ledger", "changed", f"entry {sequence}", detail)
+
+
+def _rows(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding]:
+    """Rows of `quality.deletion` that do not agree with the ledger."""
+    table = "audit.quality.deletion"
+    if not lake.has_table(connection, "quality", "deletion"):
+        table = f"(select {_KEY}, 0 as deliveries, 0 as events, 0 as quarantined from audit.{ledger.TABLE} limit 0)"
+    rows = connection.execute(f"""
+        with
+        entry as (select * from audit.{ledger.TABLE} where kind = '{DELETION}' and {where}),
+        said as (select * from {table} where {where})
+        select {_KEY}, said.feed is null, entry.feed is null
+        from entry full join said using ({_KEY})
+        where (said.deliveries, said.events, said.quarantined)
+            is distinct from (entry.deliveries, entry.accepted, if(entry.deliveries = 0, 0, entry.quarantined))
+        order by all
+    """).fetchall()
+    for feed, hour, run_id, is_gone, is_added in rows:
+        name = batch_name((feed, hour, run_id))
+        if is_gone:
+            yield Finding("deletion", "missing", name, "the ledger says it was deleted, and quality.deletion does not")
+        elif is_added:
+            yield Finding("deletion", "added", name, "quality.deletion says it was deleted, and the ledger does not")
+        else:
+            yield Finding("deletion", "changed", name, "its row in quality.deletion has other counts than its entry")

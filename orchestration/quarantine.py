@@ -1,0 +1,60 @@
+"""The quarantine: why a record may be in it, and which records are in it now, for which reasons.
+
+`quality.quarantined_event` has each record with the reasons of its first judging, and `quality.replayed_record` has
+what replays found since. Here only is told how the two are read together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestration import lake
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Every reason for quarantine, in the order in which a record's reasons are listed.
+REASONS = (
+    "unparseable",
+    "too_large",
+    "missing_event_id",
+    "missing_event_time",
+    "missing_entity",
+    "missing_activity",
+    "missing_outcome",
+    "invalid_event_time",
+    "event_time_zone_unknown",
+    "event_time_in_future",
+    "invalid_outcome",
+    "event_id_conflict",
+)
+# The raw lake has only the first part of such a record, so nobody can judge it again.
+CUT_OFF = "too_large"
+
+
+def unresolved(connection: duckdb.DuckDBPyConnection) -> str:
+    """The query of the records that are in quarantine now, in the warehouse that is attached as `audit`.
+
+    Its columns are those of `quality.quarantined_event`, with the `reasons` that held when each was last judged, and
+    `revision`, how many rows of `quality.replayed_record` are about it.
+    """
+    table = f"{lake.ALIAS}.quality.quarantined_event"
+    # A warehouse that an earlier release published last has not replayed anything yet.
+    if not lake.has_table(connection, "quality", "replayed_record"):
+        return f"select *, cast(0 as bigint) as revision from {table} where resolved_at_utc is null"
+    return f"""
+        select
+            quarantined.* replace (coalesce(newest.reasons_after, quarantined.reasons) as reasons),
+            coalesce(newest.revision, 0) as revision
+        from {table} as quarantined
+        left join (
+            select
+                delivery_id, source_record, max(revision) as revision,
+                arg_max(reasons_after, revision) as reasons_after, arg_max(disposition, revision) as disposition
+            from {lake.ALIAS}.quality.replayed_record
+            group by all
+        ) as newest using (delivery_id, source_record)
+        where quarantined.resolved_at_utc is null
+            -- Somebody may have cleared the time; the record must not be resolved twice.
+            and coalesce(newest.disposition, 'quarantined') = 'quarantined'
+    """

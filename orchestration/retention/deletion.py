@@ -1,0 +1,139 @@
+"""The deletion of batches from the warehouse: one transaction, with an entry in the ledger for each.
+
+Of a data file that has rows to delete, the others are written anew and the file is ended whole. A delete file, as
+DuckLake writes by itself, would leave the rows in the file for ever; so they are gone from the disk when the snapshots
+before the deletion have expired.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from orchestration.integrity import ledger
+from orchestration.integrity.chain import DELETION, append
+from orchestration.publish import transaction
+from orchestration.retention.plan import DueBatch
+
+if TYPE_CHECKING:
+    import duckdb
+
+_FACT = "audit.main.fact_activity_event"
+_ORDER = {
+    _FACT: "event_time_utc, event_id",
+    "audit.quality.quarantined_event": "feed_hour_utc, feed, source_uri, source_record",
+    "audit.quality.vanished_event": "feed_hour_utc, event_id",
+}
+_BATCH = "(feed, feed_hour_utc, run_id) in (select feed, feed_hour_utc, run_id from work.main.due_batch)"
+_HOUR = "(feed, feed_hour_utc) in (select feed, feed_hour_utc from work.main.due_batch)"
+_GROUP = "event_hour_utc, application, entity, activity, outcome"
+
+
+def delete(connection: duckdb.DuckDBPyConnection, due: Sequence[DueBatch], run_id: str, now: datetime) -> None:
+    """Delete what these batches added to the warehouse, and record that it was; `now` is a plain UTC timestamp.
+
+    The connection has `work` and `audit` attached, and the caller holds the run lock.
+    """
+    _stage_batches(connection, due, run_id, now)
+    rewritten = [_stage_rest(connection, number, table) for number, table in enumerate(_ORDER)]
+    _stage_aggregate(connection)
+    _stage_dimension(connection)
+    entries = append(ledger.newest(connection), DELETION, [batch.digest for batch in due], now)
+    with transaction(connection, run_id, {"deleted_batches": len(due)}):
+        for table, staged, files in rewritten:
+            if files:
+                connection.execute(f"delete from {table} where filename in (select unnest(?))", [files])
+                connection.execute(f"insert into {table} by name from {staged} order by {_ORDER[table]}")
+        for table, key in (("agg_activity_hourly", "event_hour_utc"), ("dim_entity_activity", "entity_activity_key")):
+            connection.execute(
+                f"delete from audit.main.{table} where {key} in (select {key} from work.main.touched_{table})"
+            )
+            connection.execute(f"insert into audit.main.{table} by name from work.main.rest_{table}")
+        connection.execute(f"update audit.quality.feed_reconciliation set deleted_at_utc = ? where {_HOUR}", [now])
+        connection.execute(
+            "insert into audit.quality.deletion by name from work.main.due_batch order by feed_hour_utc, feed, run_id"
+        )
+        ledger.insert(connection, f"audit.{ledger.TABLE}", entries)
+
+
+def _stage_batches(connection: duckdb.DuckDBPyConnection, due: Sequence[DueBatch], run_id: str, now: datetime) -> None:
+    """The rows of `quality.deletion`, in `work.main.due_batch`."""
+    import pyarrow as pa
+
+    digests = [batch.digest for batch in due]
+    columns = {
+        "feed": [digest.feed for digest in digests],
+        "feed_hour_utc": [digest.feed_hour_utc for digest in digests],
+        "run_id": [digest.run_id for digest in digests],
+        "deliveries": [digest.deliveries for digest in digests],
+        "events": [digest.accepted for digest in digests],
+        "quarantined": [batch.quarantined for batch in due],
+        "raw_files": [batch.raw_files for batch in due],
+        "bytes": [batch.bytes for batch in due],
+        "retention": [batch.retention for batch in due],
+        "deleted_at_utc": [now] * len(due),
+        "maintain_run_id": [run_id] * len(due),
+    }
+    connection.register("due_batches", pa.table(columns))
+    connection.execute("create or replace table work.main.due_batch as from due_batches")
+    connection.unregister("due_batches")
+
+
+def _stage_rest(connection: duckdb.DuckDBPyConnection, number: int, table: str) -> tuple[str, str, list[str]]:
+    """What stays of the data files that have rows to delete: the table, where its rows are staged, and the files."""
+    # A row of quality.vanished_event is of a feed hour, and of the run that changed it last.
+    gone = _HOUR if table.endswith("vanished_event") else _BATCH
+    staged = f"work.main.rest_{number}"
+    rows = connection.execute(f"select distinct filename from {table} where {gone}").fetchall()
+    files = [row[0] for row in rows]
+    connection.execute(
+        f"create or replace table {staged} as from {table} where filename in (select unnest(?)) and not {gone}",
+        [files],
+    )
+    return table, staged, files
+
+
+def _stage_aggregate(connection: duckdb.DuckDBPyConnection) -> None:
+    """The rows of `agg_activity_hourly` for every event hour that loses events."""
+    connection.execute(
+        f"create or replace table work.main.touched_agg_activity_hourly as "
+        f"select {_GROUP}, count(*) as gone from {_FACT} where {_BATCH} group by all"
+    )
+    connection.execute(f"""
+        create or replace table work.main.rest_agg_activity_hourly as
+        select {_GROUP}, event_count - coalesce(gone, 0) as event_count
+        from audit.main.agg_activity_hourly
+        left join work.main.touched_agg_activity_hourly using ({_GROUP})
+        where event_hour_utc in (select event_hour_utc from work.main.touched_agg_activity_hourly)
+        and event_count > coalesce(gone, 0)
+    """)
+
+
+def _stage_dimension(connection: duckdb.DuckDBPyConnection) -> None:
+    """The rows of `dim_entity_activity` for every key that loses events, counted anew from the events that stay."""
+    connection.execute(
+        "create or replace table work.main.touched_dim_entity_activity as "
+        f"select distinct entity_activity_key from {_FACT} where {_BATCH}"
+    )
+    names = ("application", "entity", "activity")
+    connection.execute(f"""
+        create or replace table work.main.rest_dim_entity_activity as
+        with staying as (
+            select
+                entity_activity_key, {", ".join(f"min({name}) as {name}" for name in names)},
+                min(event_time_utc) as first_seen_utc, max(event_time_utc) as last_seen_utc, count(*) as event_count
+            from {_FACT}
+            where entity_activity_key in (from work.main.touched_dim_entity_activity) and not {_BATCH}
+            group by all
+        )
+        select dim.* replace (
+            {", ".join(f"if(is_documented, dim.{name}, staying.{name}) as {name}" for name in names)},
+            staying.first_seen_utc as first_seen_utc, staying.last_seen_utc as last_seen_utc,
+            coalesce(staying.event_count, 0) as event_count
+        )
+        from audit.main.dim_entity_activity as dim
+        left join staying using (entity_activity_key)
+        where entity_activity_key in (from work.main.touched_dim_entity_activity)
+        and (is_documented or staying.event_count > 0)
+    """)

@@ -1,0 +1,121 @@
+"""Asks the warehouse everything that the page shows, in one snapshot of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from orchestration import lake
+from orchestration.hours import HOUR, aware, now_utc
+from orchestration.integrity.verify import NoLedgerError, verify
+from orchestration.review.period import Period, default_period
+from orchestration.review.queries import Query, Scope, queries
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from orchestration.integrity.findings import Report
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The state of the warehouse that the figures are of; `run_id` is the newest run in it."""
+
+    number: int
+    committed_at: datetime
+    run_id: str | None
+    asked_for: str | None
+
+
+@dataclass(frozen=True)
+class Review:
+    """All figures of a page.
+
+    Attributes:
+        scope: the feed hours and feeds that it is about.
+        expected_feeds: those of its feeds that may not be silent, by the settings of now.
+        snapshot: what was read.
+        made_at: when, UTC.
+        queries: what was asked, in order.
+        rows: the answers by the query's name, each a list of rows by column name.
+        integrity: what `audit verify` found in the same feed hours, of all feeds; None where it was not asked to.
+        not_verified: why there is no result of it, as a sentence.
+    """
+
+    scope: Scope
+    expected_feeds: tuple[str, ...]
+    snapshot: Snapshot
+    made_at: datetime
+    queries: list[Query]
+    rows: dict[str, list[dict[str, Any]]]
+    integrity: Report | None
+    not_verified: str | None
+
+    @property
+    def feeds(self) -> list[str]:
+        """The feeds of the page: those that were expected or delivered something, in the order of their names."""
+        return sorted({row["feed"] for row in self.rows["totals"]} | set(self.expected_feeds))
+
+
+def collect(
+    settings: Settings,
+    window: tuple[datetime, datetime] | None = None,
+    feeds: Sequence[str] = (),
+    at: str | None = None,
+    *,
+    check_integrity: bool = True,
+) -> Review:
+    """The figures of a period, by default the 31 days up to the newest feed hour that brought something.
+
+    Raises:
+        NothingPublishedError: if no run has published anything yet.
+        WarehouseError: if the warehouse cannot be reached, or has nothing `at` that run or time.
+    """
+    with lake.reader(settings, at, pinned=True) as connection:
+        period = Period(*window) if window else _newest_month(connection, feeds)
+        scope = Scope(period, tuple(sorted(set(feeds))))
+        asked = queries(scope)
+        answers = {query.name: lake.rows(connection, query.sql) for query in asked}
+        snapshot = _snapshot(connection, at)
+    expected = tuple(feed for feed in settings.expected_feeds if not feeds or feed in feeds)
+    report, reason = _integrity(settings, period) if check_integrity else (None, "Not checked: --no-verify was given.")
+    return Review(scope, expected, snapshot, now_utc(), asked, answers, report, reason)
+
+
+def _newest_month(connection: duckdb.DuckDBPyConnection, feeds: Sequence[str]) -> Period:
+    rows = connection.execute(
+        "select min(feed_hour_utc), coalesce(max(feed_hour_utc) filter (status <> 'missing'), max(feed_hour_utc)) "
+        "from quality.feed_reconciliation where len(?) = 0 or list_contains(?, feed)",
+        [list(feeds), list(feeds)],
+    ).fetchall()
+    oldest, newest = rows[0]
+    if newest is None:
+        raise lake.WarehouseError("no feed hour of these feeds is published yet; name a period with --from and --to")
+    return default_period(aware(oldest), aware(newest))
+
+
+def _snapshot(connection: duckdb.DuckDBPyConnection, asked_for: str | None) -> Snapshot:
+    ((number, committed),) = connection.execute(
+        f"select snapshot_id, snapshot_time from {lake.ALIAS}.snapshots() "
+        f"where snapshot_id = (select id from {lake.ALIAS}.current_snapshot())"
+    ).fetchall()
+    run = connection.execute("select run_id from quality.pipeline_run order by started_at_utc desc limit 1").fetchone()
+    return Snapshot(number, committed, run[0] if run else None, asked_for)
+
+
+def _integrity(settings: Settings, period: Period) -> tuple[Report | None, str | None]:
+    try:
+        return verify(settings, (period.start, period.end)), None
+    except NoLedgerError as error:
+        return None, f"Not checked: {error}."
+
+
+def hours_without_record(review: Review) -> int:
+    """How many feed hours of expected feeds no run has looked at, or not since they were over."""
+    recorded = {row["feed"]: row["hours"] for row in review.rows["totals"]}
+    until = min(review.scope.period.end, review.made_at.replace(minute=0, second=0, microsecond=0))
+    over = max(0, int((until - review.scope.period.start) / HOUR))
+    return sum(max(0, over - recorded.get(feed, 0)) for feed in review.expected_feeds)

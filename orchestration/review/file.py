@@ -1,0 +1,43 @@
+"""Puts the page where it is wanted, whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from orchestration.review.collect import Review
+from orchestration.review.page import render
+from orchestration.settings import Settings
+from orchestration.whole_files import rewrite
+
+
+def write(review: Review, settings: Settings, target: Path) -> None:
+    """Write the page of a review to `target`; the folder of the data docs is made, any other must be there.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    page = render(review, settings.docs_dir, target)
+    if target != settings.review_file:
+        rewrite(target, page)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    rewrite(target, page)
+    _link(settings)
+
+
+def _link(settings: Settings) -> None:
+    """Have the data docs' front page lead to the page; a run that is under way draws it anew by itself."""
+    from expectations.docs_site import DocsSite
+    from expectations.runner import TITLES
+
+    lock = FileLock(settings.warehouse_lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return
+    try:
+        DocsSite(settings.docs_dir, TITLES).refresh()
+    finally:
+        lock.release()
