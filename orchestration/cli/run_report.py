@@ -142,5 +142,5 @@ def _print_next_steps(settings: Settings) -> None:
         '  audit sql "select feed, reasons, record from quality.quarantined_event limit 10"\n'
         "  audit status\n"
         f"  data docs   {settings.docs_dir / 'index.html'}\n"
-        "  make serve  Dagster with its schedule and sensors"
+        "  make serve  the report as a page, and Dagster with its schedule and sensors"
     )
