@@ -141,8 +141,11 @@ class Bench:
             cpus.append(time.process_time() - cpu)
         return p95(walls), statistics.median(cpus)
 
-    def together(self, scope: str, readers: int, rounds: int) -> dict[str, float]:
-        """The 95th percentiles when so many readers ask at once, each all the questions in an order of its own."""
+    def together(self, scope: str, readers: int, rounds: int) -> tuple[dict[str, float], float]:
+        """The 95th percentiles when so many readers ask at once, each all the questions in an order of its own.
+
+        And the CPU seconds of a question on average.
+        """
         times: dict[str, list[float]] = defaultdict(list)
 
         def read(number: int) -> None:
@@ -151,9 +154,11 @@ class Bench:
                 for name in chosen.sample(sorted(QUESTIONS), len(QUESTIONS)):
                     times[name].append(self.ask(QUESTIONS[name], scope, chosen))
 
+        cpu = time.process_time()
         with ThreadPoolExecutor(readers) as pool:
             list(pool.map(read, range(readers)))
-        return {name: p95(walls) for name, walls in times.items()}
+        each = (time.process_time() - cpu) / sum(map(len, times.values()))
+        return {name: p95(walls) for name, walls in times.items()}, each
 
     def _month(self, chosen: random.Random) -> Filters:
         days = max(0, (self.whole.end - self.whole.start - _MONTH).days)
@@ -186,10 +191,11 @@ def main() -> None:
     )
     for scope in ("a month of one application", "everything"):
         print(f"\n{scope:28}{'p95 ms':>10}{'CPU ms':>10}{f'p95 of {options.readers}':>12}")
-        crowd = bench.together(scope, options.readers, 3)
+        crowd, each = bench.together(scope, options.readers, 3)
         for name, question in QUESTIONS.items():
             wall, cpu = bench.alone(question, scope, options.times)
             print(f"{name:28}{wall * 1000:10.0f}{cpu * 1000:10.0f}{crowd[name] * 1000:12.0f}", flush=True)
+        print(f"{'on average of all readers':28}{each * 1000:20.0f}")
         for name, question in SLOW.items() if options.slow else ():
             wall, cpu = bench.alone(question, scope, 4)
             print(f"{name:28}{wall * 1000:10.0f}{cpu * 1000:10.0f}", flush=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from calendar import month_name, monthrange
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -120,23 +121,25 @@ class SavedReports:
 def example(query: Query | None, now: datetime) -> SavedReport:
     """The document's own: who viewed chats in Interaction Analytics in May, of the newest year that has such events.
 
-    Without a query or such events it is the last May that has begun.
+    Where there are none of any May it is the newest month that has some, and else the last May that has begun.
     """
-    year = now.year if now.month >= 5 else now.year - 1
+    first = date(now.year if now.month >= 5 else now.year - 1, 5, 1)
     if query:
         found = query.rows(
-            "select max(year(event_hour_utc)) from audit.main.agg_activity_hourly "
-            "where application = ? and entity = 'Chat' and activity = 'Interaction Viewed' "
-            "and month(event_hour_utc) = 5",
+            "select max(event_hour_utc) filter (month(event_hour_utc) = 5), max(event_hour_utc) "
+            "from audit.main.agg_activity_hourly "
+            "where application = ? and entity = 'Chat' and activity = 'Interaction Viewed'",
             [_APPLICATION],
-        )
-        year = found[0][0] or year
+        )[0]
+        newest = found[0] or found[1]
+        first = newest.date().replace(day=1) if newest else first
+    last = first.replace(day=monthrange(first.year, first.month)[1])
     return SavedReport(
         id=EXAMPLE_ID,
-        name=f"Example: chats viewed in Interaction Analytics, May {year}",
+        name=f"Example: chats viewed in Interaction Analytics, {month_name[first.month]} {first.year}",
         owner=None,
         shared=True,
-        query=f"period=from-to&from={year}-05-01&to={year}-05-31&application={_APPLICATION}&entity=Chat"
+        query=f"period=from-to&from={first}&to={last}&application={_APPLICATION}&entity=Chat"
         "&activity=Interaction+Viewed",
         saved_at="",
     )

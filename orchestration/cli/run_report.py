@@ -143,5 +143,5 @@ def _print_next_steps(settings: Settings) -> None:
         "  audit status\n"
         "  audit review   a page for auditors, to open or print\n"
         f"  data docs   {settings.docs_dir / 'index.html'}\n"
-        "  make serve  Dagster with its schedule and sensors"
+        "  make serve  the report as a page, and Dagster with its schedule and sensors"
     )

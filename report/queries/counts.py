@@ -10,7 +10,7 @@ from typing import Any, Literal
 from orchestration.hours import ceil_hour, floor_hour, naive
 from report.filters import AGGREGATED, Filters
 from report.queries import people
-from report.queries.people import PEOPLE, PERSON
+from report.queries.people import MONTHLY, PEOPLE, PERSON
 from report.queries.rollups import DAILY, FACT, HOURLY, KIND
 from report.queries.warehouse import Query
 
@@ -39,7 +39,11 @@ def cells(
         found = [_of_rollup(*part, KIND, filters, fields, by) for part in parts if part[1] < part[2]]
     elif has_days and query.has_people and needed.issubset(people.FIELDS):
         begin, end = first_day, last_day
-        found = [_of_rollup(PEOPLE, begin, end, PERSON, filters, fields, by)]
+        parts = [(PEOPLE, begin, end)]
+        first_month, last_month = ceil_month(begin), floor_month(end)
+        if by == "period" and first_month < last_month:
+            parts = [(PEOPLE, begin, first_month), (MONTHLY, first_month, last_month), (PEOPLE, last_month, end)]
+        found = [_of_rollup(*part, PERSON, filters, fields, by) for part in parts if part[1] < part[2]]
     else:
         return _of_fact(filters, fields)
     ends = ((filters.start, begin), (end, filters.end))
@@ -68,6 +72,17 @@ def ceil_day(time: datetime) -> datetime:
     """The first beginning of a UTC day at or after `time`."""
     floor = floor_day(time)
     return floor if floor == time else floor + _DAY
+
+
+def floor_month(time: datetime) -> datetime:
+    """The beginning of the UTC month that `time` lies in."""
+    return floor_day(time).replace(day=1)
+
+
+def ceil_month(time: datetime) -> datetime:
+    """The first beginning of a UTC month at or after `time`."""
+    floor = floor_month(time)
+    return floor if floor == time else floor_month(floor + 32 * _DAY)
 
 
 def _of_rollup(

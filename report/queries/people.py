@@ -2,7 +2,8 @@
 
 The published tables have none, and to count the people of a long period means to read all of it. So the newest
 snapshot's DuckDB counts them once, behind the readers' backs, and its successor only the days that have changed.
-`memory.main.person` has a number for every combination of the fields, `memory.main.people` counts events by it.
+`memory.main.person` has a number for every combination of the fields; `people` counts events by it and day, and
+`people_monthly` by it and month.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 FIELDS = ("application", "outcome", "triggered_by")
 PERSON = "memory.main.person"
 PEOPLE = "memory.main.people"
+MONTHLY = "memory.main.people_monthly"
 _NAMES = ", ".join(FIELDS)
 
 
@@ -59,6 +61,11 @@ def build(connection: duckdb.DuckDBPyConnection, before: duckdb.DuckDBPyConnecti
     connection.execute(f"""
         insert into {PEOPLE}
         select begins, person, n from counted inner join {PERSON} as person on {same} order by begins
+    """)
+    connection.execute(f"""
+        create table {MONTHLY} as
+        select date_trunc('month', begins) as begins, person, cast(sum(n) as bigint) as n
+        from {PEOPLE} group by all order by 1
     """)
     for table in ("changed", "counted"):
         connection.execute(f"drop table {table}")

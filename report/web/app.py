@@ -76,14 +76,19 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, links: C
     `links` lead to what goes with the report.
     """
     from report.export.jobs import ExportJobs
-    from report.saved import SavedReports
+    from report.saved import SavedReportError, SavedReports
     from report.web import data_docs, exports, saved_reports, sign_in
     from report.web.pages.messages import exception_handlers
     from report.web.pages.routes import routes
 
     app = ReportApp(
         routes=[*sign_in.routes(), *exports.routes(), *saved_reports.routes(), *data_docs.routes(), *routes()],
-        exception_handlers={**exception_handlers(), NotSignedInError: _not_signed_in, TrailError: _not_on_record},
+        exception_handlers={
+            **exception_handlers(),
+            NotSignedInError: _not_signed_in,
+            TrailError: _not_on_record,
+            SavedReportError: _not_saved,
+        },
     )
     app.access = access
     app.state.settings = settings
@@ -129,3 +134,10 @@ async def _not_on_record(request: Request, error: Exception) -> Response:
     _log.error("%s", error)
     why = "Reading the report is audited, and what you asked for could not be put on record; so it is not shown."
     return message(request, 503, "This cannot be put on record", why, "Tell who runs the report; its log says why.")
+
+
+async def _not_saved(request: Request, error: Exception) -> Response:
+    from report.web.pages.messages import message
+
+    why = f"{str(error)[:1].upper()}{str(error)[1:]}."
+    return message(request, 409, "Named reports cannot be had", why, "Tell who runs the report, or try again.")

@@ -32,6 +32,9 @@ def routes() -> list[BaseRoute]:
 def open_link(request: Request) -> Response:
     """The link that `audit report` printed; it works once."""
     access = _access(request)
+    if request.method == "HEAD":
+        # What only looks whether the link leads somewhere must not use it up.
+        return Response()
     if access.mode != "token":
         return RedirectResponse("/login", 303)
     try:

@@ -79,6 +79,7 @@ def test_an_export_is_made_in_its_dialog(open_page: Open, tmp_path: Path) -> Non
     page = open_page(f"/?{ANALYTICS}&entity=Chat", accept_downloads=True)
     for name, read in (("CSV", pandas.read_csv), ("XLSX", pandas.read_excel), ("Parquet", pandas.read_parquet)):
         page.get_by_role("link", name="Export").click()
+        assert page.get_by_role("link", name="Open as a page of its own").get_attribute("href").endswith("snapshot=2")
         page.get_by_label(name, exact=False).check()
         with page.expect_download() as downloaded:
             page.get_by_role("button", name="Make the file").click()

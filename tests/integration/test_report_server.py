@@ -255,6 +255,7 @@ def test_from_nothing_to_a_report_that_has_its_own_trail(settings: Settings) -> 
     day = f"period=from-to&from={began:%Y-%m-%d}&to={began:%Y-%m-%d}"
     with served(settings) as server, browser(server.base) as client:
         assert client.get(f"/?{day}").status_code == 401
+        assert client.head(server.link).status_code == 200
         first = client.get(server.link)
         assert (first.status_code, first.headers["location"]) == (303, "/")
         used = get(server.link)

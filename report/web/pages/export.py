@@ -12,7 +12,7 @@ from report.queries import events
 from report.queries.applications import Application, applications
 from report.queries.warehouse import Query
 from report.web import recorded
-from report.web.pages.asking import ask, state_of
+from report.web.pages.asking import ask, number_of, state_of
 from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
 
@@ -29,13 +29,13 @@ _FORMATS = (
 @recorded.run
 async def page(request: Request) -> Response:
     """What the file will hold, and the formats to choose from."""
-    state = state_of(request)
+    state = state_of(request, ("snapshot",))
     filters = state.filters(now_utc())
 
     def work(query: Query) -> tuple[int, int, list[Application]]:
         return events.count(query, filters), query.snapshot.snapshot_id, applications(query)
 
-    total, snapshot, known = await ask(request, work)
+    total, snapshot, known = await ask(request, work, number_of(request, "snapshot"))
     return render(
         request,
         "export.html",
