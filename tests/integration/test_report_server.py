@@ -20,11 +20,11 @@ from starlette.routing import Mount, Route
 from orchestration.hours import iso, now_utc
 from orchestration.pipeline import land_feeds, update_warehouse
 from orchestration.planning import plan
-from orchestration.settings import Settings, load_settings
+from orchestration.settings import Settings
 from report.access.headers import CONTENT_SECURITY_POLICY
 from report.access.passwords import hashed
 from tests.integration.report_support import PERIOD, Served, browser, csrf, get, served, sign_in
-from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment, query, run
+from tests.integration.support import AUDIT, audit, event, lines, process_environment, query
 
 ONE_DAY = timedelta(days=1)
 FEEDS = ["search", "activity_audit"]
@@ -65,18 +65,12 @@ ROUTES: dict[tuple[str, str], str | None] = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A home with a few events of May, and a file of users."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("report")
-        patch.setenv("AUDIT_HOME", str(folder / "home"))
-        settings = load_settings()
-        deliver(settings, lines([event(f"e{number}", comments=f"=c{number}") for number in range(5)] + ["broken"]))
-        run(settings)
-        known = hashed(PASSWORD)
-        entries = [f"[users.{name}]\npassword = '{known}'\nroles = {roles}\n" for name, roles in USERS.items()]
-        (folder / "users.toml").write_text("\n".join(entries))
-        yield settings
+def home(report_home: Settings) -> Settings:
+    """The home, with a file of users beside it."""
+    known = hashed(PASSWORD)
+    entries = [f"[users.{name}]\npassword = '{known}'\nroles = {roles}\n" for name, roles in USERS.items()]
+    (report_home.home.parent / "users.toml").write_text("\n".join(entries))
+    return report_home
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +207,7 @@ def test_an_export_is_what_audit_export_writes(
 ) -> None:
     client = clients["export"]
     state = _export(client, f"/export?{PERIOD}&application=Search", "csv")
-    assert (state["state"], state["rows"], state["of"], state["error"]) == ("done", 5, 5, None)
+    assert (state["state"], state["rows"], state["of"], state["error"]) == ("done", 100, 100, None)
     fetched = client.get(f"/export/{state['id']}/file")
     about = client.get(f"/export/{state['id']}/about").json()
     assert fetched.headers["content-disposition"] == f'attachment; filename="{state["name"]}"'
