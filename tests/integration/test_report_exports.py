@@ -115,7 +115,7 @@ def test_the_space_on_the_disk_is_bounded(report_home: Settings, trail: Trail, t
     _wait(lambda: job.is_over)
     assert "AUDIT_REPORT_EXPORT_SPACE" in (job.error or "")
     _wait(lambda: not _files(tmp_path))
-    assert _said(tmp_path) == [("Created", "FAILURE")]
+    _wait(lambda: _said(tmp_path) == [("Created", "FAILURE")])
     running.close()
     warehouse.close()
 
