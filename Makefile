@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-bucket docs test lint types dbt-parse unit integration browser test-slow system-packages clean
+.PHONY: help setup run serve bench bench-bucket bench-report docs test lint types dbt-parse unit integration browser test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -67,6 +67,10 @@ bench: setup ## Measure an hour and a week of feeds, and a check of a million ev
 
 bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)
 	@$(BIN)/python -m benchmarks.bucket
+
+bench-report: setup ## Measure the report on a year of 100 million events (an hour or so, 10 GB in var/bench)
+	@test -d var/bench || $(BIN)/python -m benchmarks.history --home var/bench
+	@$(BIN)/python -m benchmarks.report --home var/bench --slow
 
 system-packages: ## Install the Debian packages that some tests need (PostgreSQL, Chromium); without root, say so
 	@sh scripts/system-packages

@@ -14,6 +14,8 @@ from report.queries.warehouse import Query
 
 # Where the roll-ups do not know all that is asked, a window that held too little is followed by one so much larger.
 _GROWTH = 8
+# So many times what is needed is many.
+_MANY = 4
 _DAY = timedelta(days=1)
 _MOMENT = timedelta(microseconds=1)
 
@@ -21,8 +23,8 @@ _MOMENT = timedelta(microseconds=1)
 def windows(query: Query, filters: Filters, needed: int, *, descending: bool) -> Iterator[Filters]:
     """The filters on one part of the period after another: from its end, or from its beginning if not `descending`.
 
-    Each holds at least `needed` events where the roll-ups know all that the filters ask; parts without any are left
-    out. Together they have every event.
+    Each is expected to hold `needed` events by what the roll-ups know; parts without any are left out. Together they
+    have every event once.
     """
     by_people = "triggered_by" in filters.fields and query.has_people
     whole = _relaxed(filters, FIELDS if by_people else AGGREGATED, by_days=by_people)
@@ -35,10 +37,17 @@ def windows(query: Query, filters: Filters, needed: int, *, descending: bool) ->
     held, some = 0, False
     for at, n in counts:
         some = True
+        is_hour = not by_people and (split is None or (at >= split if descending else at < split))
+        if is_hour and n > _MANY * needed:
+            # A busy hour has far more than a page; if its events are spread evenly, this part of it has enough.
+            length = HOUR * (_MANY / 2 * needed / n)
+            border = min(edge, at + HOUR) - length if descending else max(edge, at) + length
+            if max(at, last) < border if descending else border < min(at + HOUR, last):
+                yield _between(filters, edge, border)
+                edge, held = border, 0
         held += 0 if at == unsure else n
         if held < needed:
             continue
-        is_hour = not by_people and (split is None or (at >= split if descending else at < split))
         border = max(at, last) if descending else min(at + (HOUR if is_hour else _DAY), last)
         yield _between(filters, edge, border)
         edge, held, some = border, 0, False

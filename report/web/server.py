@@ -156,10 +156,6 @@ def _say(on_ready: Callable[[Served], None], access: Access) -> None:
     on_ready(Served(f"{access.base_url}/open?token={access.tokens.give()}" if by_link else access.base_url))
 
 
-def _first_url(access: Access) -> str:
-    return f"{access.base_url}/open?token={access.tokens.give()}" if access.mode == "token" else access.base_url
-
-
 def _listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]

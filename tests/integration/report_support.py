@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,3 +82,16 @@ def sign_in(client: httpx.Client, name: str, password: str) -> httpx.Response:
     """Fill in the form."""
     form = client.get("/login")
     return client.post("/login", data={"csrf": csrf(form), "name": name, "password": password, "next": "/quality"})
+
+
+def export(client: httpx.Client, address: str, suffix: str) -> dict[str, Any]:
+    """Have a file made in the format of the suffix; how that ended, as the server says it."""
+    started = client.post(address, data={"format": suffix}, headers={"Accept": "application/json"})
+    assert started.status_code == 201, started.text
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        state = client.get(started.headers["location"], headers={"Accept": "application/json"}).json()
+        if state["state"] not in ("waiting", "running"):
+            return state
+        time.sleep(0.05)
+    raise AssertionError(state)

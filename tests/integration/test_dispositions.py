@@ -183,7 +183,7 @@ def test_the_tables_are_what_the_contract_says(settings: Settings) -> None:
         "Comments",
     ]  # fmt: skip
     assert one(settings, "select count(*) from dim_application where in_report_prompt") == 16
-    assert one(settings, "select count(*) from dim_entity_activity where is_documented and provenance <> 'own'") == 131
+    assert one(settings, "select count(*) from dim_entity_activity where is_documented") == 131
 
 
 @pytest.mark.skipif(not REAL_EVENTS.exists(), reason="the real events are not on this machine")

@@ -21,25 +21,14 @@ from report.export.jobs import ExportJobs
 from report.filters import Filters
 from report.queries.warehouse import Warehouse
 from report.trail import Trail
-from tests.integration.support import deliver, event, lines, run
 
 MAY = Filters(datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
 CLARISSA = User("clarissa", frozenset({"export"}))
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUDIT_HOME", str(tmp_path_factory.mktemp("exports") / "home"))
-        settings = load_settings()
-        deliver(settings, lines([event(f"e{number}") for number in range(100)]))
-        run(settings)
-        yield settings
-
-
 @pytest.fixture
-def jobs(home: Settings, tmp_path: Path) -> Iterator[ExportJobs]:
-    warehouse = Warehouse(home)
+def jobs(report_home: Settings, tmp_path: Path) -> Iterator[ExportJobs]:
+    warehouse = Warehouse(report_home)
     running = ExportJobs(warehouse, tmp_path / "exports", 1_000_000)
     yield running
     running.close()
@@ -119,14 +108,14 @@ def test_only_the_last_ones_are_kept(jobs: ExportJobs, trail: Trail, tmp_path: P
     assert sorted(_files(tmp_path)) == sorted(job.file for job in made[2:])
 
 
-def test_the_space_on_the_disk_is_bounded(home: Settings, trail: Trail, tmp_path: Path) -> None:
-    warehouse = Warehouse(home)
+def test_the_space_on_the_disk_is_bounded(report_home: Settings, trail: Trail, tmp_path: Path) -> None:
+    warehouse = Warehouse(report_home)
     running = ExportJobs(warehouse, tmp_path / "exports", 1)
     job = running.start("s", CLARISSA, trail, MAY, ".csv")
     _wait(lambda: job.is_over)
     assert "AUDIT_REPORT_EXPORT_SPACE" in (job.error or "")
     _wait(lambda: not _files(tmp_path))
-    assert _said(tmp_path) == [("Created", "FAILURE")]
+    _wait(lambda: _said(tmp_path) == [("Created", "FAILURE")])
     running.close()
     warehouse.close()
 
@@ -139,11 +128,11 @@ def test_what_cannot_be_put_on_record_is_not_handed_out(jobs: ExportJobs, trail:
     _wait(lambda: not _files(tmp_path))
 
 
-def test_the_files_of_a_killed_server_are_removed(home: Settings, trail: Trail, tmp_path: Path) -> None:
+def test_the_files_of_a_killed_server_are_removed(report_home: Settings, trail: Trail, tmp_path: Path) -> None:
     left = tmp_path / "exports" / "of-a-killed-one"
     left.mkdir(parents=True)
     (left / "old.csv").write_text("x")
-    warehouse = Warehouse(home)
+    warehouse = Warehouse(report_home)
     servers = [ExportJobs(warehouse, tmp_path / "exports", 1_000_000) for _ in range(2)]
     made = [server.start("s", CLARISSA, trail, MAY, ".parquet") for server in servers]
     _wait(lambda: all(job.state == "done" for job in made))

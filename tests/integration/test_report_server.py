@@ -1,33 +1,21 @@
-"""`audit report` as a person and their browser use it: a real process, real HTTP, real cookies."""
+"""The report's routes as a browser meets them: who gets what, sign-in, headers, exports, named reports."""
 
 from __future__ import annotations
 
 import json
-import signal
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 from starlette.routing import Mount, Route
 
-from orchestration.hours import iso, now_utc
-from orchestration.pipeline import land_feeds, update_warehouse
-from orchestration.planning import plan
-from orchestration.settings import Settings, load_settings
+from orchestration.settings import Settings
 from report.access.headers import CONTENT_SECURITY_POLICY
 from report.access.passwords import hashed
-from tests.integration.report_support import PERIOD, Served, browser, csrf, get, served, sign_in
-from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment, query, run
+from tests.integration.report_support import PERIOD, Served, browser, csrf, export, get, served, sign_in
+from tests.integration.support import audit
 
-ONE_DAY = timedelta(days=1)
-FEEDS = ["search", "activity_audit"]
 PASSWORD = "to the lighthouse"
 USERS = {name: [name] for name in ("view", "export", "quarantine", "edit")} | {"nobody": []}
 # Who may what, written a second time on purpose: a route that is not here fails, and so does one with another guard.
@@ -65,18 +53,12 @@ ROUTES: dict[tuple[str, str], str | None] = {
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """A home with a few events of May, and a file of users."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("report")
-        patch.setenv("AUDIT_HOME", str(folder / "home"))
-        settings = load_settings()
-        deliver(settings, lines([event(f"e{number}", comments=f"=c{number}") for number in range(5)] + ["broken"]))
-        run(settings)
-        known = hashed(PASSWORD)
-        entries = [f"[users.{name}]\npassword = '{known}'\nroles = {roles}\n" for name, roles in USERS.items()]
-        (folder / "users.toml").write_text("\n".join(entries))
-        yield settings
+def home(report_home: Settings) -> Settings:
+    """The home, with a file of users beside it."""
+    known = hashed(PASSWORD)
+    entries = [f"[users.{name}]\npassword = '{known}'\nroles = {roles}\n" for name, roles in USERS.items()]
+    (report_home.home.parent / "users.toml").write_text("\n".join(entries))
+    return report_home
 
 
 @pytest.fixture(scope="module")
@@ -196,24 +178,12 @@ def test_a_user_that_is_removed_is_out(home: Settings, team: Served) -> None:
         users.write_text(text)
 
 
-def _export(client: httpx.Client, address: str, suffix: str) -> dict[str, Any]:
-    started = client.post(address, data={"format": suffix}, headers={"Accept": "application/json"})
-    assert started.status_code == 201, started.text
-    end = time.monotonic() + 30
-    while time.monotonic() < end:
-        state = client.get(started.headers["location"], headers={"Accept": "application/json"}).json()
-        if state["state"] not in ("waiting", "running"):
-            return state
-        time.sleep(0.05)
-    raise AssertionError(state)
-
-
 def test_an_export_is_what_audit_export_writes(
     home: Settings, clients: dict[str, httpx.Client], tmp_path: Path
 ) -> None:
     client = clients["export"]
-    state = _export(client, f"/export?{PERIOD}&application=Search", "csv")
-    assert (state["state"], state["rows"], state["of"], state["error"]) == ("done", 5, 5, None)
+    state = export(client, f"/export?{PERIOD}&application=Search", "csv")
+    assert (state["state"], state["rows"], state["of"], state["error"]) == ("done", 100, 100, None)
     fetched = client.get(f"/export/{state['id']}/file")
     about = client.get(f"/export/{state['id']}/about").json()
     assert fetched.headers["content-disposition"] == f'attachment; filename="{state["name"]}"'
@@ -248,150 +218,3 @@ def test_named_reports(clients: dict[str, httpx.Client]) -> None:
         assert client.post("/saved/example/delete").status_code == 409
     finally:
         del client.headers["Accept"]
-
-
-def test_from_nothing_to_a_report_that_has_its_own_trail(settings: Settings) -> None:
-    began = now_utc()
-    day = f"period=from-to&from={began:%Y-%m-%d}&to={began:%Y-%m-%d}"
-    with served(settings) as server, browser(server.base) as client:
-        assert client.get(f"/?{day}").status_code == 401
-        assert client.head(server.link).status_code == 200
-        first = client.get(server.link)
-        assert (first.status_code, first.headers["location"]) == (303, "/")
-        used = get(server.link)
-        assert used.status_code == 403
-        assert "opened before" in used.text
-        assert "opens nothing" in get(f"{server.base}/open?token=x").text
-        empty = client.get("/")
-        assert empty.status_code == 503
-        assert "audit run" in empty.text
-        folder = Path(settings.feed_root) / "search" / f"{began:%Y-%m-%d/%H}"
-        folder.mkdir(parents=True)
-        (folder / "a.ndjson").write_bytes(lines([event("e1", eventTime=iso(began))]))
-        _run_what_is_new(settings)
-        client.headers["X-CSRF-Token"] = csrf(client.get("/quality"))
-        assert client.get(f"/?{day}&entity=Search").status_code == 200
-        # To scroll on and to open a list is the same run; other filters are another.
-        assert client.get(f"/values?{day}&entity=Search&field=outcome").status_code == 200
-        assert client.get(f"/rows?{day}").status_code == 200
-        state = _export(client, f"/export?{day}", "parquet")
-        assert client.get(f"/export/{state['id']}/file").status_code == 200
-        assert client.get(f"/groups?{day}&group=outcome").status_code == 200
-        assert client.get("/quality/quarantine").status_code == 200
-        assert server.stop(signal.SIGINT) == 0
-    _run_what_is_new(settings)
-    period = f"{began:%Y-%m-%d}T00:00:00Z to {began + ONE_DAY:%Y-%m-%d}T00:00:00Z"
-    trail = [
-        ("User", "Login", ""),
-        ("Report", "Run", f"{period}; entities: Search"),
-        ("Report", "Run", period),
-        ("Export", "Created", f"{period}; parquet, snapshot "),
-        ("Export", "Downloaded", ""),
-        ("Report", "Run", f"{period}; grouped by outcome"),
-        ("Quarantine", "Viewed", ""),
-    ]
-    seen = query(
-        settings,
-        "select entity, activity, coalesce(comments, '') from fact_activity_event "
-        "where application = 'Activity Audit' and triggered_by = 'local' and outcome = 'SUCCESS' "
-        "order by event_time_utc",
-    )
-    assert [(entity, activity) for entity, activity, _ in seen] == [row[:2] for row in trail]
-    assert all(found[2].startswith(row[2]) for found, row in zip(seen, trail, strict=True))
-    assert query(settings, "select * from quality.catalogue_drift where application = 'Activity Audit'") == []
-    totals = query(
-        settings,
-        "select sum(received), sum(accepted), sum(duplicate) from quality.feed_reconciliation "
-        "where feed = 'activity_audit'",
-    )
-    assert totals == [(7, 7, 0)]
-    assert plan(settings, FEEDS).ranges == []
-
-
-def _run_what_is_new(settings: Settings) -> None:
-    """What `audit run` does without a range."""
-    for window in plan(settings, FEEDS).ranges:
-        land_feeds(settings, FEEDS, window)
-        update_warehouse(settings, str(uuid4()), FEEDS, window)
-
-
-def test_a_proxy_names_the_user(home: Settings) -> None:
-    proxy = {"AUDIT_REPORT_AUTH": "proxy", "AUDIT_REPORT_PROXY_HEADER": "X-User"}
-    roles = {"AUDIT_REPORT_PROXY_ROLES_HEADER": "X-Roles"}
-    with served(home, **proxy, **roles, AUDIT_REPORT_PROXY_FROM="127.0.0.0/8") as server:
-        trusted = {"X-User": "clarissa", "X-Roles": "viewer,other"}
-        assert get(f"{server.base}/quality", headers=trusted).status_code == 200
-        assert get(f"{server.base}/quality", headers={"X-User": "clarissa"}).status_code == 403
-        assert get(f"{server.base}/quality/quarantine", headers=trusted).status_code == 403
-        assert get(f"{server.base}/quality").status_code == 401
-        twice = [("X-User", "clarissa"), ("X-User", "admin"), ("X-Roles", "admin")]
-        assert get(f"{server.base}/quality", headers=twice).status_code == 401
-
-
-def test_a_header_from_elsewhere_is_not_believed(home: Settings) -> None:
-    from report.access.proxy import Proxy
-
-    settings = home.report.model_copy(update={"proxy_header": "X-User", "proxy_from": []})
-    from starlette.requests import HTTPConnection
-
-    scope = {"type": "http", "headers": [(b"x-user", b"eve")], "client": ("10.0.0.1", 1)}
-    assert Proxy(settings).named(HTTPConnection(scope)) is None
-    trusting = settings.model_copy(update={"proxy_from": load_networks("10.0.0.0/24")})
-    assert Proxy(trusting).named(HTTPConnection(scope)) == ("eve", ("viewer",))
-
-
-def load_networks(text: str) -> Any:
-    from orchestration.report_settings import ReportSettings
-
-    return ReportSettings.model_validate({"proxy_from": text}).proxy_from
-
-
-@pytest.mark.parametrize(
-    ("environment", "arguments", "says"),
-    [
-        ({}, ["--host", "0.0.0.0"], "set AUDIT_REPORT_AUTH to users, oidc or proxy"),
-        ({"AUDIT_REPORT_AUTH": "users"}, [], "AUDIT_REPORT_USERS_FILE is not set"),
-        ({"AUDIT_REPORT_AUTH": "oidc"}, [], "AUDIT_REPORT_OIDC_CLIENT_SECRET is not set"),
-        ({"AUDIT_REPORT_URL": "http://audit.example"}, [], "AUDIT_REPORT_URL='http://audit.example': must begin with"),
-    ],
-)
-def test_what_is_not_safe_is_refused(
-    settings: Settings, environment: dict[str, str], arguments: list[str], says: str
-) -> None:
-    done = audit(settings, "report", "--port", "0", *arguments, check=False, **environment)
-    assert done.returncode == 2
-    assert says in done.stderr
-
-
-def test_a_port_that_is_taken_is_named(settings: Settings) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        done = audit(settings, "report", "--port", str(port), check=False)
-    assert done.returncode == 1
-    assert f"cannot listen on 127.0.0.1:{port}" in done.stderr
-
-
-def test_a_password_is_read_from_standard_input(settings: Settings) -> None:
-    import tomllib
-
-    from report.access.passwords import matches
-
-    def run_it(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [AUDIT, "password", *arguments],
-            input=text,
-            env=process_environment(settings),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    done = run_it("clarissa dalloway", "--role", "analyst", text=PASSWORD + "\n")
-    entry = tomllib.loads(done.stdout)["users"]["clarissa dalloway"]
-    assert entry["roles"] == ["analyst"]
-    assert matches(PASSWORD, entry["password"])
-    assert not matches(PASSWORD + "!", entry["password"])
-    assert "at least 12 characters" in run_it("x", text="short\n").stderr
-    assert "no role is named boss" in run_it("x", "--role", "boss", text=PASSWORD).stderr

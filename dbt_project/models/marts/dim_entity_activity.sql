@@ -55,6 +55,8 @@ final as (
         cast(coalesce(observed.event_count, 0) as bigint) as event_count
     from documented
     full outer join observed on documented.entity_activity_key = observed.entity_activity_key
+    -- What the report itself records is in no document of the vendor's, and is of interest where it was recorded.
+    where documented.provenance is distinct from 'own' or observed.entity_activity_key is not null
 )
 
 select * from final
