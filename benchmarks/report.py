@@ -100,7 +100,7 @@ SLOW: dict[str, Question] = {
         query, replace(filters, comments="no such word"), events.Order()
     ),
     "one event by its id": lambda query, filters, _: events.page(
-        query, replace(filters, event_ids=("no such id",)), events.Order()
+        query, replace(filters, event_ids=("7fffffff-0000-4000-8000-000000000000",)), events.Order()
     ),
 }
 
