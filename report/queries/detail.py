@@ -48,8 +48,8 @@ class Event:
 
     `fields` are its nine fields, by their names in the fact and in the report's order. `snapshot_id` is the snapshot
     that it was published in, None where that is not kept any more; `ledger` is None where its batch has no entry yet.
-    `deliveries` are those of its run that came from its place: mostly one, several where a file was delivered again
-    before the run.
+    `deliveries` are those of its run that came from its place, or before it where its run was a replay: mostly one,
+    several where a file was delivered again before the run.
     """
 
     fields: dict[str, Any]
@@ -83,9 +83,18 @@ def event(query: Query, event_id: str, at: datetime | None = None) -> Event | No
     lineage = dict(zip(_LINEAGE, row[len(COLUMNS) : -1], strict=True))
     batch = [lineage["feed"], lineage["feed_hour_utc"], lineage["run_id"]]
     deliveries = query.rows(
-        "select delivery_id, name, sha256, bytes, landed_at_utc, raw_sha256 from audit.quality.feed_delivery "
-        "where feed = ? and feed_hour_utc = ? and run_id = ? and source_uri = ? order by landed_at_utc, delivery_id",
-        [*batch, lineage["source_uri"]],
+        """
+        select delivery_id, name, sha256, bytes, landed_at_utc, raw_sha256
+        from audit.quality.feed_delivery
+        where feed = $1 and feed_hour_utc = $2 and source_uri = $4
+        -- A replay brings no delivery of its own: its events are from those of earlier runs.
+        and (
+            run_id = $3 or $3 in (select run_id from audit.quality.pipeline_run where kind = 'replay')
+            and landed_at_utc <= $5
+        )
+        order by landed_at_utc, delivery_id
+        """,
+        [*batch, lineage["source_uri"], lineage["ingested_at_utc"]],
     )
     entries = query.rows(
         "select sequence, kind, events_sha256, entry_sha256, recorded_at_utc from audit.quality.integrity_ledger "

@@ -46,7 +46,10 @@ class Quarantined:
 
 @dataclass(frozen=True)
 class Drift:
-    """A combination that the catalogue does not have; `undocumented` is the widest of its names that is new."""
+    """A combination that the catalogue does not have; `undocumented` is the widest of its names that is new.
+
+    `acknowledgement` is why it may be so, by the word of `acknowledged_by`.
+    """
 
     application: str
     entity: str
@@ -55,6 +58,8 @@ class Drift:
     first_seen_utc: datetime
     last_seen_utc: datetime
     event_count: int
+    acknowledged_by: str | None
+    acknowledgement: str | None
 
 
 @dataclass(frozen=True)
@@ -143,10 +148,11 @@ def quarantine(
 
 
 def drift(query: Query) -> list[Drift]:
-    """What was seen that nobody documented, the most frequent first."""
+    """What was seen that nobody documented, the most frequent first; what was acknowledged comes last."""
     names = ", ".join(Drift.__dataclass_fields__)
     rows = query.rows(
-        f"select {names} from audit.quality.catalogue_drift order by event_count desc, application, entity, activity"
+        f"select {names} from audit.quality.catalogue_drift "
+        "order by acknowledged_by is not null, event_count desc, application, entity, activity"
     )
     return [Drift(*row) for row in rows]
 

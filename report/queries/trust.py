@@ -65,7 +65,7 @@ def _known(query: Query) -> Trust:
             (select max(started_at_utc) from audit.quality.pipeline_run),
             (select max_by(run_id, started_at_utc) from audit.quality.pipeline_run),
             (select count(*) from audit.quality.quarantined_event where resolved_at_utc is null),
-            (select count(*) from audit.quality.catalogue_drift)
+            (select count(*) from audit.quality.catalogue_drift where acknowledged_by is null)
         """,
         # That somebody reads the report does not make its data fresh.
         [OWN_FEED],

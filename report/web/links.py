@@ -1,9 +1,10 @@
-"""What goes with the report and is elsewhere: the runs, the data docs."""
+"""What goes with the report and is elsewhere: the runs, the data docs, the auditor's page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from expectations.docs_site import REVIEW
 from orchestration.settings import Settings
 from report.web.data_docs import PATH
 
@@ -17,6 +18,10 @@ class Link:
 
 
 def links(settings: Settings, dagster_url: str | None = None) -> list[Link]:
-    """The links of every page; Dagster's is there where its URL is known."""
+    """The links of every page; Dagster's is there where its URL is known, the auditor's page once it was written."""
     dagster = dagster_url or settings.report.dagster_url
-    return [*([Link("Runs", dagster)] if dagster else []), Link("Data docs", f"{PATH}/index.html")]
+    return [
+        *([Link("Runs", dagster)] if dagster else []),
+        Link("Data docs", f"{PATH}/index.html"),
+        *([Link("Auditor's page", f"{PATH}/{REVIEW}")] if settings.review_file.exists() else []),
+    ]

@@ -74,6 +74,7 @@ def test_twenty_killed_runs_leave_nothing_wrong(undisturbed, tmp_path: Path) -> 
     _survives(20, undisturbed, tmp_path, seed=2)
 
 
+@pytest.mark.slow
 def test_two_first_runs_at_once(undisturbed, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     calm, expected, _ = undisturbed
     settings = load_settings(home=tmp_path, feed_url=calm.feed_root)

@@ -54,6 +54,7 @@ def _publish(home: Home) -> Outcome:
     return update_warehouse(home.settings, str(uuid4()), catalogue.slugs(), (HOUR, END))
 
 
+@pytest.mark.slow
 def test_the_fact_is_the_same_whatever_the_server_does(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_grown_file_is_a_second_delivery(settings: Settings) -> None:
     assert one(settings, "select files from quality.feed_reconciliation where feed = 'search'") == 2
 
 
+@pytest.mark.slow
 def test_a_manifest_is_held_against_what_came(settings: Settings) -> None:
     content = lines([event("a"), event("b")])
     sha256 = hashlib.sha256(content).hexdigest()
@@ -85,6 +86,7 @@ def test_a_manifest_that_cannot_be_read_is_an_error(settings: Settings) -> None:
     assert one(settings, "select count(*) from fact_activity_event") == 1
 
 
+@pytest.mark.slow
 def test_missing_is_not_empty(settings: Settings) -> None:
     narrow = settings.model_copy(update={"applications": ["search", "qm", "wfm"]})
     deliver(narrow, b"", "empty.ndjson")
@@ -127,6 +129,7 @@ def test_an_hour_that_is_not_over_misses_nothing(settings: Settings) -> None:
         assert query(settings, "select feed, status from quality.feed_reconciliation") == [("search", "balanced")]
 
 
+@pytest.mark.slow
 def test_a_moved_home_goes_on(settings: Settings) -> None:
     deliver(settings, lines([event("a")]))
     run(settings)
@@ -165,6 +168,7 @@ def test_a_delivery_that_is_not_published_is_not_forgotten(settings: Settings) -
     assert not any(waiting in sentence for sentence in status(due)["broken"])
 
 
+@pytest.mark.slow
 def test_hours_in_which_only_some_feeds_were_run_are_planned(settings: Settings) -> None:
     deliver(settings, lines([event("a")]))
     run(settings, feeds=["search"])

@@ -151,7 +151,7 @@ CONTRACT = {
     },
     "quality.feed_reconciliation": {
         "VARCHAR": "feed status sha256 detail run_id",
-        "TIMESTAMP": "feed_hour_utc reconciled_at_utc",
+        "TIMESTAMP": "feed_hour_utc reconciled_at_utc deleted_at_utc",
         "BIGINT": "declared received accepted duplicate quarantined offset_normalised late files bytes "
         "undeclared_files",
     },

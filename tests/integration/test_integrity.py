@@ -365,6 +365,7 @@ def test_what_an_earlier_release_published_is_adopted_once(home: Settings) -> No
     assert named(findings(home)) == [("ledger", "missing")]
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_head_outside_and_verify_may_watch_it(home: Settings, tmp_path: Path) -> None:
     heads = tmp_path / "mount" / "heads"
     kept = home.model_copy(update={"ledger_head_file": heads})

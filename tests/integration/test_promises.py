@@ -11,7 +11,7 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from hypothesis import HealthCheck, example, given
+from hypothesis import HealthCheck, Phase, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -54,6 +54,7 @@ def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
     assert [row[0] for row in events(settings)] == ["good", "late-1", "late-2"]
 
 
+@pytest.mark.slow
 def test_a_raw_file_that_lost_records_blocks_until_it_is_mended(settings: Settings) -> None:
     """From the command line: exit code 1, the check is named, readers see what they saw; then all is published."""
     deliver(settings, lines([event("a")]))
@@ -111,7 +112,7 @@ ranges = st.lists(
 )
 
 
-@hypothesis_settings(max_examples=1, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@hypothesis_settings(phases=[Phase.explicit], deadline=None, suppress_health_check=list(HealthCheck))
 @example(plan=[(0, 3)])
 @example(plan=[(2, 1), (0, 2), (1, 2)])
 @given(plan=ranges)
@@ -144,7 +145,7 @@ def test_a_reader_never_sees_half_a_run_and_blocks_nobody(settings: Settings) ->
     reader = subprocess.Popen(
         [sys.executable, "-c", _READER, str(settings.home)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    for hour in range(1, 4):
+    for hour in range(1, 3):
         deliver(settings, lines([event(f"{hour}-{n}") for n in range(200)]), hour=hour)
         run(settings, hour)
     time.sleep(0.5)
@@ -152,9 +153,9 @@ def test_a_reader_never_sees_half_a_run_and_blocks_nobody(settings: Settings) ->
     output, errors = reader.communicate(timeout=60)
     assert reader.returncode == 0, errors
     seen = json.loads(output)
-    assert seen["reads"] > 20
-    assert set(seen["counts"]) <= {1, 201, 401, 601}
-    assert seen["counts"][-1] == 601
+    assert seen["reads"] > 10
+    assert set(seen["counts"]) <= {1, 201, 401}
+    assert seen["counts"][-1] == 401
 
 
 _READER = """
@@ -164,7 +165,7 @@ from orchestration import lake
 from orchestration.settings import load_settings
 settings = load_settings(home=sys.argv[1])
 counts = []
-while not (settings.home / "stop").exists() or not counts or counts[-1] != 601:
+while not (settings.home / "stop").exists() or not counts or counts[-1] != 401:
     with lake.reader(settings) as connection:
         connection.execute("begin")
         found = [connection.execute(f"select {sum}::bigint from {table}").fetchall()[0][0] for sum, table in (
@@ -190,6 +191,7 @@ def test_every_run_is_a_snapshot_that_can_be_asked_for(settings: Settings) -> No
         pass
 
 
+@pytest.mark.slow
 def test_the_cost_of_judging_follows_the_batch(settings: Settings) -> None:
     """What a run stages is its own deliveries; nothing published before is judged or staged again."""
     deliver(settings, lines([event(f"old-{n}") for n in range(500)]))

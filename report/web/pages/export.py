@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from orchestration.hours import now_utc
 from report.access.permissions import EXPORT, requires
-from report.export.export import FORMATS
 from report.queries import events
 from report.queries.applications import Application, applications
 from report.queries.warehouse import Query
@@ -16,12 +15,11 @@ from report.web.pages.asking import ask, number_of, state_of
 from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
 
-# What each is good for; a format that cannot be written is not offered.
+# What each is good for.
 _FORMATS = (
     ("csv", "CSV", "for any program; formulas are made harmless"),
     ("xlsx", "XLSX", "for Excel, with a sheet about it"),
     ("parquet", "Parquet", "exactly what the warehouse has; the one for evidence"),
-    ("pdf", "PDF", "summary, charts and the first rows"),
 )
 
 
@@ -42,7 +40,7 @@ async def page(request: Request) -> Response:
         state=state,
         total=total,
         snapshot=snapshot,
-        formats=[one for one in _FORMATS if f".{one[0]}" in FORMATS],
+        formats=_FORMATS,
         about=prompt_text(state, filters, known),
         chips=chips(state, "/"),
     )
