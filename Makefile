@@ -32,7 +32,7 @@ serve: setup ## Start Dagster with its schedule and sensors, and the report; pri
 
 test: setup system-packages ## Run every check that CI runs
 	@$(MAKE) --no-print-directory -j 2 lint types dbt-parse
-	@$(BIN)/pytest -q -n auto --dist worksteal
+	@$(BIN)/pytest -q -n auto --dist loadfile
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -49,12 +49,12 @@ unit: setup ## Run the unit tests only (seconds)
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup ## Run the tests with real processes only
-	@$(BIN)/pytest -q -n auto --dist worksteal tests/integration tests/browser
+	@$(BIN)/pytest -q -n auto --dist loadfile tests/integration tests/browser
 
 browser: setup ## Run the tests of the pages in a real browser only
 	@$(BIN)/pytest -q tests/browser
 
-test-slow: setup ## Run the long tests: a simulated week, and kill -9 at random moments
+test-slow: setup ## Run the long tests: a simulated week, kill -9 at random moments, the longest of the others
 	@$(BIN)/pytest -q -m slow
 
 docs: setup ## Write the tables of docs/warehouse.md from the dbt project

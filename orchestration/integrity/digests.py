@@ -63,7 +63,9 @@ def replayed_sha256() -> str:
 
 def digest(row_sha256: str) -> str:
     """The SQL aggregate that is the digest of the rows that have these hashes."""
-    return f"coalesce(sha256(string_agg({row_sha256} || chr(10), '' order by {row_sha256})), '{EMPTY_SHA256}')"
+    # A sorted list takes half the time of an ordered aggregate.
+    hashes = f"array_to_string(list_sort(list({row_sha256})), chr(10)) || chr(10)"
+    return f"coalesce(sha256({hashes}), '{EMPTY_SHA256}')"
 
 
 def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) -> list[BatchDigest]:

@@ -85,6 +85,7 @@ def test_two_first_runs_at_once(undisturbed, tmp_path: Path) -> None:  # type: i
     assert dump(settings) == expected
 
 
+@pytest.mark.slow
 def test_a_manifest_that_a_killed_process_left_half_written_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

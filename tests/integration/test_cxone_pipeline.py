@@ -104,6 +104,7 @@ def _id(event: ApiEvent) -> str:
     return json.loads(event.text)["eventId"]
 
 
+@pytest.mark.slow
 def test_a_vanished_event_is_reported_once_and_stays(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     times = [SOON + number * ONE_HOUR for number in range(3)]
     there = [
@@ -163,6 +164,7 @@ def _contents(path: Path) -> Iterator[bytes]:
                             yield zlib.decompress(value)
 
 
+@pytest.mark.slow
 def test_no_secret_is_shown_or_kept(settings: Settings) -> None:
     """The real command, on a server that sends back whatever it was sent, well and badly."""
     hour = floor_hour(now_utc()) - ONE_HOUR

@@ -30,6 +30,7 @@ def _declare(settings: Settings, *files: dict[str, Any]) -> None:
     deliver(settings, json.dumps({"files": list(files)}).encode(), "_manifest.json")
 
 
+@pytest.mark.slow
 def test_a_grown_file_is_a_second_delivery(settings: Settings) -> None:
     deliver(settings, lines([event("a"), event("b")]))
     run(settings)
@@ -153,6 +154,7 @@ def test_the_warehouse_is_rebuilt_from_raw_alone(settings: Settings) -> None:
     assert query(settings, "select event_id, source_record, comments from fact_activity_event") == before
 
 
+@pytest.mark.slow
 def test_a_delivery_that_is_not_published_is_not_forgotten(settings: Settings) -> None:
     """Landed by a run that failed; then another feed's run passed."""
     deliver(settings, lines([event("a")]))

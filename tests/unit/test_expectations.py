@@ -457,6 +457,7 @@ def test_the_link_of_an_old_run_leads_to_its_line_in_the_history(batch: Batch) -
     assert index.index('href="history/2026-04.html"') < index.index('href="history/2026-03.html"')
 
 
+@pytest.mark.slow
 def test_a_run_costs_the_same_after_years_of_them(tmp_path: Path) -> None:
     """What is read and written does not grow with the runs that are past their page and their month."""
     site = DocsSite(tmp_path, TITLES)
