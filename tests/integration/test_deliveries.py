@@ -141,6 +141,7 @@ def test_a_moved_home_goes_on(settings: Settings) -> None:
     assert one(moved, "select string_agg(event_id, ',' order by event_id) from fact_activity_event") == "a,b"
 
 
+@pytest.mark.slow
 def test_the_warehouse_is_rebuilt_from_raw_alone(settings: Settings) -> None:
     import shutil
 

@@ -32,6 +32,7 @@ def age(settings: Settings, days: int) -> None:
             catalog.execute(f"update {table} set {column} = {older}")
 
 
+@pytest.mark.slow
 def test_upkeep_merges_files_and_expires_snapshots(settings: Settings) -> None:
     runs = []
     for hour in range(4):

@@ -178,6 +178,7 @@ print(json.dumps({"reads": len(counts), "counts": sorted(set(counts))}))
 """
 
 
+@pytest.mark.slow
 def test_every_run_is_a_snapshot_that_can_be_asked_for(settings: Settings) -> None:
     deliver(settings, lines([event("a")]))
     first = run(settings)

@@ -163,6 +163,7 @@ def test_what_is_past_its_retention_goes_and_nothing_else(home: Settings, monkey
     assert findings(home) == []
 
 
+@pytest.mark.slow
 def test_nothing_that_was_deleted_comes_back(published: Settings, home: Settings) -> None:
     offered = _keeping(home, "search=30d").model_copy(update={"feed_url": published.feed_url})
     maintain(offered)
