@@ -18,7 +18,7 @@ from report.filters import Filters
 
 APPLICATION = "Activity Audit"
 REPORT, EVENT, EXPORT, QUARANTINE, SAVED, USER = "Report", "Event", "Export", "Quarantine", "Saved Report", "User"
-# What the catalogue has of these is in dbt_project/seeds/entity_activity.csv.
+# The same pairs are in dbt_project/seeds/own_activity.csv, by which the warehouse knows them.
 ACTIVITIES = {
     REPORT: ("Run",),
     EVENT: ("Viewed",),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from orchestration.cli.filter_options import filter_options, filters
+from orchestration.cli.filter_options import Choose, filter_options
 from orchestration.cli.output import OUTPUT, print_json, print_table
 from orchestration.settings import Settings
 
@@ -33,12 +32,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def command(
     settings: Settings,
-    start: datetime,
-    end: datetime,
-    applications: tuple[str, ...],
-    entities: tuple[str, ...],
-    activities: tuple[str, ...],
-    outcomes: tuple[str, ...],
+    choose: Choose,
     at: str | None,
     with_raw: bool,
     whole_ledger: bool,
@@ -55,7 +49,7 @@ def command(
     try:
         pack = make_pack(
             settings,
-            lambda connection: filters(connection, start, end, applications, entities, activities, outcomes),
+            choose,
             target.absolute(),
             at,
             Options(with_raw, whole_ledger),

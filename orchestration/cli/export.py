@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-from datetime import datetime
 from pathlib import Path
 
 import click
 
-from orchestration.cli.filter_options import filter_options, filters
+from orchestration.cli.filter_options import Choose, filter_options
 from orchestration.cli.output import OUTPUT, print_json, print_table
 from orchestration.hours import now_utc
 from orchestration.settings import Settings
-
-_SUFFIXES = (".csv", ".xlsx", ".parquet")
 
 
 @click.command("export")
@@ -31,12 +28,7 @@ _SUFFIXES = (".csv", ".xlsx", ".parquet")
 @click.pass_obj
 def command(
     settings: Settings,
-    start: datetime,
-    end: datetime,
-    applications: tuple[str, ...],
-    entities: tuple[str, ...],
-    activities: tuple[str, ...],
-    outcomes: tuple[str, ...],
+    choose: Choose,
     target: Path,
     at: str | None,
     output: str,
@@ -46,15 +38,15 @@ def command(
     Events are newest first. The file says which filters, period and snapshot it has, and when it was made.
     """
     from orchestration import lake
-    from report.export.export import expected_rows, export
+    from report.export.export import FORMATS, expected_rows, export
 
-    if target.suffix.lower() not in _SUFFIXES:
-        raise click.UsageError(f"--to-file {target} must end in one of {', '.join(_SUFFIXES)}")
+    if target.suffix.lower() not in FORMATS:
+        raise click.UsageError(f"--to-file {target} must end in one of {', '.join(FORMATS)}")
     if not target.parent.is_dir():
         raise click.UsageError(f"--to-file {target}: there is no folder {target.parent}")
     try:
         with lake.reader(settings, at, pinned=True) as connection:
-            chosen = filters(connection, start, end, applications, entities, activities, outcomes)
+            chosen = choose(connection)
             with click.progressbar(
                 length=expected_rows(connection, chosen),
                 label="writing",

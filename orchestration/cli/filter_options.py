@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,11 +15,21 @@ from report.filters import OUTCOMES, Filters
 if TYPE_CHECKING:
     import duckdb
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+Choose = Callable[["duckdb.DuckDBPyConnection"], Filters]
+_NAMES = ("start", "end", "applications", "entities", "activities", "outcomes")
 
 
-def filter_options(command: Command) -> Command:
-    """Add `--from`, `--to` and the options of values, all but the period repeatable."""
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--from`, `--to` and the options of values, all but the period repeatable.
+
+    The command is called with `choose` in place of them, which says what they mean on a warehouse.
+    """
+
+    @wraps(command)
+    def chosen(*arguments: Any, **options: Any) -> Any:
+        asked = {name: options.pop(name) for name in _NAMES}
+        return command(*arguments, choose=partial(_filters, **asked), **options)
+
     for option in reversed(
         (
             click.option("--from", "start", type=TIME, required=True, help="Events from this time on, ISO 8601 UTC."),
@@ -35,11 +46,11 @@ def filter_options(command: Command) -> Command:
             ),
         )
     ):
-        command = option(command)
-    return command
+        chosen = option(chosen)
+    return chosen
 
 
-def filters(
+def _filters(
     connection: duckdb.DuckDBPyConnection,
     start: datetime,
     end: datetime,

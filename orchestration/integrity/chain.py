@@ -49,6 +49,11 @@ class BatchDigest:
         return self.feed, self.feed_hour_utc, self.run_id
 
 
+def no_rows(key: BatchKey) -> BatchDigest:
+    """A batch of which there is nothing in the tables."""
+    return BatchDigest(*key, 0, 0, 0, 0, 0, EMPTY_SHA256, EMPTY_SHA256, EMPTY_SHA256)
+
+
 @dataclass(frozen=True)
 class Entry:
     """One entry of the ledger, in the order of the table's columns."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestration.integrity import digests, ledger, replays
-from orchestration.integrity.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, Entry
+from orchestration.integrity.chain import REPLAY, BatchDigest, BatchKey, Entry, no_rows
 from orchestration.integrity.check_deletions import returned
 from orchestration.integrity.findings import Finding, Layer, Problem, batch_name
 from orchestration.integrity.replays import ReplayedRows, as_replay, no_replayed_rows
@@ -65,7 +65,7 @@ def check_batches(
     differing = []
     keys = recorded.keys() | found.keys() | replayed.keys()
     for key in sorted(keys, key=lambda key: (key[1], key[0], str(key[2]))):
-        known, batch, again = recorded.get(key), found.get(key, _nothing(key)), replayed.get(key)
+        known, batch, again = recorded.get(key), found.get(key, no_rows(key)), replayed.get(key)
         is_replay = known is not None and known.kind == REPLAY
         if again and not is_replay:
             detail = f"{again.rows} rows of quality.replayed_record of a replay that the ledger does not have"
@@ -81,10 +81,6 @@ def check_batches(
                 else:
                     findings.append(finding)
     return SliceState(len(recorded), sum(batch.accepted for batch in found.values()), findings, differing)
-
-
-def _nothing(key: BatchKey) -> BatchDigest:
-    return BatchDigest(*key, 0, 0, 0, 0, 0, EMPTY_SHA256, EMPTY_SHA256, EMPTY_SHA256)
 
 
 def _without_entry(batch: BatchDigest) -> list[Finding]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from orchestration import lake
 from orchestration.integrity import digests, ledger
-from orchestration.integrity.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, append
+from orchestration.integrity.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, append, no_rows
 from orchestration.integrity.slices import condition, slices
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def no_replayed_rows(key: BatchKey) -> ReplayedRows:
 
 def as_replay(events: BatchDigest | None, replayed: ReplayedRows) -> BatchDigest:
     """The digest of a replayed batch, from what else the tables have under its key and its replayed records."""
-    batch = events or BatchDigest(*replayed.key, 0, 0, 0, 0, 0, EMPTY_SHA256, EMPTY_SHA256, EMPTY_SHA256)
+    batch = events or no_rows(replayed.key)
     return replace(
         batch,
         received=replayed.rows,

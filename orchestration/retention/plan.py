@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from orchestration import lake
 from orchestration.hours import HOUR, aware, naive
 from orchestration.integrity import digests, ledger, replays
-from orchestration.integrity.chain import DELETION, EMPTY_SHA256, BatchDigest, BatchKey, Entry
+from orchestration.integrity.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
 from orchestration.integrity.check_batches import deleted_differences, differences
 from orchestration.integrity.check_holds import check_holds
 from orchestration.integrity.check_ledger import check_ledger, expected_heads
@@ -169,7 +169,7 @@ def _judge(
         wrong = [
             finding
             for key in sorted(keys[hour] - waiting)
-            for finding in _wrong(recorded.get(key), found.get(key, _nothing(key)), again.get(key), key in deleted)
+            for finding in _wrong(recorded.get(key), found.get(key, no_rows(key)), again.get(key), key in deleted)
         ]
         due, damaged = _due(settings, hour[0], sorted(keys[hour] - deleted), deliveries, recorded)
         plan.unrecorded += sorted(waiting)
@@ -209,10 +209,6 @@ def _due(
         if key in recorded
     ]
     return due, findings
-
-
-def _nothing(key: BatchKey) -> BatchDigest:
-    return BatchDigest(*key, 0, 0, 0, 0, 0, EMPTY_SHA256, EMPTY_SHA256, EMPTY_SHA256)
 
 
 def _by_hour(key: BatchKey) -> tuple[datetime, str, str]:

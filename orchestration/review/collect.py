@@ -21,16 +21,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Snapshot:
-    """The state of the warehouse that the figures are of; `run_id` is the newest run in it."""
-
-    number: int
-    committed_at: datetime
-    run_id: str | None
-    asked_for: str | None
-
-
-@dataclass(frozen=True)
 class Review:
     """All figures of a page.
 
@@ -38,6 +28,7 @@ class Review:
         scope: the feed hours and feeds that it is about.
         expected_feeds: those of its feeds that may not be silent, by the settings of now.
         snapshot: what was read.
+        asked_for: the run id or time that it was asked for by; None for the newest.
         made_at: when, UTC.
         queries: what was asked, in order.
         rows: the answers by the query's name, each a list of rows by column name.
@@ -47,7 +38,8 @@ class Review:
 
     scope: Scope
     expected_feeds: tuple[str, ...]
-    snapshot: Snapshot
+    snapshot: lake.Snapshot
+    asked_for: str | None
     made_at: datetime
     queries: list[Query]
     rows: dict[str, list[dict[str, Any]]]
@@ -79,10 +71,10 @@ def collect(
         scope = Scope(period, tuple(sorted(set(feeds))))
         asked = queries(scope)
         answers = {query.name: lake.rows(connection, query.sql) for query in asked}
-        snapshot = _snapshot(connection, at)
+        snapshot = lake.snapshot(connection)
     expected = tuple(feed for feed in settings.expected_feeds if not feeds or feed in feeds)
     report, reason = _integrity(settings, period) if check_integrity else (None, "Not checked: --no-verify was given.")
-    return Review(scope, expected, snapshot, now_utc(), asked, answers, report, reason)
+    return Review(scope, expected, snapshot, at, now_utc(), asked, answers, report, reason)
 
 
 def _newest_month(connection: duckdb.DuckDBPyConnection, feeds: Sequence[str]) -> Period:
@@ -95,15 +87,6 @@ def _newest_month(connection: duckdb.DuckDBPyConnection, feeds: Sequence[str]) -
     if newest is None:
         raise lake.WarehouseError("no feed hour of these feeds is published yet; name a period with --from and --to")
     return default_period(aware(oldest), aware(newest))
-
-
-def _snapshot(connection: duckdb.DuckDBPyConnection, asked_for: str | None) -> Snapshot:
-    ((number, committed),) = connection.execute(
-        f"select snapshot_id, snapshot_time from {lake.ALIAS}.snapshots() "
-        f"where snapshot_id = (select id from {lake.ALIAS}.current_snapshot())"
-    ).fetchall()
-    run = connection.execute("select run_id from quality.pipeline_run order by started_at_utc desc limit 1").fetchone()
-    return Snapshot(number, committed, run[0] if run else None, asked_for)
 
 
 def _integrity(settings: Settings, period: Period) -> tuple[Report | None, str | None]:

@@ -40,6 +40,7 @@ def render(review: Review, docs_dir: Path, page: Path) -> str:
         review=review,
         period=review.scope.period,
         snapshot=review.snapshot,
+        asked_for=review.asked_for,
         rows=review.rows,
         most=MOST,
         total=lambda column: verdicts.total(review, column),

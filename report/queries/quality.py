@@ -9,6 +9,11 @@ from typing import Any
 from orchestration.hours import naive
 from report.queries.warehouse import Query
 
+# The query of the run that was checked last.
+NEWEST_CHECKED = """
+    select run_id from audit.quality.validation_result
+    group by run_id order by max(validated_at_utc) desc, run_id limit 1
+"""
 QUARANTINE_KEY = ("quarantined_at_utc", "feed", "source_uri", "source_record", "delivery_id")
 
 
@@ -163,10 +168,7 @@ def checks(query: Query) -> list[Check]:
     rows = query.rows(
         f"""
         select {names} from audit.quality.validation_result
-        where run_id = (
-            select run_id from audit.quality.validation_result
-            group by run_id order by max(validated_at_utc) desc, run_id limit 1
-        )
+        where run_id = ({NEWEST_CHECKED})
         order by success, is_blocking desc, severity, title
         """
     )

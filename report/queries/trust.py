@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from orchestration.catalogue import OWN_FEED
 from orchestration.hours import HOUR, naive, now_utc
+from report.queries.quality import NEWEST_CHECKED
 from report.queries.warehouse import Query
 
 # Completeness is told of the days that a user still acts on; what is older is on the quality pages.
@@ -79,15 +80,11 @@ def _known(query: Query) -> Trust:
         [int(RECENT / HOUR)],
     )[0]
     checked_run, passed, failed, warnings = query.rows(
-        """
-        with newest as (
-            select run_id from audit.quality.validation_result
-            group by run_id order by max(validated_at_utc) desc, run_id limit 1
-        )
+        f"""
         select
             any_value(run_id), count(*) filter (success), count(*) filter (not success and is_blocking),
             count(*) filter (not success and not is_blocking)
-        from audit.quality.validation_result where run_id in (from newest)
+        from audit.quality.validation_result where run_id in ({NEWEST_CHECKED})
         """
     )[0]
     return Trust(

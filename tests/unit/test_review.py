@@ -15,8 +15,9 @@ from expectations.visible_text import visible
 from orchestration import checks
 from orchestration.hours import HOUR
 from orchestration.integrity.findings import Finding, Report
+from orchestration.lake import Snapshot
 from orchestration.review import page
-from orchestration.review.collect import Review, Snapshot, hours_without_record
+from orchestration.review.collect import Review, hours_without_record
 from orchestration.review.heatmap import Span, merged, rows, state_of, ticks
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import LATENESS, Scope, queries
@@ -150,7 +151,8 @@ def review(report: Report | None = None, drift: int = 0, **totals: int) -> Revie
     return Review(
         scope=Scope(period(DAY)),
         expected_feeds=("a",),
-        snapshot=Snapshot(3, START, "run-1", None),
+        snapshot=Snapshot(3, START, "run-1"),
+        asked_for=None,
         made_at=START + 10 * DAY,
         queries=queries(Scope(period(DAY))),
         rows=answers,
