@@ -4,7 +4,17 @@
 {%- endmacro %}
 
 {% macro default__clean_text(expression) -%}
-    nullif(nfc_normalize(trim({{ expression }}, {{ white_space() }})), '')
+    case
+        -- Trimming looks at every character of a text, so only a text that may need it is trimmed.
+        when regexp_matches({{ expression }}, '{{ bare_edge_pattern() }}')
+            then nullif(nfc_normalize(trim({{ expression }}, {{ white_space() }})), '')
+        else nfc_normalize(nullif({{ expression }}, ''))
+    end
+{%- endmacro %}
+
+{# A text that begins or ends with anything but a visible ASCII character. #}
+{% macro bare_edge_pattern() -%}
+    \A[^!-~]|[^!-~]\z
 {%- endmacro %}
 
 {# What Python's str.strip takes for white space, and the byte order mark, as one text. #}

@@ -6,17 +6,18 @@ record as (
 ),
 
 readable as (
-    select delivery_id, record
+    select
+        delivery_id,
+        record,
+        {{ record_field_names('record') }} as names
     from record
     where problem is null and case when json_valid(record) then json_type(record) = 'OBJECT' else false end
 ),
 
 fields as (
     select
-        delivery_id,
-        record,
-        {{ exact_field_values('record') }} as exact_values,
-        {{ other_field_names('record') }} as other_names
+        *,
+        {{ field_columns() }}
     from readable
 ),
 

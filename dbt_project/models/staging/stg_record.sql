@@ -5,27 +5,38 @@ record as (
     select * from {{ source('raw', 'record') }}
 ),
 
-readable as (
+checked as (
     select
         *,
-        coalesce(
-            problem,
-            case
-                when not json_valid(record) then 'unparseable'
-                when json_type(record) <> 'OBJECT' then 'unparseable'
-            end
-        ) as record_problem
+        coalesce(problem, case when not json_valid(record) then 'unparseable' end) as text_problem
     from record
 ),
 
-fields as (
+named as (
+    select
+        *,
+        case when text_problem is null then {{ record_field_names('record') }} end as names
+    from checked
+),
+
+readable as (
     select
         delivery_id,
         source_record,
         record,
-        record_problem,
-        case when record_problem is null then {{ exact_field_values('record') }} end as exact_values,
-        case when record_problem is null then {{ other_field_names('record') }} end as other_names
+        names,
+        coalesce(
+            text_problem,
+            -- What has a name is an object.
+            case when len(names) = 0 and json_type(record) <> 'OBJECT' then 'unparseable' end
+        ) as record_problem
+    from named
+),
+
+fields as (
+    select
+        *,
+        {{ field_columns() }}
     from readable
 ),
 
