@@ -109,7 +109,7 @@ class Bench:
     """A warehouse, its extent, and the questions' times."""
 
     def __init__(self, home: Path) -> None:
-        self.warehouse = Warehouse(load_settings(home=home))
+        self.warehouse = Warehouse(load_settings(home=home), remembered=0)
         started = time.perf_counter()
         with self.warehouse.query() as query:
             self.attached = time.perf_counter() - started

@@ -105,8 +105,9 @@ class Job:
                 self._query = query
                 written(0)
                 self.snapshot = query.snapshot.snapshot_id
-                self.of = expected_rows(query.connection, self.filters)
-                self.about = export(query.connection, self.filters, self.file, now(), written)
+                connection = query.scanner()
+                self.of = expected_rows(connection, self.filters)
+                self.about = export(connection, self.filters, self.file, now(), written)
             self.of = self.rows
         except (_StoppedError, QueryCancelledError):
             self.state = "stopped"

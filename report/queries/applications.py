@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from report.queries.warehouse import Query
+from report.queries.warehouse import Query, remembered
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Application:
         return f"{self.application} ({self.display_name})"
 
 
+@remembered
 def applications(query: Query) -> list[Application]:
     """The prompt's applications, the documented ones first, then what was seen beside them; each by name."""
     rows = query.rows(

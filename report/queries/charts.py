@@ -10,7 +10,7 @@ from orchestration.hours import naive
 from report.filters import Filters
 from report.queries.counts import cells
 from report.queries.groups import Group, groups
-from report.queries.warehouse import Query
+from report.queries.warehouse import Query, remembered
 
 Unit = Literal["hour", "day", "week", "month"]
 # The longest period that is shown in each unit, so that a picture has some hundred points at most.
@@ -31,16 +31,18 @@ class Series:
     points: list[tuple[datetime, int, int]]
 
 
+@remembered
 def over_time(query: Query, filters: Filters) -> Series:
     """Events by outcome over the period. A week begins on Monday; the first and the last unit may be cut."""
     unit = unit_of(filters.end - filters.start)
-    sql, values = cells(query, filters, ("outcome",), by="hour" if unit == "hour" else "day")
+    sql, values, reads = cells(query, filters, ("outcome",), by="hour" if unit == "hour" else "day")
     rows = query.rows(
         f"select date_trunc('{unit}', begins) as unit, "
         "cast(coalesce(sum(n) filter (outcome = 'SUCCESS'), 0) as bigint), "
         "cast(coalesce(sum(n) filter (outcome = 'FAILURE'), 0) as bigint) "
         f"from ({sql}) group by all order by 1",
         values,
+        reads=reads,
     )
     return Series(unit, _with_empty(rows, unit, filters))
 

@@ -5,25 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from orchestration.hours import ceil_hour, floor_hour, naive
 from report.filters import AGGREGATED, Filters
 from report.queries import people
 from report.queries.people import MONTHLY, PEOPLE, PERSON
-from report.queries.rollups import DAILY, FACT, HOURLY, KIND
-from report.queries.warehouse import Query
+from report.queries.rollups import DAILY, HOURLY, KIND
+from report.queries.warehouse import Query, remembered
 
 Grain = Literal["hour", "day", "period"]
-__all__ = ["FACT", "ceil_day", "cells", "count", "floor_day", "has_counts"]
-
 _DAY = timedelta(days=1)
 
 
-def cells(
-    query: Query, filters: Filters, fields: tuple[str, ...] = (), *, by: Grain = "period"
-) -> tuple[str, list[Any]]:
-    """SQL of `begins`, of `fields`, and of `n`, whose sum is the exact number of events; and the values to bind.
+class Cells(NamedTuple):
+    """SQL with the values to bind, and about how many events it reads one by one."""
+
+    sql: str
+    values: list[Any]
+    reads: int = 0
+
+
+def cells(query: Query, filters: Filters, fields: tuple[str, ...] = (), *, by: Grain = "period") -> Cells:
+    """SQL of `begins`, of `fields`, and of `n`, whose sum is the exact number of events.
 
     `begins` is the hour that a row counts, or `by` day its hour or day, or by period nothing that means something. A
     combination may have several rows.
@@ -45,10 +49,17 @@ def cells(
             parts = [(PEOPLE, begin, first_month), (MONTHLY, first_month, last_month), (PEOPLE, last_month, end)]
         found = [_of_rollup(*part, PERSON, filters, fields, by) for part in parts if part[1] < part[2]]
     else:
-        return _of_fact(filters, fields)
+        return _of_fact(query, filters, fields)
     ends = ((filters.start, begin), (end, filters.end))
-    found += [_of_fact(replace(filters, start=start, end=stop), fields) for start, stop in ends if start < stop]
-    return " union all ".join(sql for sql, _ in found), [value for _, values in found for value in values]
+    found += [_of_fact(query, replace(filters, start=start, end=stop), fields) for start, stop in ends if start < stop]
+    return together(found)
+
+
+def together(parts: Iterable[Cells]) -> Cells:
+    """The rows of all parts."""
+    parts = list(parts)
+    values = [value for part in parts for value in part.values]
+    return Cells(" union all ".join(part.sql for part in parts), values, sum(part.reads for part in parts))
 
 
 def has_counts(query: Query, fields: Iterable[str]) -> bool:
@@ -57,10 +68,11 @@ def has_counts(query: Query, fields: Iterable[str]) -> bool:
     return needed.issubset(AGGREGATED) or (query.has_people and needed.issubset(people.FIELDS))
 
 
+@remembered
 def count(query: Query, filters: Filters) -> int:
     """How many events the filters keep, exactly."""
-    sql, values = cells(query, filters)
-    return int(query.rows(f"select coalesce(sum(n), 0) from ({sql})", values)[0][0])
+    sql, values, reads = cells(query, filters)
+    return int(query.rows(f"select coalesce(sum(n), 0) from ({sql})", values, reads=reads)[0][0])
 
 
 def floor_day(time: datetime) -> datetime:
@@ -87,7 +99,7 @@ def ceil_month(time: datetime) -> datetime:
 
 def _of_rollup(
     table: str, start: datetime, end: datetime, names: str, filters: Filters, fields: tuple[str, ...], by: Grain
-) -> tuple[str, list[Any]]:
+) -> Cells:
     number = "kind" if names == KIND else "person"
     counts = f"from {table} where begins >= ? and begins < ?"
     if by == "period":
@@ -99,10 +111,11 @@ def _of_rollup(
     shown = "".join(f"{field}, " for field in fields)
     where = f" where {' and '.join(conditions)}" if conditions else ""
     sql = f"select begins, {shown}n from {counts} inner join {names} using ({number}){where}"
-    return sql, [naive(start), naive(end), *values]
+    return Cells(sql, [naive(start), naive(end), *values])
 
 
-def _of_fact(filters: Filters, fields: tuple[str, ...]) -> tuple[str, list[Any]]:
+def _of_fact(query: Query, filters: Filters, fields: tuple[str, ...]) -> Cells:
     where, values = filters.where()
+    source = query.files.between(filters.start, filters.end)
     names = "".join(f"{field}, " for field in fields)
-    return f"select event_hour_utc as begins, {names}1 as n from {FACT} where {where}", values
+    return Cells(f"select event_hour_utc as begins, {names}1 as n from {source.sql} where {where}", values, source.rows)

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestration.integrity.digests import record_sha256
 from report.columns import COLUMNS
-from report.queries.counts import FACT
+from report.queries.files import FACT
 from report.queries.warehouse import Query
 
 _LINEAGE = (
@@ -76,7 +76,11 @@ def event(query: Query, event_id: str, at: datetime | None = None) -> Event | No
     if at is not None:
         where, values = f"{where} and event_time_utc between ? and ?", [*values, at, at + timedelta(microseconds=1)]
     names = ", ".join((*(column.field for column in COLUMNS), *_LINEAGE))
-    found = query.rows(f"select {names}, {record_sha256()} from {FACT} where {where} limit 1", values)
+    found = query.rows(
+        f"select {names}, {record_sha256()} from {FACT} where {where} limit 1",
+        values,
+        reads=query.files.rows if at is None else 0,
+    )
     if not found:
         return None
     row = found[0]

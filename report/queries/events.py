@@ -9,9 +9,9 @@ from typing import Any
 from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
 from report.filters import CHOICES, Filters
-from report.queries.counts import FACT, Grain, cells, count, has_counts
+from report.queries.counts import Grain, cells, count, has_counts
 from report.queries.orders import TIME, Key, Order, beyond, order_by
-from report.queries.warehouse import Query
+from report.queries.warehouse import Query, remembered
 from report.queries.windows import windows
 
 __all__ = ["Key", "Order", "Page", "count", "key_at", "page"]
@@ -36,6 +36,7 @@ class Page:
     more: bool
 
 
+@remembered
 def page(
     query: Query,
     filters: Filters,
@@ -65,6 +66,7 @@ def page(
     return Page(rows, _key(rows[0], order) if rows else None, _key(rows[-1], order) if rows else None, more)
 
 
+@remembered
 def key_at(query: Query, filters: Filters, index: int, *, descending: bool = True) -> Key | None:
     """The key behind which the row number `index` stands, from 0, in the order by time; None for the beginning.
 
@@ -74,11 +76,12 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
     within, skip = filters, index - 1
     units: tuple[tuple[Grain, timedelta], ...] = (("day", _DAY), ("hour", HOUR))
     for unit, length in units:
-        sql, values = cells(query, within, by=unit)
+        sql, values, reads = cells(query, within, by=unit)
         held = query.rows(
             f"select date_trunc('{unit}', begins) as unit, cast(sum(n) as bigint) from ({sql}) group by unit "
             f"order by unit {direction}",
             values,
+            reads=reads,
         )
         if unit == "day":
             skip = min(skip, sum(n for _, n in held) - 2)
@@ -91,11 +94,13 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
         begin = aware(held[place][0])
         within = replace(within, start=max(within.start, begin), end=min(within.end, begin + length))
     where, values = within.where()
+    source = query.files.between(within.start, within.end)
     # An offset inside one hour is bounded by the hour.
     found = query.rows(
-        f"select event_time_utc, event_id from {FACT} where {where} "
+        f"select event_time_utc, event_id from {source.sql} where {where} "
         f"order by {order_by(Order(descending=descending).terms)} limit 1 offset {skip}",
         values,
+        reads=source.rows,
     )
     return found[0]
 
@@ -126,7 +131,7 @@ def _by_value(
 ) -> list[tuple[Any, ...]]:
     """Rows in the order by a field that the roll-ups know: those of one value after the other, each by time."""
     by_value = order.terms[:1]
-    sql, bound = cells(query, filters, (order.field,))
+    sql, bound, reads = cells(query, filters, (order.field,))
     where = ""
     rows: list[tuple[Any, ...]] = []
     if key is not None:
@@ -138,6 +143,7 @@ def _by_value(
         f"select {order.field}, cast(sum(n) as bigint) from ({sql}) {where} group by 1 "
         f"order by {order_by(by_value, reverse=reverse)}",
         bound,
+        reads=reads,
     )
     few: list[str | None] = []
     held = len(rows)
@@ -167,10 +173,12 @@ def _sorted(
     if key is not None:
         condition, bound = beyond(order.terms, key, reverse=reverse)
         where, values = f"{where} and {condition}", [*values, *bound]
+    source = query.files.between(filters.start, filters.end)
     return query.rows(
-        f"select {_COLUMNS} from {FACT} where {where} "
+        f"select {_COLUMNS} from {source.sql} where {where} "
         f"order by {order_by(order.terms, reverse=reverse)} limit {int(needed)}",
         values,
+        reads=source.rows,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from report.filters import Filters
 from report.queries.counts import cells
-from report.queries.warehouse import Query
+from report.queries.warehouse import Query, remembered
 
 FIELDS = ("application", "entity", "activity", "outcome", "triggered_by", "instance", "comments")
 MOST_LEVELS = 3
@@ -23,6 +23,7 @@ class Group:
     failure: int
 
 
+@remembered
 def groups(
     query: Query,
     filters: Filters,
@@ -54,7 +55,7 @@ def groups(
     outer = fields[: len(path)]
     field = fields[len(path)]
     needed = dict.fromkeys((*outer, field, "outcome"))
-    sql, bound = cells(query, filters, tuple(needed))
+    sql, bound, reads = cells(query, filters, tuple(needed))
     conditions = [f"{name} is not distinct from ?" for name in outer]
     bound = [*bound, *path]
     where = f"where {' and '.join(conditions)}" if conditions else ""
@@ -68,6 +69,7 @@ def groups(
         "cast(coalesce(sum(n) filter (outcome = 'FAILURE'), 0) as bigint) "
         f"from ({sql}) {where} group by {field} {having} order by total desc, {field} nulls last limit {int(limit)}",
         bound,
+        reads=reads,
     )
     return [Group(*row) for row in rows]
 

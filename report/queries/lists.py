@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from report.filters import CHOICES, Filters
 from report.queries.counts import cells
-from report.queries.warehouse import Query
+from report.queries.warehouse import Query, remembered
 
 # The prompt and the two lists that depend on it; what comes later in a chain does not narrow what comes before.
 _CHAIN = ("application", "entity", "activity")
@@ -21,6 +21,7 @@ class Value:
     count: int
 
 
+@remembered
 def values(query: Query, filters: Filters, field: str, search: str = "", limit: int = 200) -> list[Value]:
     """The values of a field that contain `search`, in upper or lower case, those of the most events first.
 
@@ -32,12 +33,13 @@ def values(query: Query, filters: Filters, field: str, search: str = "", limit: 
     """
     if field not in FIELDS:
         raise ValueError(f"there is no list of {field!r}, only of {', '.join(FIELDS)}")
-    sql, bound = cells(query, depends_on(filters, field), (field,))
+    sql, bound, reads = cells(query, depends_on(filters, field), (field,))
     where = f"where contains(lower({field}), lower(?))" if search else ""
     rows = query.rows(
         f"select {field}, cast(sum(n) as bigint) as n from ({sql}) {where} group by all "
         f"order by n desc, {field} nulls last limit {int(limit)}",
         [*bound, search] if search else bound,
+        reads=reads,
     )
     return [Value(*row) for row in rows]
 

@@ -10,10 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from report.queries.rollups import DAILY, FACT, KIND
+from report.queries.files import FACT
+from report.queries.rollups import DAILY, KIND
+from report.queries.turns import kindly
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import duckdb
+    import pyarrow as pa
 
 FIELDS = ("application", "outcome", "triggered_by")
 PERSON = "memory.main.person"
@@ -22,8 +27,12 @@ MONTHLY = "memory.main.people_monthly"
 _NAMES = ", ".join(FIELDS)
 
 
-def build(connection: duckdb.DuckDBPyConnection, before: duckdb.DuckDBPyConnection | None) -> None:
-    """Make the tables, out of those of the snapshot `before` where it has them.
+def build(
+    connection: duckdb.DuckDBPyConnection,
+    scanner: duckdb.DuckDBPyConnection,
+    before: duckdb.DuckDBPyConnection | None,
+) -> None:
+    """Make the tables, out of those of the snapshot `before` where it has them; `scanner` reads the events.
 
     Events are only ever added, so a day whose number of events is the same has the same events. That does not hold
     where a file of the fact is gone or has rows taken out; then all is counted again.
@@ -47,11 +56,8 @@ def build(connection: duckdb.DuckDBPyConnection, before: duckdb.DuckDBPyConnecti
         group by begins, application, outcome having sum(n) <> 0
     """)
     connection.execute(f"delete from {PEOPLE} where begins in (from changed)")
-    connection.execute(f"""
-        create temp table counted as
-        select date_trunc('day', event_time_utc) as begins, {_NAMES}, count(*) as n
-        from {FACT} where date_trunc('day', event_time_utc) in (from changed) group by all
-    """)
+    days = [day for (day,) in connection.execute("from changed").fetchall()]
+    connection.register("counted", kindly(lambda: _counted(scanner, days)))
     connection.execute(f"""
         insert into {PERSON}
         select (select count(*) from {PERSON}) + row_number() over (order by {_NAMES}), {_NAMES}
@@ -67,8 +73,22 @@ def build(connection: duckdb.DuckDBPyConnection, before: duckdb.DuckDBPyConnecti
         select date_trunc('month', begins) as begins, person, cast(sum(n) as bigint) as n
         from {PEOPLE} group by all order by 1
     """)
-    for table in ("changed", "counted"):
-        connection.execute(f"drop table {table}")
+    connection.execute("drop table changed")
+    connection.unregister("counted")
+
+
+def _counted(scanner: duckdb.DuckDBPyConnection, days: list[datetime]) -> pa.Table:
+    """The events of these days, plain UTC, counted by day and the fields."""
+    return scanner.execute(
+        f"""
+        select date_trunc('day', event_time_utc) as begins, {_NAMES}, count(*) as n
+        from {FACT}
+        where event_time_utc >= list_min($days) and event_time_utc < list_max($days) + interval 1 day
+        and date_trunc('day', event_time_utc) in (select unnest($days))
+        group by all
+        """,
+        {"days": days},
+    ).to_arrow_table()
 
 
 def _files(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str | None]]:

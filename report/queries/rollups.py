@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 KIND = "memory.main.kind"
 HOURLY = "memory.main.hourly"
 DAILY = "memory.main.daily"
-FACT = "audit.main.fact_activity_event"
 _PUBLISHED = "audit.main.agg_activity_hourly"
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestration import lake
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 from report.queries import people, rollups
+from report.queries.answers import Answers
+from report.queries.files import FactFiles, fact_files
+from report.queries.turns import kindly
 
 if TYPE_CHECKING:
     import duckdb
@@ -20,19 +23,29 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class Attached:
-    """A snapshot with the DuckDB that reads it, how many queries use it, and answers that hold for all of it."""
+    """A snapshot with the two DuckDBs that read it, how many queries use it, and answers that hold for all of it.
+
+    One has the counts, and does each statement in the thread that asks; the other has none, and is for statements that
+    read much of the history, each in several threads.
+    """
 
     snapshot: lake.Snapshot
     connection: duckdb.DuckDBPyConnection
+    scanning: duckdb.DuckDBPyConnection
+    files: FactFiles
+    answers: Answers
     users: int = 0
     has_people: bool = False
-    answers: dict[str, Any] = field(default_factory=dict)
-    _counting: duckdb.DuckDBPyConnection | None = None
+    _counting: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
     _closed: bool = False
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A connection of its own to the same DuckDB."""
+        """A connection of its own to the DuckDB that has the counts."""
         return self.connection.cursor()
+
+    def scanner(self) -> duckdb.DuckDBPyConnection:
+        """A connection of its own to the DuckDB that is for reading much."""
+        return self.scanning.cursor()
 
     def count_people(self, before: Attached | None = None) -> None:
         """Count events by who triggered them, out of the counts of the snapshot `before` where they hold still.
@@ -41,29 +54,31 @@ class Attached:
         """
         import duckdb
 
-        with self.cursor() as connection:
-            self._counting = connection
+        with self.cursor() as connection, self.scanner() as scanner:
+            self._counting = [connection, scanner]
             try:
                 if before is not None and before.has_people:
                     with before.cursor() as known:
-                        people.build(connection, known)
+                        people.build(connection, scanner, known)
                 else:
-                    people.build(connection, None)
+                    people.build(connection, scanner, None)
                 self.has_people = True
             except duckdb.Error:
                 # Readers are answered all the same, and a newer snapshot is not held up.
                 if not self._closed:
                     _log.exception("events could not be counted by who triggered them; such counts are slow now")
             finally:
-                self._counting = None
+                self._counting = []
 
     def close(self) -> None:
-        """Let go of the DuckDB; counting that is under way is given up."""
+        """Let go of the DuckDBs; counting that is under way is given up."""
         self._closed = True
         while counting := self._counting:
-            counting.interrupt()
+            for connection in counting:
+                connection.interrupt()
             time.sleep(0.01)
         self.connection.close()
+        self.scanning.close()
 
 
 class Catalog:
@@ -97,8 +112,8 @@ class Catalog:
             self._connection = None
 
 
-def attach(settings: Settings, number: int) -> Attached:
-    """The snapshot of this number, attached for reading and nothing else.
+def attach(settings: Settings, number: int, remembered: int) -> Attached:
+    """The snapshot of this number, attached for reading and nothing else; of answers so many rows are `remembered`.
 
     Raises:
         WarehouseError: if it is not kept any more, or the warehouse cannot be reached.
@@ -106,8 +121,17 @@ def attach(settings: Settings, number: int) -> Attached:
     connection = lake.open_reader(settings, number)
     try:
         rollups.build(connection)
+        files = fact_files(connection, number)
+        # Many questions at once leave no processor idle, and to share out each of them would cost more than it brings.
+        connection.execute("set threads = 1")
         lake.lock_down(connection, settings)
-        return Attached(lake.snapshot(connection), connection)
+        scanning = kindly(lambda: lake.open_reader(settings, number))
+        try:
+            lake.lock_down(scanning, settings)
+            return Attached(lake.snapshot(connection), connection, scanning, files, Answers(remembered))
+        except BaseException:
+            scanning.close()
+            raise
     except BaseException:
         connection.close()
         raise

@@ -8,28 +8,40 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from orchestration import lake
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
-from report.queries.query import Query, QueryCancelledError, QueryStoppedError, QueryTimeoutError
+from report.queries.query import Query, QueryCancelledError, QueryStoppedError, QueryTimeoutError, remembered
 from report.queries.snapshots import Attached, Catalog, attach
+from report.queries.turns import Turns, processors, scans
 
-__all__ = ["Query", "QueryCancelledError", "QueryStoppedError", "QueryTimeoutError", "Warehouse"]
+__all__ = ["Query", "QueryCancelledError", "QueryStoppedError", "QueryTimeoutError", "Warehouse", "remembered"]
 
 TIMEOUT = 30.0
 # How long a snapshot counts as the newest before the catalog is asked again, in seconds.
 _LOOK_EVERY = 2.0
 # How many snapshots stay attached: the newest, and those that open pages still show.
 _KEPT = 3
+# How many rows of answers are remembered for each of them: some 40 MB.
+_REMEMBERED = 40_000
+# How many of those who read pages ask at once.
+_MOST_READERS = 200
 
 
 class Warehouse:
     """The published warehouse for all who read the report, one for each process; any thread may use it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, remembered: int = _REMEMBERED) -> None:
+        """Nothing is attached yet; of each snapshot's answers so many rows are `remembered`."""
         self._settings = settings
+        self._remembered = remembered
+        # Who waits for an answer holds up nothing else that the server does in threads.
+        self.readers = ThreadPoolExecutor(_MOST_READERS, thread_name_prefix="report-reader")
+        self._turns = Turns(processors())
+        self._scans = scans()
         self._catalog = Catalog(settings)
         self._lock = threading.Lock()
         self._attaching = threading.Lock()
@@ -51,7 +63,7 @@ class Warehouse:
 
         attached = self._take(self._newest_number() if snapshot is None else snapshot)
         try:
-            query = Query(attached, timeout)
+            query = Query(attached, timeout, self._turns, self._scans)
             try:
                 yield query
             except duckdb.InterruptException:
@@ -96,6 +108,8 @@ class Warehouse:
                 attached.close()
             self._attached.clear()
             self._catalog.close()
+        self._scans.shutdown()
+        self.readers.shutdown(wait=False)
 
     def _take(self, number: int) -> Attached:
         while True:
@@ -131,7 +145,7 @@ class Warehouse:
     def _attach(self, number: int) -> Attached:
         if attached := self._attached.get(number):
             return attached
-        attached = attach(self._settings, number)
+        attached = attach(self._settings, number, self._remembered)
         with self._lock:
             self._attached[number] = attached
             unused = [key for key, one in self._attached.items() if not one.users and key not in (number, self._newest)]

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestration.hours import HOUR, aware, ceil_hour, floor_hour
 from report.filters import AGGREGATED, Filters
-from report.queries.counts import ceil_day, cells, floor_day
+from report.queries.counts import ceil_day, cells, floor_day, together
 from report.queries.people import FIELDS
 from report.queries.warehouse import Query
 
@@ -81,9 +81,8 @@ def _counts(query: Query, whole: Filters, split: datetime | None, descending: bo
             cells(query, early, by="day" if descending else "hour"),
             cells(query, late, by="hour" if descending else "day"),
         ]
-    sql = " union all ".join(sql for sql, _ in parts)
-    bound = [value for _, values in parts for value in values]
-    rows = query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", bound)
+    sql, bound, reads = together(parts)
+    rows = query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", bound, reads=reads)
     return [(aware(at), n) for at, n in rows]
 
 

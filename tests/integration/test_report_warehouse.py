@@ -6,15 +6,19 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
+import duckdb
 import pytest
 
 from orchestration import lake
 from orchestration.settings import Settings, load_settings
 from report.filters import Filters
 from report.queries import events, groups
-from report.queries.warehouse import QueryCancelledError, QueryTimeoutError, Warehouse
+from report.queries.files import FACT
+from report.queries.turns import processors
+from report.queries.warehouse import Query, QueryCancelledError, QueryTimeoutError, Warehouse
 from tests.integration.support import deliver, event, lines, run, until
 from tests.integration.test_report_queries import counted
 
@@ -57,6 +61,60 @@ def test_a_question_is_stopped_by_its_time_or_by_who_asked_and_holds_up_nobody(w
         assert events.count(asked, DAYS) == 30
 
 
+def test_what_reads_much_holds_up_nobody_and_is_stopped_while_it_waits_too(warehouse: Warehouse) -> None:
+    asked: list[Query] = []
+
+    def read_much() -> None:
+        with warehouse.query() as query:
+            asked.append(query)
+            query.rows(ENDLESS, reads=10**9)
+
+    with ThreadPoolExecutor(8) as readers:
+        reading = [readers.submit(read_much) for _ in range(8)]
+        until(lambda: len(asked) == 8)
+        for _ in range(20):
+            with warehouse.query() as query:
+                assert events.count(query, DAYS) == 30
+        assert not any(one.done() for one in reading)
+        # The last ones have not begun: they wait for the first.
+        for query in reversed(asked):
+            query.cancel()
+        for one in reading:
+            with pytest.raises(QueryCancelledError):
+                one.result(20)
+    with warehouse.query(timeout=0.3) as query, pytest.raises(QueryTimeoutError):
+        query.rows(ENDLESS, reads=10**9)
+
+
+def test_one_who_waits_for_a_turn_can_be_stopped(home: Settings) -> None:
+    warehouse = Warehouse(home)
+    try:
+        with ExitStack() as turns:
+            for _ in range(processors()):
+                turns.enter_context(warehouse.query()).rows("select 1")
+            with warehouse.query(timeout=0.3) as late, pytest.raises(QueryTimeoutError):
+                late.rows("select 1")
+        with warehouse.query() as next_one:
+            assert next_one.rows("select 1") == [(1,)]
+    finally:
+        warehouse.close()
+
+
+def test_the_same_question_is_asked_once_and_a_new_snapshot_is_asked_again(home: Settings) -> None:
+    warehouse = Warehouse(home)
+    asked: list[str] = []
+    try:
+        for _ in range(2):
+            with warehouse.query() as query:
+                assert query.remember("what", lambda: asked.append("asked") or "answer") == "answer"
+                first, again = events.page(query, DAYS, events.Order()), events.page(query, DAYS, events.Order())
+                assert first is again
+                assert events.page(query, DAYS, events.Order("entity")) is not first
+        assert asked == ["asked"]
+    finally:
+        warehouse.close()
+
+
 def test_twenty_readers_at_once_are_all_told_the_same(warehouse: Warehouse) -> None:
     def ask(number: int) -> tuple[object, ...]:
         filters = Filters(DAYS.start, DAYS.end, triggered_by=(f"user {number % 3}",))
@@ -90,6 +148,7 @@ def test_a_new_snapshot_is_read_without_a_restart_and_an_old_one_as_long_as_it_i
 ) -> None:
     with warehouse.query() as before:
         old = before.snapshot
+        assert before.files.between(DAYS.start, DAYS.end).sql.startswith("read_parquet")
         deliver(home, lines([event("late", eventTime="2026-04-30T10:00:00Z", triggeredBy="user 9")]), "b.ndjson")
         run(home)
 
@@ -103,8 +162,25 @@ def test_a_new_snapshot_is_read_without_a_restart_and_an_old_one_as_long_as_it_i
         assert asked.has_people
         assert asked.snapshot.run_id != old.run_id
         assert events.count(asked, DAYS) == 31
+        # So few rows are in the catalog, and in no file.
+        assert asked.files.between(DAYS.start, DAYS.end).sql == FACT
+        assert events.page(asked, DAYS, events.Order()).rows[-1][1] == "late"
         found = groups.groups(asked, DAYS, ("triggered_by",))
         assert {one.value: one.count for one in found} == {"user 0": 10, "user 1": 10, "user 2": 10, "user 9": 1}
     with warehouse.query(snapshot=old.snapshot_id) as asked:
         assert asked.snapshot == old
         assert len(groups.groups(asked, DAYS, ("triggered_by",))) == 3
+
+
+def test_rows_that_were_deleted_are_not_read_from_their_file(home: Settings) -> None:
+    with duckdb.connect() as connection:
+        lake.attach(connection, home)
+        connection.execute("delete from audit.main.fact_activity_event where triggered_by = 'user 1'")
+    warehouse = Warehouse(home)
+    try:
+        with warehouse.query() as asked:
+            page = events.page(asked, DAYS, events.Order())
+            assert {row[2] for row in page.rows} == {"user 0", "user 2", "user 9"}
+            assert asked.files.between(DAYS.start, DAYS.end).sql == FACT
+    finally:
+        warehouse.close()

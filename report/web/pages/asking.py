@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from orchestration.hours import now_utc, parse_time
@@ -34,7 +33,7 @@ async def ask(request: Request, work: Callable[[Query], T], snapshot: int | None
             asked.append(query)
             return work(query)
 
-    task = asyncio.ensure_future(run_in_threadpool(run))
+    task = asyncio.get_running_loop().run_in_executor(request.app.state.warehouse.readers, run)
     while not task.done():
         await asyncio.wait({task}, timeout=_LOOK_EVERY)
         if not task.done() and await request.is_disconnected():

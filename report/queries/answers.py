@@ -1,0 +1,66 @@
+"""Answers that a snapshot has given already: it never changes, so the same question has the same answer.
+
+Who asks what somebody else is being told waits for that answer, instead of having it found twice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class Answers:
+    """Those of one snapshot, the most recently asked for, of `most` rows together; any thread may use it.
+
+    With 0 rows everything is asked again.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._known: OrderedDict[Hashable, Any] = OrderedDict()
+        self._pending: dict[Hashable, threading.Event] = {}
+        self._rows = 0
+
+    def answer(self, question: Hashable, ask: Callable[[], T], wait: Callable[[threading.Event], None]) -> T:
+        """What `ask` says, or said before to the same question.
+
+        `wait` waits for somebody else's answer; it raises when its reader does not want one any more.
+        """
+        if not self._most:
+            return ask()
+        while True:
+            with self._lock:
+                if question in self._known:
+                    self._known.move_to_end(question)
+                    return self._known[question]
+                pending = self._pending.get(question)
+                if pending is None:
+                    mine = self._pending[question] = threading.Event()
+                    break
+            wait(pending)
+        try:
+            found = ask()
+            self._remember(question, found)
+            return found
+        finally:
+            with self._lock:
+                del self._pending[question]
+            # Who waits for an answer that was not found, because its reader has gone, asks for it then.
+            mine.set()
+
+    def _remember(self, question: Hashable, found: Any) -> None:
+        with self._lock:
+            self._known[question] = found
+            self._rows += _rows(found)
+            while self._rows > self._most:
+                _, oldest = self._known.popitem(last=False)
+                self._rows -= _rows(oldest)
+
+
+def _rows(answer: Any) -> int:
+    return 1 + len(getattr(answer, "rows", answer if isinstance(answer, list) else ()))
