@@ -178,6 +178,8 @@ def test_columns_are_sorted_hidden_moved_and_sized(open_page: Open) -> None:
 
 def test_with_the_keyboard_alone(open_page: Open) -> None:
     page = open_page(f"/?{ANALYTICS}")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.resource_type == "fetch" else None)
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
     page.keyboard.press("Enter")
@@ -188,6 +190,7 @@ def test_with_the_keyboard_alone(open_page: Open) -> None:
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.textContent") == "view-0898"
+    assert not asked, "a jump inside the page is no new view: that would take the focus away when it comes"
     page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog")
     dialog.wait_for()
@@ -207,6 +210,12 @@ def test_with_the_keyboard_alone(open_page: Open) -> None:
     page.keyboard.press("Enter")
     page.locator(".chip").first.wait_for()
     assert events_shown(page) == VIEWED // 3
+    expect(page.locator("#events td:focus")).to_have_attribute("data-field", "entity")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    page.locator("#events th[data-field=entity][aria-sort=ascending]:focus").wait_for()
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#events td:focus")).to_have_attribute("data-field", "entity")
 
 
 def test_an_event_tells_all_fields_and_where_it_came_from(open_page: Open, home: Settings) -> None:

@@ -1,14 +1,12 @@
 // An event, or the export, in a dialog over the report; the same is a page of its own where the link is opened anew.
 import { element, parsed } from "./dom.js";
+import { onPage, showBusy } from "./pages.js";
 
-const listeners = [];
-
-/** Call `run` with every dialog that was filled. */
-export function onDialog(run) {
-  listeners.push(run);
-}
+let underWay = null;
 
 export function startDialogs() {
+  // A dialog that was asked for on the page before would cover what came instead.
+  onPage(() => underWay?.abort());
   document.addEventListener("click", (event) => {
     const link = event.target.closest("#events td a, a[data-dialog]");
     if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -23,18 +21,23 @@ export function startDialogs() {
 }
 
 async function open(url) {
-  let answer;
+  underWay?.abort();
+  const mine = new AbortController();
+  underWay = mine;
+  const busy = showBusy(mine);
   try {
-    answer = await fetch(url, { headers: { Accept: "text/html" } });
-  } catch {
-    location.assign(url);
-    return;
+    const answer = await fetch(url, { headers: { Accept: "text/html" }, signal: mine.signal });
+    const text = await answer.text();
+    if (new URL(answer.url).pathname === "/login") location.assign(url);
+    else show(parsed(text), url);
+  } catch (error) {
+    if (error.name !== "AbortError") location.assign(url);
+  } finally {
+    busy.done();
   }
-  if (new URL(answer.url).pathname === "/login") {
-    location.assign(url);
-    return;
-  }
-  const page = parsed(await answer.text());
+}
+
+function show(page, url) {
   const piece = page.getElementById("piece") ?? page.getElementById("message");
   const dialog = element("dialog", { "aria-labelledby": "piece-title" });
   const close = element("button", { type: "button", class: "close", onclick: () => dialog.close() }, "Close");
@@ -45,5 +48,4 @@ async function open(url) {
   document.body.append(dialog);
   dialog.showModal();
   (dialog.querySelector("#piece-title") ?? close).focus();
-  for (const run of listeners) run(dialog);
 }

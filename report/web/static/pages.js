@@ -5,6 +5,7 @@ const VIEWS = ["/", "/groups", "/pictures"];
 const BUSY_AFTER = 250;
 const listeners = [];
 let underWay = null;
+let here = location.pathname + location.search;
 
 /** Call `run` for the page that is there, and for every one that takes its place. */
 export function onPage(run) {
@@ -13,7 +14,10 @@ export function onPage(run) {
 
 export function startPages() {
   document.addEventListener("click", followLink);
-  addEventListener("popstate", () => go(location.href, { push: false }));
+  addEventListener("popstate", () => {
+    // A jump inside the page, such as the one to its content, is no other view.
+    if (location.pathname + location.search !== here) go(location.href, { push: false });
+  });
   for (const run of listeners) run();
 }
 
@@ -48,6 +52,7 @@ export async function go(href, { push = true } = {}) {
       return;
     }
     if (push) history.pushState(null, "", url.pathname + url.search);
+    here = location.pathname + location.search;
     show(parsed(text));
   } catch (error) {
     if (error.name !== "AbortError") showFailure(href);
@@ -69,6 +74,7 @@ function show(page) {
   document.title = page.title;
   restore(main, state);
   for (const run of listeners) run();
+  if (state.cell) document.getElementById("events")?.owner.focusLike(state.cell);
   const count = document.getElementById("count") ?? document.querySelector("#no-rows h2, #message h1, #groups caption");
   announce(count?.textContent.trim() ?? document.title);
 }
@@ -77,10 +83,15 @@ function remember(main) {
   const open = new Map([...main.querySelectorAll("details[id]")].map((one) => [one.id, one.open]));
   const lists = new Map([...main.querySelectorAll("[data-list]")].map((one) => [one.id, one.querySelector("ul").scrollTop]));
   const filters = main.querySelector("[data-filters]")?.open;
-  return { open, lists, filters, focus: placeOf(document.activeElement) };
+  const focused = document.activeElement;
+  const isTyping = ["search", "text"].includes(focused?.type) && focused.value !== focused.defaultValue;
+  return {
+    open, lists, filters, focus: placeOf(focused), cell: focused?.closest("#events td, #events th"),
+    typed: isTyping ? focused.value : null,
+  };
 }
 
-function restore(main, { open, lists, filters, focus }) {
+function restore(main, { open, lists, filters, focus, typed }) {
   for (const [id, isOpen] of open) {
     const one = document.getElementById(id);
     if (one && id !== "prompt" && (one.dataset.list === undefined || "loaded" in one.dataset)) one.open = isOpen;
@@ -91,6 +102,10 @@ function restore(main, { open, lists, filters, focus }) {
   const target = focus && main.querySelector(focus);
   if (target) target.focus({ preventScroll: true });
   else if (focus) main.focus({ preventScroll: true });
+  if (target && typed !== null) {
+    target.value = typed;
+    target.dispatchEvent(new Event("input", { bubbles: true }));
+  }
 }
 
 /** A selector that finds the focused element's like in the next page. */
@@ -98,6 +113,7 @@ function placeOf(focused) {
   if (!focused || !focused.closest("main")) return null;
   const quoted = (text) => JSON.stringify(text);
   if (focused.id) return `#${CSS.escape(focused.id)}`;
+  if (focused.name && focused.type === "search") return `[name=${quoted(focused.name)}]`;
   if (focused.name && focused.type === "checkbox") return `[name=${quoted(focused.name)}][value=${quoted(focused.value)}]`;
   const header = focused.closest("th[data-field]");
   if (header) return `th[data-field=${quoted(header.dataset.field)}] a`;
@@ -105,7 +121,8 @@ function placeOf(focused) {
   return tab ? `.tabs a:nth-child(${[...tab.parentElement.children].indexOf(tab) + 1})` : "main";
 }
 
-function showBusy(controller) {
+/** A bar with a button that aborts, once something takes its time; `done` takes it away. */
+export function showBusy(controller) {
   let bar = null;
   const timer = setTimeout(() => {
     const cancel = element("button", { type: "button", onclick: () => {

@@ -173,6 +173,12 @@ class EventTable {
     return line?.cells[this.active.column] ?? null;
   }
 
+  /** Focus what is like the header or cell of a table that was here before: the header, or the first row's cell. */
+  focusLike(cell) {
+    this.active = { row: cell.tagName === "TH" ? -1 : 0, column: Math.max(0, this.fields.indexOf(cell.dataset.field)) };
+    this.mark(true);
+  }
+
   activate(row, column) {
     this.active = { row: Math.max(-1, Math.min(row, this.rows.length - 1)), column: moveBy(column, 0, this.fields.length) };
     if (row >= 0) {
