@@ -106,6 +106,12 @@ def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) 
     return True
 
 
+def is_attached(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the connection has a database `audit`."""
+    query = "select count(*) from duckdb_databases() where database_name = ?"
+    return connection.execute(query, [ALIAS]).fetchall() == [(1,)]
+
+
 def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, options: str) -> None:
     import duckdb
 

@@ -117,15 +117,14 @@ def update_warehouse(
     """
     acknowledgements.check()
     manifest = transform.manifest()
-    with exclusive(settings, progress):
-        bench = Workbench(settings, run_id)
+    with exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
         progress("staging")
         with bench.connect() as connection:
             publish.create_tables(connection, manifest)
             adopt(connection, settings.raw_dir, naive(now_utc()))
             workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
         lineage_is_known = column_lineage.is_current()
-        transform.build(bench.attach, bench.target_dir, keep_manifest=not lineage_is_known)
+        transform.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=not lineage_is_known)
         with bench.connect() as connection:
             if not lineage_is_known:
                 column_lineage.refresh(connection, bench.target_dir / "manifest.json")
@@ -247,8 +246,9 @@ def _totals(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
 def _keep_results(
     connection: duckdb.DuckDBPyConnection, checks: Collection[ExpectationResult], validated_at: datetime
 ) -> None:
-    connection.executemany(
-        "insert into work.raw.validation_result values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    workbench.insert(
+        connection,
+        "validation_result",
         [
             (r.run_id, validated_at, r.suite, r.expectation, r.title, r.column, r.severity, r.blocking, r.success,
              r.evaluated_count, r.unexpected_count, r.sample, r.docs_link)

@@ -65,14 +65,13 @@ def replay(
         pass
     acknowledgements.check()
     manifest = transform.manifest()
-    with pipeline.exclusive(settings, progress):
-        bench = Workbench(settings, run_id)
+    with pipeline.exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
         progress("staging")
         with bench.connect() as connection:
             publish.create_tables(connection, manifest)
             adopt(connection, settings.raw_dir, naive(now_utc()))
             cut_off = _stage(connection, settings, run_id, reason, feed)
-        transform.build(bench.attach, bench.target_dir)
+        transform.build(bench.attach, bench.target_dir, instance=bench.instance)
         with bench.connect() as connection:
             report = describe(connection, reason, feed, cut_off)
             report.tables = publish.pending(connection, manifest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
-from functools import cache
+from functools import cache, lru_cache
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from orchestration.catalogue import DBT_PROJECT_DIR
 
 if TYPE_CHECKING:
     import duckdb
+    from dbt.contracts.graph.manifest import Manifest
 
 TARGET_DIR = DBT_PROJECT_DIR / "target"
 MANIFEST = TARGET_DIR / "manifest.json"
@@ -50,31 +51,49 @@ def build(
     prepare: Callable[[duckdb.DuckDBPyConnection], None],
     target: Path,
     *,
+    instance: str | None = None,
     keep_manifest: bool = False,
     select: str | None = None,
 ) -> None:
     """Build every seed and model, or those that `select` names, into the scratch database that `prepare` attaches.
+
+    It is attached to the DuckDB instance of that name (`:memory:<name>`), or to one that is of the build alone.
 
     dbt's compiled SQL goes to `target`, and its manifest with it if it is wanted; writing that takes a while.
 
     Raises:
         TransformError: naming each model that failed, with the database's message.
     """
-    from dbt.contracts.graph.manifest import Manifest
-
     from orchestration.dbt_plugin import using
 
-    manifest()
-    parsed = Manifest.from_msgpack((TARGET_DIR / "partial_parse.msgpack").read_bytes())
-    with using(prepare):
+    schemas = sorted({node["schema"] for node in manifest()["nodes"].values() if node["resource_type"] != "test"})
+    known = TARGET_DIR / "partial_parse.msgpack"
+
+    def prepared(connection: duckdb.DuckDBPyConnection) -> None:
+        prepare(connection)
+        # dbt would ask for them one by one.
+        for schema in schemas:
+            connection.execute(f"create schema if not exists work.{schema}")
+
+    with using(prepared, instance):
         invoke("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
                *([] if keep_manifest else ["--no-write-json"]), *(["--select", select] if select else []),
-               target=target, parsed=parsed)  # fmt: skip
+               target=target, parsed=_parsed(known, known.stat().st_mtime_ns))  # fmt: skip
+
+
+@lru_cache(maxsize=1)
+def _parsed(path: Path, _written_ns: int) -> Manifest:
+    """dbt's own form of the manifest, which may be used for one command after another."""
+    from dbt.contracts.graph.manifest import Manifest
+
+    return Manifest.from_msgpack(path.read_bytes())
 
 
 def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:
     """Run a dbt command quietly; what it would print is part of the error if it fails."""
     from dbt.cli.main import dbtRunner
+
+    from orchestration.dbt_events import only_warnings_and_errors
 
     messages: list[str] = []
 
@@ -82,14 +101,14 @@ def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:
         if event.info.level in ("error", "warn"):
             messages.append(event.info.msg)
 
-    with redirect_stdout(StringIO()):
+    with redirect_stdout(StringIO()), only_warnings_and_errors():
         result = dbtRunner(manifest=parsed, callbacks=[collect]).invoke(
             [
                 *arguments,
                 *("--project-dir", str(DBT_PROJECT_DIR), "--profiles-dir", str(DBT_PROJECT_DIR)),
                 *("--target-path", str(target), "--log-path", str(target), "--log-level-file", "none"),
-                *("--quiet", "--no-print", "--no-use-colors", "--no-send-anonymous-usage-stats"),
-                *("--no-version-check",),
+                *("--log-level", "none", "--no-print", "--no-use-colors", "--no-send-anonymous-usage-stats"),
+                *("--no-version-check", "--no-populate-cache"),
             ]
         )
     if not result.success:

@@ -84,34 +84,51 @@ class Batch:
 
 
 class Workbench:
-    """One run's scratch database and its connection to the warehouse."""
+    """One run's scratch database and its connection to the warehouse.
+
+    All its connections, dbt's too, are to the DuckDB instance `instance`, which lives as long as one of them, or as
+    the block of `kept`: loading DuckDB's extensions and attaching the warehouse take longer than most of a small run.
+    """
 
     def __init__(self, settings: Settings, run_id: str) -> None:
         self._settings = settings
         self.path = settings.work_dir / f"{run_id}.duckdb"
         self.target_dir = settings.work_dir / f"{run_id}.dbt"
+        self.instance = f":memory:{self.path}"
+
+    @contextmanager
+    def kept(self) -> Iterator[Workbench]:
+        """Keep the instance, and the warehouse attached to it, until the end of the block."""
+        import duckdb
+
+        with duckdb.connect(self.instance):
+            yield self
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Attach `work` and `audit`, and bound what the connection may use."""
+        """Attach `work` and `audit` where they are not, and bound what the connection may use."""
         connection.execute(f"set memory_limit = '{self._settings.memory_limit}'")
         connection.execute(f"set temp_directory = {literal(str(self._settings.work_dir / 'spill'))}")
         # Rows are ordered where order matters, by ORDER BY; free of it, DuckDB streams.
         connection.execute("set preserve_insertion_order = false")
-        connection.execute(f"attach if not exists {literal(str(self.path))} as work")
-        lake.attach(connection, self._settings)
+        # It is thrown away, so nothing of it needs to survive a crash.
+        connection.execute(f"attach if not exists {literal(str(self.path))} as work (recovery_mode no_wal_writes)")
+        if not lake.is_attached(connection):
+            lake.attach(connection, self._settings)
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection with both databases attached, closed at the end of the block."""
+        """A connection with both databases attached; at the end of the block it is closed, and `work` is free."""
         import duckdb
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = duckdb.connect()
-        try:
-            self.attach(connection)
-            yield connection
-        finally:
-            connection.close()
+        with duckdb.connect(self.instance) as instance:
+            connection = duckdb.connect(self.instance)
+            try:
+                self.attach(connection)
+                yield connection
+            finally:
+                connection.close()
+                instance.execute("detach database if exists work")
 
 
 def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
@@ -151,7 +168,7 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
         records = f"select * from ({records}) semi join work.raw.replayed using (delivery_id, source_record)"
     connection.execute(f"create view work.raw.record as {records}")
     paths = [settings.raw_dir / delivery.raw_path for delivery in batch.deliveries]
-    _insert(
+    insert(
         connection,
         "delivery",
         [
@@ -160,7 +177,7 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
             for d, path, raw_sha256 in zip(batch.deliveries, paths, each_sha256(paths), strict=True)
         ],
     )  # fmt: skip
-    _insert(
+    insert(
         connection,
         "reading",
         [
@@ -171,9 +188,9 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
     readings = _records("reading", batch.readings, settings.raw_dir)
     connection.execute(f"create view work.raw.reading_record as {readings}")
     read = [(m.feed, naive(m.feed_hour), *read_manifest(m.content)) for m in batch.manifests]
-    _insert(connection, "manifest", [(feed, hour, error) for feed, hour, _, error in read])
-    _insert(connection, "manifest_file", [(feed, hour, *file) for feed, hour, files, _ in read for file in files])
-    _insert(
+    insert(connection, "manifest", [(feed, hour, error) for feed, hour, _, error in read])
+    insert(connection, "manifest_file", [(feed, hour, *file) for feed, hour, files, _ in read for file in files])
+    insert(
         connection,
         "feed_hour",
         [
@@ -184,7 +201,7 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
     )
     tolerance = int(settings.future_tolerance.total_seconds())
     context = (batch.run_id, naive(batch.started_at), naive(batch.start), naive(batch.end), tolerance, batch.is_replay)
-    _insert(connection, "run_context", [context])
+    insert(connection, "run_context", [context])
 
 
 def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | None]], str | None]:
@@ -228,7 +245,7 @@ def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) ->
     """
 
 
-def _insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
     """Add rows in bulk; executemany would take a millisecond for each."""
     import pyarrow as pa
 

@@ -13,7 +13,6 @@
     {%- set staged = staged_relation(this) -%}
     {%- set strategy = config.require('meta').publish -%}
     {{ run_hooks(pre_hooks) }}
-    {% do adapter.create_schema(staged) %}
     {%- if config.get('contract').enforced -%}
         {{ get_assert_columns_equivalent(sql) }}
     {%- endif -%}
@@ -41,11 +40,16 @@
     {{ staged_relation(relation) }}
 {%- endmacro %}
 
-{# The schemas of the warehouse are made when it is published, and dbt by hand has it read-only. #}
+{#
+  What is staged for a schema of the warehouse is in the schema of that name in `work`; those of the warehouse itself are
+  made when it is published, and dbt by hand has it read-only.
+#}
+{% macro duckdb__list_schemas(database) -%}
+    {{ return(run_query("select schema_name from duckdb_schemas() where database_name = 'work'")) }}
+{%- endmacro %}
+
 {% macro duckdb__create_schema(relation) -%}
-    {%- if relation.database != 'audit' -%}
-        {%- call statement('create_schema') -%}
-            create schema if not exists {{ relation.without_identifier() }}
-        {%- endcall -%}
-    {%- endif -%}
+    {%- call statement('create_schema') -%}
+        create schema if not exists work.{{ relation.schema }}
+    {%- endcall -%}
 {%- endmacro %}
