@@ -115,7 +115,6 @@ def _of_rollup(
 
 
 def _of_fact(query: Query, filters: Filters, fields: tuple[str, ...]) -> Cells:
-    where, values = filters.where()
-    source = query.files.between(filters.start, filters.end)
+    sql, values, rows = query.files.reading(filters)
     names = "".join(f"{field}, " for field in fields)
-    return Cells(f"select event_hour_utc as begins, {names}1 as n from {source.sql} where {where}", values, source.rows)
+    return Cells(f"select event_hour_utc as begins, {names}1 as n {sql}", values, rows)

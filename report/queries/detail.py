@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestration.hours import aware
 from orchestration.integrity.digests import record_sha256
 from report.columns import COLUMNS
-from report.queries.files import FACT
+from report.filters import Filters
 from report.queries.warehouse import Query
 
+_EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 _LINEAGE = (
     "event_time_source", "feed", "feed_hour_utc", "source_uri", "source_record", "ingested_at_utc", "run_id",
 )  # fmt: skip
@@ -71,15 +73,13 @@ def event(query: Query, event_id: str, at: datetime | None = None) -> Event | No
 
     `at` is the event's time, plain UTC, where it is known: it spares a look through the whole history.
     """
-    where = "event_id = ?"
-    values: list[Any] = [event_id]
-    if at is not None:
-        where, values = f"{where} and event_time_utc between ? and ?", [*values, at, at + timedelta(microseconds=1)]
+    start, end = _EVER if at is None else (aware(at), aware(at) + timedelta(microseconds=1))
+    sql, values, reads = query.files.reading(Filters(start, end, event_ids=(event_id,)))
     names = ", ".join((*(column.field for column in COLUMNS), *_LINEAGE))
     found = query.rows(
-        f"select {names}, {record_sha256()} from {FACT} where {where} limit 1",
+        f"select {names}, {record_sha256()} {sql} limit 1",
         values,
-        reads=query.files.rows if at is None else 0,
+        reads=reads,
     )
     if not found:
         return None

@@ -93,14 +93,13 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
             place += 1
         begin = aware(held[place][0])
         within = replace(within, start=max(within.start, begin), end=min(within.end, begin + length))
-    where, values = within.where()
-    source = query.files.between(within.start, within.end)
+    sql, values, reads = query.files.reading(within)
     # An offset inside one hour is bounded by the hour.
     found = query.rows(
-        f"select event_time_utc, event_id from {source.sql} where {where} "
+        f"select event_time_utc, event_id {sql} "
         f"order by {order_by(Order(descending=descending).terms)} limit 1 offset {skip}",
         values,
-        reads=source.rows,
+        reads=reads,
     )
     return found[0]
 
@@ -169,16 +168,14 @@ def _sorted(
     query: Query, filters: Filters, order: Order, key: Key | None, reverse: bool, needed: int
 ) -> list[tuple[Any, ...]]:
     """Rows in any order, by sorting all that the filters keep; no more than are needed are held."""
-    where, values = filters.where()
+    sql, values, reads = query.files.reading(filters)
     if key is not None:
         condition, bound = beyond(order.terms, key, reverse=reverse)
-        where, values = f"{where} and {condition}", [*values, *bound]
-    source = query.files.between(filters.start, filters.end)
+        sql, values = f"{sql} and {condition}", [*values, *bound]
     return query.rows(
-        f"select {_COLUMNS} from {source.sql} where {where} "
-        f"order by {order_by(order.terms, reverse=reverse)} limit {int(needed)}",
+        f"select {_COLUMNS} {sql} order by {order_by(order.terms, reverse=reverse)} limit {int(needed)}",
         values,
-        reads=source.rows,
+        reads=reads,
     )
 
 

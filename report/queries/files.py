@@ -10,19 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestration.hours import naive
 from orchestration.lake import ALIAS
 from orchestration.sql_text import literal
+from report.filters import EXCLUDABLE, Filters
 
 if TYPE_CHECKING:
     import duckdb
 
 FACT = f"{ALIAS}.main.fact_activity_event"
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
-# Of so many files the catalog's answer costs less than their names in a statement.
-_MOST_NAMED = 64
 _PATTERN = frozenset("*?[")
 
 
@@ -41,11 +40,14 @@ class FactFile:
     is_plain: bool
 
 
-@dataclass(frozen=True)
-class Source:
-    """What stands behind FROM to read the events of a period, and about how many rows are read."""
+class Reading(NamedTuple):
+    """What reads the events that filters keep, from FROM on, with the values to bind; and about how many rows it reads.
+
+    More conditions may follow, after `and`.
+    """
 
     sql: str
+    values: list[Any]
     rows: int
 
 
@@ -56,21 +58,25 @@ class FactFiles:
         self._files = files
         self._are_all = are_all
 
-    @property
-    def rows(self) -> int:
-        """How many events there are in all of them."""
-        return sum(file.rows for file in self._files)
-
-    def between(self, start: datetime, end: datetime) -> Source:
-        """Where the events of the half-open period are, aware; other events are there too."""
-        begin, stop = naive(start), naive(end)
+    def reading(self, filters: Filters) -> Reading:
+        """How to read the events that the filters keep."""
+        begin, stop = naive(filters.start), naive(filters.end)
         files = [file for file in self._files if file.last >= begin and file.first < stop]
         rows = sum(_rows(file, begin, stop) for file in files)
-        is_named = self._are_all and all(file.is_plain for file in files) and 0 < len(files) <= _MOST_NAMED
-        if not is_named:
-            return Source(FACT, rows)
-        names = ", ".join(literal(file.path) for file in files)
-        return Source(f"read_parquet([{names}], hive_partitioning = false)", rows)
+        where, values = filters.where()
+        if not (files and self._are_all and all(file.is_plain for file in files)):
+            return Reading(f"from {FACT} where {where}", values, rows)
+        # To look at the time of every event takes longer than most other conditions do: it is left out where all of
+        # a file is in the period.
+        inside = [file for file in files if begin <= file.first and file.last < stop]
+        cut = [file for file in files if file not in inside]
+        conditions, others = filters.conditions(EXCLUDABLE)
+        parts = [(inside, " and ".join(["true", *conditions]), others), (cut, where, values)]
+        found = [(f"from {_named(part)} where {condition}", bound) for part, condition, bound in parts if part]
+        if len(found) == 1:
+            return Reading(*found[0], rows)
+        both = " union all ".join(f"select * {sql}" for sql, _ in found)
+        return Reading(f"from ({both}) where true", [value for _, bound in found for value in bound], rows)
 
 
 def fact_files(connection: duckdb.DuckDBPyConnection, snapshot_id: int) -> FactFiles:
@@ -109,6 +115,10 @@ def fact_files(connection: duckdb.DuckDBPyConnection, snapshot_id: int) -> FactF
         if (path := paths.get(PurePosixPath(name).name))
     ]
     return FactFiles(files, are_all={file.path for file in files} == set(counted))
+
+
+def _named(files: list[FactFile]) -> str:
+    return f"read_parquet([{', '.join(literal(file.path) for file in files)}], hive_partitioning = false)"
 
 
 def _rows(file: FactFile, begin: datetime, stop: datetime) -> int:

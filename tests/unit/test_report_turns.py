@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from orchestration.hours import naive
+from report.filters import Filters
 from report.queries.answers import Answers
 from report.queries.files import FACT, FactFile, FactFiles
 from report.queries.turns import Turns
@@ -102,22 +106,38 @@ def test_what_failed_is_asked_again_and_the_least_recent_answers_make_room() -> 
     assert calls[-2:] == ["larger than all", "a"]
 
 
+def _file(number: int, *, is_plain: bool = True) -> FactFile:
+    first = datetime(2026, 5, 1 + number)  # noqa: DTZ001
+    return FactFile(f"/it's/{number}.parquet", first, first + timedelta(hours=23), 100, is_plain)
+
+
+FILES = [_file(0), _file(1), _file(2, is_plain=False), _file(3)]
+
+
+def _days(first: int, last: int, **chosen: Any) -> Filters:
+    return Filters(datetime(2026, 5, 1 + first, tzinfo=UTC), datetime(2026, 5, 1 + last, tzinfo=UTC), **chosen)
+
+
 def test_files_are_named_only_where_their_rows_are_the_snapshots() -> None:
-    day = datetime(2026, 5, 1)  # noqa: DTZ001
-    files = [
-        FactFile(f"/lake/it's/{number}.parquet", at, at + timedelta(hours=23), 100, number != 2)
-        for number, at in ((number, day + timedelta(days=number)) for number in range(4))
-    ]
+    files = FactFiles(FILES, are_all=True)
+    reading = files.reading(_days(1, 2, outcomes=("FAILURE",)))
+    assert reading == (
+        "from read_parquet(['/it''s/1.parquet'], hive_partitioning = false) where true and outcome in (?)",
+        ["FAILURE"],
+        100,
+    )
+    for filters in (_days(1, 3), _days(10, 12)):
+        assert files.reading(filters).sql.startswith(f"from {FACT} where event_time_utc >= ? ")
+    assert FACT in FactFiles(FILES, are_all=False).reading(_days(1, 2)).sql
 
-    def source(first: int, last: int, *, are_all: bool = True) -> str:
-        start, end = (datetime(2026, 5, 1 + number, tzinfo=UTC) for number in (first, last))
-        return FactFiles(files, are_all=are_all).between(start, end).sql
 
-    assert source(1, 2) == "read_parquet(['/lake/it''s/1.parquet'], hive_partitioning = false)"
-    assert "0.parquet" in source(0, 2)
-    assert source(1, 3) == FACT
-    assert source(10, 12) == FACT
-    assert source(1, 2, are_all=False) == FACT
-    assert FactFiles(files, are_all=True).between(
-        datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 1, 11, 30, tzinfo=UTC)
-    ).rows == pytest.approx(50, abs=1)
+def test_of_a_file_that_is_not_all_in_the_period_the_times_are_looked_at() -> None:
+    files = FactFiles(FILES, are_all=True)
+    half = replace(_days(0, 1), end=datetime(2026, 5, 1, 11, 30, tzinfo=UTC))
+    sql, values, rows = files.reading(half)
+    assert sql.endswith("where event_time_utc >= ? and event_time_utc < ?")
+    assert (len(values), rows) == (2, 50)
+    sql, values, rows = files.reading(replace(_days(0, 2, applications=("Search",)), start=half.end))
+    assert sql.index("1.parquet") < sql.index("0.parquet")
+    assert values == ["Search", naive(half.end), naive(_days(0, 2).end), "Search"]
+    assert rows == 150
