@@ -89,6 +89,7 @@ class Job:
     ) -> None:
         """Write the file; `check` is called with every batch, and may end it. How it ended is in `state`."""
         from orchestration.lake import WarehouseError
+        from report.export import pdf_file
         from report.export.export import expected_rows, export
         from report.queries.warehouse import QueryCancelledError, QueryTimeoutError
 
@@ -99,15 +100,25 @@ class Job:
             check(rows)
 
         self.state = "running"
+        document = None
         try:
             self.folder.mkdir()
             with warehouse.query(snapshot=self.snapshot, timeout=timeout) as query:
                 self._query = query
                 written(0)
                 self.snapshot = query.snapshot.snapshot_id
-                connection = query.scanner()
-                self.of = expected_rows(connection, self.filters)
-                self.about = export(connection, self.filters, self.file, now(), written)
+                if self.suffix == pdf_file.SUFFIX:
+                    document = pdf_file.collect(query, self.filters, now())
+                else:
+                    connection = query.scanner()
+                    self.of = expected_rows(connection, self.filters)
+                    self.about = export(connection, self.filters, self.file, now(), written)
+            if document:
+                # Nobody who asks the warehouse waits while it is set.
+                self.of = document.about.rows
+                document.write(self.file, lambda: written(0))
+                written(self.of)
+                self.about = document.about
             self.of = self.rows
         except (_StoppedError, QueryCancelledError):
             self.state = "stopped"

@@ -53,9 +53,11 @@ class ExportJobs:
             ExportRefusedError: if the session has too many already, or there is no such format.
         """
         from report.export.export import FORMATS
+        from report.export.pdf_file import SUFFIX
 
-        if suffix not in FORMATS:
-            raise ExportRefusedError(f"there is no format {suffix!r}, only {', '.join(FORMATS)}")
+        known_suffixes = (*FORMATS, SUFFIX)
+        if suffix not in known_suffixes:
+            raise ExportRefusedError(f"there is no format {suffix!r}, only {', '.join(known_suffixes)}")
         job = Job(secrets.token_urlsafe(16), user, filters, suffix, snapshot)
         with self._lock:
             mine = [known for owner, known in self._jobs.values() if owner == session]

@@ -7,11 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from report import periods
+from report import periods, texts
+from report.bars import share
 from report.columns import COLUMNS
-from report.web import texts
 from report.web.heat import MARKS, MEANINGS
-from report.web.svg import share
 from report.web.values import encode
 
 if TYPE_CHECKING:

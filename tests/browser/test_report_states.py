@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from axe_playwright_python.base import AxeResults
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+from pypdf import PdfReader
 
 from orchestration.settings import Settings
 from tests.browser.support import ANALYTICS, MAY, VIEWED, column, events_shown
@@ -90,6 +91,14 @@ def test_an_export_is_made_in_its_dialog(open_page: Open, tmp_path: Path) -> Non
         assert set(rows["Entity"]) == {"Chat"}
         assert rows["Event ID"][0] == "view-0897"
         page.get_by_role("button", name="Close").click()
+    page.get_by_role("link", name="Export").click()
+    page.get_by_label("PDF", exact=False).check()
+    with page.expect_download() as downloaded:
+        page.get_by_role("button", name="Make the file").click()
+    downloaded.value.save_as(tmp_path / "report.pdf")
+    assert "The first 300 of 300, newest first." in "".join(
+        one.extract_text() for one in PdfReader(tmp_path / "report.pdf").pages
+    )
 
 
 def test_what_goes_wrong_is_said_with_what_to_do(open_page: Open) -> None:

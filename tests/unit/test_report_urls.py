@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from report import bars as charts
 from report import periods
 from report.filters import CHOICES, EXCLUDABLE
 from report.queries.groups import Group
 from report.queries.quality import Cell
-from report.web import svg
+from report.texts import bytes_text, time_text, value_text
 from report.web.heat import day_rows, days_rows
 from report.web.places import decode_group, decode_key, encode_group, encode_key
-from report.web.texts import bytes_text, time_text, value_text
 from report.web.urls import FIELDS, GROUPABLE, PARAMETERS, BadLinkError, State, parse
 from report.web.values import decode, encode
 
@@ -123,7 +123,7 @@ def test_places_come_back_and_damage_is_told() -> None:
 
 
 def test_bars_are_as_high_as_their_numbers() -> None:
-    chart = svg.bars([("a", 30, 10), ("b", 0, 0), ("c", 10, 0)], ["a", "b", "c"])
+    chart = charts.bars([("a", 30, 10), ("b", 0, 0), ("c", 10, 0)], ["a", "b", "c"])
     first, second, third = chart.bars
     assert first.success_height == pytest.approx(3 * first.failure_height, abs=0.05)
     assert first.failure_y + first.failure_height == pytest.approx(first.success_y, abs=0.05)
@@ -131,10 +131,10 @@ def test_bars_are_as_high_as_their_numbers() -> None:
     assert (second.success_height, second.failure_height) == (0, 0)
     assert third.x + third.width <= chart.width
     assert [tick.value for tick in chart.ticks] == [0, 10, 20, 30, 40]
-    assert [svg.nice_ceiling(value) for value in (0, 1, 3, 5, 6, 99, 101, 1001)] == [1, 1, 4, 5, 10, 100, 200, 2000]
-    assert svg.bars([], []).bars == []
-    assert svg.share(1, 1_000_000) == 1, "something is never nothing"
-    assert svg.share(0, 5) == 0
+    assert [charts.nice_ceiling(value) for value in (0, 1, 3, 5, 6, 99, 101, 1001)] == [1, 1, 4, 5, 10, 100, 200, 2000]
+    assert charts.bars([], []).bars == []
+    assert charts.share(1, 1_000_000) == 1, "something is never nothing"
+    assert charts.share(0, 5) == 0
 
 
 def test_the_heat_map_shows_the_worst() -> None:

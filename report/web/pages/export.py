@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from orchestration.hours import now_utc
 from report.access.permissions import EXPORT, requires
+from report.export.pdf_file import MOST_ROWS
 from report.queries import events
 from report.queries.applications import Application, applications
 from report.queries.warehouse import Query
@@ -20,6 +21,7 @@ _FORMATS = (
     ("csv", "CSV", "for any program; formulas are made harmless"),
     ("xlsx", "XLSX", "for Excel, with a sheet about it"),
     ("parquet", "Parquet", "exactly what the warehouse has; the one for evidence"),
+    ("pdf", "PDF", f"to read and hand on: counts, pictures, and the newest {MOST_ROWS} events"),
 )
 
 

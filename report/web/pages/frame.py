@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 
 from starlette.requests import Request
 
-from report import periods
+from report import periods, texts
 from report.filters import Filters
 from report.queries import lists
 from report.queries.applications import Application, applications
 from report.queries.lists import Value
 from report.queries.trust import Trust, trust
 from report.queries.warehouse import Query
-from report.web import texts
 from report.web.templating import TITLES
 from report.web.urls import FROM_TO, State
 

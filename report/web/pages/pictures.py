@@ -10,10 +10,11 @@ from starlette.responses import Response
 
 from orchestration.hours import aware, now_utc
 from report.access.permissions import VIEW, requires
+from report.bars import bars, label, long_label
 from report.queries.charts import Series, over_time, top
 from report.queries.groups import Group
 from report.queries.warehouse import Query
-from report.web import recorded, svg
+from report.web import recorded
 from report.web.pages.asking import ask, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
 from report.web.templating import render
@@ -55,7 +56,7 @@ async def page(request: Request) -> Response:
         chips=chips(state, "/pictures"),
         about=prompt_text(state, filters, found.frame.applications),
         unit=series.unit,
-        chart=svg.bars(series.points, labels),
+        chart=bars(series.points, labels),
         points=[
             (
                 long_label(at, series.unit),
@@ -78,14 +79,3 @@ def narrowed(state: State, at: datetime, unit: str, first: date, last: date) -> 
         return state.of_day(day, aware(at))
     end = {"day": day, "week": day + 6 * _DAY, "month": (day.replace(day=28) + 4 * _DAY).replace(day=1) - _DAY}[unit]
     return replace(state, period=FROM_TO, first_day=max(day, first), last_day=min(end, last), hour=None)
-
-
-def label(at: datetime, unit: str) -> str:
-    """A unit of time below its bar."""
-    return at.strftime({"hour": "%m-%d %H:00", "month": "%Y-%m"}.get(unit, "%Y-%m-%d"))
-
-
-def long_label(at: datetime, unit: str) -> str:
-    """A unit of time where there is room for all of it."""
-    named = {"hour": "%Y-%m-%d %H:00", "week": "week of %Y-%m-%d", "month": "%Y-%m"}.get(unit, "%Y-%m-%d")
-    return at.strftime(named)

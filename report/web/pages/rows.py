@@ -10,11 +10,11 @@ from starlette.responses import JSONResponse, Response
 from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.warehouse import Query
+from report.texts import cell_text
 from report.web import recorded
 from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.report import ROWS
 from report.web.places import decode_key, encode_key
-from report.web.texts import cell_text
 from report.web.urls import TIME, BadLinkError
 
 

@@ -1,9 +1,10 @@
-"""Charts as SVG elements: numbers in, coordinates out. Colours and fonts come from the style sheet, by class."""
+"""Charts of bars: numbers in, coordinates and labels out. Pages and files draw them, each in its own colours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 WIDTH, HEIGHT = 960.0, 220.0
@@ -88,3 +89,14 @@ def nice_ceiling(value: int) -> int:
 def share(value: int, most: int, width: float = 100.0) -> float:
     """How long a bar of `value` is, if one of `most` is `width` long; something is never nothing."""
     return round(max(1.0 if value else 0.0, width * value / most), 2) if most else 0.0
+
+
+def label(at: datetime, unit: str) -> str:
+    """A unit of time below its bar."""
+    return at.strftime({"hour": "%m-%d %H:00", "month": "%Y-%m"}.get(unit, "%Y-%m-%d"))
+
+
+def long_label(at: datetime, unit: str) -> str:
+    """A unit of time where there is room for all of it."""
+    named = {"hour": "%Y-%m-%d %H:00", "week": "week of %Y-%m-%d", "month": "%Y-%m"}.get(unit, "%Y-%m-%d")
+    return at.strftime(named)
