@@ -1,0 +1,1 @@
+"""The same work in other tools, and whether they come to the same result."""
