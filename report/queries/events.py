@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
 from report.filters import CHOICES, Filters
-from report.queries.counts import Grain, cells, count, has_counts
+from report.queries.counts import Grain, by_hour, cells, count, has_counts
 from report.queries.orders import TIME, Key, Order, beyond, order_by
 from report.queries.warehouse import Query, remembered
 from report.queries.windows import windows
@@ -72,18 +72,14 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
 
     An index behind the end is taken for the last row's.
     """
-    direction = "desc" if descending else "asc"
     within, skip = filters, index - 1
-    units: tuple[tuple[Grain, timedelta], ...] = (("day", _DAY), ("hour", HOUR))
+    if has_counts(query, filters.fields):
+        units: tuple[tuple[Grain, timedelta], ...] = (("day", _DAY), ("hour", HOUR))
+    else:
+        units = (("hour", HOUR),)
     for unit, length in units:
-        sql, values, reads = cells(query, within, by=unit)
-        held = query.rows(
-            f"select date_trunc('{unit}', begins) as unit, cast(sum(n) as bigint) from ({sql}) group by unit "
-            f"order by unit {direction}",
-            values,
-            reads=reads,
-        )
-        if unit == "day":
+        held = sorted(_held(query, within, unit), reverse=descending)
+        if within is filters:
             skip = min(skip, sum(n for _, n in held) - 2)
         if skip < 0:
             return None
@@ -104,11 +100,24 @@ def key_at(query: Query, filters: Filters, index: int, *, descending: bool = Tru
     return found[0]
 
 
+def _held(query: Query, filters: Filters, unit: Grain) -> list[tuple[datetime, int]]:
+    """How many events each unit of time has that has some, plain UTC."""
+    if unit == "hour":
+        return by_hour(query, filters)
+    sql, values, reads = cells(query, filters, by=unit)
+    return query.rows(
+        f"select date_trunc('{unit}', begins) as unit, cast(sum(n) as bigint) from ({sql}) group by unit",
+        values,
+        reads=reads,
+    )
+
+
 def _by_time(
     query: Query, filters: Filters, order: Order, key: Key | None, reverse: bool, needed: int
 ) -> list[tuple[Any, ...]]:
     """Rows in the order by time: looked for in one window after the other."""
     descending = order.descending != reverse
+    whole = filters
     if key is not None:
         at = aware(key[0])
         start, end = (
@@ -118,7 +127,7 @@ def _by_time(
             return []
         filters = replace(filters, start=start, end=end)
     rows: list[tuple[Any, ...]] = []
-    for part in windows(query, filters, needed, descending=descending):
+    for part in windows(query, whole, filters, needed, descending=descending):
         rows += _sorted(query, part, order, key, reverse, needed - len(rows))
         if len(rows) == needed:
             break

@@ -8,11 +8,11 @@ from datetime import datetime, timedelta
 
 from orchestration.hours import HOUR, aware, ceil_hour, floor_hour
 from report.filters import AGGREGATED, Filters
-from report.queries.counts import ceil_day, cells, floor_day, together
+from report.queries.counts import by_hour, ceil_day, cells, floor_day, together
 from report.queries.people import FIELDS
 from report.queries.warehouse import Query
 
-# Where the roll-ups do not know all that is asked, a window that held too little is followed by one so much larger.
+# A piece that held less than was expected is followed by one so much larger.
 _GROWTH = 8
 # So many times what is needed is many.
 _MANY = 4
@@ -20,35 +20,64 @@ _DAY = timedelta(days=1)
 _MOMENT = timedelta(microseconds=1)
 
 
-def windows(query: Query, filters: Filters, needed: int, *, descending: bool) -> Iterator[Filters]:
-    """The filters on one part of the period after another: from its end, or from its beginning if not `descending`.
+def windows(query: Query, whole: Filters, part: Filters, needed: int, *, descending: bool) -> Iterator[Filters]:
+    """The filters of `part`, a part of the period of `whole`, on one piece of it after another.
 
-    Each is expected to hold `needed` events by what the roll-ups know; parts without any are left out. Together they
-    have every event once.
+    They begin at its end, or at its beginning if not `descending`. Each is expected to hold `needed` events by what
+    the roll-ups know; pieces without any are left out. Together they have every event once.
     """
-    by_people = "triggered_by" in filters.fields and query.has_people
-    whole = _relaxed(filters, FIELDS if by_people else AGGREGATED, by_days=by_people)
-    split = None if by_people else _split(whole, descending)
-    border_of = floor_day if by_people else floor_hour
-    counts = sorted(_counts(query, whole, split, descending), reverse=descending)
+    by_people = "triggered_by" in part.fields and query.has_people
+    known = FIELDS if by_people else AGGREGATED
+    relaxed = _relaxed(part, known, by_days=by_people)
+    split = None if by_people else _split(relaxed, descending)
+    counts = _counts(query, relaxed, split, descending)
+    pieces = _pieces(part, counts, needed, split, descending, hours=not by_people)
+    if part.fields.issubset(known):
+        yield from pieces
+        return
+    # Of what else is asked the roll-ups know nothing. Where it is frequent, this piece has enough.
+    first = next(pieces, None)
+    if first is None:
+        return
+    yield first
+    start, end = (part.start, first.start) if descending else (first.end, part.end)
+    if start < end:
+        rest = replace(part, start=start, end=end)
+        counts = [(aware(at), n) for at, n in by_hour(query, whole)]
+        yield from _pieces(rest, counts, needed, None, descending, hours=True)
+
+
+def _pieces(
+    filters: Filters,
+    counts: Iterable[tuple[datetime, int]],
+    needed: int,
+    split: datetime | None,
+    descending: bool,
+    *,
+    hours: bool,
+) -> Iterator[Filters]:
+    """The pieces by these counts, which are of hours, or of days; or of hours only between the edge and `split`."""
     edge, last = (filters.end, filters.start) if descending else (filters.start, filters.end)
     # How many events of the hour, or day, at the edge are inside is not known, so they are not counted on.
-    unsure = border_of(edge - _MOMENT if descending else edge)
+    unsure = (floor_hour if hours else floor_day)(edge - _MOMENT if descending else edge)
     held, some = 0, False
-    for at, n in counts:
+    for at, n in sorted(counts, reverse=descending):
+        is_hour = hours and (split is None or (at >= split if descending else at < split))
+        length = HOUR if is_hour else _DAY
+        if (at >= edge or at + length <= last) if descending else (at + length <= edge or at >= last):
+            continue
         some = True
-        is_hour = not by_people and (split is None or (at >= split if descending else at < split))
         if is_hour and n > _MANY * needed:
             # A busy hour has far more than a page; if its events are spread evenly, this part of it has enough.
-            length = HOUR * (_MANY / 2 * needed / n)
-            border = min(edge, at + HOUR) - length if descending else max(edge, at) + length
+            share = HOUR * (_MANY / 2 * needed / n)
+            border = min(edge, at + HOUR) - share if descending else max(edge, at) + share
             if max(at, last) < border if descending else border < min(at + HOUR, last):
                 yield _between(filters, edge, border)
                 edge, held = border, 0
         held += 0 if at == unsure else n
         if held < needed:
             continue
-        border = max(at, last) if descending else min(at + (HOUR if is_hour else _DAY), last)
+        border = max(at, last) if descending else min(at + length, last)
         yield _between(filters, edge, border)
         edge, held, some = border, 0, False
         needed *= _GROWTH

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -142,20 +143,31 @@ FILTERS = [
 def test_pages_forth_and_back_have_every_row_once_and_in_order(
     asked: Query, rows: list[dict[str, Any]], field: str, descending: bool
 ) -> None:
-    order = Order(field, descending)
     filters = FILTERS[0] if field == "event_time_utc" else RAGGED
+    _walk(asked, rows, filters, Order(field, descending), 97)
+
+
+@pytest.mark.parametrize("descending", [True, False])
+@pytest.mark.parametrize("filters", [FILTERS[5], FILTERS[6], replace(RAGGED, instances=("1", None))])
+def test_pages_of_what_is_not_counted_have_every_row_once_too(
+    asked: Query, rows: list[dict[str, Any]], filters: Filters, descending: bool
+) -> None:
+    _walk(asked, rows, filters, Order(descending=descending), 4)
+
+
+def _walk(asked: Query, rows: list[dict[str, Any]], filters: Filters, order: Order, limit: int) -> None:
     expected = _ordered(_kept(rows, filters), order)
     forth: list[tuple[Any, ...]] = []
-    page = events.page(asked, filters, order, limit=97)
+    page = events.page(asked, filters, order, limit=limit)
     forth += page.rows
     while page.more:
-        page = events.page(asked, filters, order, after=page.last, limit=97)
+        page = events.page(asked, filters, order, after=page.last, limit=limit)
         forth += page.rows
     assert forth == expected
     back: list[tuple[Any, ...]] = page.rows[-1:]
     first, more = page.last, True
     while more:
-        page = events.page(asked, filters, order, before=first, limit=97)
+        page = events.page(asked, filters, order, before=first, limit=limit)
         back = page.rows + back
         first, more = page.first, page.more
     assert back == expected
@@ -191,7 +203,7 @@ def _by_outcome(rows: list[dict[str, Any]], field: str) -> dict[Any, tuple[int, 
     return {value: (counts[value, "SUCCESS"], counts[value, "FAILURE"]) for value, _ in counts}
 
 
-@pytest.mark.parametrize("filters", [WHOLE, RAGGED, FILTERS[4]])
+@pytest.mark.parametrize("filters", [WHOLE, RAGGED, FILTERS[4], FILTERS[5]])
 @pytest.mark.parametrize("descending", [True, False])
 def test_a_jump_lands_on_the_row_of_that_number(
     asked: Query, rows: list[dict[str, Any]], filters: Filters, descending: bool
