@@ -6,19 +6,20 @@
 #}
 {% macro record_sha256(relation_alias='') -%}
     {%- set at = relation_alias ~ '.' if relation_alias else '' -%}
-    sha256(concat_ws(',',
+    sha256(concat(
         {%- for field in ['application', 'entity', 'activity'] %}
-        {{ hashed_field(at ~ field) }},
+        {{ hashed_field(at ~ field) }}, ',',
         {%- endfor %}
-        {{ hashed_field("strftime(" ~ at ~ "event_time_utc, '%Y-%m-%dT%H:%M:%S.%fZ')") }},
+        {{ hashed_field("strftime(" ~ at ~ "event_time_utc, '%Y-%m-%dT%H:%M:%S.%fZ')") }}, ',',
         {%- for field in ['event_id', 'triggered_by', 'instance', 'outcome', 'comments'] %}
-        {{ hashed_field(at ~ field) }}{{ ',' if not loop.last }}
+        {{ hashed_field(at ~ field) }}{{ ", ','," if not loop.last }}
         {%- endfor %}
     ))
 {%- endmacro %}
 
+{# The parts of a field's text. Put together once, by the one `concat`, which leaves nulls out: half the time. #}
 {% macro hashed_field(expression) -%}
-    coalesce(strlen({{ expression }}) || ':' || {{ expression }}, '-')
+    strlen({{ expression }}), if({{ expression }} is null, '-', ':'), {{ expression }}
 {%- endmacro %}
 
 {# Whether two events have the same content: all of the nine normalised fields. #}

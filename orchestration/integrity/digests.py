@@ -109,8 +109,6 @@ def _counted(table: str, row_sha256: str, where: str) -> str:
 
 def _row_sha256(fields: tuple[str, ...]) -> str:
     written = [_WRITTEN.get(field, f"cast({field} as varchar)") for field in fields]
-    return (
-        "sha256(concat_ws(',', "
-        + ", ".join(f"coalesce(strlen({text}) || ':' || {text}, '-')" for text in written)
-        + "))"
-    )
+    # As in the macro: one `concat`, which leaves nulls out.
+    parts = ", ',', ".join(f"strlen({text}), if({text} is null, '-', ':'), {text}" for text in written)
+    return f"sha256(concat({parts}))"
