@@ -106,7 +106,9 @@ class transaction:
 def _statements(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[str]:
     public, staged = _public(model), f"work.{model.schema}.{model.name}"
     names = ", ".join(_quoted(column.name) for column in model.columns)
-    order = f" order by {', '.join(model.order_by)}" if model.order_by else ""
+    # A lake sorts each file by what the table is sorted by; to sort all of it before that takes as long again.
+    is_sorted = model.sorted_by and _is_lake(connection)
+    order = f" order by {', '.join(model.order_by)}" if model.order_by and not is_sorted else ""
     insert = f"insert into {public} ({names}) select {names} from {staged}{order}"
     match model.strategy:
         case "append":

@@ -16,6 +16,15 @@
     ^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z$
 {%- endmacro %}
 
+{# The time of a text in the usual form, which names UTC; null for any other text. #}
+{% macro parse_usual_time(text) -%}
+    {{ return(adapter.dispatch('parse_usual_time', 'activity_audit')(text)) }}
+{%- endmacro %}
+
+{% macro default__parse_usual_time(text) -%}
+    case when regexp_matches({{ text }}, '{{ usual_time_pattern() }}') then try_cast({{ text }} as timestamp) end
+{%- endmacro %}
+
 {#
   The parsed time as a struct: `local` (timestamp as written), `offset_minutes` (null where no zone is named).
   Null where the text is no time that we understand.
@@ -26,9 +35,8 @@
 
 {% macro default__parse_event_time(text, declares_utc) -%}
     case
-        when regexp_matches({{ text }}, '{{ usual_time_pattern() }}')
-            and try_cast({{ text }} as timestamp) is not null
-            then {'local': try_cast({{ text }} as timestamp), 'offset_minutes': 0}
+        when {{ parse_usual_time(text) }} is not null
+            then {'local': {{ parse_usual_time(text) }}, 'offset_minutes': 0}
         when regexp_matches({{ text }}, '{{ iso_time_pattern() }}')
             then {{ time_of_parts(iso_time_parts(text)) }}
         when {{ declares_utc }} and regexp_matches({{ text }}, '{{ report_time_pattern() }}')

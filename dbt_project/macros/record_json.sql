@@ -35,19 +35,31 @@
 {%- endmacro %}
 
 {#
-  Whether these are the names of the usual record: the feed contract's nine, in its order. Then only those are looked
-  for, and no other case of them.
+  The ways in which a whole record is usually spelt, by their names in the order of the record: the feed contract's
+  nine, in camel and in snake case, and the columns of the vendor's report. Of such a record only these are looked for.
 #}
-{% macro are_usual_names(names) -%}
-    {{ names }} = {{ names_literal(usual_field_names()) }}
+{% macro usual_spellings() -%}
+    {{ return([
+        ['application', 'entity', 'activity', 'eventTime', 'eventId', 'triggeredBy', 'instance', 'outcome', 'comments'],
+        [
+            'application', 'entity', 'activity', 'event_time', 'event_id', 'triggered_by', 'instance', 'outcome',
+            'comments'
+        ],
+        [
+            'Event Time (UTC)', 'Event ID', 'Triggered By', 'Entity', 'Instance', 'Activity', 'Outcome', 'Application',
+            'Comments'
+        ],
+    ]) }}
 {%- endmacro %}
 
-{% macro usual_field_names() -%}
-    {%- set names = [] -%}
-    {%- for field in [
-        'application', 'entity', 'activity', 'event_time', 'event_id', 'triggered_by', 'instance', 'outcome', 'comments'
-    ] -%}{%- do names.append(field_names()[field][0]) -%}{%- endfor -%}
-    {{ return(names) }}
+{# Which of the usual spellings, from 1, have `field`, and where they have its value among `usual_values`. #}
+{% macro usual_place(field) -%}
+    {%- set order = ['application', 'entity', 'activity', 'event_time', 'event_id', 'triggered_by', 'instance', 'outcome', 'comments'] -%}
+    {%- set numbers = [] -%}
+    {%- for spelling in usual_spellings() -%}
+        {%- if spelling | select('in', field_names()[field]) | list -%}{%- do numbers.append(loop.index) -%}{%- endif -%}
+    {%- endfor -%}
+    {{ return({'spellings': numbers, 'index': order.index(field | replace('_utc', '')) + 1}) }}
 {%- endmacro %}
 
 {# The values of these fields of a record, as a list of texts in the order of their names. #}
@@ -61,7 +73,7 @@
     ])
 {%- endmacro %}
 
-{# Those names that are no exact spelling of a known field; null where there is none. #}
+{# Those names that are a known field's in another case; null where there is none. #}
 {% macro other_field_names(names) -%}
     {{ return(adapter.dispatch('other_field_names', 'activity_audit')(names)) }}
 {%- endmacro %}
@@ -69,7 +81,11 @@
 {% macro default__other_field_names(names) -%}
     case
         when not list_has_all({{ names_literal(all_field_names()) }}, {{ names }})
-            then list_filter({{ names }}, lambda name: not list_contains({{ names_literal(all_field_names()) }}, name))
+            then nullif(list_filter(
+                {{ names }},
+                lambda name: not list_contains({{ names_literal(all_field_names()) }}, name)
+                    and list_contains({{ names_literal(all_field_names() | map('lower') | unique | list) }}, lower(trim(name)))
+            ), [])
     end
 {%- endmacro %}
 
@@ -85,12 +101,13 @@
 {%- endmacro %}
 
 {% macro default__field_value(field) -%}
+    {%- set place = usual_place(field) -%}
+    {%- set value = 'usual_values[' ~ place.index ~ ']' -%}
     case
-        {%- if field_names()[field][0] in usual_field_names() %}
-        when is_usual then {{ clean_text('usual_values[' ~ (usual_field_names().index(field_names()[field][0]) + 1) ~ ']') }}
-        {%- endif %}
-        when not is_usual
-            then coalesce(
+        when spelling in ({{ place.spellings | join(', ') }})
+            then case when is_plain then nullif({{ value }}, '') else {{ clean_text(value) }} end
+        else
+            coalesce(
                 {%- for name in field_names()[field] %}
                 {{ clean_text('exact_values[' ~ (all_field_names().index(name) + 1) ~ ']') }},
                 {%- endfor %}
@@ -102,12 +119,59 @@
     end
 {%- endmacro %}
 
-{# What `field_value` needs, from `record` and `names`, the names of its fields; all null where those are null. #}
+{#
+  Whether no text in a record needs cleaning, told from all of it at once: it has no escapes, no quote has a space
+  beside it, and each character is ASCII or one of those up to U+02FF that stand for themselves in NFC and are no white
+  space. A record of which this is not so may still need no cleaning.
+#}
+{% macro is_plain_record(record) -%}
+    {{ return(adapter.dispatch('is_plain_record', 'activity_audit')(record)) }}
+{%- endmacro %}
+
+{% macro default__is_plain_record(record) -%}
+    not contains({{ record }}, '\') and not contains({{ record }}, ' "') and not contains({{ record }}, '" ')
+        and case
+            when strlen({{ record }}) = length({{ record }}) then true
+            else not regexp_matches({{ record }}, '[^\x00-\x7f\x{a1}-\x{2ff}]')
+        end
+{%- endmacro %}
+
+{#
+  What `field_value` needs, from columns `record`, `names` (those of its fields, in its order) and `spelling` (the
+  number of the usual spelling that those are): the values of such a record in one order, whatever its own, those of
+  any other under all names that are known, and its names that are those in another case. All null where `names` is.
+#}
 {% macro field_columns() -%}
-    {{ are_usual_names('names') }} as is_usual,
-        case when {{ are_usual_names('names') }} then {{ field_values('record', usual_field_names()) }} end as usual_values,
-        case when not {{ are_usual_names('names') }} then {{ field_values('record', all_field_names()) }} end as exact_values,
-        case when not {{ are_usual_names('names') }} then {{ other_field_names('names') }} end as other_names
+    case
+            when spelling is not null then {{ is_plain_record('record') }}
+        end as is_plain,
+        case spelling
+            {%- for spelt in usual_spellings() %}
+            when {{ loop.index }} then {{ field_values('record', in_one_order(loop.index)) }}
+            {%- endfor %}
+        end as usual_values,
+        case when names is not null and spelling is null then {{ field_values('record', all_field_names()) }} end as exact_values,
+        case when names is not null and spelling is null then {{ other_field_names('names') }} end as other_names
+{%- endmacro %}
+
+{# The number of the usual spelling whose names these are, in its order; null where they are of none. #}
+{% macro usual_spelling(names) -%}
+    case {{ names }}
+            {%- for spelt in usual_spellings() %}
+            when {{ names_literal(spelt) }} then {{ loop.index }}
+            {%- endfor %}
+        end
+{%- endmacro %}
+
+{# The names of a usual spelling in the order of `usual_place`. #}
+{% macro in_one_order(number) -%}
+    {%- set places = {} -%}
+    {%- for field in field_names() if number in usual_place(field).spellings -%}
+        {%- for name in usual_spellings()[number - 1] if name in field_names()[field] -%}
+            {%- do places.update({usual_place(field).index: name}) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {{ return(places | dictsort | map(attribute=1) | list) }}
 {%- endmacro %}
 
 {% macro any_case_value(field) -%}

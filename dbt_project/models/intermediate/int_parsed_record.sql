@@ -32,18 +32,33 @@ located as (
     left join feed_application on delivery.feed = feed_application.slug
 ),
 
+-- The usual time apart from all others, which take longer to understand.
+usual as (
+    select
+        *,
+        {{ parse_usual_time('event_time_source') }} as usual_time
+    from located
+),
+
 timed as (
     select
         *,
-        {{ parse_event_time('event_time_source', 'time_declares_utc') }} as parsed_time
-    from located
+        case
+            when usual_time is null and event_time_source is not null
+                then {{ parse_event_time('event_time_source', 'time_declares_utc') }}
+        end as parsed_time
+    from usual
 ),
 
 zoned as (
     select
         *,
-        case when time_declares_utc then coalesce(parsed_time.offset_minutes, 0) else parsed_time.offset_minutes end
-            as event_offset_minutes
+        coalesce(usual_time, parsed_time.local) as local_time,
+        case
+            when usual_time is not null then 0
+            when time_declares_utc then coalesce(parsed_time.offset_minutes, 0)
+            else parsed_time.offset_minutes
+        end as event_offset_minutes
     from timed
 ),
 
@@ -51,8 +66,9 @@ instant as (
     select
         *,
         case
-            when parsed_time.local - to_minutes(event_offset_minutes) >= timestamp '0001-01-01'
-                then parsed_time.local - to_minutes(event_offset_minutes)
+            when event_offset_minutes = 0 and local_time >= timestamp '0001-01-01' then local_time
+            when local_time - to_minutes(event_offset_minutes) >= timestamp '0001-01-01'
+                then local_time - to_minutes(event_offset_minutes)
         end as event_time_utc
     from zoned
 ),
@@ -63,7 +79,7 @@ judged as (
         upper(instant.outcome) as outcome_normalised,
         case
             when instant.event_time_source is null then null
-            when instant.parsed_time is null then 'invalid_event_time'
+            when instant.local_time is null then 'invalid_event_time'
             when instant.event_offset_minutes is null then 'event_time_zone_unknown'
             when instant.event_time_utc is null then 'invalid_event_time'
         end as event_time_problem,

@@ -14,11 +14,18 @@ readable as (
     where problem is null and case when json_valid(record) then json_type(record) = 'OBJECT' else false end
 ),
 
+spelt as (
+    select
+        *,
+        {{ usual_spelling('names') }} as spelling
+    from readable
+),
+
 fields as (
     select
         *,
         {{ field_columns() }}
-    from readable
+    from spelt
 ),
 
 identified as (

@@ -25,6 +25,7 @@ readable as (
         source_record,
         record,
         names,
+        {{ usual_spelling('names') }} as spelling,
         coalesce(
             text_problem,
             -- What has a name is an object.

@@ -1,0 +1,30 @@
+{#
+  The materialisation of what is large and read often, and never changed: a Parquet file beside the scratch database,
+  and a view of it in there. Writing it takes half the time of a table. A scratch database in memory has a table.
+#}
+{% materialization scratch_file, adapter='duckdb' %}
+    {%- set path = scratch_path() -%}
+    {{ run_hooks(pre_hooks) }}
+    {% do adapter.create_schema(this) %}
+    {% call statement('main') -%}
+        {%- if path %}
+        copy ({{ sql }}) to '{{ path }}.{{ this.identifier }}.parquet' (format parquet, compression snappy)
+        {%- else %}
+        create or replace table {{ this }} as ({{ sql }})
+        {%- endif %}
+    {%- endcall %}
+    {%- if path %}
+    {% call statement('view') -%}
+        create or replace view {{ this }} as select * from read_parquet('{{ path }}.{{ this.identifier }}.parquet')
+    {%- endcall %}
+    {%- endif %}
+    {% do adapter.commit() %}
+    {{ run_hooks(post_hooks) }}
+    {{ return({'relations': [this]}) }}
+{% endmaterialization %}
+
+{# Where the scratch database is, as the inside of an SQL text; nothing where it is in memory. #}
+{% macro scratch_path() -%}
+    {%- set found = run_query("select path from duckdb_databases() where database_name = 'work'") -%}
+    {{ return((found.rows[0][0] or '') | replace("'", "''")) }}
+{%- endmacro %}
