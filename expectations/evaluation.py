@@ -92,18 +92,25 @@ def _evaluate_on(
 
 
 def _row_rule_counts(cursor: duckdb.DuckDBPyConnection, relation: str, rules: list[Rule]) -> dict[str, int]:
-    """How many items each row rule judges, in one scan."""
-    queries = {rule.id: rule.check.evaluated for rule in rules if isinstance(rule.check, UnexpectedRows)}
+    """How many items each rule judges whose query is no condition on single rows, in one scan."""
+    queries = {
+        rule.id: rule.check.evaluated
+        for rule in rules
+        if isinstance(rule.check, UnexpectedRows) and not rule.check.predicate
+    }
     if not queries:
         return {}
-    row = cursor.execute(f"select {', '.join(queries.values())} from {relation}").fetchone()
-    return dict(zip(queries, row or (), strict=True))
+    # The first count makes one row of them where none of the others is an aggregate.
+    row = cursor.execute(f"select count(*), {', '.join(queries.values())} from {relation}").fetchone()
+    return dict(zip(queries, (row or ())[1:], strict=True))
 
 
 def _evaluation(cursor: duckdb.DuckDBPyConnection, rule: Rule, result: Any, row_rule_count: int | None) -> Evaluation:
     _refuse_exceptions(rule, result.exception_info)
     counted = result.result
-    if row_rule_count is None:
+    if "evaluated" in counted:
+        unexpected, evaluated = counted["observed_value"], counted["evaluated"]
+    elif row_rule_count is None:
         unexpected = counted["unexpected_count"] or 0
         evaluated = counted["element_count"] - (counted.get("missing_count") or 0)
     else:

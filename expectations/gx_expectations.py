@@ -7,8 +7,14 @@ import re
 from typing import Any, ClassVar
 
 import great_expectations.expectations as gxe
+import sqlalchemy as sa
 from great_expectations.compatibility import pydantic
+from great_expectations.core.metric_domain_types import MetricDomainTypes
+from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
+from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import Expectation
+from great_expectations.expectations.metrics.metric_provider import metric_partial
+from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
 from expectations.rules import InSet, NotNull, Rule, Unique
 
@@ -34,6 +40,42 @@ class ExpectNoUnexpectedRows(gxe.UnexpectedRowsExpectation):
         return {"success": count == 0, "result": {"observed_value": count}}
 
 
+class RowsCounted(TableMetricProvider):
+    """How many rows are unexpected and how many are judged, as an aggregate: GX has those of all rules in one scan."""
+
+    metric_name = "table.rows_counted"
+    value_keys = ("predicate", "evaluated")
+
+    @metric_partial(
+        engine=SqlAlchemyExecutionEngine,
+        partial_fn_type=MetricPartialFunctionTypes.AGGREGATE_FN,
+        domain_type=MetricDomainTypes.TABLE,
+    )
+    def _sqlalchemy(
+        cls,
+        execution_engine: Any,
+        metric_domain_kwargs: dict,
+        metric_value_kwargs: dict,
+        metrics: dict,
+        runtime_configuration: dict,
+    ) -> tuple[Any, dict, dict]:
+        counts = f"[count(*) filter (where {metric_value_kwargs['predicate']}), {metric_value_kwargs['evaluated']}]"
+        return sa.literal_column(counts), metric_domain_kwargs, {}
+
+
+class ExpectNoUnexpectedRow(ExpectNoUnexpectedRows):
+    """The same of a query of single rows, whose condition is `predicate`: counted with all others in one scan."""
+
+    predicate: str
+    evaluated: str
+    metric_dependencies: ClassVar[tuple[str, ...]] = (RowsCounted.metric_name,)
+    success_keys: ClassVar[tuple[str, ...]] = ("predicate", "evaluated")
+
+    def _validate(self, metrics: dict, runtime_configuration: dict | None = None, execution_engine: Any = None) -> dict:
+        unexpected, evaluated = metrics[RowsCounted.metric_name]
+        return {"success": unexpected == 0, "result": {"observed_value": unexpected, "evaluated": evaluated}}
+
+
 def to_expectation(rule: Rule, *, blocking: bool, policy: str) -> Expectation:
     """The rule as an expectation; `policy` says in a sentence what a failure means."""
     # GX puts both texts into its pages as they are.
@@ -51,6 +93,10 @@ def to_expectation(rule: Rule, *, blocking: bool, policy: str) -> Expectation:
         return gxe.ExpectColumnValuesToBeInSet(column=check.column, value_set=list(check.values), **about)
     if isinstance(check, Unique):
         return gxe.ExpectColumnValuesToBeUnique(column=check.column, **about)
+    if check.predicate:
+        return ExpectNoUnexpectedRow(
+            unexpected_rows_query=_literal(check.query), predicate=check.predicate, evaluated=check.evaluated, **about
+        )
     return ExpectNoUnexpectedRows(unexpected_rows_query=_literal(check.query), **about)
 
 

@@ -76,11 +76,14 @@ class UnexpectedRows:
         query: SQL that returns the unexpected items, with the columns that a sample shows.
         evaluated: the SQL aggregate over the rule's relation that counts the items the query judges.
         column: the column that is judged, if it is one.
+        predicate: where the query is of single rows of the rule's relation, the SQL condition of an unexpected one;
+            many such rules are counted in one scan.
     """
 
     query: str
     evaluated: str = "count(*)"
     column: str | None = None
+    predicate: str | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +127,7 @@ def rows(
         query=f"select {_columns(relation, *show)} from {relation} where {where}",
         evaluated=f"count(*) filter (where {applies})" if applies else "count(*)",
         column=column,
+        predicate=where,
     )
 
 
