@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-bucket bench-report docs test lint types dbt-parse unit integration browser test-slow system-packages clean
+.PHONY: help setup run serve bench bench-full bench-bucket bench-report docs test lint types dbt-parse unit integration browser test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -60,10 +60,11 @@ test-slow: setup ## Run the long tests: a simulated week, kill -9 at random mome
 docs: setup ## Write the tables of docs/warehouse.md from the dbt project
 	@$(BIN)/python scripts/warehouse_docs.py
 
-bench: setup ## Measure an hour and a week of feeds, and a check of a million events (some minutes)
-	@$(BIN)/python benchmarks/pipeline.py
-	@$(BIN)/python benchmarks/verify.py
-	@$(BIN)/python benchmarks/api_source.py
+bench: setup ## Measure everything at small sizes, peers too; writes benchmarks/results/small.* (some minutes)
+	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
+
+bench-full: setup ## Measure everything at the sizes of the targets; writes benchmarks/results/full.* and the README (hours)
+	@$(BIN)/python -m benchmarks --full $(if $(ONLY),--only $(ONLY))
 
 bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)
 	@$(BIN)/python -m benchmarks.bucket

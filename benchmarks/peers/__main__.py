@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import measure
+from benchmarks import feeds, measure
 from benchmarks.measure import ROOT, Figure, Usage
-from benchmarks.peers import compare, edges, feeds
+from benchmarks.peers import compare, edges
 from benchmarks.peers.environments import HERE, PEERS, python_of, version_of
 
 OURS = "activity-audit"

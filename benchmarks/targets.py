@@ -1,0 +1,86 @@
+"""What is to be reached, on two quiet cores: each row of the table, from the figures of its part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+Figures = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure with the limit that holds it and the goal beyond it; `at_least` where more is better.
+
+    A ratio has no unit.
+    """
+
+    what: str
+    part: str
+    figure: Callable[[Figures], float]
+    unit: str
+    target: float
+    goal: float | None = None
+    at_least: bool = False
+
+    def met(self, value: float) -> str:
+        """`goal`, `target`, or `missed`."""
+        sign = -1 if self.at_least else 1
+        if self.goal is not None and sign * value <= sign * self.goal:
+            return "goal"
+        return "target" if sign * value <= sign * self.target else "missed"
+
+    def limits(self) -> tuple[str, str]:
+        """Target and goal as text."""
+        sign = "≥" if self.at_least else "≤"
+        return f"{sign} {self.target:g}", "" if self.goal is None else f"{sign} {self.goal:g}"
+
+
+def _named(name: str) -> Callable[[Figures], float]:
+    return lambda figures: figures[name]
+
+
+def _ratio(name: str, other: str) -> Callable[[Figures], float]:
+    return lambda figures: figures[name] / figures[other]
+
+
+TARGETS = (
+    Target("one hour, `audit run`", "hour", _named("hour wall"), "s", 12, 6),
+    Target("one hour against its floor", "hour", _named("hour against floor"), "", 2.5, 1.5),
+    Target("one hour, code location loaded", "hour", _named("loaded hour wall"), "s", 12, 5),
+    Target(
+        "that hour on 100M events against an empty warehouse",
+        "hour-on-history",
+        _named("hour on history against empty"),
+        "",
+        1.15,
+    ),
+    *(
+        Target(
+            f"bulk load of 10M events, {name}, against bare DuckDB",
+            f"bulk-{form}",
+            _named("speed against bare DuckDB"),
+            "",
+            0.2,
+            0.35,
+            at_least=True,
+        )
+        for form, name in (("ndjson", "NDJSON"), ("gz", "gzip"), ("csv", "CSV"))
+    ),
+    Target("peak memory at 10M events", "bulk-ndjson", _named("load peak memory"), "MiB", 4096),
+    Target("peak memory at 50M events", "bulk-50m", _named("load peak memory"), "MiB", 4096),
+    Target("Great Expectations in the bulk load", "bulk-ndjson", _named("share of checks"), "%", 25),
+    Target("fact on disk against the NDJSON", "bulk-ndjson", _ratio("fact", "feeds"), "", 0.2),
+    Target(
+        "raw and fact on disk against the NDJSON",
+        "bulk-ndjson",
+        lambda figures: (figures["fact"] + figures["raw"]) / figures["feeds"],
+        "",
+        0.35,
+    ),
+    Target("a year's backfill against a month's, CPU per event", "year", _named("long against short"), "", 1.15, 1),
+    Target("verify, 100M against 10M events, CPU per event", "upkeep", _named("verify per event"), "", 1.15, 1),
+    Target("verify, 100M against 10M events, peak memory", "upkeep", _named("verify memory"), "", 1.15, 1),
+    Target("maintain, 100M against 10M events, CPU per event", "upkeep", _named("maintain per event"), "", 1.15, 1),
+    Target("maintain, 100M against 10M events, peak memory", "upkeep", _named("maintain memory"), "", 1.15, 1),
+)
