@@ -27,6 +27,7 @@ from orchestration.hours import aware
 from orchestration.settings import load_settings
 from report.filters import Filters
 from report.queries import charts, events, groups, lists
+from report.queries.rollups import HOURLY, KIND
 from report.queries.warehouse import Query, Warehouse
 
 Question = Callable[[Query, Filters, random.Random], object]
@@ -113,8 +114,8 @@ class Bench:
         started = time.perf_counter()
         with self.warehouse.query() as query:
             self.attached = time.perf_counter() - started
-            begins, ends, self.events = query.rows("select min(begins), max(begins), sum(n) from memory.main.hourly")[0]
-            rows = query.rows("select application from memory.main.kind group by 1 order by 1")
+            begins, ends, self.events = query.rows(f"select min(begins), max(begins), sum(n) from {HOURLY}")[0]
+            rows = query.rows(f"select application from {KIND} group by 1 order by 1")
         self.applications = [application for (application,) in rows]
         self.whole = Filters(aware(begins), aware(ends) + timedelta(hours=1))
         while not self._has_people():

@@ -2,7 +2,7 @@
 
 The published tables have none, and to count the people of a long period means to read all of it. So the newest
 snapshot's DuckDB counts them once, behind the readers' backs, and its successor only the days that have changed.
-`memory.main.person` has a number for every combination of the fields; `people` counts events by it and day, and
+`people.main.person` has a number for every combination of the fields; `people` counts events by it and day, and
 `people_monthly` by it and month.
 """
 
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from report.queries.files import FACT
 from report.queries.rollups import DAILY, KIND
-from report.queries.turns import kindly
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -21,10 +20,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 FIELDS = ("application", "outcome", "triggered_by")
-PERSON = "memory.main.person"
-PEOPLE = "memory.main.people"
-MONTHLY = "memory.main.people_monthly"
+_COUNTS = "people"
+PERSON = f"{_COUNTS}.main.person"
+PEOPLE = f"{_COUNTS}.main.people"
+MONTHLY = f"{_COUNTS}.main.people_monthly"
 _NAMES = ", ".join(FIELDS)
+
+
+def prepare(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make room for the tables, before the connection is locked."""
+    connection.execute(f"attach ':memory:' as {_COUNTS} (compress)")
 
 
 def build(
@@ -57,7 +62,7 @@ def build(
     """)
     connection.execute(f"delete from {PEOPLE} where begins in (from changed)")
     days = [day for (day,) in connection.execute("from changed").fetchall()]
-    connection.register("counted", kindly(lambda: _counted(scanner, days)))
+    connection.register("counted", _counted(scanner, days))
     connection.execute(f"""
         insert into {PERSON}
         select (select count(*) from {PERSON}) + row_number() over (order by {_NAMES}), {_NAMES}
@@ -75,6 +80,8 @@ def build(
     """)
     connection.execute("drop table changed")
     connection.unregister("counted")
+    # This compresses them; nobody reads them yet, whom it would have to wait for.
+    connection.execute(f"checkpoint {_COUNTS}")
 
 
 def _counted(scanner: duckdb.DuckDBPyConnection, days: list[datetime]) -> pa.Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from orchestration import lake
@@ -59,9 +60,9 @@ class Attached:
             try:
                 if before is not None and before.has_people:
                     with before.cursor() as known:
-                        people.build(connection, scanner, known)
+                        kindly(partial(people.build, connection, scanner, known))
                 else:
-                    people.build(connection, scanner, None)
+                    kindly(partial(people.build, connection, scanner, None))
                 self.has_people = True
             except duckdb.Error:
                 # Readers are answered all the same, and a newer snapshot is not held up.
@@ -121,6 +122,7 @@ def attach(settings: Settings, number: int, remembered: int) -> Attached:
     connection = lake.open_reader(settings, number)
     try:
         rollups.build(connection)
+        people.prepare(connection)
         files = fact_files(connection, number)
         # Many questions at once leave no processor idle, and to share out each of them would cost more than it brings.
         connection.execute("set threads = 1")
