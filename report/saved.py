@@ -33,7 +33,7 @@ class SavedReportError(ValueError):
 
 @dataclass(frozen=True)
 class SavedReport:
-    """One of them. `query` is the part of the URL behind the `?`; the example has no owner."""
+    """One of them. `query` is the part of the URL behind the `?`, `view` how it is shown; the example has no owner."""
 
     id: str
     name: str
@@ -41,6 +41,7 @@ class SavedReport:
     shared: bool
     query: str
     saved_at: str
+    view: str = "table"
 
 
 class SavedReports:
@@ -54,7 +55,7 @@ class SavedReports:
         found = [report for report in self._read() if report.shared or report.owner == name]
         return sorted(found, key=lambda report: (report.name.casefold(), report.id))
 
-    def save(self, name: str, owner: str, query: str, *, shared: bool) -> SavedReport:
+    def save(self, name: str, owner: str, query: str, *, shared: bool, view: str = "table") -> SavedReport:
         """Save one; the owner's own of the same name is replaced.
 
         Raises:
@@ -72,7 +73,7 @@ class SavedReports:
                 reports.remove(same)
             elif sum(one.owner == owner for one in reports) >= _MOST:
                 raise SavedReportError(f"you have {_MOST} already; delete one first")
-            saved = SavedReport(same.id if same else str(uuid4()), name, owner, shared, query, iso(now_utc()))
+            saved = SavedReport(same.id if same else str(uuid4()), name, owner, shared, query, iso(now_utc()), view)
             reports.append(saved)
         return saved
 

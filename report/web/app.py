@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
@@ -18,7 +18,7 @@ from report.access.headers import KnownHosts, SecurityHeaders
 from report.access.permissions import NotSignedInError
 from report.access.users import UsersFileError
 from report.trail import Trail, TrailError
-from report.web.links import Link
+from report.web.links import links
 
 if TYPE_CHECKING:
     from report.queries.warehouse import Warehouse
@@ -70,10 +70,10 @@ class WhoAsks:
         await self._app(scope, receive, with_cookie)
 
 
-def build_app(settings: Settings, warehouse: Warehouse, access: Access, links: Collection[Link] = ()) -> Starlette:
+def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster_url: str | None = None) -> Starlette:
     """The application. Its `state` has the settings, the warehouse, the access, the trail, exports and named reports.
 
-    `links` lead to what goes with the report.
+    `dagster_url` is where the runs are, if that is known.
     """
     from report.export.jobs import ExportJobs
     from report.saved import SavedReportError, SavedReports
@@ -94,7 +94,7 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, links: C
     app.state.settings = settings
     app.state.warehouse = warehouse
     app.state.access = access
-    app.state.links = tuple(links)
+    app.state.links = partial(links, settings, dagster_url)
     app.state.trail = Trail(settings.own_feeds_dir)
     app.state.saved = SavedReports(settings.report_dir / "saved.json")
     app.state.exports = ExportJobs(warehouse, settings.report_dir / "exports", settings.report.export_space)

@@ -17,8 +17,8 @@ class Link:
     url: str
 
 
-def links(settings: Settings, dagster_url: str | None = None) -> list[Link]:
-    """The links of every page; Dagster's is there where its URL is known, the auditor's page once it was written."""
+def links(settings: Settings, dagster_url: str | None) -> list[Link]:
+    """The links of a page, now; Dagster's is there where its URL is known, the auditor's page once it was written."""
     dagster = dagster_url or settings.report.dagster_url
     return [
         *([Link("Runs", dagster)] if dagster else []),

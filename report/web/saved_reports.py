@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from report.access.permissions import EDIT, requires
 from report.saved import SavedReport, SavedReportError, SavedReports
-from report.web.urls import parse
+from report.web.urls import parse, view_of
 
 
 def routes() -> list[BaseRoute]:
@@ -28,14 +28,16 @@ def routes() -> list[BaseRoute]:
 
 @requires(EDIT)
 async def save(request: Request) -> Response:
-    """Save the form's `query`, which is that of a URL of the report, under its `name`; `shared` if it says so."""
+    """Save the form's `query`, which is that of a URL of the report, under its `name`; `shared` if it says so.
+
+    `view` names how it is shown, the table if the form does not say.
+    """
     form = await request.form()
     name, query = str(form.get("name", "")), str(form.get("query", ""))
     # What cannot be opened again is not saved.
     parse(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
-    return await _changed(
-        request, "Saved", lambda saved, user: saved.save(name, user, query, shared=bool(form.get("shared")))
-    )
+    view, shared = view_of(form), bool(form.get("shared"))
+    return await _changed(request, "Saved", lambda saved, user: saved.save(name, user, query, shared=shared, view=view))
 
 
 @requires(EDIT)
@@ -69,5 +71,7 @@ async def _changed(request: Request, activity: str, change: Callable[[SavedRepor
     except SavedReportError as error:
         raise HTTPException(409, str(error)) from None
     if "application/json" in request.headers.get("accept", ""):
-        return JSONResponse({"id": saved.id, "name": saved.name, "shared": saved.shared, "query": saved.query})
+        return JSONResponse(
+            {"id": saved.id, "name": saved.name, "shared": saved.shared, "view": saved.view, "query": saved.query}
+        )
     return RedirectResponse("/saved", 303)

@@ -80,7 +80,6 @@ def serve(
     from report.access.access import Access
     from report.queries.warehouse import Warehouse
     from report.web.app import build_app
-    from report.web.links import links
 
     check(settings, host)
     with _listen(host, port) as listening:
@@ -89,7 +88,7 @@ def serve(
         base = settings.report.url or f"http://{named}:{taken}"
         access = Access(settings.report, base)
         warehouse = Warehouse(settings)
-        app = build_app(settings, warehouse, access, links(settings, dagster_url))
+        app = build_app(settings, warehouse, access, dagster_url)
         # What a proxy says of a reader's address is not believed: who asks is decided by the connection itself. The
         # log of requests would have the link's token in it.
         config = uvicorn.Config(

@@ -28,14 +28,13 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     from starlette.responses import HTMLResponse
 
     state = request.state
-    links = getattr(request.app.state, "links", ())
     text = (
         environment()
         .get_template(template)
         .render(
             user=getattr(state, "user", None),
             csrf=getattr(state, "csrf", ""),
-            links=links,
+            links=request.app.state.links(),
             here=request.url.path,
             **values,
         )

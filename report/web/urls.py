@@ -5,7 +5,7 @@ A link that is opened by somebody else, tomorrow, gives the same page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
@@ -23,6 +23,8 @@ FIELDS = tuple(column.field for column in COLUMNS)
 TIME = FIELDS[0]
 FROM_TO = "from-to"
 PARAMETERS = ("period", "from", "to", "hour", *CHOICES, "comments", "not", "sort", "columns", "group", "path")
+# The views of a report by their names, and the page of each.
+VIEWS = {"table": "/", "groups": "/groups", "pictures": "/pictures"}
 _HOUR = "%Y-%m-%dT%H"
 
 
@@ -119,6 +121,18 @@ class State:
         """As the prompt left it: the period and the applications, and how the table looks."""
         kept = {name: values for name, values in self.lists.items() if name == "application"}
         return replace(self, lists=kept, comments="", excluded=(), hour=None, path=())
+
+
+def view_of(said: Mapping[str, Any]) -> str:
+    """The name of the view that a form or a URL says, the table if it says none.
+
+    Raises:
+        BadLinkError: if there is no such view.
+    """
+    name = str(said.get("view") or "table")
+    if name not in VIEWS:
+        raise BadLinkError(f"the report has no view “{name}”, only {', '.join(VIEWS)}")
+    return name
 
 
 def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,58 @@ def test_an_export_is_made_in_its_dialog(open_page: Open, tmp_path: Path) -> Non
     assert "The first 300 of 300, newest first." in "".join(
         one.extract_text() for one in PdfReader(tmp_path / "report.pdf").pages
     )
+
+
+def test_a_report_opens_as_it_was_saved(open_page: Open) -> None:
+    page = open_page(f"/groups?{MAY}&group=entity")
+    page.get_by_role("link", name="Save this view").click()
+    page.get_by_label("Name", exact=True).fill("entities of May")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("link", name="entities of May", exact=True).click()
+    page.wait_for_url("**/groups?**group=entity")
+    expect(page.locator("#groups thead th").first).to_have_text("Entity")
+    page.goto("/saved")
+    page.get_by_role("button", name="Delete: entities of May").click()
+    expect(page.get_by_role("link", name="entities of May", exact=True)).to_have_count(0)
+
+
+def test_the_auditors_page_is_linked_once_it_is_there(open_page: Open, home: Settings) -> None:
+    page = open_page("/quality")
+    link = page.get_by_role("link", name="Auditor's page")
+    expect(link).to_have_count(0)
+    home.review_file.write_text("<h1>Activity audit review</h1>")
+    try:
+        page.reload()
+        link.click()
+        expect(page.get_by_role("heading")).to_have_text("Activity audit review")
+    finally:
+        home.review_file.unlink()
+
+
+def test_a_printed_report_is_light_and_has_what_matters(open_page: Open) -> None:
+    page = open_page(f"/?{MAY}&entity=Chat", color_scheme="dark")
+    printed = PdfReader(BytesIO(page.pdf(prefer_css_page_size=True, print_background=True))).pages
+    assert printed[0].mediabox.width > printed[0].mediabox.height
+    text = " ".join("".join(one.extract_text() for one in printed).split())
+    for said in (
+        "Data through",
+        "2026-05-01 to 2026-05-31 UTC",
+        "Entity: Chat",
+        "300 events",
+        "view-0897",
+        "All times",
+    ):
+        assert said in text, said
+    for column_title in ("Event Time (UTC)", "Triggered By", "Outcome", "Comments"):
+        assert column_title in text, column_title
+    for said in ("Re-Prompt", "Sign out", "Export Save", "Apply filters", "Columns"):
+        assert said not in text, said
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    table, around = page.locator("#events").bounding_box(), page.locator("#results").bounding_box()
+    assert table
+    assert around
+    assert table["width"] <= around["width"] + 1, "no column is cut off"
 
 
 def test_what_goes_wrong_is_said_with_what_to_do(open_page: Open) -> None:

@@ -176,6 +176,32 @@ def test_columns_are_sorted_hidden_moved_and_sized(open_page: Open) -> None:
     assert page.locator("#events th[data-field=triggered_by]").evaluate("header => header.offsetWidth") == width > 230
 
 
+def test_the_columns_menu(open_page: Open) -> None:
+    page = open_page(f"/?{MAY}")
+    button = page.get_by_role("button", name="Columns")
+    button.focus()
+    page.keyboard.press("Enter")
+    menu = page.get_by_role("menu", name="Columns")
+    expect(menu.get_by_role("menuitemcheckbox", checked=True)).to_have_count(9)
+    page.keyboard.press("i")
+    page.keyboard.press("Enter")
+    expect(page.locator("#events th[data-field=instance]")).to_have_count(0)
+    expect(page.locator("#events th")).to_have_count(8)
+    expect(button).to_be_focused()
+    button.click()
+    expect(menu.get_by_role("menuitemcheckbox", name="Instance")).to_have_attribute("aria-checked", "false")
+    page.mouse.click(5, 5)
+    expect(menu).to_have_count(0)
+    page.locator("#events th[data-field=entity]").click(button="right")
+    page.get_by_role("menuitem", name="Wider").click()
+    wider = page.locator("#events th[data-field=entity]").evaluate("header => header.offsetWidth")
+    button.click()
+    page.get_by_role("menuitem", name="The report's own columns and widths").click()
+    expect(page.locator("#events th")).to_have_count(9)
+    expect(page.locator("#events th").nth(4)).to_have_attribute("data-field", "instance")
+    assert page.locator("#events th[data-field=entity]").evaluate("header => header.offsetWidth") < wider
+
+
 def test_with_the_keyboard_alone(open_page: Open) -> None:
     page = open_page(f"/?{ANALYTICS}")
     asked: list[str] = []

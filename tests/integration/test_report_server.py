@@ -208,8 +208,9 @@ def test_named_reports(clients: dict[str, httpx.Client]) -> None:
     try:
         saved = client.post("/saved", data={"name": " May  chats ", "query": f"{PERIOD}&entity=Chat"}).json()
         assert (saved["name"], saved["shared"]) == ("May chats", False)
-        again = client.post("/saved", data={"name": "may chats", "query": PERIOD}).json()
-        assert (again["id"], again["query"]) == (saved["id"], PERIOD)
+        again = client.post("/saved", data={"name": "may chats", "query": PERIOD, "view": "pictures"}).json()
+        assert (again["id"], again["query"], again["view"]) == (saved["id"], PERIOD, "pictures")
+        assert client.post("/saved", data={"name": "x", "query": PERIOD, "view": "/quality"}).status_code == 400
         assert client.post(f"/saved/{saved['id']}/share").json()["shared"] is True
         assert client.post("/saved", data={"name": "x", "query": "sql=select+1"}).status_code == 400
         assert client.post("/saved", data={"name": " ", "query": PERIOD}).status_code == 409

@@ -15,12 +15,14 @@ from report.saved import LONGEST_NAME, SavedReport, example
 from report.web.pages.asking import ask, state_of
 from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
+from report.web.urls import VIEWS, view_of
 
 
 @requires(VIEW)
 async def page(request: Request) -> Response:
     """The list; with the parameters of a view, the form to save it too."""
-    state = state_of(request) if request.query_params else None
+    state = state_of(request, ("view",)) if request.query_params else None
+    view = view_of(request.query_params)
     filters = state.filters(now_utc()) if state else None
     name = request.state.user.name
 
@@ -33,8 +35,10 @@ async def page(request: Request) -> Response:
         "saved.html",
         reports=reports,
         state=state,
+        view=view,
+        views=VIEWS,
         query=urlsplit(state.url()).query if state else "",
         about=prompt_text(state, filters, known) if state and filters else "",
-        chips=chips(state, "/") if state else [],
+        chips=chips(state, VIEWS[view]) if state else [],
         longest=LONGEST_NAME,
     )

@@ -19,7 +19,7 @@ export function openMenu(items, x, y, label) {
       role: isBox ? "menuitemcheckbox" : "menuitem", tabindex: "-1", "aria-checked": isBox ? String(item.checked) : null,
       title: item.text,
     }, isBox ? `${item.checked ? "✓" : "\u2003"} ${item.text}` : item.text);
-    entry.run = item.run;
+    Object.assign(entry, { run: item.run, text: item.text });
     entries.push(entry);
     menu.append(entry);
   }
@@ -54,7 +54,7 @@ function pressed(event, entries, done) {
   const typed = event.key.length === 1 && event.key !== " " && !event.ctrlKey && !event.metaKey;
   if (typed) {
     const order = [...entries.slice(at + 1), ...entries.slice(0, at + 1)];
-    order.find((entry) => entry.textContent.trim().toLowerCase().startsWith(event.key.toLowerCase()))?.focus();
+    order.find((entry) => entry.text.toLowerCase().startsWith(event.key.toLowerCase()))?.focus();
   } else if (!actions[event.key]) return;
   else actions[event.key]();
   event.preventDefault();

@@ -72,8 +72,8 @@ function show(page) {
   main.className = page.getElementById("main").className;
   main.replaceChildren(...page.getElementById("main").childNodes);
   document.title = page.title;
-  restore(main, state);
   for (const run of listeners) run();
+  restore(main, state);
   if (state.cell) document.getElementById("events")?.owner.focusLike(state.cell);
   const count = document.getElementById("count") ?? document.querySelector("#no-rows h2, #message h1, #groups caption");
   announce(count?.textContent.trim() ?? document.title);
