@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,11 +9,10 @@ from pathlib import Path
 
 import click
 
+from orchestration.keeper import kept
 from orchestration.settings import Settings, SettingsError
 
 _WORKSPACE = Path(__file__).resolve().parents[2] / "workspace.yaml"
-# How long Dagster may take to end its runs' processes, in seconds.
-_PATIENCE = 60.0
 
 
 @click.command("serve")
@@ -65,10 +63,9 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
 
 
 def _start_dagster(host: str, port: int) -> subprocess.Popen[bytes]:
-    """Dagster in a process group of its own: a Ctrl-C reaches it once, from here."""
+    """Dagster, which ends with this process, however that ends."""
     dagster = Path(sys.executable).with_name("dagster")
-    arguments = [str(dagster), "dev", "--workspace", str(_WORKSPACE), "--host", host, "--port", str(port)]
-    return subprocess.Popen(arguments, start_new_session=True)
+    return kept([str(dagster), "dev", "--workspace", str(_WORKSPACE), "--host", host, "--port", str(port)])
 
 
 def _stop(process: subprocess.Popen[bytes]) -> int:
@@ -76,9 +73,4 @@ def _stop(process: subprocess.Popen[bytes]) -> int:
     if (ended := process.poll()) is not None:
         return ended
     process.send_signal(signal.SIGTERM)
-    try:
-        process.wait(_PATIENCE)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    return 0
+    return process.wait()

@@ -10,9 +10,11 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from orchestration.hours import HOUR as ONE_HOUR
@@ -40,19 +42,61 @@ def _wait_for(what: Callable[[], Any]) -> Any:
         try:
             if found := what():
                 return found
-        except OSError:
+        except (OSError, httpx.TransportError, psutil.Error):
             pass
         time.sleep(1)
     raise AssertionError("waited in vain")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _serve(settings: Settings, port: int, said: Path) -> subprocess.Popen[bytes]:
+    with said.open("w") as output:
+        return subprocess.Popen(
+            [AUDIT, "serve", "--port", str(port), "--report-port", "0"],
+            env=process_environment(settings),
+            stdout=output,
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def _links(said: Path) -> list[str]:
+    return re.findall(r"^(?:Report|Dagster): (\S+)", said.read_text(), re.MULTILINE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_process_is_left(settings: Settings, tmp_path: Path, how: signal.Signals) -> None:
+    port = _free_port()
+    serve = _serve(settings, port, tmp_path / "said")
+    # A web server, a daemon, and a server of the code for them.
+    started = _wait_for(
+        lambda: (
+            (found := psutil.Process(serve.pid).children(recursive=True))
+            and any("dagster_webserver" in one.cmdline() for one in found)
+            and len(found) >= 5
+            and httpx.get(f"http://127.0.0.1:{port}/server_info").is_success
+            and found
+        )
+    )
+    serve.send_signal(how)
+    assert serve.wait(timeout=120) == (0 if how == signal.SIGTERM else -how)
+    _wait_for(lambda: not any(map(_is_at_work, started)))
+
+
+def _is_at_work(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.slow
 def test_a_backfill_of_everything_is_one_run(settings: Settings) -> None:
     for hour in range(3):
         deliver(settings, lines([event(f"{hour}")]), hour=hour)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
 
     def ask(query: str, **variables: Any) -> Any:
         request = urllib.request.Request(
@@ -64,15 +108,9 @@ def test_a_backfill_of_everything_is_one_run(settings: Settings) -> None:
             return json.loads(answer.read())["data"]
 
     said = settings.home / "said"
-    with said.open("w") as output:
-        serve = subprocess.Popen(
-            [AUDIT, "serve", "--port", str(port), "--report-port", "0"],
-            env=process_environment(settings),
-            stdout=output,
-            stderr=subprocess.DEVNULL,
-        )
+    serve = _serve(settings, port, said)
     try:
-        report, dagster = _wait_for(lambda: re.findall(r"^(?:Report|Dagster): (\S+)", said.read_text(), re.MULTILINE))
+        report, dagster = _wait_for(lambda: _links(said))
         assert dagster == f"http://127.0.0.1:{port}"
         nodes = _wait_for(lambda: ask("{assetNodes{assetKey{path} isExecutable}}")["assetNodes"])
         launch = {

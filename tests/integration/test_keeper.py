@@ -1,0 +1,65 @@
+"""What is kept ends, with all that it started, when who asked for it ends, is told to, or is killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+# A command that starts one process in its own session and leaves another to itself; the last one ignores SIGTERM.
+_COMMAND = """
+(setsid sh -c 'trap "" TERM; sleep 300 & wait; sleep 300' &)
+sleep 300 &
+echo $$ > started
+sleep 300
+"""
+_ASKS = "import sys, time; from orchestration.keeper import kept; kept(['sh', 'command']); time.sleep(300)"
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that has something kept, all of it under way."""
+    (tmp_path / "command").write_text(_COMMAND)
+    process = subprocess.Popen([sys.executable, "-c", _ASKS], cwd=tmp_path)
+    while not (tmp_path / "started").exists() or len(_started(tmp_path)) < 7:
+        assert process.poll() is None
+        time.sleep(0.05)
+    yield process
+    if process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _started(folder: Path) -> list[psutil.Process]:
+    """The processes that work in the folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere what leaves the process group is not found")
+def test_nothing_outlives_who_is_killed(asking: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    asking.send_signal(signal.SIGKILL)
+    asking.wait()
+    end = time.monotonic() + 60
+    while left := _started(tmp_path):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+
+
+def test_what_ended_by_itself_says_how() -> None:
+    keeper = [sys.executable, "-m", "orchestration.keeper", "sh", "-c"]
+    for command, code in (("exit 3", 3), ("sleep 300 & exit 0", 0)):
+        with subprocess.Popen([*keeper, command], stdin=subprocess.PIPE) as process:
+            assert process.wait(60) == code
