@@ -167,7 +167,7 @@ def svg(results: dict[str, Result]) -> str:
         except KeyError:
             continue
         share = target.target / value if target.at_least else value / target.target
-        shares.append(Bar(target.what.replace("`", ""), share, f"{value:.3g} {target.unit}"))
+        shares.append(Bar(target.what.replace("`", ""), share, f"{value:.3g} {target.unit}".strip()))
     peers = []
     if "peers" in results and not results["peers"].failed:
         figures = results["peers"].by_name()

@@ -81,10 +81,9 @@ def lines(spark: SparkSession, feeds: Path) -> DataFrame:
     )
 
 
-def clean(text: Column) -> Column:
-    """Trimmed, in NFC, null where nothing is left; only what is not ASCII goes through Python."""
-    trimmed = F.nullif(F.trim(text, F.lit(WHITE_SPACE)), F.lit(""))
-    return F.coalesce(nfc(F.when(trimmed.rlike(r"[^\x00-\x7f]"), trimmed)), trimmed)
+def composed(name: str) -> Column:
+    """A trimmed text in NFC; only what is not ASCII goes through Python."""
+    return F.coalesce(nfc(F.when(F.col(name).rlike(r"[^\x00-\x7f]"), F.col(name))), name).alias(name)
 
 
 def parsed(records: DataFrame) -> DataFrame:
@@ -96,10 +95,13 @@ def parsed(records: DataFrame) -> DataFrame:
     found = (F.size("objects") == 1) & F.col("objects")[0].isNotNull()
     unparseable = F.when(~F.coalesce(found, F.lit(False)), "unparseable")
     frame = frame.withColumn("problem", F.when(F.col("is_too_large"), "too_large").otherwise(unparseable))
-    frame = frame.select(
-        "feed", "feed_hour", *PLACE, "problem", "record",
-        *(clean(F.col("objects")[0][sent]).alias(name) for sent, name in FIELDS.items()),
-    ).withColumn("outcome", F.upper("outcome"))  # fmt: skip
+    kept = ["feed", "feed_hour", *PLACE, "problem", "record"]
+    sent = [
+        F.nullif(F.trim(F.col("objects")[0][sent], F.lit(WHITE_SPACE)), F.lit("")).alias(name)
+        for sent, name in FIELDS.items()
+    ]
+    frame = frame.select(*kept, *sent).select(*kept, *map(composed, FIELDS.values()))
+    frame = frame.withColumn("outcome", F.upper("outcome"))
     time = F.col("event_time")
     zoned, local = time.rlike(f"^{TIME}{ZONE}$"), time.rlike(f"^{TIME}$")
     moment = F.when(zoned | local, F.try_to_timestamp(time))
