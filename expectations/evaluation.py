@@ -16,7 +16,6 @@ from expectations.rules import Rule, UnexpectedRows
 
 if TYPE_CHECKING:
     import duckdb
-    from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.expectations.expectation import Expectation
 
     from expectations.gx_session import Session
@@ -54,7 +53,6 @@ def evaluate(
     cursor: duckdb.DuckDBPyConnection,
     suite: str,
     rules: Sequence[tuple[Rule, Expectation]],
-    run: RunIdentifier,
 ) -> list[Evaluation]:
     """Evaluate every rule, in the order given.
 
@@ -65,7 +63,7 @@ def evaluate(
     for relation in dict.fromkeys(rule.relation for rule, _ in rules):
         judged = [(rule, expectation) for rule, expectation in rules if rule.relation == relation]
         try:
-            evaluations = _evaluate_on(session, cursor, suite, relation, judged, run)
+            evaluations = _evaluate_on(session, cursor, relation, judged)
         except ExpectationNotEvaluated:
             raise
         except Exception as error:
@@ -77,14 +75,11 @@ def evaluate(
 def _evaluate_on(
     session: Session,
     cursor: duckdb.DuckDBPyConnection,
-    suite: str,
     relation: str,
     rules: Sequence[tuple[Rule, Expectation]],
-    run: RunIdentifier,
 ) -> list[Evaluation]:
-    validation = session.validate(suite, relation, [expectation for _, expectation in rules], run)
     results: dict[str, Any] = {}
-    for result in validation.results:
+    for result in session.validate(relation, [expectation for _, expectation in rules]):
         assert result.expectation_config is not None
         results[result.expectation_config.meta["id"]] = result
     counts = _row_rule_counts(cursor, relation, [rule for rule, _ in rules])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expectations import conformance, feed_contract
+from expectations.late_imports import put_off
 from expectations.results import ExpectationNotEvaluated, ExpectationResult, Severity
 from expectations.rules import RUN_CONTEXT, Rule
 from expectations.tolerances import load_tolerances, policy, severity
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     import duckdb
-    from great_expectations.core.run_identifier import RunIdentifier
     from great_expectations.expectations.expectation import Expectation
 
     from expectations.docs_runs import Level
@@ -73,18 +74,16 @@ def validate(
     run_time = run_time.replace(tzinfo=UTC) if run_time.tzinfo is None else run_time.astimezone(UTC)
     tolerances = load_tolerances(feed_contract.rules())
 
-    from great_expectations.core.run_identifier import RunIdentifier
-
+    put_off()
     from expectations.gx_session import open_session
 
-    run = RunIdentifier(run_name=run_id, run_time=run_time)
     cursor = connection.cursor()
     judged: dict[str, list[tuple[Evaluation, Severity]]] = {}
     try:
         with open_session(connection) as session:
             for suite in suites:
                 rules = _rules(cursor, suite, record_sha256_sql)
-                judged[suite] = _evaluate(session, cursor, run, suite, rules, tolerances)
+                judged[suite] = _evaluate(session, cursor, suite, rules, tolerances)
     finally:
         cursor.close()
     _write_docs(docs_dir, run_id, run_time, judged, tolerances, keep_runs)
@@ -103,7 +102,6 @@ def _rules(cursor: duckdb.DuckDBPyConnection, suite: str, record_sha256_sql: str
 def _evaluate(
     session: Session,
     cursor: duckdb.DuckDBPyConnection,
-    run: RunIdentifier,
     suite: str,
     rules: Sequence[Rule],
     tolerances: Mapping[str, Decimal],
@@ -111,7 +109,7 @@ def _evaluate(
     from expectations.evaluation import evaluate
 
     expectations = _expectations(suite, rules, tolerances)
-    evaluations = evaluate(session, cursor, suite, list(zip(rules, expectations, strict=True)), run)
+    evaluations = evaluate(session, cursor, suite, list(zip(rules, expectations, strict=True)))
     tolerated = {} if suite == conformance.NAME else tolerances
     return [(found, severity(found.rule, tolerated, found.evaluated, found.unexpected)) for found in evaluations]
 
@@ -133,7 +131,7 @@ def _write_docs(
     tolerances: Mapping[str, Decimal],
     keep_runs: int,
 ) -> None:
-    from expectations.docs_pages import result_page, suite_page
+    from expectations.docs_pages import result_page
     from expectations.docs_runs import LEVELS, Found, SuiteSummary, summarise
     from expectations.docs_site import DocsSite
 
@@ -144,8 +142,8 @@ def _write_docs(
     }
     suites = []
     for suite, found in shown.items():
-        rules = [evaluation.rule for evaluation, _ in found]
-        site.write_suite_page(suite, suite_page(suite, _PURPOSES[suite], _expectations(suite, rules, tolerances)))
+        rules = tuple(evaluation.rule for evaluation, _ in found)
+        site.write_suite_page(suite, _suite_page(suite, rules, tuple(tolerances.items())))
         failed = [
             Found(evaluation.rule.title, level, evaluation.unexpected, evaluation.evaluated)
             for evaluation, level in sorted(found, key=lambda item: LEVELS.index(item[1]))
@@ -154,6 +152,13 @@ def _write_docs(
         suites.append(SuiteSummary(suite, len(found) - len(failed), tuple(failed)))
     summary = summarise(run_id, run_time, tuple(suites))
     site.publish(summary, result_page(summary, TITLES, shown), keep_runs)
+
+
+@cache
+def _suite_page(suite: str, rules: tuple[Rule, ...], tolerances: tuple[tuple[str, Decimal], ...]) -> str:
+    from expectations.docs_pages import suite_page
+
+    return suite_page(suite, _PURPOSES[suite], _expectations(suite, rules, dict(tolerances)))
 
 
 def _result(run_id: str, suite: str, evaluation: Evaluation, level: Severity) -> ExpectationResult:

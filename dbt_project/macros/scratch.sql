@@ -1,5 +1,5 @@
 {#
-  The materialisations of what is in the scratch database only, and of seeds. It is empty when a run begins, so that
+  The materialisations of what is in the scratch database only. It is empty when a run begins, so that
   nothing there has to be looked for, renamed or dropped; dbt-duckdb's own do that, and it takes longer than the SQL.
 #}
 {% materialization table, adapter='duckdb' %}
