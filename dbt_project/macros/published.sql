@@ -22,7 +22,6 @@
             {{ sql }}
         )
     {%- endcall %}
-    {% do adapter.commit() %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': []}) }}
 {% endmaterialization %}

@@ -5,7 +5,6 @@
 {% materialization scratch_file, adapter='duckdb' %}
     {%- set path = scratch_path() -%}
     {{ run_hooks(pre_hooks) }}
-    {% do adapter.create_schema(this) %}
     {% call statement('main') -%}
         {%- if path %}
         copy ({{ sql }}) to '{{ path }}.{{ this.identifier }}.parquet' (format parquet, compression snappy)
@@ -18,7 +17,6 @@
         create or replace view {{ this }} as select * from read_parquet('{{ path }}.{{ this.identifier }}.parquet')
     {%- endcall %}
     {%- endif %}
-    {% do adapter.commit() %}
     {{ run_hooks(post_hooks) }}
     {{ return({'relations': [this]}) }}
 {% endmaterialization %}
