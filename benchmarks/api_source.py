@@ -1,6 +1,6 @@
 """How many records a second the API source reads and lands: hours of a test server on this machine that takes its time.
 
-    python benchmarks/api_source.py [--hours 8] [--records 20000] [--page-size 1000] [--latency-ms 50]
+    python -m benchmarks.api_source [--hours 8] [--records 20000] [--page-size 1000] [--latency-ms 50]
 
 `read` is one hour after the other, as a link chain allows; `landed` is a whole landing pass, which reads two hours
 at once and writes the raw lake.
@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
-import sys
 import tempfile
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from importlib.metadata import version
 from multiprocessing import Process, Queue
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from benchmarks import measure
+from benchmarks.measure import Figure
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -47,24 +45,27 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=20_000, help="an hour")
     parser.add_argument("--page-size", type=int, default=1000)
     parser.add_argument("--latency-ms", type=int, default=50)
+    measure.add_json_option(parser)
     options = parser.parse_args()
     addresses: Queue[str] = Queue()
     server = Process(target=serve, args=(options, addresses), daemon=True)
     server.start()
     try:
         with tempfile.TemporaryDirectory(prefix="activity-audit-bench-") as home:
-            rows = measure(options, addresses.get(), home)
+            rows = both_ways(options, addresses.get(), home)
     finally:
         server.terminate()
-    versions = ", ".join(f"{name} {version(name)}" for name in ("httpx", "tenacity", "pyarrow"))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions}")
+    print(measure.heading())
     print(f"{options.hours} hours, pages of {options.page_size}, {options.latency_ms} ms for each call")
-    print(f"{'':10}{'records':>10}{'wall s':>10}{'CPU s':>10}{'records/s':>12}")
+    figures = []
     for name, (count, wall, cpu) in rows.items():
-        print(f"{name:10}{count:10}{wall:10.2f}{cpu:10.2f}{count / wall:12.0f}")
+        figures += [Figure(f"{name} records", count, "records"), Figure(f"{name} wall", round(wall, 2), "s")]
+        figures.append(Figure(f"{name} CPU", round(cpu, 2), "s"))
+        figures.append(Figure(f"{name} records a second", round(count / wall), "records/s"))
+    measure.report(options.json, figures)
 
 
-def measure(options: argparse.Namespace, url: str, home: str) -> dict[str, tuple[int, float, float]]:
+def both_ways(options: argparse.Namespace, url: str, home: str) -> dict[str, tuple[int, float, float]]:
     """Records, wall seconds and CPU seconds of each way."""
     from orchestration import catalogue
     from orchestration.feeds.cxone.client import Client

@@ -12,16 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks import measure
+from benchmarks.measure import Figure
 from orchestration import catalogue
 from orchestration.hours import HOUR, floor_hour, now_utc
 from tests.s3_server import Bucket, S3Server, s3_server
@@ -87,6 +87,7 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--deliveries", type=int, default=10_000)
+    measure.add_json_option(parser)
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="activity-audit-bench-"))
     try:
@@ -94,11 +95,12 @@ def main() -> None:
             rows = [row for count in (16, options.deliveries) for row in case(server, folder, count)]
     finally:
         shutil.rmtree(folder)
-    packages = ", ".join(f"{name} {version(name)}" for name in ("s3fs", "aiobotocore", "moto", "duckdb"))
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {packages}")
-    print(f"{'`audit run` on a bucket with':36}{'wall s':>10}{'list pages':>12}{'other':>8}")
+    print(measure.heading())
+    figures = []
     for name, (seconds, listings, others) in rows:
-        print(f"{name:36}{seconds:10.1f}{listings:12}{others:8}")
+        figures.append(Figure(f"{name} wall", round(seconds, 1), "s"))
+        figures += [Figure(f"{name} list pages", listings, "requests"), Figure(f"{name} other", others, "requests")]
+    measure.report(options.json, figures)
     hours = options.deliveries // 16
     walk = 1 + 16 * (1 + len({floor_hour(now_utc() - timedelta(hours=n)).date() for n in range(hours)}) + hours)
     print(f"Folder by folder, {options.deliveries} deliveries would be {walk} listings at each look.")

@@ -222,6 +222,12 @@ def usage_figures(name: str, usage: Usage) -> list[Figure]:
     ]
 
 
+def report(path: Path | None, figures: Sequence[Figure]) -> None:
+    """Print figures as a table, and write them to the file of `--json` if there is one."""
+    print(markdown(("", "value", "unit"), [(figure.name, f"{figure.value:g}", figure.unit) for figure in figures]))
+    write_figures(path, figures)
+
+
 def heading(folder: Path = ROOT) -> str:
     """One line with the machine, the versions and the time (UTC) of a measurement."""
     about, packages = machine(folder), versions()

@@ -23,6 +23,8 @@ from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks import measure
+from benchmarks.measure import Figure
 from orchestration.hours import aware
 from orchestration.settings import load_settings
 from report.filters import Filters
@@ -183,6 +185,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=40)
     parser.add_argument("--readers", type=int, default=20)
     parser.add_argument("--slow", action="store_true", help="also ask what reads every event")
+    measure.add_json_option(parser)
     options = parser.parse_args()
     bench = Bench(options.home)
     print(
@@ -190,17 +193,22 @@ def main() -> None:
         f"{platform.python_version()}, DuckDB {version('duckdb')}; {bench.events:,} events, attached in "
         f"{bench.attached:.1f} s, people counted after {bench.counted:.1f} s"
     )
+    figures: list[Figure] = []
     for scope in ("a month of one application", "everything"):
         print(f"\n{scope:28}{'p95 ms':>10}{'CPU ms':>10}{f'p95 of {options.readers}':>12}")
         crowd, each = bench.together(scope, options.readers, 3)
         for name, question in QUESTIONS.items():
             wall, cpu = bench.alone(question, scope, options.times)
             print(f"{name:28}{wall * 1000:10.0f}{cpu * 1000:10.0f}{crowd[name] * 1000:12.0f}", flush=True)
+            figures.append(Figure(f"{scope}, {name}, p95", round(wall * 1000), "ms"))
+            figures.append(Figure(f"{scope}, {name}, p95 of {options.readers}", round(crowd[name] * 1000), "ms"))
         print(f"{'on average of all readers':28}{each * 1000:20.0f}")
         for name, question in SLOW.items() if options.slow else ():
             wall, cpu = bench.alone(question, scope, 4)
             print(f"{name:28}{wall * 1000:10.0f}{cpu * 1000:10.0f}", flush=True)
+            figures.append(Figure(f"{scope}, {name}, p95", round(wall * 1000), "ms"))
     bench.warehouse.close()
+    measure.write_figures(options.json, figures)
 
 
 if __name__ == "__main__":

@@ -47,8 +47,7 @@ def main() -> None:
         figures.append(Figure(f"{command} per event", round((after.cpu / many) / (before.cpu / few), 3), "ratio"))
         figures.append(Figure(f"{command} memory", round(after.peak_mib / before.peak_mib, 3), "ratio"))
     print(measure.heading())
-    print(measure.markdown(("", "value", "unit"), [(figure.name, figure.value, figure.unit) for figure in figures]))
-    measure.write_figures(options.json, figures)
+    measure.report(options.json, figures)
 
 
 def _load(folder: Path, loaded: int, wanted: int, at_once: int) -> None:

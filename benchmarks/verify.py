@@ -1,23 +1,22 @@
 """How long `audit verify` takes, and how much memory, against reading the same events and files once: the bytes of all
 files and the rows of the fact, and the events alone, from NDJSON with bare DuckDB.
 
-    python benchmarks/verify.py [--events-per-hour 20000] [--hours 50]
+    python -m benchmarks.verify [--events-per-hour 20000] [--hours 50]
 
-The figures of verify are of a whole process, as the operating system accounts for it.
+The figures of verify are of a whole process.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import shutil
 import tempfile
 import time
 from pathlib import Path
 
-from pipeline import END, measured
-
+from benchmarks import measure
+from benchmarks.measure import Figure
+from benchmarks.pipeline import END
 from orchestration import lake
 from orchestration.settings import Settings, load_settings
 
@@ -53,25 +52,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events-per-hour", type=int, default=20_000)
     parser.add_argument("--hours", type=int, default=50)
+    measure.add_json_option(parser)
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="activity-audit-bench-"))
     rate = ("--events-per-hour", str(options.events_per_hour))
     try:
-        measured(home, "simulate", "--hours", str(options.hours), "--until", END.isoformat(), *rate)
-        run = measured(home, "run")
-        verify = measured(home, "verify")
+        measure.audit(home, "simulate", "--hours", str(options.hours), "--until", END.isoformat(), *rate)
+        run = measure.audit(home, "run")
+        verify = measure.audit(home, "verify")
         settings = load_settings(home=home)
         read_all(settings)
         reading = read_all(settings)
         parsing = read_ndjson(settings)
     finally:
         shutil.rmtree(home)
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {options}")
-    print(f"{'':32}{'wall s':>10}{'CPU s':>10}{'peak MiB':>10}")
-    for name, (wall, cpu, memory) in {"run": run, "verify": verify}.items():
-        print(f"{name:32}{wall:10.1f}{cpu:10.1f}{memory:10.0f}")
-    print(f"{'reading it all once':32}{reading:10.1f}")
-    print(f"{'reading them as NDJSON, DuckDB':32}{parsing:10.1f}")
+    print(measure.heading())
+    figures = [*measure.usage_figures("run", run), *measure.usage_figures("verify", verify)]
+    figures.append(Figure("reading it all once", round(reading, 2), "s"))
+    figures.append(Figure("reading them as NDJSON, DuckDB", round(parsing, 2), "s"))
+    measure.report(options.json, figures)
 
 
 if __name__ == "__main__":

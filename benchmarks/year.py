@@ -28,8 +28,7 @@ def main() -> None:
         usages = {hours: _backfill(Path(folder), hours, options.events_per_hour) for hours in (1, short, long)}
     figures = list(_figures(usages, short, long, options.events_per_hour))
     print(measure.heading())
-    print(measure.markdown(("", "value", "unit"), [(figure.name, figure.value, figure.unit) for figure in figures]))
-    measure.write_figures(options.json, figures)
+    measure.report(options.json, figures)
 
 
 def _backfill(folder: Path, hours: int, events_per_hour: int) -> Usage:
