@@ -228,6 +228,11 @@ def report(path: Path | None, figures: Sequence[Figure]) -> None:
     write_figures(path, figures)
 
 
+def p95(values: Sequence[float]) -> float:
+    """The 95th percentile."""
+    return sorted(values)[max(0, round(0.95 * len(values)) - 1)]
+
+
 def heading(folder: Path = ROOT) -> str:
     """One line with the machine, the versions and the time (UTC) of a measurement."""
     about, packages = machine(folder), versions()

@@ -1,6 +1,6 @@
 """How long the report's questions take on a long history: 95th percentiles, warm, of one reader and of 20 at once.
 
-    python -m benchmarks.history --home DIR && python -m benchmarks.report --home DIR
+    python -m benchmarks.history --home DIR && python -m benchmarks.report --home DIR [--slow] [--rows 10000000]
 
 Every question is about another month and application, or another place in everything, so that nothing is answered
 from what was asked before. The 20 ask one question after the other without a pause, of all kinds at once. `CPU` is
@@ -10,21 +10,18 @@ what one question takes of a processor in the middle, which other programs on th
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import random
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import measure
-from benchmarks.measure import Figure
+from benchmarks import report_server
+from benchmarks.measure import Figure, add_json_option, heading, p95, write_figures
 from orchestration.hours import aware
 from orchestration.settings import load_settings
 from report.filters import Filters
@@ -173,42 +170,58 @@ class Bench:
             return query.has_people
 
 
-def p95(values: list[float]) -> float:
-    """The 95th percentile."""
-    return sorted(values)[max(0, round(0.95 * len(values)) - 1)]
-
-
-def main() -> None:
-    """Measure, and print a table of milliseconds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--times", type=int, default=40)
-    parser.add_argument("--readers", type=int, default=20)
-    parser.add_argument("--slow", action="store_true", help="also ask what reads every event")
-    measure.add_json_option(parser)
-    options = parser.parse_args()
-    bench = Bench(options.home)
-    print(
-        f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.0f}, Python "
-        f"{platform.python_version()}, DuckDB {version('duckdb')}; {bench.events:,} events, attached in "
-        f"{bench.attached:.1f} s, people counted after {bench.counted:.1f} s"
-    )
-    figures: list[Figure] = []
+def questions(bench: Bench, options: argparse.Namespace) -> Iterator[Figure]:
+    """Ask them all, print a table of milliseconds, and say each figure."""
     for scope in ("a month of one application", "everything"):
         print(f"\n{scope:28}{'p95 ms':>10}{'CPU ms':>10}{f'p95 of {options.readers}':>12}")
         crowd, each = bench.together(scope, options.readers, 3)
         for name, question in QUESTIONS.items():
             wall, cpu = bench.alone(question, scope, options.times)
             print(f"{name:28}{wall * 1000:10.0f}{cpu * 1000:10.0f}{crowd[name] * 1000:12.0f}", flush=True)
-            figures.append(Figure(f"{scope}, {name}, p95", round(wall * 1000), "ms"))
-            figures.append(Figure(f"{scope}, {name}, p95 of {options.readers}", round(crowd[name] * 1000), "ms"))
+            yield Figure(f"{scope}, {name}, p95", round(wall * 1000, 1), "ms")
+            yield Figure(f"{scope}, {name}, CPU", round(cpu * 1000, 1), "ms")
+            yield Figure(f"{scope}, {name}, p95 of {options.readers}", round(crowd[name] * 1000, 1), "ms")
         print(f"{'on average of all readers':28}{each * 1000:20.0f}")
+        yield Figure(f"{scope}, CPU on average of {options.readers}", round(each * 1000, 1), "ms")
         for name, question in SLOW.items() if options.slow else ():
             wall, cpu = bench.alone(question, scope, 4)
             print(f"{name:28}{wall * 1000:10.0f}{cpu * 1000:10.0f}", flush=True)
-            figures.append(Figure(f"{scope}, {name}, p95", round(wall * 1000), "ms"))
+            yield Figure(f"{scope}, {name}, p95", round(wall * 1000, 1), "ms")
+            yield Figure(f"{scope}, {name}, CPU", round(cpu * 1000, 1), "ms")
+
+
+def served_and_exported(options: argparse.Namespace) -> Iterator[Figure]:
+    """Whole pages from a server, and exports of about a tenth and all of `--rows`."""
+    history = report_server.history(options.home)
+    periods = [(f"{rows:,} rows", *history.newest(rows)) for rows in (options.rows // 10, options.rows)]
+    yield from report_server.exports(history, periods)
+    with report_server.served(history) as server:
+        yield from report_server.pages(server, history, options.readers, options.times)
+        yield from report_server.web_exports(server, history, periods)
+
+
+def main() -> None:
+    """Measure, and print tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--times", type=int, default=40)
+    parser.add_argument("--readers", type=int, default=20)
+    parser.add_argument("--slow", action="store_true", help="also ask what reads every event")
+    parser.add_argument("--rows", type=int, metavar="N", help="also measure a server, and exports of so many rows")
+    add_json_option(parser)
+    options = parser.parse_args()
+    print(heading(options.home))
+    figures = []
+    # What a child process takes at most begins with what this one has; so this one has nothing yet.
+    for figure in served_and_exported(options) if options.rows else ():
+        print(f"{figure.name:70}{figure.value:>14,} {figure.unit}", flush=True)
+        figures.append(figure)
+    bench = Bench(options.home)
+    print(f"{bench.events:,} events, attached in {bench.attached:.1f} s, people counted after {bench.counted:.1f} s")
+    figures += [Figure("attach", round(bench.attached, 1), "s"), Figure("count people", round(bench.counted, 1), "s")]
+    figures += questions(bench, options)
     bench.warehouse.close()
-    measure.write_figures(options.json, figures)
+    write_figures(options.json, figures)
 
 
 if __name__ == "__main__":

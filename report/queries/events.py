@@ -164,13 +164,22 @@ def _by_value(
             held += n
             continue
         if few:
-            rows += _sorted(query, _only(filters, order.field, few), order, None, reverse, needed - len(rows))
+            rows += _all_of(query, _only(filters, order.field, few), order, reverse)
             few = []
         rows += _by_time(query, _only(filters, order.field, [value]), _NEWEST, None, reverse, needed - len(rows))
         held = len(rows)
     if few and len(rows) < needed:
-        rows += _sorted(query, _only(filters, order.field, few), order, None, reverse, needed - len(rows))
+        rows += _all_of(query, _only(filters, order.field, few), order, reverse)
     return rows
+
+
+def _all_of(query: Query, filters: Filters, order: Order, reverse: bool) -> list[tuple[Any, ...]]:
+    """All rows that the filters keep, which are known to be few: no limit is needed, which would have every time read.
+
+    What has none of them is passed over quickly, however long the period is.
+    """
+    sql, values, _ = query.files.reading(filters)
+    return query.rows(f"select {_COLUMNS} {sql} order by {order_by(order.terms, reverse=reverse)}", values)
 
 
 def _sorted(

@@ -23,7 +23,7 @@ Rows = list[tuple[Any, ...]]
 _INTERRUPT_EVERY = 0.02
 _LOOK_EVERY = 0.1
 # To read so many events takes longer than a reader's turn may.
-_MANY = 1_000_000
+_MANY = 4_000_000
 _numbers = itertools.count()
 
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 # So much kinder than other threads a thread is that reads much, as `nice` counts.
-_KINDNESS = 10
+_KINDNESS = 5
 # So many that read much go on at once; they share the processors among themselves.
 _SCANS = 4
 _LOOK_EVERY = 0.1
