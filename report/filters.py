@@ -87,10 +87,11 @@ class Filters:
         for field in fields:
             if chosen := getattr(self, CHOICES[field]) if field in CHOICES else ():
                 named = [value for value in chosen if value is not None]
-                either = [f"{field} in ({', '.join('?' * len(named))})"] if named else []
+                # DuckDB looks up a list in a file's dictionary; for IN with several values it reads every column.
+                either = [f"list_contains(?, {field})" if len(named) > 1 else f"{field} = ?"] if named else []
                 either += [f"{field} is null"] if len(named) < len(chosen) else []
                 conditions.append(either[0] if len(either) == 1 else f"({' or '.join(either)})")
-                values += named
+                values += [named] if len(named) > 1 else named
             if field == "comments" and self.comments:
                 conditions.append("contains(lower(comments), lower(?))")
                 values.append(self.comments)

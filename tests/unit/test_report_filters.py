@@ -26,8 +26,8 @@ def _filters(**values: object) -> Filters:
 def test_values_are_bound_and_never_part_of_the_condition() -> None:
     chosen = _filters(applications=("Search", "x' or 1=1 --"), outcomes=("FAILURE",))
     where, values = chosen.where()
-    assert where == "event_time_utc >= ? and event_time_utc < ? and application in (?, ?) and outcome in (?)"
-    assert values == [_plain(0), _plain(3, 30), "Search", "x' or 1=1 --", "FAILURE"]
+    assert where == "event_time_utc >= ? and event_time_utc < ? and list_contains(?, application) and outcome = ?"
+    assert values == [_plain(0), _plain(3, 30), ["Search", "x' or 1=1 --"], "FAILURE"]
 
 
 def test_null_is_a_value_and_a_field_to_exclude_by_is_one_of_ours() -> None:
@@ -37,7 +37,7 @@ def test_null_is_a_value_and_a_field_to_exclude_by_is_one_of_ours() -> None:
     where, values = chosen.where()
     assert where == (
         "event_time_utc >= ? and event_time_utc < ? and entity is distinct from ? "
-        "and (triggered_by in (?) or triggered_by is null) and instance is null and comments is not null"
+        "and (triggered_by = ? or triggered_by is null) and instance is null and comments is not null"
     )
     assert values[2:] == ["Chat", "ann"]
     assert chosen.fields == {"entity", "triggered_by", "instance", "comments"}
@@ -48,7 +48,7 @@ def test_null_is_a_value_and_a_field_to_exclude_by_is_one_of_ours() -> None:
 
 def test_of_the_aggregate_is_asked_only_what_it_has() -> None:
     where, values = _filters(entities=("Chat",), comments="x", excluded=(("triggered_by", "ann"),)).where_hourly()
-    assert where == "event_hour_utc >= ? and event_hour_utc < ? and entity in (?)"
+    assert where == "event_hour_utc >= ? and event_hour_utc < ? and entity = ?"
     assert values[2:] == ["Chat"]
 
 

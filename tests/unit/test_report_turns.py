@@ -122,7 +122,7 @@ def test_files_are_named_only_where_their_rows_are_the_snapshots() -> None:
     files = FactFiles(FILES, are_all=True)
     reading = files.reading(_days(1, 2, outcomes=("FAILURE",)))
     assert reading == (
-        "from read_parquet(['/it''s/1.parquet'], hive_partitioning = false) where true and outcome in (?)",
+        "from read_parquet(['/it''s/1.parquet'], hive_partitioning = false) where true and outcome = ?",
         ["FAILURE"],
         100,
     )
