@@ -71,7 +71,7 @@ bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)
 
 bench-report: setup ## Measure the report on a year of 100 million events (an hour or so, 10 GB in var/bench)
 	@test -d var/bench || $(BIN)/python -m benchmarks.history --home var/bench
-	@$(BIN)/python -m benchmarks.report --home var/bench --slow
+	@$(BIN)/python -m benchmarks.report --home var/bench --slow --rows 10000000
 
 system-packages: ## Install the Debian packages that some tests need (PostgreSQL, Chromium); without root, say so
 	@sh scripts/system-packages
