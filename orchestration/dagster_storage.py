@@ -6,6 +6,7 @@ to record them than the pipeline takes to do the work (docs/adr/0006).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,13 +14,26 @@ from typing import TYPE_CHECKING, Any
 from dagster import _check as check
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
 from sqlalchemy import create_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.event import listen
+from sqlalchemy.pool import QueuePool
 
 if TYPE_CHECKING:
+    import sqlite3
+
     from dagster import EventLogEntry
     from sqlalchemy.engine import Connection, Engine
+
+
+# How many runs' databases are kept open; a process may look at any number of runs in its life.
+_OPEN_RUNS = 4
+
+
+def _spare_the_disk(connection: sqlite3.Connection, _record: object) -> None:
+    # With its write-ahead log, SQLite then loses at most what came last, and that only if the power fails.
+    connection.execute("pragma synchronous = normal")
 
 
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
@@ -37,21 +51,43 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
         # Dagster makes an engine, and SQLAlchemy gets to know its dialect, at every event; one a database is enough.
+        # It also closes the connection, for which SQLite writes its log back and waits for the disk.
         with self._db_lock:
             engine = self._engine_of(shard)
             with engine.connect() as connection, connection.begin():
                 yield connection
+            if shard != INDEX_SHARD_NAME:
+                # The page of a run that is under way waits for a change of this file, and not of its log.
+                os.utime(self.path_for_shard(shard))
 
     def _engine_of(self, shard: str) -> Engine:
         if shard not in self._engines:
+            for old in [known for known in self._engines if known != INDEX_SHARD_NAME][: 1 - _OPEN_RUNS]:
+                self._engines.pop(old).dispose()
             engine = create_engine(
                 self.conn_string_for_shard(shard),
-                poolclass=NullPool,
+                poolclass=QueuePool,
+                pool_size=1,
                 connect_args={"timeout": SQLITE_BUSY_TIMEOUT_SECONDS},
             )
+            listen(engine, "connect", _spare_the_disk)
             self._initdb(engine)
             self._engines[shard] = engine
         return self._engines[shard]
+
+    def delete_events(self, run_id: str) -> None:
+        """Remove the events of a run, and let go of its database."""
+        super().delete_events(run_id)
+        with self._db_lock:
+            if engine := self._engines.pop(run_id, None):
+                engine.dispose()
+
+    def dispose(self) -> None:
+        """Let go of every database."""
+        super().dispose()
+        with self._db_lock:
+            while self._engines:
+                self._engines.popitem()[1].dispose()
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Store events: asset events of one run together, any others one by one, as Dagster would."""
