@@ -117,9 +117,9 @@ class Bench:
             rows = query.rows(f"select application from {KIND} group by 1 order by 1")
         self.applications = [application for (application,) in rows]
         self.whole = Filters(aware(begins), aware(ends) + timedelta(hours=1))
-        while not self._has_people():
+        while not self._is_prepared():
             time.sleep(0.2)
-        self.counted = time.perf_counter() - started
+        self.prepared = time.perf_counter() - started
 
     def ask(self, question: Question, scope: str, chosen: random.Random) -> float:
         """The seconds of one question, the connection's included."""
@@ -165,9 +165,9 @@ class Bench:
         start = self.whole.start + timedelta(days=chosen.randint(0, days))
         return Filters(start, min(start + _MONTH, self.whole.end), applications=(chosen.choice(self.applications),))
 
-    def _has_people(self) -> bool:
+    def _is_prepared(self) -> bool:
         with self.warehouse.query() as query:
-            return query.has_people
+            return query.is_prepared
 
 
 def questions(bench: Bench, options: argparse.Namespace) -> Iterator[Figure]:
@@ -217,8 +217,8 @@ def main() -> None:
         print(f"{figure.name:70}{figure.value:>14,} {figure.unit}", flush=True)
         figures.append(figure)
     bench = Bench(options.home)
-    print(f"{bench.events:,} events, attached in {bench.attached:.1f} s, people counted after {bench.counted:.1f} s")
-    figures += [Figure("attach", round(bench.attached, 1), "s"), Figure("count people", round(bench.counted, 1), "s")]
+    print(f"{bench.events:,} events, attached in {bench.attached:.1f} s, prepared after {bench.prepared:.1f} s")
+    figures += [Figure("attach", round(bench.attached, 1), "s"), Figure("prepare", round(bench.prepared, 1), "s")]
     figures += questions(bench, options)
     bench.warehouse.close()
     write_figures(options.json, figures)

@@ -16,6 +16,7 @@ from orchestration.hours import naive
 from orchestration.lake import ALIAS
 from orchestration.sql_text import literal
 from report.filters import EXCLUDABLE, Filters
+from report.queries.event_ids import EventIds
 
 if TYPE_CHECKING:
     import duckdb
@@ -52,18 +53,31 @@ class Reading(NamedTuple):
 
 
 class FactFiles:
-    """The files of one snapshot; `are_all` says whether they have every event, or some are elsewhere."""
+    """The files of one snapshot; `are_all` says whether they have every event, or some are elsewhere.
 
-    def __init__(self, files: list[FactFile], *, are_all: bool) -> None:
+    `event_ids` knows which of them may have an id.
+    """
+
+    def __init__(self, files: list[FactFile], event_ids: EventIds, *, are_all: bool) -> None:
         self._files = files
+        self._event_ids = event_ids
         self._are_all = are_all
+
+    def learn_ids(self, scanner: duckdb.DuckDBPyConnection) -> None:
+        """Find out which event ids the files have, where it is not known yet."""
+        self._event_ids.learn(scanner, [file for file in self._files if file.is_plain])
 
     def reading(self, filters: Filters) -> Reading:
         """How to read the events that the filters keep."""
         begin, stop = naive(filters.start), naive(filters.end)
         files = [file for file in self._files if file.last >= begin and file.first < stop]
+        if self._are_all and (ids := [one for one in filters.event_ids if one is not None]):
+            # An event without an id is in no file.
+            files = self._event_ids.among(files, ids)
         rows = sum(_rows(file, begin, stop) for file in files)
         where, values = filters.where()
+        if not files and self._are_all:
+            return Reading(f"from {FACT} where false", [], 0)
         if not (files and self._are_all and all(file.is_plain for file in files)):
             return Reading(f"from {FACT} where {where}", values, rows)
         # To look at the time of every event takes longer than most other conditions do: it is left out where all of
@@ -79,7 +93,7 @@ class FactFiles:
         return Reading(f"from ({both}) where true", [value for _, bound in found for value in bound], rows)
 
 
-def fact_files(connection: duckdb.DuckDBPyConnection, snapshot_id: int) -> FactFiles:
+def fact_files(connection: duckdb.DuckDBPyConnection, snapshot_id: int, event_ids: EventIds) -> FactFiles:
     """The files of the attached snapshot."""
     # What the lake itself finds in each of them, and in what else it reads: rows that the catalog keeps, for example.
     counted = dict(connection.execute(f"select filename, count(*) from {FACT} group by filename").fetchall())
@@ -114,7 +128,7 @@ def fact_files(connection: duckdb.DuckDBPyConnection, snapshot_id: int) -> FactF
         for name, first, last, rows, is_plain in found
         if (path := paths.get(PurePosixPath(name).name))
     ]
-    return FactFiles(files, are_all={file.path for file in files} == set(counted))
+    return FactFiles(files, event_ids, are_all={file.path for file in files} == set(counted))
 
 
 def _named(files: list[FactFile]) -> str:

@@ -13,6 +13,7 @@ from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 from report.queries import people, rollups
 from report.queries.answers import Answers
+from report.queries.event_ids import EventIds
 from report.queries.files import FactFiles, fact_files
 from report.queries.turns import kindly
 
@@ -37,6 +38,7 @@ class Attached:
     answers: Answers
     users: int = 0
     has_people: bool = False
+    is_prepared: bool = False
     _counting: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
     _closed: bool = False
 
@@ -48,10 +50,11 @@ class Attached:
         """A connection of its own to the DuckDB that is for reading much."""
         return self.scanning.cursor()
 
-    def count_people(self, before: Attached | None = None) -> None:
-        """Count events by who triggered them, out of the counts of the snapshot `before` where they hold still.
+    def prepare(self, before: Attached | None = None) -> None:
+        """Count events by who triggered them, out of the counts of the snapshot `before` where they hold still; and
+        find out which files may have which event ids.
 
-        Without these counts everything is answered too, out of the events.
+        Without that everything is answered too, out of the events.
         """
         import duckdb
 
@@ -64,10 +67,15 @@ class Attached:
                 else:
                     kindly(partial(people.build, connection, scanner, None))
                 self.has_people = True
+                kindly(partial(self.files.learn_ids, scanner))
+                self.is_prepared = True
             except duckdb.Error:
                 # Readers are answered all the same, and a newer snapshot is not held up.
                 if not self._closed:
-                    _log.exception("events could not be counted by who triggered them; such counts are slow now")
+                    _log.exception(
+                        "not all could be prepared for readers; what is counted by people, or finds an "
+                        "event by its id, is slow now"
+                    )
             finally:
                 self._counting = []
 
@@ -113,7 +121,7 @@ class Catalog:
             self._connection = None
 
 
-def attach(settings: Settings, number: int, remembered: int) -> Attached:
+def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds) -> Attached:
     """The snapshot of this number, attached for reading and nothing else; of answers so many rows are `remembered`.
 
     Raises:
@@ -123,7 +131,7 @@ def attach(settings: Settings, number: int, remembered: int) -> Attached:
     try:
         rollups.build(connection)
         people.prepare(connection)
-        files = fact_files(connection, number)
+        files = fact_files(connection, number, event_ids)
         # Many questions at once leave no processor idle, and to share out each of them would cost more than it brings.
         connection.execute("set threads = 1")
         lake.lock_down(connection, settings)

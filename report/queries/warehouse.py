@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from orchestration import lake
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
+from report.queries.event_ids import EventIds
 from report.queries.query import Query, QueryCancelledError, QueryStoppedError, QueryTimeoutError, remembered
 from report.queries.snapshots import Attached, Catalog, attach
 from report.queries.turns import Turns, processors, scans
@@ -40,6 +41,7 @@ class Warehouse:
         self._remembered = remembered
         # Who waits for an answer holds up nothing else that the server does in threads.
         self.readers = ThreadPoolExecutor(_MOST_READERS, thread_name_prefix="report-reader")
+        self._event_ids = EventIds(settings.report_dir / "event_ids")
         self._turns = Turns(processors())
         self._scans = scans()
         self._catalog = Catalog(settings)
@@ -95,10 +97,10 @@ class Warehouse:
             attached = self._attach(number)
             if before is not None:
                 # Nobody waits: until this is done the snapshot before answers.
-                attached.count_people(before)
+                attached.prepare(before)
             self._newest = number
         if before is None:
-            threading.Thread(target=attached.count_people, name="report-people", daemon=True).start()
+            threading.Thread(target=attached.prepare, name="report-people", daemon=True).start()
 
     def close(self) -> None:
         """Let go of the warehouse; queries that are under way fail."""
@@ -109,6 +111,7 @@ class Warehouse:
             self._attached.clear()
             self._catalog.close()
         self._scans.shutdown()
+        self._event_ids.close()
         self.readers.shutdown(wait=False)
 
     def _take(self, number: int) -> Attached:
@@ -145,7 +148,7 @@ class Warehouse:
     def _attach(self, number: int) -> Attached:
         if attached := self._attached.get(number):
             return attached
-        attached = attach(self._settings, number, self._remembered)
+        attached = attach(self._settings, number, self._remembered, self._event_ids)
         with self._lock:
             self._attached[number] = attached
             unused = [key for key, one in self._attached.items() if not one.users and key not in (number, self._newest)]

@@ -292,6 +292,9 @@ def test_one_event_says_where_it_came_from(home: Settings, asked: Query, rows: l
     assert detail.event(asked, wanted["event_id"], wanted["event_time_utc"]) == found
     assert detail.event(asked, wanted["event_id"], wanted["event_time_utc"] + timedelta(hours=1)) is None
     assert detail.event(asked, "nobody") is None
+    kept = replace(WHOLE, event_ids=(wanted["event_id"], "nobody"))
+    assert events.page(asked, kept, Order()).rows == _ordered([wanted], Order())
+    assert (events.count(asked, kept), events.count(asked, replace(kept, event_ids=("nobody",)))) == (1, 0)
     assert found.feed == "search"
     assert [delivery.name for delivery in found.deliveries] == ["a.ndjson"]
     assert found.snapshot_id == asked.snapshot.snapshot_id

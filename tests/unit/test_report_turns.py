@@ -1,4 +1,4 @@
-"""Who is answered next, and what need not be asked again: without a warehouse."""
+"""Who is answered next, what need not be asked again, and what need not be read: without a warehouse."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from orchestration.hours import naive
 from report.filters import Filters
 from report.queries.answers import Answers
+from report.queries.event_ids import EventIds
 from report.queries.files import FACT, FactFile, FactFiles
 from report.queries.turns import Turns
 from tests.integration.support import until
@@ -118,21 +121,21 @@ def _days(first: int, last: int, **chosen: Any) -> Filters:
     return Filters(datetime(2026, 5, 1 + first, tzinfo=UTC), datetime(2026, 5, 1 + last, tzinfo=UTC), **chosen)
 
 
-def test_files_are_named_only_where_their_rows_are_the_snapshots() -> None:
-    files = FactFiles(FILES, are_all=True)
+def test_files_are_named_only_where_their_rows_are_the_snapshots(tmp_path: Path) -> None:
+    files = FactFiles(FILES, EventIds(tmp_path), are_all=True)
     reading = files.reading(_days(1, 2, outcomes=("FAILURE",)))
     assert reading == (
         "from read_parquet(['/it''s/1.parquet'], hive_partitioning = false) where true and outcome = ?",
         ["FAILURE"],
         100,
     )
-    for filters in (_days(1, 3), _days(10, 12)):
-        assert files.reading(filters).sql.startswith(f"from {FACT} where event_time_utc >= ? ")
-    assert FACT in FactFiles(FILES, are_all=False).reading(_days(1, 2)).sql
+    assert files.reading(_days(1, 3)).sql == f"from {FACT} where event_time_utc >= ? and event_time_utc < ?"
+    assert files.reading(_days(10, 12)) == (f"from {FACT} where false", [], 0)
+    assert FACT in FactFiles(FILES, EventIds(tmp_path), are_all=False).reading(_days(1, 2)).sql
 
 
-def test_of_a_file_that_is_not_all_in_the_period_the_times_are_looked_at() -> None:
-    files = FactFiles(FILES, are_all=True)
+def test_of_a_file_that_is_not_all_in_the_period_the_times_are_looked_at(tmp_path: Path) -> None:
+    files = FactFiles(FILES, EventIds(tmp_path), are_all=True)
     half = replace(_days(0, 1), end=datetime(2026, 5, 1, 11, 30, tzinfo=UTC))
     sql, values, rows = files.reading(half)
     assert sql.endswith("where event_time_utc >= ? and event_time_utc < ?")
@@ -141,3 +144,29 @@ def test_of_a_file_that_is_not_all_in_the_period_the_times_are_looked_at() -> No
     assert sql.index("1.parquet") < sql.index("0.parquet")
     assert values == ["Search", naive(half.end), naive(_days(0, 2).end), "Search"]
     assert rows == 150
+
+
+def test_an_id_is_looked_for_only_in_files_that_may_have_it_and_never_missed(tmp_path: Path) -> None:
+    files = []
+    with duckdb.connect() as connection:
+        for number in range(4):
+            path = tmp_path / f"{number}.parquet"
+            connection.execute(f"copy (select 'e-' || (range * 4 + {number}) as event_id from range(5000)) to '{path}'")
+            files.append(replace(_file(number), path=str(path), rows=5000))
+        ids = EventIds(tmp_path / "kept")
+        assert ids.among(files, ["nobody"]) == files
+        ids.learn(connection, files)
+        again = EventIds(tmp_path / "kept")
+        again.learn(duckdb.connect(), files)
+        for known in (ids, again):
+            for number in range(400):
+                assert files[number % 4] in known.among(files, ["nobody", f"e-{number}"])
+            others = sum(len(known.among(files, [f"x-{number}"])) for number in range(1000))
+            assert others < 100
+        assert FactFiles(files, ids, are_all=True).reading(_days(0, 4, event_ids=("nobody",))).rows == 0
+        # One that is not whole is made again, and one whose file is gone is removed.
+        kept = next((tmp_path / "kept").glob("*/0.parquet"))
+        kept.write_bytes(b"")
+        EventIds(tmp_path / "kept").learn(connection, files[:2])
+        assert kept.stat().st_size == 7500
+        assert len(list(kept.parent.iterdir())) == 2
