@@ -22,7 +22,17 @@ from benchmarks.measure import Figure, Usage, add_json_option, audit, bytes_belo
 from benchmarks.measure import usage_figures, write_figures  # isort: skip
 
 _EVENTS_AN_HOUR = 18_000
-_COLUMNS = ("application", "entity", "activity", "eventTime", "eventId", "triggeredBy", "instance", "outcome", "comments")
+_COLUMNS = (
+    "application",
+    "entity",
+    "activity",
+    "eventTime",
+    "eventId",
+    "triggeredBy",
+    "instance",
+    "outcome",
+    "comments",
+)
 _STAGES = ("landing", "staging", "checking", "publishing")
 
 
@@ -36,7 +46,9 @@ def floor(landing: Path, kind: str, target: Path) -> Usage:
         else f"read_json({files}, format = 'newline_delimited', columns = {columns}, ignore_errors = true)"
     )
     copy = f"copy (from {read}) to '{target}' (format parquet, compression zstd)"
-    script = f"import duckdb; c = duckdb.connect(); c.execute('set preserve_insertion_order = false'); c.execute({copy!r})"
+    script = (
+        f"import duckdb; c = duckdb.connect(); c.execute('set preserve_insertion_order = false'); c.execute({copy!r})"
+    )
     return measured([sys.executable, "-c", script])
 
 

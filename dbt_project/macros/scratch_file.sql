@@ -18,7 +18,7 @@
     {%- endcall %}
     {%- endif %}
     {{ run_hooks(post_hooks) }}
-    {{ return({'relations': [this]}) }}
+    {{ return({'relations': [this.incorporate(type='view' if path else 'table')]}) }}
 {% endmaterialization %}
 
 {# Where the scratch database is, as the inside of an SQL text; nothing where it is in memory. #}

@@ -25,6 +25,8 @@ _READERS = {"lines": read_lines, "json": read_json, "csv": read_csv}
 # A row group is what a query reads in one thread: large enough to compress, small enough to be held.
 _GROUP_ROWS = 120_000
 _GROUP_BYTES = 32 << 20
+_PAGE_BYTES = 8 << 20
+_NUMBERS = ("source_record", "record_length")
 # A larger delivery is read in one thread and written in another.
 _LARGE = 4 << 20
 _AHEAD = 8
@@ -96,7 +98,13 @@ def _write(batches: Iterator[pa.RecordBatch], target: Path, metadata: str) -> in
     schema = pa.schema([pa.field("source_record", pa.int64()), *records.schema()])
     count = 0
     with pq.ParquetWriter(
-        target, schema, compression="zstd", use_dictionary=False, write_statistics=["source_record"]
+        target,
+        schema,
+        compression="zstd",
+        use_dictionary=False,
+        column_encoding=dict.fromkeys(_NUMBERS, "DELTA_BINARY_PACKED"),
+        data_page_size=_PAGE_BYTES,
+        write_statistics=["source_record"],
     ) as writer:
         for group in _groups(batches):
             positions = pa.array(np.arange(count + 1, count + len(group) + 1), pa.int64())
