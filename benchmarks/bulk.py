@@ -17,9 +17,9 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.bulk_feeds import END, FORMATS, make_feeds
-from benchmarks.measure import Figure, Usage, add_json_option, audit, bytes_below, heading, markdown, measured
-from benchmarks.measure import usage_figures, write_figures  # isort: skip
+from benchmarks import measure
+from benchmarks.bulk_feeds import FORMATS, make_feeds
+from benchmarks.measure import Figure, Usage
 
 _EVENTS_AN_HOUR = 18_000
 _COLUMNS = (
@@ -49,7 +49,7 @@ def floor(landing: Path, kind: str, target: Path) -> Usage:
     script = (
         f"import duckdb; c = duckdb.connect(); c.execute('set preserve_insertion_order = false'); c.execute({copy!r})"
     )
-    return measured([sys.executable, "-c", script])
+    return measure.measured([sys.executable, "-c", script])
 
 
 def stages(home: Path) -> dict[str, float]:
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--hours", type=int, help=f"over how many hours; default: {_EVENTS_AN_HOUR} events in each")
     parser.add_argument("--format", choices=FORMATS, default="ndjson")
     parser.add_argument("--folder", type=Path, help="where the files are made; default: the temporary folder")
-    add_json_option(parser)
+    measure.add_json_option(parser)
     options = parser.parse_args()
     hours = options.hours or max(1, options.events // _EVENTS_AN_HOUR)
     folder = Path(tempfile.mkdtemp(prefix="activity-audit-bulk-", dir=options.folder))
@@ -84,33 +84,36 @@ def main() -> None:
     try:
         # The first run on a new clone parses the dbt project; that is not what is measured here.
         make_feeds(warm / "landing", 1000, 1, options.format)
-        audit(warm, "run")
+        measure.audit(warm, "run")
         began = datetime.now(UTC)
         delivered = make_feeds(home / "landing", options.events, hours, options.format)
         making = datetime.now(UTC) - began
         bare = floor(home / "landing", options.format, folder / "floor.parquet")
-        load = audit(home, "run")
+        load = measure.audit(home, "run")
         figures = _figures(options.events, hours, delivered, making, bare, load, home, options.format)
     finally:
         shutil.rmtree(folder)
-    print(heading())
+    print(measure.heading())
     print(f"\n{options.events} events of 16 feeds and {hours} hours, {options.format}\n")
-    print(markdown(["", "value", "unit"], [(f.name, f"{f.value:g}", f.unit) for f in figures]))
-    write_figures(options.json, figures)
+    print(measure.markdown(["", "value", "unit"], [(f.name, f"{f.value:g}", f.unit) for f in figures]))
+    measure.write_figures(options.json, figures)
 
 
 def _figures(
     events: int, hours: int, delivered: int, making: timedelta, bare: Usage, load: Usage, home: Path, kind: str
 ) -> list[Figure]:
     took = stages(home)
-    raw, fact = bytes_below(home / "raw"), bytes_below(home / "warehouse" / "data" / "main" / "fact_activity_event")
+    raw, fact = (
+        measure.bytes_below(home / "raw"),
+        measure.bytes_below(home / "warehouse" / "data" / "main" / "fact_activity_event"),
+    )
     name = f"bulk {kind}"
     return [
         Figure(f"{name} events", events, "events"),
         Figure(f"{name} hours", hours, "h"),
         Figure(f"{name} feeds made in", round(making.total_seconds(), 1), "s"),
-        *usage_figures(f"{name} bare DuckDB", bare),
-        *usage_figures(f"{name} load", load),
+        *measure.usage_figures(f"{name} bare DuckDB", bare),
+        *measure.usage_figures(f"{name} load", load),
         Figure(f"{name} speed, of bare DuckDB's", round(bare.wall / load.wall, 3), "ratio"),
         Figure(f"{name} CPU per event", round(1e6 * load.cpu / events, 2), "us"),
         *(Figure(f"{name} {stage}", round(seconds, 1), "s") for stage, seconds in took.items()),

@@ -71,7 +71,7 @@ event as (
 flawed as (
     select i, slug, hour, flaw, application, entity, activity,
         case flaw when 1 then replace(time, 'Z', '') when 2 then 'n/a' else time end as time,
-        case when flaw = 3 and g % 2 = 0 then '' else concat_ws('-', id[:8], id[9:12], id[13:16], id[17:20], id[21:]) end
+        if(flaw <> 3 or g % 2 = 1, concat_ws('-', id[:8], id[9:12], id[13:16], id[17:20], id[21:]), '')
             as event_id,
         name,
         concat_ws('-', instance_id[:8], instance_id[9:12], instance_id[13:16], instance_id[17:20], instance_id[21:])
@@ -79,8 +79,8 @@ flawed as (
         case when flaw = 3 and g % 2 = 1 then 'PARTIAL' else outcome end as outcome, comments, g
     from event
 )
-select slug, hour, string_agg(case when flaw = 0 and g % 5 < 1 then left({line}, 40) else {line} end, chr(10) order by i),
-    count(*)
+select slug, hour,
+    string_agg(case when flaw = 0 and g % 5 < 1 then left({line}, 40) else {line} end, chr(10) order by i), count(*)
 from flawed group by all
 """
 _JSON_LINE = """concat('{{"application":"', application, '","entity":"', entity, '","activity":"', activity,
