@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 _TEMPLATE = Path(__file__).with_name("pdf.typ")
@@ -23,22 +24,24 @@ def typeset(content: dict[str, Any], made_at: datetime, check: Callable[[], None
     Raises:
         RuntimeError: if it cannot be set; the message is the typesetter's.
     """
-    asked = json.dumps({"content": json.dumps(content), "made_at": made_at.isoformat()}).encode()
     command = [sys.executable, "-P", "-m", __name__]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as setter:
-        pdf = _answer(setter, asked, check)
+    # From a file: a pipe would have to be filled and emptied at the same time.
+    with TemporaryFile() as asked:
+        asked.write(json.dumps({"content": json.dumps(content), "made_at": made_at.isoformat()}).encode())
+        asked.seek(0)
+        with subprocess.Popen(command, stdin=asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as setter:
+            pdf, said = _answer(setter, check)
     if setter.returncode:
-        raise RuntimeError(f"the PDF cannot be set: {pdf[1].decode(errors='replace')}")
-    return pdf[0]
+        raise RuntimeError(f"the PDF cannot be set: {said.decode(errors='replace')}")
+    return pdf
 
 
-def _answer(setter: subprocess.Popen[bytes], asked: bytes, check: Callable[[], None]) -> tuple[bytes, bytes]:
-    given: bytes | None = asked
+def _answer(setter: subprocess.Popen[bytes], check: Callable[[], None]) -> tuple[bytes, bytes]:
     while True:
         try:
-            return setter.communicate(given, timeout=_LOOK_EVERY)
+            return setter.communicate(timeout=_LOOK_EVERY)
         except subprocess.TimeoutExpired:
-            given = None
+            pass
         try:
             check()
         except BaseException:

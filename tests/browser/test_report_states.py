@@ -169,6 +169,8 @@ def test_what_goes_wrong_is_said_with_what_to_do(open_page: Open) -> None:
     page.route("**/?**outcome=FAILURE**", lambda route: route.abort())
     page.locator("#list-outcome").get_by_label("FAILURE").check()
     expect(page.locator("#notice")).to_contain_text("cannot be reached")
+    expect(page.locator("#list-outcome").get_by_label("FAILURE")).not_to_be_checked()
+    expect(page.locator("#notice")).to_be_in_viewport()
     page.unroute("**/?**outcome=FAILURE**")
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#count")).to_have_text("30 events")

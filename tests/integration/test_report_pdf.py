@@ -97,6 +97,14 @@ def test_any_script_and_nothing_that_runs(warehouse: Warehouse) -> None:
     assert readable("中") in ("[U+4E2D]", "中")
 
 
+def test_more_than_a_pipe_holds(warehouse: Warehouse) -> None:
+    document = _collected(warehouse, MAY)
+    content = document.content | {"rows": [["x" * 299] + ["—"] * 8] * 300}
+    looked: list[None] = []
+    assert "x" * 8 in _text(typeset(content, MADE_AT, lambda: looked.append(None)))
+    assert looked
+
+
 def test_a_report_without_events(warehouse: Warehouse) -> None:
     document = _collected(warehouse, Filters(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 2, tzinfo=UTC)))
     text = _text(typeset(document.content, MADE_AT))

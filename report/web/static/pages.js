@@ -145,6 +145,8 @@ function showFailure(href) {
 
 function notice(text, href) {
   document.getElementById("notice")?.remove();
+  // The filters say what is shown, not what was asked for in vain.
+  for (const form of document.querySelectorAll("#filter-form, [data-now]")) form.reset();
   const again = element("button", { type: "button", onclick: () => go(href) }, "Try again");
   document.getElementById("main").prepend(element("div", { class: "note warn row", id: "notice", role: "alert" }, text, " ", again));
 }
