@@ -101,7 +101,7 @@ def test_more_than_a_pipe_holds(warehouse: Warehouse) -> None:
     document = _collected(warehouse, MAY)
     content = document.content | {"rows": [["x" * 299] + ["—"] * 8] * 300}
     looked: list[None] = []
-    assert "x" * 8 in _text(typeset(content, MADE_AT, lambda: looked.append(None)))
+    assert len(PdfReader(BytesIO(typeset(content, MADE_AT, lambda: looked.append(None)))).pages) > 10
     assert looked
 
 
