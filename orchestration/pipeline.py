@@ -219,7 +219,7 @@ def check_and_publish(
         run_id=run_id,
         run_time=started,
         suites=suites or SUITES,
-        record_sha256_sql=digests.record_sha256(),
+        record_sha256_sql=digests.STAGED_SHA256,
         docs_dir=settings.docs_dir,
         keep_runs=settings.docs_runs,
     )

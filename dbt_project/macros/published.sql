@@ -8,13 +8,17 @@
     upsert           the rows replace those with the same `meta.publish_key`
     replace          the rows are the whole new table
     view             the model's SQL becomes a view of the warehouse
+  The columns of `meta.staged_only` are for the checks and the ledger, and are not published.
 #}
 {% materialization published, adapter='duckdb' %}
     {%- set staged = staged_relation(this) -%}
     {%- set strategy = config.require('meta').publish -%}
     {{ run_hooks(pre_hooks) }}
     {%- if config.get('contract').enforced -%}
-        {{ get_assert_columns_equivalent(sql) }}
+        {%- set hidden = config.require('meta').get('staged_only') -%}
+        {{ get_assert_columns_equivalent(
+            "select * exclude (" ~ hidden | join(', ') ~ ") from (" ~ sql ~ ")" if hidden else sql
+        ) }}
     {%- endif -%}
     {% call statement('main') -%}
         {# A table where publishing reads the public table that it is about to change. #}

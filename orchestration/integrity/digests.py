@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import duckdb
 
 _MACRO_FILE = DBT_PROJECT_DIR / "macros" / "record_hash.sql"
+# The column of the staged fact that has `record_sha256()`, computed when it was judged.
+STAGED_SHA256 = "event_sha256"
 _KEY = "feed, feed_hour_utc, run_id"
 DELIVERY_FIELDS = (
     "delivery_id", "name", "source_uri", "sha256", "bytes", "landed_at_utc", "raw_sha256", "received", "accepted",
@@ -73,6 +75,7 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
 
     `where` is a condition on `feed_hour_utc` or `run_id`.
     """
+    event_sha256 = STAGED_SHA256 if database == "work" else record_sha256()
     delivery = (
         f"select {_KEY}, count(*) as deliveries, sum(received) as received, sum(duplicate) as duplicate, "
         f"{digest('row_sha256')} as sha256 "
@@ -81,7 +84,7 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
     )
     found = connection.execute(f"""
         with
-        event as ({_counted(f"{database}.main.fact_activity_event", record_sha256(), where)}),
+        event as ({_counted(f"{database}.main.fact_activity_event", event_sha256, where)}),
         delivery as ({delivery}),
         quarantine as ({_counted(f"{database}.quality.quarantined_event", quarantined_sha256(), where)}),
         batch as (

@@ -42,7 +42,7 @@ joined as (
         on parsed.delivery_id = contested.delivery_id and parsed.source_record = contested.source_record
 ),
 
-final as (
+disposed as (
     select
         * exclude (comparison),
         case
@@ -51,6 +51,13 @@ final as (
             else 'accepted'
         end as disposition
     from joined
+),
+
+final as (
+    select
+        *,
+        case when disposition = 'accepted' then {{ record_sha256() }} end as event_sha256
+    from disposed
 )
 
 select * from final

@@ -28,7 +28,8 @@ final as (
         judged.source_uri,
         judged.source_record,
         run_context.started_at_utc as ingested_at_utc,
-        run_context.run_id
+        run_context.run_id,
+        judged.event_sha256
     from judged
     cross join run_context
 )
