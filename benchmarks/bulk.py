@@ -95,7 +95,7 @@ def main() -> None:
         shutil.rmtree(folder)
     print(measure.heading())
     print(f"\n{options.events} events of 16 feeds and {hours} hours, {options.format}\n")
-    print(measure.markdown(["", "value", "unit"], [(f.name, f"{f.value:g}", f.unit) for f in figures]))
+    print(measure.markdown(["", "value", "unit"], [(f.name, f"{f.value:,.10g}", f.unit) for f in figures]))
     measure.write_figures(options.json, figures)
 
 

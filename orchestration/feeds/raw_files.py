@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,6 +27,7 @@ _MANIFEST_TIME = "%Y%m%dT%H%M%S.%fZ"
 _MANIFEST_SUFFIX = ".manifest.json"
 _MANIFEST_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}\.manifest\.json")
 _HASH_SHOWN = 32
+_SYNC_THREADS = 8
 
 
 def manifest_path(manifest: LandedManifest, landed_at: datetime) -> str:
@@ -84,9 +86,15 @@ def publish(temporary: Path, target: Path) -> bool:
 def sync_names(files: Iterable[Path], raw_dir: Path) -> None:
     """Bring the names of these files to disk, and of the folders that they are in."""
     folders = {parent for file in files for parent in file.parents if parent.is_relative_to(raw_dir)}
-    for folder in sorted(folders, reverse=True):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    # A disk brings several at once in little more time than one.
+    with ThreadPoolExecutor(_SYNC_THREADS) as pool:
+        for _ in pool.map(_sync_folder, sorted(folders, reverse=True)):
+            pass
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -26,7 +26,7 @@ def read_lines(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
         if isinstance(item, records.Record):
             yield from records.to_batches([item])
             continue
-        if end == b"\n":
+        if end == b"\n" and b"\r" in item:
             item = item.removesuffix(b"\r").replace(b"\r\n", b"\n")
         yield from _lines(item, end, max_bytes)
 
