@@ -90,23 +90,25 @@ _CSV_LINE = """concat_ws(',', '"' || application || '"', '"' || entity || '"', '
     name, instance, outcome, comments)"""
 
 
-def make_feeds(folder: Path, events: int, hours: int, kind: str) -> int:
+def make_feeds(folder: Path, events: int, hours: int, kind: str, part: range | None = None) -> int:
     """Write `events` records of `hours` hours before `END` below `folder`, in a format of `FORMATS`.
 
+    With `part`, only these of the hours, counted from the first; parts that together are all have the same records.
     Returns the bytes of the feed files, manifests not counted.
     """
     first = END - hours * HOUR
     per_hour = max(1, events // hours)
+    wanted = part or range(hours)
     size = 0
     with duckdb.connect() as connection, ThreadPoolExecutor(2) as pool:
         connection.execute(_TABLES.format(seeds=DBT_PROJECT_DIR / "seeds"))
         feeds = connection.execute("select count(*) from feed").fetchall()[0][0]
         line = (_CSV_LINE if kind == "csv" else _JSON_LINE).format()
         step = max(1, _SLICE // per_hour) * per_hour
-        for start in range(0, per_hour * hours, step):
+        for start in range(per_hour * wanted.start, per_hour * wanted.stop, step):
             found = connection.execute(
                 _EVENTS.format(
-                    start=start, end=min(start + step, per_hour * hours), per_hour=per_hour, feeds=feeds, line=line,
+                    start=start, end=min(start + step, per_hour * wanted.stop), per_hour=per_hour, feeds=feeds, line=line,
                     first=f"{first:%Y-%m-%d %H:%M:%S}",
                 )
             ).fetchall()  # fmt: skip

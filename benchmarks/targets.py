@@ -40,10 +40,6 @@ def _named(name: str) -> Callable[[Figures], float]:
     return lambda figures: figures[name]
 
 
-def _ratio(name: str, other: str) -> Callable[[Figures], float]:
-    return lambda figures: figures[name] / figures[other]
-
-
 TARGETS = (
     Target("one hour, `audit run`", "hour", _named("hour wall"), "s", 12, 6),
     Target("one hour against its floor", "hour", _named("hour against floor"), "", 2.5, 1.5),
@@ -59,7 +55,7 @@ TARGETS = (
         Target(
             f"bulk load of 10M events, {name}, against bare DuckDB",
             f"bulk-{form}",
-            _named("speed against bare DuckDB"),
+            _named(f"bulk {form} speed, of bare DuckDB's"),
             "",
             0.2,
             0.35,
@@ -67,14 +63,20 @@ TARGETS = (
         )
         for form, name in (("ndjson", "NDJSON"), ("gz", "gzip"), ("csv", "CSV"))
     ),
-    Target("peak memory at 10M events", "bulk-ndjson", _named("load peak memory"), "MiB", 4096),
-    Target("peak memory at 50M events", "bulk-50m", _named("load peak memory"), "MiB", 4096),
-    Target("Great Expectations in the bulk load", "bulk-ndjson", _named("share of checks"), "%", 25),
-    Target("fact on disk against the NDJSON", "bulk-ndjson", _ratio("fact", "feeds"), "", 0.2),
+    Target("peak memory at 10M events", "bulk-ndjson", _named("bulk ndjson load peak memory"), "MiB", 4096),
+    Target("peak memory at 50M events", "bulk-50m", _named("bulk ndjson load peak memory"), "MiB", 4096),
+    Target(
+        "Great Expectations, of the bulk load's time",
+        "bulk-ndjson",
+        _named("bulk ndjson checks, of the load's time"),
+        "",
+        0.25,
+    ),
+    Target("fact on disk against the NDJSON", "bulk-ndjson", _named("bulk ndjson fact, of the feed files"), "", 0.2),
     Target(
         "raw and fact on disk against the NDJSON",
         "bulk-ndjson",
-        lambda figures: (figures["fact"] + figures["raw"]) / figures["feeds"],
+        _named("bulk ndjson raw and fact, of the feed files"),
         "",
         0.35,
     ),

@@ -3,7 +3,7 @@ the same warehouse when it has grown.
 
     python -m benchmarks.upkeep [--events 10000000 100000000]
 
-The feeds are loaded a tenth of the smaller size at a time and then deleted, so that disk is needed for the warehouse
+The feeds are loaded a tenth of the larger size at a time and then deleted, so that disk is needed for the warehouse
 and the raw lake only. `audit maintain` merges what was loaded since it ran last; its cost is set against those events.
 """
 
@@ -13,13 +13,14 @@ import argparse
 import shutil
 import sys
 import tempfile
-from datetime import timedelta
 from pathlib import Path
 
-from benchmarks import feeds, measure
+from benchmarks import measure
+from benchmarks.bulk_feeds import make_feeds
 from benchmarks.measure import Figure, Usage
 
-_HOURS_OF_A_LOAD = 72
+_LOADS = 10
+_EVENTS_AN_HOUR = 18_000
 
 
 def main() -> None:
@@ -35,7 +36,7 @@ def main() -> None:
         folder, loaded = Path(name), 0
         for size in (small, large):
             new = size - loaded
-            _load(folder, loaded, size, max(1, small // 10))
+            _load(folder, loaded, size, large)
             loaded = size
             for command, events in (("verify", size), ("maintain", new)):
                 usage = measure.audit(folder / "home", command)
@@ -50,17 +51,17 @@ def main() -> None:
     measure.report(options.json, figures)
 
 
-def _load(folder: Path, loaded: int, wanted: int, at_once: int) -> None:
-    """Bring the warehouse from `loaded` to `wanted` events, some days of feeds at a time."""
+def _load(folder: Path, loaded: int, wanted: int, all_events: int) -> None:
+    """Bring the warehouse from `loaded` to `wanted` of all events, some days of feeds at a time."""
     given = folder / "feeds"
-    while loaded < wanted:
-        number = loaded // at_once
-        until = feeds.UNTIL + timedelta(hours=number * _HOURS_OF_A_LOAD)
-        feeds.write(given, min(at_once, wanted - loaded), _HOURS_OF_A_LOAD, until)
+    hours = max(_LOADS, all_events // _EVENTS_AN_HOUR)
+    first, last = (round(hours * events / all_events) for events in (loaded, wanted))
+    step = max(1, hours // _LOADS)
+    for start in range(first, last, step):
+        make_feeds(given, all_events, hours, "ndjson", range(start, min(start + step, last)))
         measure.audit(folder / "home", "run", AUDIT_FEED_URL=str(given))
         shutil.rmtree(given)
-        loaded += at_once
-        print(f"{min(loaded, wanted):,} events are loaded", file=sys.stderr, flush=True)
+        print(f"{min(start + step, last)} of {hours} hours are loaded", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

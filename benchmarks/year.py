@@ -12,7 +12,8 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import feeds, measure
+from benchmarks import measure
+from benchmarks.bulk_feeds import make_feeds
 from benchmarks.measure import Figure, Usage
 
 
@@ -33,7 +34,7 @@ def main() -> None:
 
 def _backfill(folder: Path, hours: int, events_per_hour: int) -> Usage:
     given = folder / f"feeds-{hours}"
-    feeds.write(given, hours * events_per_hour, hours)
+    make_feeds(given, hours * events_per_hour, hours, "ndjson")
     return measure.audit(folder / f"home-{hours}", "run", AUDIT_FEED_URL=str(given))
 
 

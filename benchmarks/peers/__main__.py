@@ -17,7 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import feeds, measure
+from benchmarks import measure
+from benchmarks.bulk_feeds import make_feeds
 from benchmarks.measure import ROOT, Figure, Usage
 from benchmarks.peers import compare, edges
 from benchmarks.peers.environments import HERE, PEERS, python_of, version_of
@@ -64,9 +65,9 @@ def run_all(folder: Path, events: int, hours: int, whole: Path | None, peers: Se
     """Every case with the product and every peer, in a folder that has room."""
     cases = {"edges": folder / "edges", "an hour": folder / "hour", "a bulk load": whole or folder / "bulk"}
     edges.write(cases["edges"])
-    feeds.write(cases["an hour"], _HOUR, 1)
+    make_feeds(cases["an hour"], _HOUR, 1, "ndjson")
     if whole is None:
-        feeds.write(cases["a bulk load"], events, hours)
+        make_feeds(cases["a bulk load"], events, hours, "ndjson")
     runs = []
     for case, given in cases.items():
         ours, result = of_ours(case, given, folder / "ours")
