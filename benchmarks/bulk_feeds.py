@@ -108,8 +108,8 @@ def make_feeds(folder: Path, events: int, hours: int, kind: str, part: range | N
         for start in range(per_hour * wanted.start, per_hour * wanted.stop, step):
             found = connection.execute(
                 _EVENTS.format(
-                    start=start, end=min(start + step, per_hour * wanted.stop), per_hour=per_hour, feeds=feeds, line=line,
-                    first=f"{first:%Y-%m-%d %H:%M:%S}",
+                    start=start, end=min(start + step, per_hour * wanted.stop), per_hour=per_hour, feeds=feeds,
+                    line=line, first=f"{first:%Y-%m-%d %H:%M:%S}",
                 )
             ).fetchall()  # fmt: skip
             size += sum(
