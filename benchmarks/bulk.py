@@ -90,7 +90,7 @@ def main() -> None:
         making = datetime.now(UTC) - began
         bare = floor(home / "landing", options.format, folder / "floor.parquet")
         load = measure.audit(home, "run")
-        figures = _figures(options.events, hours, delivered, making, bare, load, home)
+        figures = _figures(options.events, hours, delivered, making, bare, load, home, options.format)
     finally:
         shutil.rmtree(folder)
     print(measure.heading())
@@ -100,28 +100,29 @@ def main() -> None:
 
 
 def _figures(
-    events: int, hours: int, delivered: int, making: timedelta, bare: Usage, load: Usage, home: Path
+    events: int, hours: int, delivered: int, making: timedelta, bare: Usage, load: Usage, home: Path, kind: str
 ) -> list[Figure]:
     took = stages(home)
     raw, fact = (
         measure.bytes_below(home / "raw"),
         measure.bytes_below(home / "warehouse" / "data" / "main" / "fact_activity_event"),
     )
+    name = f"bulk {kind}"
     return [
-        Figure("events", events, "events"),
-        Figure("hours", hours, "h"),
-        Figure("feeds made in", round(making.total_seconds(), 1), "s"),
-        *measure.usage_figures("bare DuckDB", bare),
-        *measure.usage_figures("load", load),
-        Figure("speed against bare DuckDB", round(bare.wall / load.wall, 3), "ratio"),
-        Figure("load CPU per event", round(1e6 * load.cpu / events, 2), "us"),
-        *(Figure(stage, round(seconds, 1), "s") for stage, seconds in took.items()),
-        Figure("share of checks", round(100 * took["checking"] / load.wall, 1), "%"),
-        Figure("feeds", delivered, "bytes"),
-        Figure("raw", raw, "bytes"),
-        Figure("fact", fact, "bytes"),
-        Figure("fact against the feeds", round(fact / delivered, 3), "ratio"),
-        Figure("raw and fact against the feeds", round((raw + fact) / delivered, 3), "ratio"),
+        Figure(f"{name} events", events, "events"),
+        Figure(f"{name} hours", hours, "h"),
+        Figure(f"{name} feeds made in", round(making.total_seconds(), 1), "s"),
+        *measure.usage_figures(f"{name} bare DuckDB", bare),
+        *measure.usage_figures(f"{name} load", load),
+        Figure(f"{name} speed, of bare DuckDB's", round(bare.wall / load.wall, 3), "ratio"),
+        Figure(f"{name} CPU per event", round(1e6 * load.cpu / events, 2), "us"),
+        *(Figure(f"{name} {stage}", round(seconds, 1), "s") for stage, seconds in took.items()),
+        Figure(f"{name} checks, of the load's time", round(took["checking"] / load.wall, 3), "ratio"),
+        Figure(f"{name} feed files", delivered, "bytes"),
+        Figure(f"{name} raw", raw, "bytes"),
+        Figure(f"{name} fact", fact, "bytes"),
+        Figure(f"{name} fact, of the feed files", round(fact / delivered, 3), "ratio"),
+        Figure(f"{name} raw and fact, of the feed files", round((raw + fact) / delivered, 3), "ratio"),
     ]
 
 
