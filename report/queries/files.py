@@ -82,8 +82,10 @@ class FactFiles:
             return Reading(f"from {FACT} where {where}", values, rows)
         # To look at the time of every event takes longer than most other conditions do: it is left out where all of
         # a file is in the period.
-        inside = [file for file in files if begin <= file.first and file.last < stop]
-        cut = [file for file in files if file not in inside]
+        inside: list[FactFile] = []
+        cut: list[FactFile] = []
+        for file in files:
+            (inside if begin <= file.first and file.last < stop else cut).append(file)
         conditions, others = filters.conditions(EXCLUDABLE)
         parts = [(inside, " and ".join(["true", *conditions]), others), (cut, where, values)]
         found = [(f"from {_named(part)} where {condition}", bound) for part, condition, bound in parts if part]
