@@ -69,9 +69,9 @@ bench-full: setup ## Measure everything at the sizes of the targets; writes benc
 bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)
 	@$(BIN)/python -m benchmarks.bucket
 
-bench-report: setup ## Measure the report on a year of 100 million events (an hour or so, 10 GB in var/bench)
-	@test -d var/bench || $(BIN)/python -m benchmarks.history --home var/bench
-	@$(BIN)/python -m benchmarks.report --home var/bench --slow --rows 10000000
+bench-report: setup ## Measure the report on a year of 100 million events (an hour or so, 10 GB in var/bench/history)
+	@test -d var/bench/history || $(BIN)/python -m benchmarks.history --home var/bench/history
+	@$(BIN)/python -m benchmarks.report --home var/bench/history --slow --rows 10000000
 
 system-packages: ## Install the Debian packages that some tests need (PostgreSQL, Chromium); without root, say so
 	@sh scripts/system-packages
