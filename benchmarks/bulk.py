@@ -95,8 +95,7 @@ def main() -> None:
         shutil.rmtree(folder)
     print(measure.heading())
     print(f"\n{options.events} events of 16 feeds and {hours} hours, {options.format}\n")
-    print(measure.markdown(["", "value", "unit"], [(f.name, f"{f.value:,.10g}", f.unit) for f in figures]))
-    measure.write_figures(options.json, figures)
+    measure.report(options.json, figures)
 
 
 def _figures(

@@ -224,8 +224,13 @@ def usage_figures(name: str, usage: Usage) -> list[Figure]:
 
 def report(path: Path | None, figures: Sequence[Figure]) -> None:
     """Print figures as a table, and write them to the file of `--json` if there is one."""
-    print(markdown(("", "value", "unit"), [(figure.name, f"{figure.value:g}", figure.unit) for figure in figures]))
+    print(figure_table(figures))
     write_figures(path, figures)
+
+
+def figure_table(figures: Iterable[Figure]) -> str:
+    """Figures as a Markdown table."""
+    return markdown(("", "value", "unit"), [(figure.name, f"{figure.value:,.10g}", figure.unit) for figure in figures])
 
 
 def p95(values: Sequence[float]) -> float:
@@ -237,10 +242,19 @@ def heading(folder: Path = ROOT) -> str:
     """One line with the machine, the versions and the time (UTC) of a measurement."""
     about, packages = machine(folder), versions()
     return (
-        f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['disk']}, {about['system']}, load "
-        f"{about['load_1min']}; {', '.join(f'{name} {number}' for name, number in packages.items())}; "
+        f"{machine_text(about)}, load {about['load_1min']}; {versions_text(packages)}; "
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     )
+
+
+def machine_text(about: Mapping[str, Any]) -> str:
+    """What `machine` found, but for the load, as a text."""
+    return f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['disk']}, {about['system']}"
+
+
+def versions_text(packages: Mapping[str, str]) -> str:
+    """What `versions` found, as a text."""
+    return ", ".join(f"{name} {number}" for name, number in packages.items())
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

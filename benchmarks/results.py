@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import RESULTS, ROOT, Figure, markdown
+from benchmarks.measure import RESULTS, ROOT, Figure, figure_table, machine_text, markdown, versions_text
 from benchmarks.parts import PARTS, Part
 from benchmarks.plot import Bar, picture
 from benchmarks.targets import TARGETS
@@ -141,17 +141,12 @@ def _part(part: Part, result: Result) -> str:
     lines = [
         f"## {part.name}: {part.about}\n",
         f"`{' '.join(['python -m', part.module, *result.arguments])}`, {result.at} UTC, {result.seconds:.0f} s. "
-        f"{about['cpu']}, {about['cores']} cores, {about['memory_gib']} GiB, {about['disk']}, {about['system']}, load "
-        f"before {about['load_1min']}. {', '.join(f'{name} {number}' for name, number in result.versions.items())}.\n",
+        f"{machine_text(about)}, load before {about['load_1min']}. {versions_text(result.versions)}.\n",
     ]
     if result.failed:
         lines.append(f"```\n{result.failed}\n```\n")
     if result.figures:
-        lines.append(
-            markdown(
-                ("", "value", "unit"), [(figure.name, f"{figure.value:g}", figure.unit) for figure in result.figures]
-            )
-        )
+        lines.append(figure_table(result.figures))
     return "\n".join(lines)
 
 

@@ -88,6 +88,7 @@ class Session:
         """Evaluate `expectations` on `relation` (`database.schema.name`), in any order: counts only, no values."""
         schema, table = relation.rsplit(".", 1)
         data = SqlAlchemyBatchData(self._engine, schema_name=schema, table_name=table, create_temp_table=False)
+        # GX's annotation names the classes that a batch's data may have, where it means their instances.
         validator = _Validator(self._engine, batches=[Batch(data=data)])  # type: ignore[arg-type]
         return validator.graph_validate(
             [expectation.configuration for expectation in expectations], {"result_format": _COUNTS_ONLY}

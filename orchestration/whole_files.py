@@ -1,4 +1,4 @@
-"""Small files that are rewritten while others read them."""
+"""What a crash must not lose: small files that are rewritten while others read them, and the names in a folder."""
 
 from __future__ import annotations
 
@@ -17,3 +17,12 @@ def rewrite(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def sync_folder(folder: Path) -> None:
+    """Bring the names of the files in a folder to disk, as they are now."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -35,8 +35,6 @@
 
 {% macro default__parse_event_time(text, declares_utc) -%}
     case
-        when {{ parse_usual_time(text) }} is not null
-            then {'local': {{ parse_usual_time(text) }}, 'offset_minutes': 0}
         when regexp_matches({{ text }}, '{{ iso_time_pattern() }}')
             then {{ time_of_parts(iso_time_parts(text)) }}
         when {{ declares_utc }} and regexp_matches({{ text }}, '{{ report_time_pattern() }}')

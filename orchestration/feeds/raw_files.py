@@ -19,6 +19,7 @@ from pathlib import Path
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
 from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.hours import HOUR_FOLDER, from_hour_folder
+from orchestration.whole_files import sync_folder
 
 # What is kept beside the deliveries: the pages of readings, and what is remembered of looks at a bucket.
 PAGES = "pages"
@@ -88,13 +89,5 @@ def sync_names(files: Iterable[Path], raw_dir: Path) -> None:
     folders = {parent for file in files for parent in file.parents if parent.is_relative_to(raw_dir)}
     # A disk brings several at once in little more time than one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
-        for _ in pool.map(_sync_folder, sorted(folders, reverse=True)):
+        for _ in pool.map(sync_folder, sorted(folders, reverse=True)):
             pass
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -83,10 +83,6 @@ class Query:
             self._counting = self._cursor(self._attached.cursor)
         return self._execute(self._counting, sql, values)
 
-    def once(self, name: str, ask: Callable[[], T]) -> T:
-        """What `ask` says, remembered for the snapshot under this name; it must not depend on anything else."""
-        return self.remember(name, ask)
-
     def remember(self, question: Hashable, ask: Callable[[], T]) -> T:
         """What `ask` says, or has said before in this snapshot to the same question."""
         return self._attached.answers.answer(question, ask, self._wait_for)

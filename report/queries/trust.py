@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from orchestration.catalogue import OWN_FEED
 from orchestration.hours import HOUR, naive, now_utc
 from report.queries.quality import NEWEST_CHECKED
-from report.queries.warehouse import Query
+from report.queries.warehouse import Query, remembered
 
 # Completeness is told of the days that a user still acts on; what is older is on the quality pages.
 RECENT = timedelta(days=7)
@@ -51,11 +51,12 @@ class Trust:
 
 def trust(query: Query, freshness: timedelta, now: datetime | None = None) -> Trust:
     """The state of the warehouse; data older than `freshness` (`AUDIT_FRESHNESS`) are stale. `now` is aware."""
-    known = query.once("trust", lambda: _known(query))
+    known = _known(query)
     age = naive(now or now_utc()) - known.data_through if known.data_through else None
     return replace(known, stale=age is None or age > freshness + HOUR)
 
 
+@remembered
 def _known(query: Query) -> Trust:
     """What the snapshot says, whatever the time is."""
     hour, refreshed_at, run_id, quarantined, drift = query.rows(
