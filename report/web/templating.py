@@ -85,6 +85,5 @@ def environment() -> jinja2.Environment:
         "count": texts.count_text,
         "bytes": texts.bytes_text,
         "code": encode,
-        "named": lambda row: dict(zip(TITLES, row, strict=True)),
     }
     return made

@@ -15,6 +15,7 @@ from report.web import recorded
 from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
 from report.web.places import decode_key, encode_key
+from report.web.table_rows import table_rows
 from report.web.templating import render
 from report.web.urls import TIME, State
 
@@ -60,7 +61,7 @@ async def page(request: Request) -> Response:
         frame=found.frame,
         chips=chips(state, "/"),
         about=prompt_text(state, filters, found.frame.applications),
-        rows=found.page.rows,
+        rows=table_rows(found.page.rows, state),
         total=found.total,
         snapshot=found.snapshot,
         now=iso(now),
