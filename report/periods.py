@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 
 from orchestration.hours import HOUR
 
@@ -35,6 +35,8 @@ def period(
         ValueError: if there is no period of this name, or `from-to` has not two days in their order.
     """
     now = now.astimezone(UTC)
+    if now.year in (MINYEAR, MAXYEAR):
+        raise ValueError(f"{now:%Y-%m-%d} is outside the calendar")
     today = now.date()
     match name:
         case "last-hour":
@@ -64,6 +66,7 @@ def period(
 
 
 def _days(first: date, last: date) -> tuple[datetime, datetime]:
-    if last == date.max:
+    # Who counts on in weeks and months from there must not come to the end of the calendar.
+    if last.year == MAXYEAR:
         raise ValueError(f"{last} is outside the calendar")
     return datetime.combine(first, time(), UTC), datetime.combine(last + _DAY, time(), UTC)

@@ -42,6 +42,11 @@ class Order:
                 return ((TIME, self.descending), ("event_id", False))
         return ((self.field, self.descending), (TIME, True), ("event_id", False))
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that it goes by, the first one first."""
+        return tuple(field for field, _ in self.terms)
+
 
 def order_by(terms: Terms, *, reverse: bool = False) -> str:
     """What stands behind ORDER BY."""

@@ -97,6 +97,8 @@ def _relaxed(filters: Filters, fields: Iterable[str], *, by_days: bool) -> Filte
 
 def _split(whole: Filters, descending: bool) -> datetime | None:
     """Up to where from the edge hours are looked at, and not days; None if everywhere."""
+    if whole.end - whole.start <= _DAY:
+        return None
     split = floor_day(whole.end - _DAY) if descending else ceil_day(whole.start + _DAY)
     return split if whole.start < split < whole.end else None
 

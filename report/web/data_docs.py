@@ -23,7 +23,8 @@ async def page(request: Request) -> Response:
     """A file of the site."""
     settings: Settings = request.app.state.settings
     root = settings.docs_dir.resolve()
-    path = (root / request.path_params["path"]).resolve()
+    # No file's name has a character 0, and to look for one is an error.
+    path = (root / request.path_params["path"].replace("\0", "")).resolve()
     if not path.is_relative_to(root) or not path.is_file() or path.suffix != ".html":
         raise HTTPException(404, "the data docs have no such page; they are made by each run")
     return FileResponse(

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import MAXYEAR, datetime
 from typing import Any
 
 from report.queries.groups import Group
-from report.queries.orders import Key
+from report.queries.orders import TIME, Key
 from report.web.urls import BadLinkError
 
 _DAMAGED = "the link's place in the table is damaged; open the report from its beginning"
+# What the fields of a key have that are no texts; a text may be missing.
+_KINDS = {TIME: datetime, "quarantined_at_utc": datetime, "source_record": int}
+_LARGEST = 2**63
 
 
 def encode_key(key: Key | None) -> str | None:
@@ -21,30 +25,39 @@ def encode_key(key: Key | None) -> str | None:
     return _text([{"t": part.isoformat()} if isinstance(part, datetime) else part for part in key])
 
 
-def decode_key(text: str | None, parts: int) -> Key | None:
-    """The key of so many parts that `encode_key` wrote.
+def decode_key(text: str | None, fields: Sequence[str]) -> Key | None:
+    """The key of these fields that `encode_key` wrote.
 
     Raises:
         BadLinkError: if it wrote nothing such.
     """
     if not text:
         return None
-    key = tuple(map(_key_part, _parts(text)))
-    if len(key) != parts:
+    parts = _parts(text)
+    if len(parts) != len(fields):
         raise BadLinkError(_DAMAGED)
-    return key
+    return tuple(_key_part(part, _KINDS.get(field, str)) for part, field in zip(parts, fields, strict=True))
 
 
-def _key_part(part: Any) -> str | int | datetime | None:
+def _key_part(part: Any, kind: type) -> str | int | datetime | None:
     match part:
-        case None | str() | int():
+        case None | str() if kind is str:
             return part
-        case {"t": str(time)}:
-            try:
-                return datetime.fromisoformat(time)
-            except ValueError:
-                raise BadLinkError(_DAMAGED) from None
+        case int() if kind is int and abs(part) < _LARGEST:
+            return part
+        case {"t": str(text)} if kind is datetime:
+            return _time(text)
     raise BadLinkError(_DAMAGED)
+
+
+def _time(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadLinkError(_DAMAGED) from None
+    if time.tzinfo or time.year == MAXYEAR:
+        raise BadLinkError(_DAMAGED)
+    return time
 
 
 def encode_group(group: Group) -> str:
@@ -61,7 +74,7 @@ def decode_group(text: str | None) -> Group | None:
     if not text:
         return None
     match _parts(text):
-        case [None | str() as value, int(count), int(success), int(failure)]:
+        case [None | str() as value, int(count), int(success), int(failure)] if abs(count) < _LARGEST:
             return Group(value, count, success, failure)
     raise BadLinkError(_DAMAGED)
 
@@ -73,6 +86,8 @@ def _text(parts: list[Any]) -> str:
 def _parts(text: str) -> list[Any]:
     try:
         parts = json.loads(urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-    except ValueError:
+        # Half a character, as JSON can name it, is no text that the warehouse could be asked for.
+        json.dumps(parts, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
         raise BadLinkError(_DAMAGED) from None
     return parts if isinstance(parts, list) else []

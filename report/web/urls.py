@@ -25,6 +25,7 @@ FROM_TO = "from-to"
 PARAMETERS = ("period", "from", "to", "hour", *CHOICES, "comments", "not", "sort", "columns", "group", "path")
 # The views of a report by their names, and the page of each.
 VIEWS = {"table": "/", "groups": "/groups", "pictures": "/pictures"}
+_SAID_ONCE = ("period", "from", "to", "hour", "comments", "sort")
 _HOUR = "%Y-%m-%dT%H"
 
 
@@ -70,6 +71,8 @@ class State:
             )
         except ValueError as error:
             raise BadLinkError(str(error)) from None
+        except OverflowError:
+            raise BadLinkError(f"{self.hour} is outside the calendar") from None
 
     def pairs(self) -> list[tuple[str, str]]:
         """The parameters of the URL, in one order and without what is so anyway."""
@@ -148,25 +151,40 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
         # A form sends what was left empty, too.
         if text:
             values.setdefault(name, []).append(text)
+    for name in _SAID_ONCE:
+        if len(set(values.get(name, []))) > 1:
+            raise BadLinkError(f"“{name}” may be said once")
     group = tuple(dict.fromkeys(_known(name, GROUPABLE, "group") for name in values.get("group", [])))
     if len(group) > MOST_LEVELS:
         raise BadLinkError(f"“group” may be said {MOST_LEVELS} times at most")
     sort = (values.get("sort") or [f"-{TIME}"])[0]
     first_day, last_day = _day(values, "from"), _day(values, "to")
+    lists = {name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOICES if name in values}
     return State(
         period=_known((values.get("period") or [periods.DEFAULT])[0], periods.NAMES, "period"),
         first_day=first_day,
         last_day=last_day,
         hour=_hour(values),
-        lists={name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOICES if name in values},
+        lists=lists,
         comments=(values.get("comments") or [""])[0],
         excluded=tuple(dict.fromkeys(map(_excluded, values.get("not", [])))),
         sort=_known(sort.removeprefix("-"), FIELDS, "sort"),
         descending=sort.startswith("-"),
         columns=_columns(values),
         group=group,
-        path=tuple(map(decode, values.get("path", [])))[: len(group)],
+        path=_path(values, group, lists),
     )
+
+
+def _path(
+    values: dict[str, list[str]], group: tuple[str, ...], lists: dict[str, tuple[str | None, ...]]
+) -> tuple[str | None, ...]:
+    """The groups that are open; one whose value is filtered away is not, and none inside it."""
+    path = tuple(map(decode, values.get("path", [])))
+    if len(path) > len(group):
+        raise BadLinkError("“path” names more groups than “group” has levels")
+    kept = [value in lists.get(name, (value,)) for name, value in zip(group, path, strict=False)]
+    return path[: [*kept, False].index(False)]
 
 
 def _columns(values: dict[str, list[str]]) -> tuple[str, ...]:

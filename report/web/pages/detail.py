@@ -7,6 +7,7 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
+from orchestration.hours import naive, parse_time
 from report.access.permissions import VIEW, requires
 from report.queries.detail import Event, event
 from report.queries.warehouse import Query
@@ -43,6 +44,6 @@ async def page(request: Request) -> Response:
 
 def _time(text: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=None) if text else None
-    except ValueError:
-        raise BadLinkError(f"“{text}” is no time") from None
+        return naive(parse_time(text)) if text else None
+    except ValueError as error:
+        raise BadLinkError(str(error)) from None

@@ -43,7 +43,7 @@ async def page(request: Request) -> Response:
     now = moment_of(request)
     filters = state.filters(now)
     order = events.Order(state.sort, state.descending)
-    after, before = (decode_key(request.query_params.get(name), len(order.terms)) for name in ("after", "before"))
+    after, before = (decode_key(request.query_params.get(name), order.fields) for name in ("after", "before"))
 
     def work(query: Query) -> _Found:
         rows = events.page(query, filters, order, after=after, before=before, limit=ROWS)

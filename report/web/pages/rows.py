@@ -25,7 +25,7 @@ async def page(request: Request) -> Response:
     state = state_of(request, ("after", "before", "index", "snapshot", "now"))
     filters = state.filters(moment_of(request))
     order = events.Order(state.sort, state.descending)
-    after, before = (decode_key(request.query_params.get(name), len(order.terms)) for name in ("after", "before"))
+    after, before = (decode_key(request.query_params.get(name), order.fields) for name in ("after", "before"))
     index = number_of(request, "index")
     if index is not None and state.sort != TIME:
         raise BadLinkError("an index leads to a row only where rows are sorted by time")
