@@ -15,11 +15,19 @@ _LONGEST_FORM = 1_000_000
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
+class ForeignFormError(HTTPException):
+    """A request that may change something has not the session's token: 403."""
+
+    def __init__(self) -> None:
+        super().__init__(403, "it comes from elsewhere, or from a page that was opened before you signed in")
+
+
 async def check_csrf(request: Request) -> None:
     """Refuse a request that may change something and has not the session's token, as header or form field.
 
     Raises:
-        HTTPException: 403; 413 where the form is too long to be read.
+        ForeignFormError: if it has not.
+        HTTPException: 413 where the form is too long to be read.
     """
     if request.method in _SAFE:
         return
@@ -32,4 +40,4 @@ async def check_csrf(request: Request) -> None:
         sent = field if isinstance(field, str) else None
     known: str = request.state.csrf
     if not known or sent is None or not hmac.compare_digest(sent.encode(), known.encode()):
-        raise HTTPException(403, "the form is too old or came from elsewhere; reload the page and send it again")
+        raise ForeignFormError

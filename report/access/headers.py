@@ -43,14 +43,18 @@ class SecurityHeaders:
 
 
 class KnownHosts:
-    """Middleware: answers only for these hosts (`name` or `name:port`), so that no other name leads a browser here."""
+    """Middleware: answers only for these hosts (`name` or `name:port`), so that no other name leads a browser here.
 
-    def __init__(self, app: ASGIApp, *, hosts: Collection[str]) -> None:
+    The paths of `anywhere` say nothing of the data, and are answered whatever the host is.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: Collection[str], anywhere: Collection[str] = ()) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._anywhere = frozenset(anywhere)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and Headers(scope=scope).get("host", "").lower() not in self._hosts:
+        if scope["type"] == "http" and not self._is_known(scope):
             answer = PlainTextResponse(
                 "The report is not served under this host name; open the link that `audit report` printed, "
                 "or set AUDIT_REPORT_URL.",
@@ -59,3 +63,6 @@ class KnownHosts:
             await answer(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    def _is_known(self, scope: Scope) -> bool:
+        return scope["path"] in self._anywhere or Headers(scope=scope).get("host", "").lower() in self._hosts

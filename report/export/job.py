@@ -129,7 +129,6 @@ class Job:
         except Exception:
             _log.exception("the export %s failed", self.id)
             self._fail("the export failed where it should not; the server's log says how")
-            raise
 
     def put_on_record(self, trail: Trail) -> None:
         """Say in the trail how it ended; it is done only when that is on record."""

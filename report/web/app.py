@@ -35,7 +35,8 @@ class ReportApp(Starlette):
         """See Starlette."""
         inside = WhoAsks(super().build_middleware_stack(), access=self.access)
         hosts = known_hosts(self.access.base_url)
-        return SecurityHeaders(KnownHosts(inside, hosts=hosts), https=self.access.https)
+        # A load balancer asks a server by its address.
+        return SecurityHeaders(KnownHosts(inside, hosts=hosts, anywhere=["/alive"]), https=self.access.https)
 
 
 class WhoAsks:

@@ -7,11 +7,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from orchestration.hours import now_utc
 from report.access.permissions import EXPORT, requires
 from report.export.job import ExportRefusedError, Job
 from report.export.jobs import ExportJobs
-from report.web.pages.asking import number_of, state_of
+from report.web.pages.asking import moment_of, number_of, state_of
 
 _TYPES = {
     ".csv": "text/csv; charset=utf-8",
@@ -35,8 +34,11 @@ def routes() -> list[BaseRoute]:
 
 @requires(EXPORT)
 async def begin(request: Request) -> Response:
-    """Begin to write what the URL asks for, as of its `snapshot`; the form's `format` is a suffix without its dot."""
-    filters = state_of(request, ("snapshot",)).filters(now_utc())
+    """Begin to write what the URL asks for, as of its `snapshot` and `now`.
+
+    The form's `format` is a suffix without its dot.
+    """
+    filters = state_of(request, ("snapshot", "now")).filters(moment_of(request))
     snapshot = number_of(request, "snapshot")
     suffix = f".{(await request.form()).get('format', '')}"
     state = request.app.state

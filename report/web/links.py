@@ -6,15 +6,17 @@ from dataclasses import dataclass
 
 from expectations.docs_site import REVIEW
 from orchestration.settings import Settings
+from report.access.permissions import QUARANTINE, VIEW
 from report.web.data_docs import PATH
 
 
 @dataclass(frozen=True)
 class Link:
-    """A title and where it leads."""
+    """A title, where it leads, and the permission that one needs there."""
 
     title: str
     url: str
+    permission: str = VIEW
 
 
 def links(settings: Settings, dagster_url: str | None) -> list[Link]:
@@ -22,6 +24,6 @@ def links(settings: Settings, dagster_url: str | None) -> list[Link]:
     dagster = dagster_url or settings.report.dagster_url
     return [
         *([Link("Runs", dagster)] if dagster else []),
-        Link("Data docs", f"{PATH}/index.html"),
-        *([Link("Auditor's page", f"{PATH}/{REVIEW}")] if settings.review_file.exists() else []),
+        Link("Data docs", f"{PATH}/index.html", QUARANTINE),
+        *([Link("Auditor's page", f"{PATH}/{REVIEW}", QUARANTINE)] if settings.review_file.exists() else []),
     ]

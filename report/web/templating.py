@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import HTMLResponse
 
+    from report.access.permissions import User
+
 STATIC = Path(__file__).with_name("static")
 _TEMPLATES = Path(__file__).with_name("templates")
 TITLES = {column.field: column.title for column in COLUMNS}
@@ -28,13 +30,14 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     from starlette.responses import HTMLResponse
 
     state = request.state
+    user: User | None = getattr(state, "user", None)
     text = (
         environment()
         .get_template(template)
         .render(
-            user=getattr(state, "user", None),
+            user=user,
             csrf=getattr(state, "csrf", ""),
-            links=request.app.state.links(),
+            links=[link for link in request.app.state.links() if user and user.may(link.permission)],
             here=request.url.path,
             **values,
         )

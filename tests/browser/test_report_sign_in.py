@@ -57,6 +57,8 @@ def test_signing_in_and_out(page: Page) -> None:
     expect(other.get_by_role("button", name="Sign out")).to_have_count(0)
     page.locator("#scroller").evaluate("box => box.scrollTop = 290 * 30")
     expect(page.locator("#rows-failed")).to_contain_text("You are not signed in")
+    page.get_by_label("Search Entity").fill("c")
+    expect(page.locator("#list-entity ul")).to_contain_text("The values cannot be had just now.")
     page.locator("#list-outcome").get_by_label("SUCCESS").check()
     page.wait_for_url("**/login?**")
     _sign_in(page, PASSWORD)

@@ -61,6 +61,15 @@ def test_groups_lead_down_to_events_and_back(open_page: Open) -> None:
     expect(page.locator("#groups thead th").first).to_have_text("Entity")
 
 
+def test_a_group_that_the_filters_leave_out_is_closed(open_page: Open) -> None:
+    page = open_page(f"/?{MAY}&group=entity&path=Chat")
+    expect(page.locator("#count")).to_have_text("300 events")
+    page.locator("#list-entity").get_by_label("Voice").check()
+    expect(page.locator(".chip")).to_contain_text("Entity: Voice")
+    expect(page.get_by_label("Groups that are open")).to_have_count(0)
+    assert (events_shown(page), set(column(page, "entity"))) == (300, {"Voice"})
+
+
 def test_a_bar_filters(open_page: Open) -> None:
     page = open_page(f"/pictures?{MAY}")
     bars = page.locator(".chart a")
@@ -81,7 +90,9 @@ def test_an_export_is_made_in_its_dialog(open_page: Open, tmp_path: Path) -> Non
     page = open_page(f"/?{ANALYTICS}&entity=Chat", accept_downloads=True)
     for name, read in (("CSV", pandas.read_csv), ("XLSX", pandas.read_excel), ("Parquet", pandas.read_parquet)):
         page.get_by_role("link", name="Export").click()
-        assert page.get_by_role("link", name="Open as a page of its own").get_attribute("href").endswith("snapshot=2")
+        assert (
+            page.get_by_role("link", name="Open as a page of its own").get_attribute("href").find("snapshot=2&now=") > 0
+        )
         page.get_by_label(name, exact=False).check()
         with page.expect_download() as downloaded:
             page.get_by_role("button", name="Make the file").click()
@@ -91,8 +102,16 @@ def test_an_export_is_made_in_its_dialog(open_page: Open, tmp_path: Path) -> Non
         assert len(rows) == VIEWED // 3, name
         assert set(rows["Entity"]) == {"Chat"}
         assert rows["Event ID"][0] == "view-0897"
+        about = page.get_by_role("link", name="What it is about")
+        expect(about).to_have_count(1 if name == "CSV" else 0)
+        if name == "CSV":
+            told = page.request.get(str(about.get_attribute("href"))).json()
+            assert (told["rows"], told["filters"]["entities"]) == (VIEWED // 3, ["Chat"])
         page.get_by_role("button", name="Close").click()
     page.get_by_role("link", name="Export").click()
+    files = page.get_by_role("dialog").get_by_role("listitem")
+    expect(files).to_have_count(3)
+    expect(files.first).to_contain_text("done, 300 events")
     page.get_by_label("PDF", exact=False).check()
     with page.expect_download() as downloaded:
         page.get_by_role("button", name="Make the file").click()
@@ -175,6 +194,16 @@ def test_what_goes_wrong_is_said_with_what_to_do(open_page: Open) -> None:
     page.get_by_role("button", name="Try again").click()
     expect(page.locator("#count")).to_have_text("30 events")
 
+    page.route("**/event?**", lambda route: route.abort())
+    page.locator("#events td a").first.click()
+    expect(page.locator("#notice")).to_contain_text("cannot be reached")
+    page.unroute("**/event?**")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Where it came from")
+    page.go_back()
+    expect(page.locator("#count")).to_have_text("1,200 events")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+
 
 def test_a_query_is_cancelled(open_page: Open) -> None:
     page = open_page(f"/?{MAY}")
@@ -228,7 +257,10 @@ def test_on_a_narrow_screen(open_page: Open) -> None:
     page.locator("[data-filters] > summary").click()
     page.locator("#list-entity").get_by_label("Voice").check()
     expect(page.locator("#count")).to_have_text("300 events")
+    page.get_by_role("button", name="Sort").click()
+    page.get_by_role("menuitemcheckbox", name="Event Time (UTC)", checked=True).click()
     row = page.locator("#events tr.event").first
+    expect(row).to_contain_text("2026-05-01 10:00:04")
     assert [part in row.inner_text() for part in ("SUCCESS", "Voice", "Interaction Viewed", "reader-")] == [True] * 4
     row.click()
     expect(page.get_by_role("dialog")).to_contain_text("Where it came from")

@@ -119,7 +119,8 @@ def test_a_change_needs_the_token_of_the_session(clients: dict[str, httpx.Client
     with browser(team.base, cookies=clients["edit"].cookies) as client:
         form = {"name": "stolen", "query": PERIOD}
         for sent in ({}, {"X-CSRF-Token": "x"}, {"X-CSRF-Token": clients["view"].headers["X-CSRF-Token"]}):
-            assert client.post("/saved", data=form, headers=sent).status_code == 403
+            refused = client.post("/saved", data=form, headers=sent)
+            assert (refused.status_code, "reload the page" in refused.text) == (403, True)
         assert client.post("/saved", data=form | {"csrf": "ü"}).status_code == 403
         long = {"content-length": "5000000", "content-type": "application/x-www-form-urlencoded"}
         assert client.post("/saved", content=b"x" * 5_000_000, headers=long).status_code == 413
@@ -135,11 +136,15 @@ def test_every_answer_has_the_headers(clients: dict[str, httpx.Client], team: Se
         assert answer.headers["cache-control"] == "no-store", path
         assert answer.headers["x-content-type-options"] == "nosniff", path
         assert "server" not in answer.headers
+    for name, number in (("view", 0), ("quarantine", 1)):
+        assert clients[name].get("/nowhere").text.count("Data docs") == number, name
     style = get(team.base + clients["view"].get("/").text.split('stylesheet" href="')[1].split('"')[0])
     assert style.status_code == 200
     assert "immutable" in style.headers["cache-control"]
     rebound = clients["view"].get("/", headers={"Host": "evil.example"})
     assert (rebound.status_code, "evil" in rebound.text) == (400, False)
+    # A load balancer knows no name.
+    assert get(f"{team.base}/alive", headers={"Host": "10.0.0.5"}).text == "alive\n"
 
 
 def test_signing_in_and_out(team: Served) -> None:
@@ -199,6 +204,7 @@ def test_an_export_is_what_audit_export_writes(
     assert clients["nobody"].get(f"/export/{state['id']}/file").status_code == 403
     assert client.delete(f"/export/{state['id']}").status_code == 303
     assert client.get(f"/export/{state['id']}/file").status_code == 404
+    assert "was removed" in client.get(f"/export/{state['id']}").text
     assert list((home.report_dir / "exports").rglob("*.csv")) == []
 
 

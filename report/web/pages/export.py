@@ -5,14 +5,14 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import now_utc
+from orchestration.hours import iso
 from report.access.permissions import EXPORT, requires
 from report.export.pdf_file import MOST_ROWS
 from report.queries import events
 from report.queries.applications import Application, applications
 from report.queries.warehouse import Query
 from report.web import recorded
-from report.web.pages.asking import ask, number_of, state_of
+from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
 
@@ -29,8 +29,9 @@ _FORMATS = (
 @recorded.run
 async def page(request: Request) -> Response:
     """What the file will hold, and the formats to choose from."""
-    state = state_of(request, ("snapshot",))
-    filters = state.filters(now_utc())
+    state = state_of(request, ("snapshot", "now"))
+    now = moment_of(request)
+    filters = state.filters(now)
 
     def work(query: Query) -> tuple[int, int, list[Application]]:
         return events.count(query, filters), query.snapshot.snapshot_id, applications(query)
@@ -42,6 +43,8 @@ async def page(request: Request) -> Response:
         state=state,
         total=total,
         snapshot=snapshot,
+        now=iso(now),
+        jobs=request.app.state.exports.of_session(request.state.session.key),
         formats=_FORMATS,
         about=prompt_text(state, filters, known),
         chips=chips(state, "/"),

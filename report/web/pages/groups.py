@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from orchestration.hours import now_utc
+from orchestration.hours import iso, now_utc
 from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.groups import Group, groups
@@ -28,6 +28,7 @@ class _Found:
     frame: Frame
     groups: list[Group]
     total: int
+    snapshot: int
 
 
 @requires(VIEW)
@@ -41,13 +42,15 @@ async def page(request: Request) -> Response:
         return RedirectResponse(replace(state, path=()).url("/groups"), 303)
     if len(state.path) >= len(state.group):
         return RedirectResponse(state.url("/"), 303)
-    filters = state.filters(now_utc())
-    whole = replace(state, path=()).filters(now_utc())
+    now = now_utc()
+    filters = state.filters(now)
+    whole = replace(state, path=()).filters(now)
     after = decode_group(request.query_params.get("after"))
 
     def work(query: Query) -> _Found:
         found = groups(query, whole, state.group, state.path, _MOST + 1, after)
-        return _Found(frame(query, request, state, filters), found, events.count(query, filters))
+        total, snapshot = events.count(query, filters), query.snapshot.snapshot_id
+        return _Found(frame(query, request, state, filters), found, total, snapshot)
 
     found = await ask(request, work)
     shown = found.groups[:_MOST]
@@ -61,6 +64,8 @@ async def page(request: Request) -> Response:
         chips=chips(state, "/groups"),
         about=prompt_text(state, filters, found.frame.applications),
         total=found.total,
+        snapshot=found.snapshot,
+        now=iso(now),
         groups=shown,
         most=max((group.count for group in shown), default=0),
         field=state.group[len(state.path)],

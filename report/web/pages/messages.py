@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from orchestration.lake import NothingPublishedError, WarehouseError
+from report.access.csrf import ForeignFormError
 from report.queries.warehouse import QueryCancelledError, QueryTimeoutError
 from report.web.templating import render
 from report.web.urls import BadLinkError
@@ -44,6 +45,7 @@ def exception_handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Respons
         WarehouseError: _warehouse,
         QueryTimeoutError: _timeout,
         QueryCancelledError: _cancelled,
+        ForeignFormError: _foreign_form,
         HTTPException: _http,
         500: _unexpected,
     }
@@ -74,9 +76,14 @@ async def _cancelled(request: Request, error: QueryCancelledError) -> Response:
                    "Nothing was changed.", _url(request))  # fmt: skip
 
 
+async def _foreign_form(request: Request, error: ForeignFormError) -> Response:
+    return message(request, 403, "The form was not accepted", f"{_sentence(error.detail)}.",
+                   "Nothing was changed. Go back, reload the page, and send the form again.")  # fmt: skip
+
+
 async def _http(request: Request, error: HTTPException) -> Response:
     title, why, what_to_do = _TEXTS.get(error.status_code, ("This did not work", f"{_sentence(error.detail)}.", _AGAIN))
-    if error.status_code == 403 and error.detail != HTTPStatus.FORBIDDEN.phrase:
+    if error.detail != HTTPStatus(error.status_code).phrase:
         why = f"{_sentence(error.detail)}."
     answer = message(request, error.status_code, title, why, what_to_do)
     answer.headers.update(error.headers or {})

@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import aware, now_utc
+from orchestration.hours import aware, iso, now_utc
 from report.access.permissions import VIEW, requires
 from report.bars import bars, label, long_label
 from report.queries.charts import Series, over_time, top
@@ -29,6 +29,7 @@ class _Found:
     frame: Frame
     series: Series
     tops: dict[str, list[Group]]
+    snapshot: int
 
 
 @requires(VIEW)
@@ -36,11 +37,14 @@ class _Found:
 async def page(request: Request) -> Response:
     """All pictures of what the filters keep; each bar is a link to a narrower filter."""
     state = state_of(request, OTHERS)
-    filters = state.filters(now_utc())
+    now = now_utc()
+    filters = state.filters(now)
 
     def work(query: Query) -> _Found:
         tops = {field: top(query, filters, field, 10) for field in _TOP}
-        return _Found(frame(query, request, state, filters), over_time(query, filters), tops)
+        return _Found(
+            frame(query, request, state, filters), over_time(query, filters), tops, query.snapshot.snapshot_id
+        )
 
     found = await ask(request, work)
     series = found.series
@@ -56,6 +60,8 @@ async def page(request: Request) -> Response:
         chips=chips(state, "/pictures"),
         about=prompt_text(state, filters, found.frame.applications),
         unit=series.unit,
+        snapshot=found.snapshot,
+        now=iso(now),
         chart=bars(series.points, labels),
         points=[
             (

@@ -60,13 +60,25 @@ export function enhanceColumns() {
     header.querySelector(".in").append(more);
     header.append(element("span", { class: "grip", "aria-hidden": "true" }));
   }
-  const button = element("button", { type: "button", id: "columns", "aria-haspopup": "menu" }, "Columns");
+  // Where an event is a card there are no titles to sort by, and no columns to choose.
+  document.querySelector("[data-tools]")?.append(tool("sort", "Sort", orderItems), tool("columns", "Columns", chooserItems));
+  applyWidths(table, kept());
+}
+
+function tool(id, text, items) {
+  const button = element("button", { type: "button", id, "aria-haspopup": "menu" }, text);
   button.addEventListener("click", () => {
     const box = button.getBoundingClientRect();
-    openMenu(chooserItems(), box.left, box.bottom + 2, "Columns");
+    openMenu(items(), box.left, box.bottom + 2, text);
   });
-  document.querySelector("[data-tools]")?.append(button);
-  applyWidths(table, kept());
+  return button;
+}
+
+function orderItems() {
+  return [...document.querySelectorAll("#events th")].map((header) => {
+    const link = header.querySelector("a");
+    return { text: link.textContent.trim(), checked: header.hasAttribute("aria-sort"), run: () => link.click() };
+  });
 }
 
 /** What a menu offers for one column. */

@@ -1,12 +1,15 @@
 // An event, or the export, in a dialog over the report; the same is a page of its own where the link is opened anew.
 import { element, parsed } from "./dom.js";
-import { onPage, showBusy } from "./pages.js";
+import { onPage, showBusy, showFailure } from "./pages.js";
 
 let underWay = null;
 
 export function startDialogs() {
-  // A dialog that was asked for on the page before would cover what came instead.
-  onPage(() => underWay?.abort());
+  // A dialog of the page before, there or asked for, would cover what came instead.
+  onPage(() => {
+    underWay?.abort();
+    document.querySelector("dialog[open]")?.close();
+  });
   document.addEventListener("click", (event) => {
     const link = event.target.closest("#events td a, a[data-dialog]");
     if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -31,14 +34,14 @@ async function open(url) {
     if (new URL(answer.url).pathname === "/login") location.assign(url);
     else show(parsed(text), url);
   } catch (error) {
-    if (error.name !== "AbortError") location.assign(url);
+    if (error.name !== "AbortError") showFailure(() => open(url));
   } finally {
     busy.done();
   }
 }
 
 function show(page, url) {
-  const piece = page.getElementById("piece") ?? page.getElementById("message");
+  const piece = page.getElementById("piece") ?? page.getElementById("message") ?? element("p", {}, page.body.textContent);
   const dialog = element("dialog", { "aria-labelledby": "piece-title" });
   const close = element("button", { type: "button", class: "close", onclick: () => dialog.close() }, "Close");
   const whole = element("p", {}, element("a", { href: url, "data-page": true }, "Open as a page of its own"));

@@ -24,7 +24,9 @@ class Export {
 
   async ask(url, options = {}) {
     const headers = { Accept: "application/json", "X-CSRF-Token": this.token };
-    const answer = await fetch(url, { ...options, headers });
+    const answer = await fetch(url, { ...options, headers }).catch(() => {
+      throw new Error("The report cannot be reached.");
+    });
     const found = await answer.json();
     if (!answer.ok) throw new Error([found.why, found.what_to_do].filter(Boolean).join(" ") || answer.statusText);
     return found;
@@ -82,6 +84,14 @@ class Export {
     link.className = "button";
     link.textContent = `Download ${job.name}`;
     this.text.replaceChildren("Done. ", link);
+    if (job.name.endsWith(".csv")) {
+      // The other formats say in themselves what they are about.
+      const about = document.createElement("a");
+      about.href = `/export/${job.id}/about`;
+      about.className = "button";
+      about.textContent = "What it is about";
+      this.text.append(" ", about);
+    }
     announce(`The file is ready: ${job.name}`);
     link.click();
   }

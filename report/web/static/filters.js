@@ -1,5 +1,5 @@
 // Filters that apply at once, and lists that are searched while somebody types.
-import { announce, debounced, parsed } from "./dom.js";
+import { announce, debounced, element, parsed } from "./dom.js";
 import { formUrl, linkTo } from "./links.js";
 import { go } from "./pages.js";
 
@@ -52,10 +52,14 @@ async function load(list, search) {
   const values = list.querySelector("[data-values]");
   try {
     const answer = await fetch(url, { signal: list.asked.signal });
-    if (!answer.ok) throw new Error(answer.statusText);
+    // Who is not signed in any more is led to the form for that, which is no list of values.
+    if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
     values.replaceChildren(...parsed(await answer.text()).body.childNodes);
     announce(`${values.querySelectorAll("input").length} values`);
   } catch (error) {
-    if (error.name !== "AbortError") values.textContent = "The values cannot be had just now.";
+    if (error.name === "AbortError") return;
+    // What is chosen stays: without it the next filter would drop this one.
+    const chosen = [...values.querySelectorAll("input:checked")].map((box) => box.closest("li"));
+    values.replaceChildren(...chosen, element("li", { class: "muted" }, "The values cannot be had just now."));
   }
 }

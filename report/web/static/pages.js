@@ -55,10 +55,10 @@ export async function go(href, { push = true } = {}) {
     here = location.pathname + location.search;
     show(parsed(text));
   } catch (error) {
-    if (error.name !== "AbortError") showFailure(href);
+    if (error.name !== "AbortError") showFailure(() => go(href));
     else if (mine.byHand) {
       announce("Cancelled. The page shows what it showed before.");
-      notice("Cancelled: the page shows what it showed before.", href);
+      notice("Cancelled: the page shows what it showed before.", () => go(href));
     }
   } finally {
     busy.done();
@@ -138,15 +138,19 @@ export function showBusy(controller) {
   } };
 }
 
-function showFailure(href) {
-  notice("The report cannot be reached; the server may have been stopped.", href);
+/** Say that there is no answer; `again` asks once more. */
+export function showFailure(again) {
+  notice("The report cannot be reached; the server may have been stopped.", again);
   announce("The report cannot be reached.");
 }
 
-function notice(text, href) {
+function notice(text, again) {
   document.getElementById("notice")?.remove();
   // The filters say what is shown, not what was asked for in vain.
   for (const form of document.querySelectorAll("#filter-form, [data-now]")) form.reset();
-  const again = element("button", { type: "button", onclick: () => go(href) }, "Try again");
-  document.getElementById("main").prepend(element("div", { class: "note warn row", id: "notice", role: "alert" }, text, " ", again));
+  const button = element("button", { type: "button", onclick: () => {
+    document.getElementById("notice")?.remove();
+    again();
+  } }, "Try again");
+  document.getElementById("main").prepend(element("div", { class: "note warn row", id: "notice", role: "alert" }, text, " ", button));
 }
