@@ -19,9 +19,9 @@ def rewrite(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
-def sync_folder(folder: Path) -> None:
-    """Bring the names of the files in a folder to disk, as they are now."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Bring the content of a file, or the names of the files in a folder, to disk, as they are now."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

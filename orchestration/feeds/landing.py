@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from orchestration.feeds.landing_pass import Landed, LandingPass
+from orchestration.feeds.landing_pass import Landed, LandingPass, publish_all
 from orchestration.feeds.raw_files import found_deliveries, found_manifests, sync_names
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, RawIndex
 from orchestration.feeds.scratch import scratch
@@ -27,7 +27,9 @@ from orchestration.feeds.source import (
 )
 from orchestration.hours import HOUR
 
-_INDEX_EVERY = 200
+# So many files, or so many delivered bytes, are given their names and recorded at a time.
+_TOGETHER = 200
+_TOGETHER_BYTES = 64 << 20
 _THREADS = 2
 _SHOWN = 5
 
@@ -88,6 +90,7 @@ def land(
         if follower:
             follower.prepare(offers, folder)
         pending: list[Landed] = []
+        pending_bytes = 0
         pool = ThreadPoolExecutor(max_workers=_THREADS)
         try:
             for done, (offer, result) in enumerate(zip(offers, pool.map(work.land, offers), strict=True), 1):
@@ -97,16 +100,17 @@ def land(
                     report.deferred.append(offer.uri)
                 else:
                     pending.append(result)
-                if len(pending) >= _INDEX_EVERY:
-                    _record(index, raw_dir, pending, landed_at, report, follower)
-                    pending = []
+                    pending_bytes += result.delivery.bytes if result.delivery else 0
+                if len(pending) >= _TOGETHER or pending_bytes >= _TOGETHER_BYTES:
+                    together, pending, pending_bytes = pending, [], 0
+                    _record(index, raw_dir, publish_all(together), landed_at, report, follower)
                 if on_progress:
                     on_progress(done, len(offers))
         finally:
             if follower:
                 follower.stop()
             pool.shutdown(cancel_futures=True)
-            _record(index, raw_dir, pending, landed_at, report, follower)
+            _record(index, raw_dir, publish_all(pending), landed_at, report, follower)
     if failed:
         raise _joined(failed)
     return report

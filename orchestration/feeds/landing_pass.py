@@ -1,12 +1,13 @@
-"""The landing of one offer: read it, write it whole, give it its name. Nothing here knows the index."""
+"""The landing of an offer: read it, write it whole, and give it its name. Nothing here knows the index."""
 
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from orchestration.feeds.formats import feed_format
-from orchestration.feeds.raw_files import manifest_path, publish
+from orchestration.feeds.raw_files import manifest_path, publish, sync_contents
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, to_metadata
 from orchestration.feeds.raw_parquet import delivery_in, write_parquet
 from orchestration.feeds.source import Offer, Source, SourceError
 
 _HASH_BLOCK = 1 << 20
+# A local file of at most so many bytes is read once, into memory; a larger one once for its hash and once more.
+_SMALL = 1 << 20
 # File times advance in steps of the kernel's clock: a change right after another one may leave them as they are.
 _CLOCK_STEP_NS = 20_000_000
 
@@ -28,13 +31,15 @@ _CLOCK_STEP_NS = 20_000_000
 class Landed:
     """What became of an offer: a delivery, a new manifest, or neither where it brings nothing new.
 
-    `file` is what was added to the raw lake, None where it was there.
+    `file` is what it adds to the raw lake, None where that was there. It is whole, and in scratch space as
+    `temporary` until `publish_all` gives it its name.
     """
 
     offer: Offer
     delivery: LandedDelivery | None = None
     manifest: LandedManifest | None = None
     file: Path | None = None
+    temporary: Path | None = None
 
 
 class ChangedWhileReadError(RuntimeError):
@@ -79,9 +84,9 @@ class LandingPass:
         self._numbers = itertools.count()
 
     def land(self, offer: Offer) -> Landed | SourceError | None:
-        """Land one offer: what became of it, why it cannot be read, or None where it must wait for the next pass.
+        """Read one offer and write what it adds: what will become of it, why it cannot be read, or None if it waits.
 
-        It waits if it changed under our hands or is gone.
+        It waits for the next pass if it changed under our hands or is gone. `publish_all` is still to come.
 
         Raises:
             OSError: if the raw lake cannot be written.
@@ -129,8 +134,7 @@ class LandingPass:
         target = self._raw_dir / manifest_path(manifest, self._landed_at)
         temporary = self._temporary()
         temporary.write_bytes(manifest.content)
-        publish(temporary, target)
-        return Landed(offer, manifest=manifest, file=target)
+        return Landed(offer, manifest=manifest, file=target, temporary=temporary)
 
     def _land_delivery(self, offer: Offer, content: _Content) -> Landed:
         if self._brings_nothing(offer, content):
@@ -159,17 +163,39 @@ class LandingPass:
                 content.stream, content.size, declared, temporary, to_metadata(delivery), self._max_record_bytes
             )
             content.check()
-            if not publish(temporary, target):
-                return Landed(offer, delivery_in(target))
-        finally:
+        except BaseException:
             temporary.unlink(missing_ok=True)
-        return Landed(offer, replace(delivery, records=records), file=target)
+            raise
+        return Landed(offer, replace(delivery, records=records), file=target, temporary=temporary)
 
     def _brings_nothing(self, offer: Offer, content: _Content) -> bool:
         newest = self._newest.get((offer.feed, offer.feed_hour))
         if newest is None:
             return offer.optional and content.size == 0
         return offer.is_reading and newest.sha256 == content.sha256
+
+
+def publish_all(landed: Collection[Landed]) -> list[Landed]:
+    """Give the files of these their names in the raw lake; what became of each.
+
+    The content of all is on disk before the first has its name. The disk brings many there at a time in little more
+    than it takes for one.
+
+    Raises:
+        OSError: if the raw lake cannot be written.
+    """
+    sync_contents([item.temporary for item in landed if item.temporary])
+    return [_named(item) for item in landed]
+
+
+def _named(item: Landed) -> Landed:
+    if item.temporary is None or item.file is None:
+        return item
+    is_new = publish(item.temporary, item.file)
+    if item.delivery and not is_new:
+        # Another pass was quicker, and its file says when it was landed.
+        return Landed(item.offer, delivery_in(item.file))
+    return replace(item, temporary=None)
 
 
 def delivery_id(offer: Offer, sha256: str) -> str:
@@ -192,7 +218,10 @@ def _local_content(offer: Offer, stream: BinaryIO, path: Path) -> _Content:
         if _fingerprint(now) != _fingerprint(before):
             raise ChangedWhileReadError(offer.uri)
 
-    return _Content(stream, before.st_size, _hash(offer, stream, lambda _: None), check)
+    if before.st_size > _SMALL:
+        return _Content(stream, before.st_size, _hash(offer, stream, lambda _: None), check)
+    content = _read(offer, stream, -1)
+    return _Content(io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), check)
 
 
 def _copied_content(offer: Offer, stream: BinaryIO, copy: BinaryIO) -> _Content:
@@ -215,9 +244,10 @@ def _hash(offer: Offer, stream: BinaryIO, also: Callable[[bytes], Any]) -> str:
     return digest.hexdigest()
 
 
-def _read(offer: Offer, stream: BinaryIO) -> bytes:
+def _read(offer: Offer, stream: BinaryIO, size: int = _HASH_BLOCK) -> bytes:
+    """The next bytes of an offer, or all that are left where `size` is negative."""
     try:
-        return stream.read(_HASH_BLOCK)
+        return stream.read(size)
     except FileNotFoundError:
         raise ChangedWhileReadError(offer.uri) from None
     except OSError as error:

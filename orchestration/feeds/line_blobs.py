@@ -18,7 +18,7 @@ def line_end(blocks: Blocks) -> bytes:
     A carriage return before a line feed belongs to the line here.
     """
     head = blocks.peek()
-    return b"\r" if b"\r" in head and b"\n" not in head else b"\n"
+    return b"\r" if b"\n" not in head and b"\r" in head else b"\n"
 
 
 def line_blobs(blocks: Blocks, max_bytes: int, end: bytes) -> Iterator[bytes | records.Record]:

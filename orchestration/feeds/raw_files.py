@@ -19,7 +19,7 @@ from pathlib import Path
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
 from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.hours import HOUR_FOLDER, from_hour_folder
-from orchestration.whole_files import sync_folder
+from orchestration.whole_files import sync
 
 # What is kept beside the deliveries: the pages of readings, and what is remembered of looks at a bucket.
 PAGES = "pages"
@@ -63,13 +63,16 @@ def found_manifests(raw_dir: Path) -> list[tuple[LandedManifest, datetime]]:
     return found
 
 
+def sync_contents(files: Iterable[Path]) -> None:
+    """Bring the content of these files to disk."""
+    _sync_each(files)
+
+
 def publish(temporary: Path, target: Path) -> bool:
     """Give a whole file its final name, for ever; False where another one has that name already.
 
-    The content is on disk before the name is. The temporary name is gone afterwards.
+    The content must be on disk before its name is: `sync_contents` comes first. The temporary name is gone afterwards.
     """
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(temporary, target)
@@ -86,8 +89,14 @@ def publish(temporary: Path, target: Path) -> bool:
 
 def sync_names(files: Iterable[Path], raw_dir: Path) -> None:
     """Bring the names of these files to disk, and of the folders that they are in."""
-    folders = {parent for file in files for parent in file.parents if parent.is_relative_to(raw_dir)}
+    folders: set[Path] = set()
+    for folder in {file.parent for file in files}:
+        folders |= {folder, *folder.parents}
+    _sync_each(sorted((folder for folder in folders if folder.is_relative_to(raw_dir)), reverse=True))
+
+
+def _sync_each(paths: Iterable[Path]) -> None:
     # A disk brings several at once in little more time than one.
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
-        for _ in pool.map(sync_folder, sorted(folders, reverse=True)):
+        for _ in pool.map(sync, paths):
             pass

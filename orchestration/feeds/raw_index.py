@@ -10,7 +10,7 @@ import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
@@ -71,6 +71,9 @@ class LandedDelivery:
         return self.name.startswith(READING)
 
 
+_METADATA = [field.name for field in fields(LandedDelivery) if field.name != "records"]
+
+
 @dataclass(frozen=True)
 class LandedManifest:
     """The newest manifest of a feed hour, as it came."""
@@ -83,16 +86,16 @@ class LandedManifest:
 
 def to_metadata(delivery: LandedDelivery) -> str:
     """A delivery as the JSON text that its Parquet file carries; the record count is the file's own."""
-    fields = asdict(delivery) | {"feed_hour": iso(delivery.feed_hour), "landed_at": iso(delivery.landed_at)}
-    del fields["records"]
-    return json.dumps(fields, ensure_ascii=True, sort_keys=True)
+    values = {name: getattr(delivery, name) for name in _METADATA}
+    values |= {"feed_hour": iso(delivery.feed_hour), "landed_at": iso(delivery.landed_at)}
+    return json.dumps(values, ensure_ascii=True, sort_keys=True)
 
 
 def from_metadata(text: str, records: int) -> LandedDelivery:
     """The delivery that a Parquet file of the raw lake holds."""
-    fields = json.loads(text)
-    times = {key: parse_time(fields[key]) for key in ("feed_hour", "landed_at")}
-    return LandedDelivery(**(fields | times | {"records": records}))
+    values = json.loads(text)
+    times = {key: parse_time(values[key]) for key in ("feed_hour", "landed_at")}
+    return LandedDelivery(**(values | times | {"records": records}))
 
 
 class RawIndex:

@@ -97,15 +97,20 @@ def _write(batches: Iterator[pa.RecordBatch], target: Path, metadata: str) -> in
 
     schema = pa.schema([pa.field("source_record", pa.int64()), *records.schema()])
     count = 0
-    with pq.ParquetWriter(
-        target,
-        schema,
-        compression="zstd",
-        use_dictionary=False,
-        column_encoding=dict.fromkeys(_NUMBERS, "DELTA_BINARY_PACKED"),
-        data_page_size=_PAGE_BYTES,
-        write_statistics=["source_record"],
-    ) as writer:
+    # By its path pyarrow would look for the file system of each file.
+    with (
+        pa.OSFile(str(target), "wb") as file,
+        pq.ParquetWriter(
+            file,
+            schema,
+            compression="zstd",
+            use_dictionary=False,
+            column_encoding=dict.fromkeys(_NUMBERS, "DELTA_BINARY_PACKED"),
+            data_page_size=_PAGE_BYTES,
+            write_statistics=["source_record"],
+            store_schema=False,
+        ) as writer,
+    ):
         for group in _groups(batches):
             positions = pa.array(np.arange(count + 1, count + len(group) + 1), pa.int64())
             writer.write_table(group.add_column(0, "source_record", positions), row_group_size=len(group))

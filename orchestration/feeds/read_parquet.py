@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -76,7 +77,7 @@ def unreadable(stream: BinaryIO, max_bytes: int) -> records.Record:
         return records.from_bytes(content, max_bytes, "unparseable")
     stream.seek(0)
     digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    return records.too_large(content, stream.tell(), digest)
+    return records.too_large(content, stream.seek(0, os.SEEK_END), digest)
 
 
 def _file_errors() -> tuple[type[Exception], ...]:

@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from orchestration.feeds.files import FileSource
 from orchestration.hours import HOUR_FOLDER, floor_hour, from_hour_folder
-from orchestration.whole_files import sync_folder
+from orchestration.whole_files import sync
 
 _OPEN = ".open.ndjson"
 _LOCK = ".lock"
@@ -61,7 +61,7 @@ class Spool:
                     raise
             if is_new:
                 for changed in (folder, *([folder.parent, self._folder, self._root] if is_new_folder else [])):
-                    sync_folder(changed)
+                    sync(changed)
 
     def seal(self, window: tuple[datetime, datetime]) -> None:
         """Make deliveries of everything that was appended so far for the hours of the half-open window.
@@ -75,7 +75,7 @@ class Spool:
             for hour, (path, _) in self.unsealed().items():
                 if window[0] <= hour < window[1]:
                     path.replace(path.with_name(f"{uuid4()}.ndjson"))
-                    sync_folder(path.parent)
+                    sync(path.parent)
 
     def unsealed(self) -> dict[datetime, tuple[Path, int]]:
         """The hours with records that are in no delivery yet, each with its file and the size of it."""

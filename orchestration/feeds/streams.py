@@ -44,37 +44,42 @@ class Blocks:
     ) -> None:
         self._pieces = _decompressed(stream, compression) if compression else _plain(stream)
         self._size = size or BLOCK
-        self._ready = bytearray()
         self._first = strip_mark
+        # What is read ahead begins at `_at`.
+        self._ready = b""
+        self._at = 0
         self.broken: str | None = None
 
     def read(self) -> bytes:
         """The next block; only the last one is shorter than the others."""
-        self._begin()
-        self._fill(self._size)
-        block = bytes(self._ready[: self._size])
-        del self._ready[: self._size]
+        block = self.peek(self._size)
+        self._at += len(block)
         return block
 
     def peek(self, size: int = BLOCK) -> bytes:
         """The next `size` bytes, or all that are left; they stay unread."""
-        self._begin()
-        self._fill(size)
-        return bytes(self._ready[:size])
-
-    def _begin(self) -> None:
         if self._first:
-            self._fill(len(_BOM))
-            if self._ready.startswith(_BOM):
-                del self._ready[: len(_BOM)]
             self._first = False
+            self._read_ahead(len(_BOM))
+            if self._ready.startswith(_BOM):
+                self._at = len(_BOM)
+        self._read_ahead(size)
+        return self._ready[self._at : self._at + size]
 
-    def _fill(self, size: int) -> None:
+    def _read_ahead(self, size: int) -> None:
+        """Have `size` bytes ready, or all that are left; what is one piece of the stream is not copied."""
+        length = len(self._ready) - self._at
+        pieces = []
         try:
-            while len(self._ready) < size and (piece := next(self._pieces, b"")):
-                self._ready += piece
+            while length < size and (piece := next(self._pieces, b"")):
+                pieces.append(piece)
+                length += len(piece)
         except BrokenStreamError as error:
             self.broken = str(error)
+        if pieces:
+            rest = self._ready[self._at :]
+            self._ready = b"".join([rest, *pieces] if rest else pieces)
+            self._at = 0
 
 
 def is_compressed(head: bytes, compression: Compression) -> bool:

@@ -20,10 +20,10 @@ import fsspec
 import pytest
 import zstandard
 
-from orchestration.feeds import landing_pass, raw_files
+from orchestration.feeds import landing, landing_pass, raw_files
 from orchestration.feeds.files import FileSource
 from orchestration.feeds.landing import changed_offers, open_index
-from orchestration.feeds.raw_index import INDEX_NAME
+from orchestration.feeds.raw_index import INDEX_NAME, RawIndex
 from orchestration.feeds.source import SourceError
 from orchestration.settings import SettingsError, load_settings
 from tests.unit.raw_lake import FEEDS, HOUR, LANDED_AT, Feeds, raw_content, read
@@ -269,6 +269,35 @@ def test_a_crash_before_the_index_loses_nothing(feeds: Feeds, monkeypatch: pytes
     path.unlink()
     feeds.land()
     assert [delivery.name for delivery in indexed(feeds)[0]] == ["a.ndjson"]
+
+
+def test_contents_are_on_disk_before_names_and_names_before_the_index(
+    feeds: Feeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    every_kind(feeds)
+    synced: set[int] = set()
+    fsync, link, add = os.fsync, os.link, RawIndex.add
+
+    def remember(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.add(os.fstat(descriptor).st_ino)
+
+    def name(source: Path, target: Path) -> None:
+        assert source.stat().st_ino in synced
+        # A name that is given after its folder was brought to disk is not there yet.
+        synced.discard(target.parent.stat().st_ino)
+        link(source, target)
+
+    def record(index: RawIndex, deliveries: list[Any], *others: Any) -> Any:
+        folders = {(feeds.raw / delivery.raw_path).parent for delivery in deliveries}
+        assert {folder.stat().st_ino for folder in folders} <= synced
+        return add(index, deliveries, *others)
+
+    monkeypatch.setattr(os, "fsync", remember)
+    monkeypatch.setattr(os, "link", name)
+    monkeypatch.setattr(RawIndex, "add", record)
+    monkeypatch.setattr(landing, "_TOGETHER", 5)
+    assert len(feeds.land().new) == 36
 
 
 def test_one_unreadable_delivery_stops_no_other(feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from orchestration.feeds.raw_files import PAGES, publish, sync_names
+from orchestration.feeds.raw_files import PAGES, publish, sync_contents, sync_names
 from orchestration.hours import HOUR_FOLDER, from_hour_folder, iso, naive
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ class PageFiles:
             reading.pages.unlink()
             return
         target = folder / f"{name}.parquet"
+        sync_contents([reading.pages])
         publish(reading.pages, target)
         sync_names([target], self._raw_dir)
 
@@ -95,6 +96,7 @@ class PageFiles:
         target = self._folder(hour) / SEAL
         temporary = scratch / f"{hour:%Y%m%dT%H}.seal"
         temporary.write_text(json.dumps({"feed_hour": iso(hour), "read_at": iso(read_at)}), encoding="utf-8")
+        sync_contents([temporary])
         publish(temporary, target)
         sync_names([target], self._raw_dir)
 
