@@ -9,16 +9,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from orchestration import catalogue, lake
+from orchestration.inlined_rows import remove_expired
 from orchestration.integrity import ledger
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.planning import plan
 from orchestration.settings import Settings
-from tests.integration.support import audit, deliver, dump, event, lines, one, run
-from tests.integration.tampering import change
+from tests.integration.support import audit, deliver, dump, event, lines, one, query, run
+from tests.integration.tampering import change, warehouse
 
 _PLACES = [*os.environ["PATH"].split(os.pathsep), *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))]
 INITDB = shutil.which("initdb", path=os.pathsep.join(_PLACES))
@@ -81,3 +83,43 @@ def test_the_pipeline_on_postgresql(settings: Settings, server: str) -> None:
     assert newest.sequence == 2
     change(shared, "update fact_activity_event set comments = 'x' where event_id = 'b'")
     assert [(found.layer, found.problem) for found in verify(shared).findings] == [("fact", "changed")]
+
+
+def test_rows_that_no_snapshot_has_are_removed_from_the_catalog(settings: Settings, server: str) -> None:
+    shared = settings.model_copy(update={"catalog": server})
+    # Three copies of a row of each feed hour, too few for a file: each run replaces its row of the reconciliation.
+    for number in range(3):
+        deliver(shared, lines([event(f"{number}")]), name=f"{number}.ndjson")
+        run(shared, feeds=["search"])
+    of_hour = "select received from quality.feed_reconciliation where feed = 'search'"
+    (kept,) = query(shared, "select snapshot_id from audit.snapshots() order by snapshot_id desc limit 1 offset 1")
+    before, earlier = dump(shared), query(shared, of_hour, _run_of(shared, kept[0]))
+    with warehouse(shared) as connection:
+        inlined = _inlined(connection, "feed_reconciliation")
+        remove_expired(connection)
+        assert _inlined(connection, "feed_reconciliation") == inlined
+        expired = connection.execute("select list(snapshot_id) from audit.snapshots() where snapshot_id < ?", kept)
+        connection.execute("call ducklake_expire_snapshots('audit', versions => ?)", list(expired.fetchall()[0]))
+        assert _inlined(connection, "feed_reconciliation") == inlined
+        remove_expired(connection)
+        left = _inlined(connection, "feed_reconciliation")
+    assert (inlined, left) == (3, 2)
+    assert dump(shared) == before
+    assert query(shared, of_hour, _run_of(shared, kept[0])) == earlier == [(2,)]
+    assert verify(shared).findings == []
+
+
+def _run_of(settings: Settings, snapshot_id: int) -> str:
+    return one(settings, f"select commit_message from audit.snapshots() where snapshot_id = {snapshot_id}")
+
+
+def _inlined(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """How many rows of a table, those of earlier snapshots too, the catalog itself has."""
+    catalog = "__ducklake_metadata_audit"
+    names = connection.execute(
+        f"select inlined.table_name from {catalog}.ducklake_inlined_data_tables as inlined "
+        f"join {catalog}.ducklake_table as known using (table_id) "
+        "where known.table_name = ? and known.end_snapshot is null",
+        [table],
+    ).fetchall()
+    return sum(connection.execute(f'select count(*) from {catalog}."{name}"').fetchall()[0][0] for (name,) in names)
