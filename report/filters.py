@@ -25,6 +25,15 @@ AGGREGATED = ("application", "entity", "activity", "outcome")
 EXCLUDABLE = (*CHOICES, "comments")
 
 
+def compared(field: str, value: Any) -> str:
+    """The field, as SQL that may be compared with the value.
+
+    DuckLake asks its catalog for the files that may have a value, and a character 0 ends that question in the middle.
+    Of an expression it asks nothing.
+    """
+    return f"substr({field}, 1)" if isinstance(value, str) and "\0" in value else field
+
+
 @dataclass(frozen=True)
 class Filters:
     """Events of the half-open period [start, end), by event time, UTC; an empty list of values keeps all.
@@ -88,7 +97,8 @@ class Filters:
             if chosen := getattr(self, CHOICES[field]) if field in CHOICES else ():
                 named = [value for value in chosen if value is not None]
                 # DuckDB looks up a list in a file's dictionary; for IN with several values it reads every column.
-                either = [f"list_contains(?, {field})" if len(named) > 1 else f"{field} = ?"] if named else []
+                only = f"{compared(field, named[0])} = ?" if named else ""
+                either = [f"list_contains(?, {field})" if len(named) > 1 else only] if named else []
                 either += [f"{field} is null"] if len(named) < len(chosen) else []
                 conditions.append(either[0] if len(either) == 1 else f"({' or '.join(either)})")
                 values += [named] if len(named) > 1 else named

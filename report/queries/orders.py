@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from report.columns import COLUMNS
+from report.filters import compared
 
 TIME = "event_time_utc"
 FIELDS = tuple(column.field for column in COLUMNS)
@@ -73,7 +74,7 @@ def beyond(terms: Terms, key: Key, *, reverse: bool = False) -> tuple[str, list[
         if condition:
             either.append(" and ".join([*same, condition]))
             values += [*same_values, *bound]
-        same.append(f"{field} is null" if value is None else f"{field} = ?")
+        same.append(f"{field} is null" if value is None else f"{compared(field, value)} = ?")
         same_values += [] if value is None else [value]
     return f"({' or '.join(f'({one})' for one in either) or 'false'})", values
 
@@ -83,6 +84,6 @@ def _beyond(field: str, descending: bool, value: Any, reverse: bool) -> tuple[st
         # Nulls are last: nothing comes after one, and everything else before it.
         return (f"{field} is not null", []) if reverse else ("", [])
     if reverse:
-        return f"{field} {'>' if descending else '<'} ?", [value]
+        return f"{compared(field, value)} {'>' if descending else '<'} ?", [value]
     nullable = "" if field in (TIME, "event_id") else f" or {field} is null"
-    return f"({field} {'<' if descending else '>'} ?{nullable})", [value]
+    return f"({compared(field, value)} {'<' if descending else '>'} ?{nullable})", [value]

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.hours import naive
+from report.filters import compared
 from report.queries.warehouse import Query
 
 # The query of the run that was checked last.
@@ -130,7 +131,7 @@ def quarantine(
     """
     conditions, values = ["true"], []
     for condition, value in (
-        ("list_contains(reasons, ?)", reason), ("feed = ?", feed), ("feed_hour_utc = ?", feed_hour)
+        ("list_contains(reasons, ?)", reason), (f"{compared('feed', feed)} = ?", feed), ("feed_hour_utc = ?", feed_hour)
     ):  # fmt: skip
         if value is not None:
             conditions.append(condition)

@@ -23,7 +23,7 @@ from tests.integration.support import deliver, event, lines, query, run
 _TAG = '"><img src=x onerror=alert(1)>'
 HOSTILE = (
     _TAG, "'><script>alert(1)</script>", "</script><script>alert(1)</script>", "javascript:alert(1)", "{{ 7 * 7 }}",
-    "%3Cb%3E", "a' or '1' = '1", "'; drop table x --", "~null", "~", "../../../etc/passwd", "\u202etxt.exe",
+    "%3Cb%3E", "a' or '1' = '1", "'; drop table x --", "~null", "~", "../../../etc/passwd", "\u202etxt.exe", "a\x00b",
 )  # fmt: skip
 _NAMES = ("application", "entity", "activity", "triggeredBy", "instance", "comments", "eventId")
 
@@ -45,6 +45,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
         patch.setenv("AUDIT_HOME", str(tmp_path_factory.mktemp("hostile") / "home"))
         settings = load_settings()
     deliver(settings, lines([*_events(), event("refused", outcome=_TAG), f"{{{_TAG}"]), name="a'\"><img src=x>.ndjson")
+    run(settings)
+    # A run finds again what an earlier one accepted, whatever its id is.
+    deliver(settings, lines([event("a\x00b12")]), name="again.ndjson")
     run(settings)
     return settings
 
