@@ -1,4 +1,4 @@
-"""What the digests of a batch are taken over, as SQL: the same for what a run stages and for what is published.
+"""The digests of a batch, over rows that SQL hashes: the same for what a run stages and for what is published.
 
 A row's hash is the SHA-256 of its fields, each written as its length in bytes, a colon and its text, a null as `-`,
 joined by commas. The digest of rows is the SHA-256 of their hashes, sorted, each followed by a line feed. These rules
@@ -7,11 +7,13 @@ are public and may not change: docs/integrity.md.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestration.catalogue import DBT_PROJECT_DIR
-from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest
+from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, BatchKey
 
 if TYPE_CHECKING:
     import duckdb
@@ -63,11 +65,22 @@ def replayed_sha256() -> str:
     return _row_sha256(REPLAYED_FIELDS)
 
 
-def digest(row_sha256: str) -> str:
-    """The SQL aggregate that is the digest of the rows that have these hashes."""
-    # A sorted list takes half the time of an ordered aggregate.
-    hashes = f"array_to_string(list_sort(list({row_sha256})), chr(10)) || chr(10)"
-    return f"coalesce(sha256({hashes}), '{EMPTY_SHA256}')"
+def hashes(row_sha256: str) -> str:
+    """The SQL aggregate of what `digest` is taken of: these hashes, in any order, without anything between them."""
+    return f"string_agg({row_sha256}, '')"
+
+
+def digest(joined: str) -> str:
+    """The digest of the rows whose hashes, of 64 characters each, are these.
+
+    DuckDB takes four times as long to sort them as texts in a list and to hash that.
+    """
+    import numpy as np
+
+    rows = np.sort(np.frombuffer(joined.encode(), dtype="S64"))
+    lines = np.full((len(rows), 65), ord("\n"), dtype=np.uint8)
+    lines[:, :64] = rows.view(np.uint8).reshape(-1, 64)
+    return hashlib.sha256(lines.data).hexdigest()
 
 
 def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) -> list[BatchDigest]:
@@ -76,38 +89,36 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
     `where` is a condition on `feed_hour_utc` or `run_id`.
     """
     event_sha256 = STAGED_SHA256 if database == "work" else record_sha256()
-    delivery = (
-        f"select {_KEY}, count(*) as deliveries, sum(received) as received, sum(duplicate) as duplicate, "
-        f"{digest('row_sha256')} as sha256 "
-        f"from (select *, {delivery_sha256()} as row_sha256 from {database}.quality.feed_delivery where {where}) "
-        "group by all"
+    events = _counted(connection, f"{database}.main.fact_activity_event", event_sha256, where)
+    quarantine = _counted(connection, f"{database}.quality.quarantined_event", quarantined_sha256(), where)
+    deliveries = _counted(
+        connection, f"{database}.quality.feed_delivery", delivery_sha256(), where, "received", "duplicate"
     )
-    found = connection.execute(f"""
-        with
-        event as ({_counted(f"{database}.main.fact_activity_event", event_sha256, where)}),
-        delivery as ({delivery}),
-        quarantine as ({_counted(f"{database}.quality.quarantined_event", quarantined_sha256(), where)}),
-        batch as (
-            select {_KEY} from event union select {_KEY} from delivery union select {_KEY} from quarantine
-        )
-        select
-            {_KEY}, coalesce(delivery.deliveries, 0), coalesce(delivery.received, 0), coalesce(event.n, 0),
-            coalesce(delivery.duplicate, 0), coalesce(quarantine.n, 0), coalesce(event.sha256, '{EMPTY_SHA256}'),
-            coalesce(delivery.sha256, '{EMPTY_SHA256}'), coalesce(quarantine.sha256, '{EMPTY_SHA256}')
-        from batch
-        left join event using ({_KEY})
-        left join delivery using ({_KEY})
-        left join quarantine using ({_KEY})
-        order by feed_hour_utc, feed, run_id
-    """).fetchall()
-    return [BatchDigest(*row[:3], *map(int, row[3:8]), *row[8:]) for row in found]
+    found = []
+    for key in sorted(events.keys() | quarantine.keys() | deliveries.keys(), key=lambda key: (key[1], key[0], key[2])):
+        accepted, events_sha256 = events.get(key, (0, EMPTY_SHA256))
+        quarantined, quarantine_sha256 = quarantine.get(key, (0, EMPTY_SHA256))
+        delivered, received, duplicate, deliveries_sha256 = deliveries.get(key, (0, 0, 0, EMPTY_SHA256))
+        counts = (delivered, received, accepted, duplicate, quarantined)
+        found.append(BatchDigest(*key, *counts, events_sha256, deliveries_sha256, quarantine_sha256))
+    return found
 
 
-def _counted(table: str, row_sha256: str, where: str) -> str:
-    return (
-        f"select {_KEY}, count(*) as n, {digest('row_sha256')} as sha256 "
-        f"from (select {_KEY}, {row_sha256} as row_sha256 from {table} where {where}) group by all"
+def _counted(
+    connection: duckdb.DuckDBPyConnection, table: str, row_sha256: str, where: str, *sums: str
+) -> dict[BatchKey, tuple[Any, ...]]:
+    """For each batch the number of its rows, the sums of these columns, and the digest."""
+    columns = "".join(f"cast(coalesce(sum({name}), 0) as bigint), " for name in sums)
+    cursor = connection.execute(
+        f"select {_KEY}, count(*), {columns}{hashes(row_sha256)} from {table} where {where} group by {_KEY}"
     )
+    return {row[:3]: (*row[3:-1], digest(row[-1])) for row in _each(cursor)}
+
+
+def _each(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    """The rows of a result one by one, because each may be large. Nothing else may be asked meanwhile."""
+    while row := cursor.fetchone():
+        yield row
 
 
 def _row_sha256(fields: tuple[str, ...]) -> str:

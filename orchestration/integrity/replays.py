@@ -61,11 +61,11 @@ def replayed_rows(connection: duckdb.DuckDBPyConnection, database: str, where: s
     rows = connection.execute(f"""
         select
             {_KEY}, count(*), count(*) filter (disposition = 'duplicate'),
-            count(*) filter (disposition = 'quarantined'), {digests.digest("row_sha256")}
-        from (select *, {digests.replayed_sha256()} as row_sha256 from {database}.{TABLE} where {where})
+            count(*) filter (disposition = 'quarantined'), {digests.hashes(digests.replayed_sha256())}
+        from {database}.{TABLE} where {where}
         group by {_KEY} order by feed_hour_utc, feed, run_id
     """).fetchall()
-    return {row[:3]: ReplayedRows(row[:3], *row[3:]) for row in rows}
+    return {row[:3]: ReplayedRows(row[:3], row[3], row[4], row[5], digests.digest(row[6])) for row in rows}
 
 
 def no_replayed_rows(key: BatchKey) -> ReplayedRows:
