@@ -38,9 +38,13 @@ def unresolved(connection: duckdb.DuckDBPyConnection) -> str:
     Its columns are those of `quality.quarantined_event`, with the `reasons` that held when each was last judged, and
     `revision`, how many rows of `quality.replayed_record` are about it.
     """
+    return unresolved_records(has_replays=lake.has_table(connection, "quality", "replayed_record"))
+
+
+def unresolved_records(*, has_replays: bool) -> str:
+    """The same query; a warehouse that an earlier release published last has no table of replays yet."""
     table = f"{lake.ALIAS}.quality.quarantined_event"
-    # A warehouse that an earlier release published last has not replayed anything yet.
-    if not lake.has_table(connection, "quality", "replayed_record"):
+    if not has_replays:
         return f"select *, cast(0 as bigint) as revision from {table} where resolved_at_utc is null"
     return f"""
         select

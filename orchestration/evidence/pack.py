@@ -118,8 +118,6 @@ def _write(
     newest = ledger.newest(connection)
     if newest is None:
         raise NoLedgerError
-    if expected is None:
-        expected = expected_heads(settings.ledger_head_file, None, newest.sequence)
     scope.choose(connection, filters)
     report = verify_snapshot(connection, settings, scope.windows(connection), expected, scratch)
     tables = write_tables(connection, folder, filters)

@@ -56,11 +56,15 @@ class RawState:
 
 
 def check_raw(
-    raw_dir: Path, published: list[PublishedDelivery], window: Window | None, deleted: Collection[BatchKey] = ()
+    raw_dir: Path,
+    published: list[PublishedDelivery],
+    window: Window | None,
+    deleted: Collection[BatchKey] = (),
+    removed: Collection[BatchKey] = (),
 ) -> RawState:
     """Hash the raw files of these deliveries, which are all that are published in the window, and look for others.
 
-    The files of the batches that retention `deleted` are to be gone.
+    The files of the batches that retention `deleted` are to be gone; those of the batches `removed` may be.
     """
     state = RawState()
     gone = {delivery.raw_path for delivery in published if delivery.batch in deleted}
@@ -72,7 +76,8 @@ def check_raw(
     for (path, delivery), found in zip(
         expected.items(), each_sha256_or_error(raw_dir / path for path in expected), strict=True
     ):
-        finding = hash_finding(raw_dir / path, delivery, found)
+        is_removed = found is None and delivery.batch in removed
+        finding = None if is_removed else hash_finding(raw_dir / path, delivery, found)
         if finding:
             state.findings.append(finding)
         if finding or not isinstance(found, str):

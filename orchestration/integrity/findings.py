@@ -57,6 +57,12 @@ class Report:
         """Add to how many of something were looked at."""
         self.counts[name] = self.counts.get(name, 0) + number
 
+    def add(self, other: Report) -> None:
+        """Take over what another report of the same has counted and found."""
+        for name, number in other.counts.items():
+            self.count(name, number)
+        self.findings += other.findings
+
     def as_dict(self) -> dict[str, Any]:
         """The report as data, as `--output json` has it."""
         return {

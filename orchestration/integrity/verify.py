@@ -8,6 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from orchestration import lake
 from orchestration.hours import naive
 from orchestration.integrity import ledger, replays
-from orchestration.integrity.chain import BatchKey
+from orchestration.integrity.chain import DELETION, BatchKey
 from orchestration.integrity.check_batches import Differing, check_batches
 from orchestration.integrity.check_deletions import check_deletions
 from orchestration.integrity.check_holds import check_holds
@@ -51,11 +52,15 @@ class Known:
 
 @dataclass(frozen=True)
 class _Recorded:
-    """What the warehouse says was published in a window, deleted of it, and replayed; and what is wrong with that."""
+    """What the warehouse says was published in a window, deleted of it, and replayed; and what is wrong with that.
+
+    Of the batches `removed` retention has deleted the raw files since, if the snapshot is one of earlier.
+    """
 
     window: Window | None
     published: list[PublishedDelivery]
     deleted: set[BatchKey]
+    removed: set[BatchKey]
     replayed: set[BatchKey]
     findings: list[Finding]
 
@@ -91,15 +96,18 @@ def verify_snapshot(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     windows: Sequence[Window | None],
-    expected: Expected,
+    expected: Expected | None,
     scratch: Path,
 ) -> Report:
     """The same for the snapshot that a pinned reader has, and for several windows; None is all feed hours.
 
-    `scratch` is an empty folder for the work, which the caller removes.
+    Of a snapshot of earlier, `expected` is None: it must have the heads that were kept up to its own newest entry, and
+    raw files that retention has removed since are not missed. `scratch` is an empty folder for the work, which the
+    caller removes.
 
     Raises:
         NoLedgerError: if the snapshot has no ledger.
+        WarehouseError: if the warehouse of now cannot be reached, which is asked about a snapshot of earlier.
     """
     import duckdb
 
@@ -107,9 +115,14 @@ def verify_snapshot(
     report = Report(min((start for start, _ in bounded), default=None), max((end for _, end in bounded), default=None))
     if not ledger.is_there(connection):
         raise NoLedgerError
+    removed: set[BatchKey] = set()
     try:
+        if expected is None:
+            removed = _deleted_by_now(settings)
+            newest = ledger.newest(connection)
+            expected = expected_heads(settings.ledger_head_file, None, newest.sequence if newest else 0)
         state = check_ledger(connection, expected)
-        parts = [_recorded(connection, window) for window in windows]
+        parts = [_recorded(connection, window, removed) for window in windows]
         holds, wrong_holds = check_holds(connection)
     except duckdb.Error as error:
         _unreadable(report, "the ledger and quality.feed_delivery", error)
@@ -135,36 +148,55 @@ def _check_window(
     report: Report,
     scratch: Path,
 ) -> None:
-    window, published = part.window, part.published
+    published = part.published
     report.findings += part.findings
-    raw = check_raw(settings.raw_dir, published, window, part.deleted)
-    report.count("raw files", raw.hashed)
-    report.count("raw files that wait for a run", raw.waiting)
-    report.findings += raw.findings
-    compared, changed = check_landing(settings.feed_root, published)
-    report.count("delivered files that are still there", compared)
-    report.findings += changed
     uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
+    batches = {delivery.batch for delivery in published} | part.replayed
+    tables = Report(report.from_hour, report.to_hour)
+    # Files are read and hashed while DuckDB reads the tables, so that neither disk nor processor waits for the other.
+    with ThreadPoolExecutor(1, thread_name_prefix="verify-files") as beside:
+        files = beside.submit(_check_files, settings, part, report)
+        known = Known(uncovered, part.deleted, batches)
+        differing = _check_tables(connection, part.window, state, known, tables)
+        damaged = files.result()
     if uncovered:
         report.findings.append(_uncovered(uncovered))
-    batches = {delivery.batch for delivery in published} | part.replayed
-    differing = _check_tables(connection, window, state, Known(uncovered, part.deleted, batches), report)
+    report.add(tables)
     if part.deleted:
         report.count("batches that retention deleted", len(part.deleted))
     if differing:
         own = Path(tempfile.mkdtemp(dir=scratch))
         try:
-            report.findings += name_events(connection, settings, differing, published, raw.damaged, own)
+            report.findings += name_events(connection, settings, differing, published, damaged, own)
         except TransformError as error:
             report.findings += [found.finding for found in differing if found.finding]
             detail = f"they cannot be told, because the records could not be judged again: {error}"
             report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
 
 
-def _recorded(connection: duckdb.DuckDBPyConnection, window: Window | None) -> _Recorded:
+def _check_files(settings: Settings, part: _Recorded, report: Report) -> set[str]:
+    """Hash the raw files and what is still there of the delivered ones; the raw files that are not what they were."""
+    raw = check_raw(settings.raw_dir, part.published, part.window, part.deleted, part.removed)
+    report.count("raw files", raw.hashed)
+    report.count("raw files that wait for a run", raw.waiting)
+    report.findings += raw.findings
+    compared, changed = check_landing(settings.feed_root, part.published)
+    report.count("delivered files that are still there", compared)
+    report.findings += changed
+    return raw.damaged
+
+
+def _recorded(connection: duckdb.DuckDBPyConnection, window: Window | None, removed: set[BatchKey]) -> _Recorded:
     where = condition(_bounds(window))
     deleted, findings = check_deletions(connection, where)
-    return _Recorded(window, _published(connection, where), deleted, replays.recorded(connection, where), findings)
+    published, replayed = _published(connection, where), replays.recorded(connection, where)
+    return _Recorded(window, published, deleted, removed, replayed, findings)
+
+
+def _deleted_by_now(settings: Settings) -> set[BatchKey]:
+    """The batches that retention has deleted, by the ledger as it is now."""
+    with lake.reader(settings) as connection:
+        return {entry.batch.key for entry in ledger.of_kind(connection, DELETION)}
 
 
 def _bounds(window: Window | None) -> Slice:

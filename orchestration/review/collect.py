@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration import lake
 from orchestration.hours import HOUR, aware, now_utc
-from orchestration.integrity.verify import NoLedgerError, verify
+from orchestration.integrity import replays
+from orchestration.integrity.check_ledger import Expected, expected_heads
+from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import Query, Scope, queries
 from orchestration.settings import Settings
+from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,7 +37,8 @@ class Review:
         made_at: when, UTC.
         queries: what was asked, in order.
         rows: the answers by the query's name, each a list of rows by column name.
-        integrity: what `audit verify` found in the same feed hours, of all feeds; None where it was not asked to.
+        integrity: what `audit verify` finds in the same feed hours of the snapshot, of all feeds; None where it was not
+            asked to.
         not_verified: why there is no result of it, as a sentence.
     """
 
@@ -66,15 +72,24 @@ def collect(
         NothingPublishedError: if no run has published anything yet.
         WarehouseError: if the warehouse cannot be reached, or has nothing `at` that run or time.
     """
-    with lake.reader(settings, at, pinned=True) as connection:
+    # Now, because a run may go on to add to both the file and the ledger.
+    heads = expected_heads(settings.ledger_head_file, None) if at is None else None
+    report: Report | None = None
+    reason: str | None = "Not checked: --no-verify was given."
+    with (
+        tempfile.TemporaryDirectory(prefix="audit-review-") as folder,
+        lake.reader(settings, at, pinned=True) as connection,
+    ):
+        connection.execute(f"set temp_directory = {literal(f'{folder}/spill')}")
         period = Period(*window) if window else _newest_month(connection, feeds)
         scope = Scope(period, tuple(sorted(set(feeds))))
-        asked = queries(scope)
+        asked = queries(scope, has_replays=replays.is_there(connection))
         answers = {query.name: lake.rows(connection, query.sql) for query in asked}
         snapshot = lake.snapshot(connection)
-    expected = tuple(feed for feed in settings.expected_feeds if not feeds or feed in feeds)
-    report, reason = _integrity(settings, period) if check_integrity else (None, "Not checked: --no-verify was given.")
-    return Review(scope, expected, snapshot, at, now_utc(), asked, answers, report, reason)
+        if check_integrity:
+            report, reason = _integrity(connection, settings, period, heads, Path(folder))
+    expected_feeds = tuple(feed for feed in settings.expected_feeds if not feeds or feed in feeds)
+    return Review(scope, expected_feeds, snapshot, at, now_utc(), asked, answers, report, reason)
 
 
 def _newest_month(connection: duckdb.DuckDBPyConnection, feeds: Sequence[str]) -> Period:
@@ -89,9 +104,11 @@ def _newest_month(connection: duckdb.DuckDBPyConnection, feeds: Sequence[str]) -
     return default_period(aware(oldest), aware(newest))
 
 
-def _integrity(settings: Settings, period: Period) -> tuple[Report | None, str | None]:
+def _integrity(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, period: Period, heads: Expected | None, scratch: Path
+) -> tuple[Report | None, str | None]:
     try:
-        return verify(settings, (period.start, period.end)), None
+        return verify_snapshot(connection, settings, [(period.start, period.end)], heads, scratch), None
     except NoLedgerError as error:
         return None, f"Not checked: {error}."
 

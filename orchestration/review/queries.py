@@ -37,11 +37,14 @@ class Scope:
         return f"{hours} and {prefix}feed in ({', '.join(map(literal, self.feeds))})" if self.feeds else hours
 
 
-def queries(scope: Scope) -> list[Query]:
-    """Every query of the page, in the order in which the page has their figures."""
+def queries(scope: Scope, *, has_replays: bool = True) -> list[Query]:
+    """Every query of the page, in the order in which the page has their figures.
+
+    A snapshot of a release that could not replay has no table of replays.
+    """
     return [
-        _cells(scope), _gaps(scope), _totals(scope), _reasons(scope), _samples(scope), _late(scope), _drift(scope),
-        _checks(scope), _runs(scope),
+        _cells(scope), _gaps(scope), _totals(scope), _reasons(scope, has_replays), _samples(scope, has_replays),
+        _late(scope), _drift(scope), _checks(scope), _runs(scope),
     ]  # fmt: skip
 
 
@@ -103,15 +106,16 @@ select
     coalesce(sum(accepted) filter (deleted_at_utc is null), 0)::bigint as accepted_and_kept,
     coalesce(sum(quarantined) filter (deleted_at_utc is null), 0)::bigint as quarantined_and_kept,
     coalesce(sum(events) filter (deleted_at_utc is null), 0)::bigint as events,
-    coalesce(sum(records) filter (deleted_at_utc is null), 0)::bigint as records
+    coalesce(sum(records) filter (deleted_at_utc is null), 0)::bigint as records,
+    coalesce(sum(resolved) filter (deleted_at_utc is null), 0)::bigint as resolved
 from quality.feed_reconciliation
 left join (
     select feed, feed_hour_utc, count(*) as events
     from fact_activity_event where {scope.condition()} group by all
 ) using (feed, feed_hour_utc)
 left join (
-    select feed, feed_hour_utc, count(*) as records
-    from quality.quarantined_event where resolved_at_utc is null and {scope.condition()} group by all
+    select feed, feed_hour_utc, count(*) - count(resolved_at_utc) as records, count(resolved_at_utc) as resolved
+    from quality.quarantined_event where {scope.condition()} group by all
 ) using (feed, feed_hour_utc)
 where {scope.condition()}
 group by feed
@@ -119,33 +123,57 @@ order by feed"""
     return Query("totals", "What became of every record, by feed", sql)
 
 
-def _reasons(scope: Scope) -> Query:
-    sql = f"""
-select reason, count(*) as records, count(distinct feed) as feeds, count(resolved_at_utc) as resolved
-from (
-    select unnest(reasons) as reason, feed, resolved_at_utc
-    from quality.quarantined_event
+def _records_of(scope: Scope, has_replays: bool) -> str:
+    """A CTE `record`: the quarantined records, with the reasons that hold now; for a resolved one, none does."""
+    newest = "reasons"
+    joined = ""
+    if has_replays:
+        newest = "coalesce(reasons_after, reasons)"
+        joined = f"""
+    left join (
+        select delivery_id, source_record, arg_max(reasons_after, revision) as reasons_after
+        from quality.replayed_record
+        where {scope.condition()}
+        group by all
+    ) using (delivery_id, source_record)"""
+    return f"""
+with record as (
+    select *, if(resolved_at_utc is null, {newest}, []) as reasons_now
+    from quality.quarantined_event{joined}
     where {scope.condition()}
+)"""
+
+
+def _reasons(scope: Scope, has_replays: bool) -> Query:
+    sql = f"""{_records_of(scope, has_replays)}
+select
+    reason,
+    count(*) filter (list_contains(reasons, reason)) as records,
+    count(*) filter (list_contains(reasons, reason) and resolved_at_utc is not null) as resolved,
+    count(*) filter (list_contains(reasons_now, reason)) as standing,
+    count(distinct feed) filter (list_contains(reasons_now, reason)) as feeds
+from (
+    select *, unnest(list_distinct(reasons || reasons_now)) as reason
+    from record
 )
 group by reason
-order by records desc, reason"""
+order by standing desc, records desc, reason"""
     return Query("reasons", "Quarantined records by reason; a record may have several", sql)
 
 
-def _samples(scope: Scope) -> Query:
-    sql = f"""
+def _samples(scope: Scope, has_replays: bool) -> Query:
+    sql = f"""{_records_of(scope, has_replays)}
 select
     reason, feed, feed_hour_utc, source_uri, source_record, record_length, left(record, {SAMPLE_CHARACTERS}) as record
 from (
-    select *, unnest(reasons) as reason
-    from quality.quarantined_event
-    where {scope.condition()}
+    select *, unnest(reasons_now) as reason
+    from record
 )
 qualify row_number() over (
     partition by reason order by feed_hour_utc desc, feed, source_uri, source_record
 ) <= {SAMPLES_PER_REASON}
 order by reason, feed_hour_utc desc, feed, source_uri, source_record"""
-    return Query("samples", "Samples of the quarantine, the newest of each reason", sql)
+    return Query("samples", "Samples of what is in quarantine, the newest of each reason", sql)
 
 
 def _late(scope: Scope) -> Query:

@@ -88,16 +88,28 @@ def _balanced(review: Review) -> Verdict:
 
 
 def _quarantine(review: Review) -> Verdict:
-    received, quarantined = total(review, "received"), total(review, "quarantined")
+    received, quarantined, resolved = (total(review, name) for name in ("received", "quarantined", "resolved"))
     question = "What was kept out, and why?"
     if not quarantined:
-        return Verdict("Quarantine", question, "good", "Nothing was kept out.", "quarantine")
-    first = review.rows["reasons"][0]["reason"] if review.rows["reasons"] else "none recorded"
+        answer = "Nothing was kept out."
+        if resolved:
+            answer = (
+                f"Nothing is any more: replays resolved {count(resolved, 'record')} that {_was(resolved)} kept out."
+            )
+        return Verdict("Quarantine", question, "good", answer, "quarantine")
+    standing = [row["reason"] for row in review.rows["reasons"] if row["standing"]]
+    first = standing[0] if standing else "none recorded"
     answer = (
         f"{count(quarantined, 'record')} ({share(quarantined, received)} of what was received), kept whole, "
-        f"for {count(len(review.rows['reasons']), 'reason')}, most of all {first}."
+        f"for {count(len(standing), 'reason')}, most of all {first}."
     )
+    if resolved:
+        answer += f" Replays resolved {count(resolved, 'more', 'more')} since."
     return Verdict("Quarantine", question, "look", answer, "quarantine")
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
 
 
 def share(part: int, whole: int) -> str:

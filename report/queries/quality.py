@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.hours import naive
+from orchestration.quarantine import unresolved_records
 from report.filters import compared
 from report.queries.warehouse import Query
 
@@ -34,7 +35,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A record in quarantine, as it came, with every reason; `record_length` is None where the record is whole."""
+    """A record in quarantine, as it came, with every reason that was found when it was judged last.
+
+    `record_length` is None where the record is whole.
+    """
 
     quarantined_at_utc: datetime
     feed: str
@@ -47,7 +51,6 @@ class Quarantined:
     record: str
     record_length: int | None
     run_id: str
-    resolved_at_utc: datetime | None
 
 
 @dataclass(frozen=True)
@@ -100,15 +103,13 @@ def newest_feed_hour(query: Query) -> datetime | None:
 
 
 def reasons(query: Query) -> list[tuple[str, int]]:
-    """Every reason for quarantine that holds for unresolved records, with their number, the most first."""
+    """Every reason for which records are in quarantine now, with their number, the most first."""
     return [
         (reason, records)
         for reason, records in query.rows(
-            """
+            f"""
             select reason, count(*) as records
-            from (
-                select unnest(reasons) as reason from audit.quality.quarantined_event where resolved_at_utc is null
-            )
+            from (select unnest(reasons) as reason from ({_unresolved(query)}))
             group by reason order by records desc, reason
             """
         )
@@ -120,24 +121,18 @@ def quarantine(
     *,
     reason: str | None = None,
     feed: str | None = None,
-    feed_hour: datetime | None = None,
-    resolved: bool = False,
     after: tuple[Any, ...] | None = None,
     limit: int = 100,
 ) -> list[Quarantined]:
-    """Records in quarantine, the newest first, and with `resolved` those too that a replay resolved.
+    """The records that are in quarantine now, the newest first; of all, or for a reason, or of a feed.
 
-    `feed_hour` is plain UTC. `after` has the values of `QUARANTINE_KEY` of the last record that is known already.
+    `after` has the values of `QUARANTINE_KEY` of the last record that is known already.
     """
     conditions, values = ["true"], []
-    for condition, value in (
-        ("list_contains(reasons, ?)", reason), (f"{compared('feed', feed)} = ?", feed), ("feed_hour_utc = ?", feed_hour)
-    ):  # fmt: skip
+    for condition, value in (("list_contains(reasons, ?)", reason), (f"{compared('feed', feed)} = ?", feed)):
         if value is not None:
             conditions.append(condition)
             values.append(value)
-    if not resolved:
-        conditions.append("resolved_at_utc is null")
     if after is not None:
         time, *rest = after
         conditions.append(
@@ -146,11 +141,19 @@ def quarantine(
         values += [time, time, *rest]
     names = ", ".join(Quarantined.__dataclass_fields__)
     rows = query.rows(
-        f"select {names} from audit.quality.quarantined_event where {' and '.join(conditions)} "
+        f"select {names} from ({_unresolved(query)}) where {' and '.join(conditions)} "
         f"order by quarantined_at_utc desc, {', '.join(QUARANTINE_KEY[1:])} limit {int(limit)}",
         values,
     )
     return [Quarantined(**dict(zip(Quarantined.__dataclass_fields__, row, strict=True))) for row in rows]
+
+
+def _unresolved(query: Query) -> str:
+    found = query.rows(
+        "select 1 from duckdb_tables() "
+        "where database_name = 'audit' and schema_name = 'quality' and table_name = 'replayed_record'"
+    )
+    return unresolved_records(has_replays=bool(found))
 
 
 def drift(query: Query) -> list[Drift]:

@@ -49,5 +49,23 @@ def test_a_record_is_refused_replayed_proved_and_deleted(settings: Settings, tmp
     assert replay(patient, "replay-2").judged == 0
     after = make_pack(settings, lambda _: filters, tmp_path / "after")
     assert failed_checks(after.folder) == {}
+    # The snapshots of before are there still, the raw files are not.
+    earlier = collect(settings, at="replay-1").integrity
+    assert earlier is not None
+    assert (earlier.findings, earlier.counts["events"], earlier.counts["raw files"]) == ([], 22, 0)
+    assert make_pack(settings, lambda _: filters, tmp_path / "earlier", "replay-1").about["intact"]
     balance = next(verdict for verdict in verdicts(collect(settings)) if verdict.area == "Balance")
     assert (balance.level, "retention has deleted 1 feed hour" in balance.answer) == ("good", True)
+
+
+def test_the_page_of_an_earlier_state_is_verified_as_of_then(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    first = run(settings).run_id
+    deliver(settings, lines([event("b")]), hour=1)
+    run(settings, 1)
+    change(settings, "update audit.main.fact_activity_event set comments = 'forged' where event_id = 'b'")
+    now, then = collect(settings).integrity, collect(settings, at=first).integrity
+    assert now is not None
+    assert then is not None
+    assert [(found.layer, found.problem) for found in now.findings] == [("fact", "changed")]
+    assert (then.findings, then.counts["events"], then.counts["ledger entries"]) == ([], 1, 1)

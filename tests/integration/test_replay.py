@@ -25,8 +25,12 @@ from orchestration.quarantine import unresolved
 from orchestration.replay import ReplayError, replay
 from orchestration.replay_job import JOB_NAME, OP_NAME
 from orchestration.replay_report import Report
+from orchestration.review.collect import Review, collect
+from orchestration.review.verdicts import verdicts
 from orchestration.settings import Settings, load_settings
 from orchestration.status import status
+from report.queries import quality
+from report.queries.warehouse import Warehouse
 from tests.integration.support import deliver, dump, event, lines, one, process_environment, query, run
 from tests.integration.tampering import change, copied, edit_column, findings, named, raw_file
 
@@ -189,6 +193,43 @@ def test_the_documents_tell_why_each_record_is_in_quarantine_now(replayed: tuple
     assert ["event_id_conflict"] in [row[1] for row in used]
 
 
+def test_the_pages_tell_what_stands_from_what_was_resolved(replayed: tuple[Settings, dict, Report]) -> None:
+    settings, of_feed, _ = replayed
+    now = collect(settings)
+    assert {row["reason"]: (row["records"], row["resolved"], row["standing"]) for row in now.rows["reasons"]} == {
+        "event_time_in_future": (7, 4, 1), "invalid_outcome": (1, 0, 1), "event_id_conflict": (0, 0, 1),
+        "too_large": (1, 0, 1), "unparseable": (1, 0, 1),
+    }  # fmt: skip
+    assert {(row["reason"], row["source_record"]) for row in now.rows["samples"]} == {
+        ("event_time_in_future", 4), ("invalid_outcome", 5), ("event_id_conflict", 7), ("unparseable", 8),
+        ("too_large", 9),
+    }  # fmt: skip
+    assert _quarantine(now).startswith("5 records (45.45% of what was received), kept whole, for 5 reasons")
+    assert _quarantine(now).endswith("Replays resolved 4 more since.")
+    assert "Nothing is any more: replays resolved 1 record that was kept out." in _quarantine(
+        collect(settings, feeds=["qm"])
+    )
+    # As of the first replay, which was of the other feed.
+    then = collect(settings, at=of_feed["run_id"])
+    assert next((row["records"], row["resolved"], row["standing"]) for row in then.rows["reasons"]) == (7, 1, 6)
+    assert then.integrity is not None
+    assert (then.integrity.intact, then.integrity.counts["events"]) == (True, 3)
+    warehouse = Warehouse(settings)
+    try:
+        with warehouse.query() as asked:
+            assert dict(quality.reasons(asked)) == {row["reason"]: 1 for row in now.rows["reasons"]}
+            (conflict,) = quality.quarantine(asked, reason="event_id_conflict")
+            assert (conflict.source_record, conflict.reasons) == (7, ["event_id_conflict"])
+            assert [found.source_record for found in quality.quarantine(asked, reason="event_time_in_future")] == [4]
+            assert quality.quarantine(asked, feed="qm") == []
+    finally:
+        warehouse.close()
+
+
+def _quarantine(review: Review) -> str:
+    return next(verdict.answer for verdict in verdicts(review) if verdict.area == "Quarantine")
+
+
 def test_a_replay_that_changes_nothing_says_so_and_publishes_nothing(home: Settings) -> None:
     tables = "from quality.pipeline_run union all by name from quality.replayed_record order by all"
     # What a replay resolved is not resolved again, whatever somebody wrote since.
@@ -255,12 +296,17 @@ def test_what_the_raw_lake_has_not_cannot_be_judged(quarantined: Settings, tmp_p
 
 def test_a_warehouse_that_an_earlier_release_published_has_no_replays(quarantined: Settings, tmp_path: Path) -> None:
     home = copied(quarantined, tmp_path / "home")
+    change(home, f"drop table {TABLE}")
+    reasons = collect(home, check_integrity=False).rows["reasons"]
+    assert [(row["records"], row["standing"]) for row in reasons] == [(7, 7), (1, 1), (1, 1), (1, 1)]
     change(
-        home,
-        f"drop table {TABLE}",
-        "create or replace view quality.catalogue_drift as select entity_activity_key from dim_entity_activity",
+        home, "create or replace view quality.catalogue_drift as select entity_activity_key from dim_entity_activity"
     )
     assert status(home)["quarantined"] == 9
+    warehouse = Warehouse(home)
+    with warehouse.query() as asked:
+        assert quality.reasons(asked)[0] == ("event_time_in_future", 7)
+    warehouse.close()
     assert verify(home).findings == []
 
 

@@ -139,7 +139,7 @@ def test_the_scope_is_part_of_every_condition() -> None:
 TOTALS = {
     "feed": "a", "hours": 24, "balanced": 24, "incomplete": 0, "missing": 0, "empty": 0, "received": 10, "accepted": 7,
     "duplicate": 2, "quarantined": 1, "offset_normalised": 0, "late": 0, "unbalanced": 0, "events": 7, "records": 1,
-    "accepted_and_kept": 7, "quarantined_and_kept": 1, "deleted": 0,
+    "accepted_and_kept": 7, "quarantined_and_kept": 1, "resolved": 0, "deleted": 0,
 }  # fmt: skip
 
 
@@ -147,6 +147,10 @@ def review(report: Report | None = None, drift: int = 0, **totals: int) -> Revie
     names = ("cells", "gaps", "reasons", "samples", "late", "checks", "runs")
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     answers["totals"] = [TOTALS | totals]
+    answers["reasons"] = [
+        {"reason": reason, "records": 2, "resolved": 0, "standing": standing, "feeds": standing}
+        for reason, standing in (("b", 1), ("a", 0))
+    ]
     answers["drift"] = [{"undocumented": "entity", "events": 3, "acknowledged_by": None} for _ in range(drift)]
     return Review(
         scope=Scope(period(DAY)),
@@ -193,7 +197,9 @@ def verdict(found: Review, area: str) -> Verdict:
         ("Balance", {"events": 6}, "look", "the tables have 6 events"),
         ("Balance", {"records": 0}, "look", "0 quarantined records"),
         ("Quarantine", {"quarantined": 0, "received": 9}, "good", "Nothing was kept out"),
-        ("Quarantine", {}, "look", "1 record (10.00% of what was received)"),
+        ("Quarantine", {"quarantined": 0, "resolved": 2}, "good", "replays resolved 2 records that were kept out"),
+        ("Quarantine", {"resolved": 1}, "look", "Replays resolved 1 more since"),
+        ("Quarantine", {}, "look", "1 record (10.00% of what was received), kept whole, for 1 reason, most of all b."),
         ("Late arrivals", {}, "good", "No event came after"),
         ("Late arrivals", {"late": 4}, "look", "4 events of 7"),
         ("Checks", {}, "unknown", "No run of this period"),

@@ -61,7 +61,7 @@ async def heat_map(request: Request) -> Response:
 @requires(QUARANTINE)
 @recorded.quarantine
 async def quarantine(request: Request) -> Response:
-    """Records in quarantine, with every reason."""
+    """Records in quarantine, with every reason that holds now."""
     state_of(request, ("reason", "feed", "after"))
     reason, feed = request.query_params.get("reason") or None, request.query_params.get("feed") or None
     after = decode_key(request.query_params.get("after"), quality.QUARANTINE_KEY)
