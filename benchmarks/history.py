@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import catalogue, lake
+from orchestration import catalogue, known_ids, lake
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.publish import transaction
 from orchestration.settings import Settings, load_settings
@@ -81,6 +81,7 @@ def build(settings: Settings, events: int, days: int, *, progress: bool = False)
                 print(f"{last:%Y-%m-%d}", file=sys.stderr, flush=True)
         with transaction(connection, "history of the feeds", {}):
             _insert_quality(connection)
+        known_ids.complete(connection)
     finally:
         connection.close()
 

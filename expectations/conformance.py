@@ -11,9 +11,11 @@ from expectations.rules import (
     DELIVERY,
     JUDGED_RECORD,
     PUBLISHED_FACT,
+    PUBLISHED_KEYS,
     RECONCILIATION,
     STAGED_DIMENSION,
     STAGED_FACT,
+    STAGED_KEYS,
     InSet,
     NotNull,
     Rule,
@@ -48,14 +50,15 @@ TIMESTAMP_COLUMNS = ("event_time_utc", "event_hour_utc", "feed_hour_utc", "inges
 _UTC_TEXT = r"^\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):\d{2}:[0-5]\d(\.\d+)?Z$"
 
 
-def rules(*, record_sha256_sql: str, future_tolerance_seconds: int) -> list[Rule]:
+def rules(*, record_sha256_sql: str, event_id_key_sql: str, future_tolerance_seconds: int) -> list[Rule]:
     """The suite's rules, in the order in which they are reported.
 
-    `record_sha256_sql` is the warehouse's SQL expression for a fact row's hash.
+    `record_sha256_sql` is the warehouse's SQL expression for a fact row's hash, `event_id_key_sql` that for the key of
+    its `event_id` in `quality.known_event_id`.
     """
     return [
         *(_required(column, purpose) for column, purpose in REQUIRED_COLUMNS.items()),
-        *_identity_rules(record_sha256_sql),
+        *_identity_rules(record_sha256_sql, event_id_key_sql),
         *_time_rules(future_tolerance_seconds),
         *_accounting_rules(),
     ]
@@ -66,7 +69,12 @@ def _required(column: str, purpose: str) -> Rule:
     return Rule(f"{column}_is_not_null", title, purpose, STAGED_FACT, NotNull(column))
 
 
-def _identity_rules(record_sha256_sql: str) -> list[Rule]:
+def _identity_rules(record_sha256_sql: str, event_id_key_sql: str) -> list[Rule]:
+    # The keys say in which hours an id may have been published; whether it was, the fact.
+    hours = (
+        f"select event_hour_utc from {PUBLISHED_KEYS} "
+        f"where event_id_key in (select {event_id_key_sql} from {STAGED_FACT})"
+    )
     hash_matches = f"regexp_full_match({record_sha256_sql}, '[0-9a-f]{{64}}')"
     return [
         Rule(
@@ -90,8 +98,25 @@ def _identity_rules(record_sha256_sql: str) -> list[Rule]:
             STAGED_FACT,
             UnexpectedRows(
                 f"select event_id, feed, feed_hour_utc, source_uri, source_record from {STAGED_FACT} "
-                f"semi join {PUBLISHED_FACT} using (event_id)",
+                # An expression, because DuckLake cannot ask its catalog for the files of an id with a character 0.
+                f"semi join (select substr(event_id, 1) as event_id from {PUBLISHED_FACT} "
+                f"where event_hour_utc in ({hours})) using (event_id)",
                 column="event_id",
+            ),
+        ),
+        Rule(
+            "event_ids_are_known",
+            "Every event has a key of its id",
+            "By the keys it is found that an event was published before; where the warehouse or the batch had fewer "
+            "of them than events, one could be published twice unseen.",
+            STAGED_FACT,
+            UnexpectedRows(
+                "select * from ("
+                f"select 'published' as what, (select count(*) from {PUBLISHED_FACT}) as events, "
+                f"(select count(*) from {PUBLISHED_KEYS}) as keys union all "
+                f"select 'staged', (select count(*) from {STAGED_FACT}), (select count(*) from {STAGED_KEYS})"
+                ") where events <> keys",
+                evaluated="2",
             ),
         ),
         Rule(

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 JUDGED_RECORD = "work.intermediate.int_judged_record"
 STAGED_FACT = "work.main.fact_activity_event"
+STAGED_KEYS = "work.quality.known_event_id"
 STAGED_DIMENSION = "work.main.dim_entity_activity"
 RECONCILIATION = "work.quality.feed_reconciliation"
 VANISHED = "work.quality.vanished_event"
 DELIVERY = "work.raw.delivery"
 RUN_CONTEXT = "work.raw.run_context"
 PUBLISHED_FACT = "audit.main.fact_activity_event"
+PUBLISHED_KEYS = "audit.quality.known_event_id"
 
 # What says to a person which row is meant.
 _POSITION = "feed, feed_hour_utc, source_uri, source_record"

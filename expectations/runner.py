@@ -43,6 +43,7 @@ def validate(
     run_time: datetime,
     suites: Sequence[str] = SUITES,
     record_sha256_sql: str,
+    event_id_key_sql: str,
     docs_dir: Path,
     keep_runs: int,
 ) -> list[ExpectationResult]:
@@ -55,6 +56,7 @@ def validate(
         run_time: when the run started; a time without a zone is UTC.
         suites: names out of `SUITES`.
         record_sha256_sql: the warehouse's SQL expression for the hash of a row of `fact_activity_event`.
+        event_id_key_sql: its SQL expression for the key of `event_id` in `quality.known_event_id`.
         docs_dir: the folder of the data docs site. One process at a time may write it; any may read.
         keep_runs: how many runs' pages the site keeps, at least 1.
 
@@ -82,7 +84,7 @@ def validate(
     try:
         with open_session(connection) as session:
             for suite in suites:
-                rules = _rules(cursor, suite, record_sha256_sql)
+                rules = _rules(cursor, suite, record_sha256_sql, event_id_key_sql)
                 judged[suite] = _evaluate(session, cursor, suite, rules, tolerances)
     finally:
         cursor.close()
@@ -90,13 +92,17 @@ def validate(
     return [_result(run_id, suite, *item) for suite, found in judged.items() for item in found]
 
 
-def _rules(cursor: duckdb.DuckDBPyConnection, suite: str, record_sha256_sql: str) -> list[Rule]:
+def _rules(cursor: duckdb.DuckDBPyConnection, suite: str, record_sha256_sql: str, event_id_key_sql: str) -> list[Rule]:
     if suite == feed_contract.NAME:
         return feed_contract.rules()
     rows = cursor.execute(f"select future_tolerance_seconds from {RUN_CONTEXT}").fetchall()
     if len(rows) != 1 or rows[0][0] is None:
         raise ExpectationNotEvaluated(f"{RUN_CONTEXT} must hold the run's one row; it holds {rows}")
-    return conformance.rules(record_sha256_sql=record_sha256_sql, future_tolerance_seconds=rows[0][0])
+    return conformance.rules(
+        record_sha256_sql=record_sha256_sql,
+        event_id_key_sql=event_id_key_sql,
+        future_tolerance_seconds=rows[0][0],
+    )
 
 
 def _evaluate(

@@ -23,7 +23,9 @@ def specs() -> list[dg.AssetCheckSpec]:
     suites: dict[str, list[Rule]] = {
         feed_contract.NAME: feed_contract.rules(),
         # The values belong to a run; here only the names and reasons of the rules are of interest.
-        conformance.NAME: conformance.rules(record_sha256_sql="null", future_tolerance_seconds=0),
+        conformance.NAME: conformance.rules(
+            record_sha256_sql="null", event_id_key_sql="null", future_tolerance_seconds=0
+        ),
     }
     return [
         dg.AssetCheckSpec(

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from orchestration import dagster_instance, lake, publish, transform
+from orchestration import dagster_instance, known_ids, lake, publish, transform
 from orchestration.compaction import compact
 from orchestration.contract import published_models
 from orchestration.hours import naive, now_utc
@@ -110,6 +110,7 @@ def _apply_retention(connection: duckdb.DuckDBPyConnection, settings: Settings, 
         publish.create_tables(connection, transform.manifest())
         done.retention = make_plan(connection, settings, now_utc())
     if done.retention.due:
+        known_ids.complete(connection)
         delete(connection, done.retention.due, str(done.run_id), naive(now_utc()))
         if warning := head.keep(connection, settings):
             done.warnings.append(warning)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from orchestration import acknowledgements, catalogue, column_lineage, lake, publish, transform, workbench
+from orchestration import acknowledgements, catalogue, column_lineage, known_ids, lake, publish, transform, workbench
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.source import Source, SourceError
 from orchestration.hours import naive, now_utc
@@ -121,6 +121,7 @@ def update_warehouse(
         progress("staging")
         with bench.connect() as connection:
             publish.create_tables(connection, manifest)
+            known_ids.complete(connection)
             adopt(connection, settings.raw_dir, naive(now_utc()))
             workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
         lineage_is_known = column_lineage.is_current()
@@ -220,6 +221,7 @@ def check_and_publish(
         run_time=started,
         suites=suites or SUITES,
         record_sha256_sql=digests.STAGED_SHA256,
+        event_id_key_sql=known_ids.event_id_key(),
         docs_dir=settings.docs_dir,
         keep_runs=settings.docs_runs,
     )

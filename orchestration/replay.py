@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import acknowledgements, lake, pipeline, publish, transform, workbench
+from orchestration import acknowledgements, known_ids, lake, pipeline, publish, transform, workbench
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.hours import HOUR, aware, floor_hour, naive, now_utc
 from orchestration.integrity import replays
@@ -69,6 +69,7 @@ def replay(
         progress("staging")
         with bench.connect() as connection:
             publish.create_tables(connection, manifest)
+            known_ids.complete(connection)
             adopt(connection, settings.raw_dir, naive(now_utc()))
             cut_off = _stage(connection, settings, run_id, reason, feed)
         transform.build(bench.attach, bench.target_dir, instance=bench.instance)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FACT = "main.fact_activity_event"
 _TABLES: tuple[tuple[str, str, Layer], ...] = (
     ("main", "fact_activity_event", "fact"),
+    ("quality", "known_event_id", "key"),
     ("quality", "feed_delivery", "delivery"),
     ("quality", "quarantined_event", "quarantine"),
     ("quality", "feed_reconciliation", "reconciliation"),
@@ -36,6 +37,9 @@ def wrong_files(connection: duckdb.DuckDBPyConnection) -> list[WrongFile]:
     """Those of the data files of the tables that verify reads."""
     found = []
     for schema, table, layer in _TABLES:
+        # One that a newer release brought is in no snapshot of before.
+        if not lake.has_table(connection, schema, table):
+            continue
         files = lake.data_files(connection, schema, table)
         name = f"{schema}.{table}"
         found += [wrong for path, size in files if (wrong := _look(connection, name, layer, path, size))]

@@ -14,6 +14,7 @@ Layer = Literal[
     "raw",
     "delivery",
     "fact",
+    "key",
     "quarantine",
     "replay",
     "reconciliation",

@@ -21,6 +21,7 @@ from orchestration.integrity.chain import DELETION, BatchKey
 from orchestration.integrity.check_batches import Differing, check_batches
 from orchestration.integrity.check_deletions import check_deletions
 from orchestration.integrity.check_holds import check_holds
+from orchestration.integrity.check_known_ids import check_known_ids
 from orchestration.integrity.check_landing import check_landing
 from orchestration.integrity.check_ledger import Expected, LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
@@ -256,7 +257,20 @@ def _check_tables(
     if failed:
         _unreadable(report, listed(where for where, _ in failed), failed[0][1])
         differing += _look_into_files(connection, condition(bounds), known.published, report)
+    # Keys are made from the fact: where it is not what it was, neither can they be.
+    elif not differing and not any(finding.layer == "fact" for finding in report.findings):
+        _check_keys(connection, condition(bounds), report)
     return differing
+
+
+def _check_keys(connection: duckdb.DuckDBPyConnection, where: str, report: Report) -> None:
+    import duckdb
+
+    try:
+        report.findings += check_known_ids(connection, where)
+    except duckdb.Error as error:
+        _unreadable(report, "quality.known_event_id", error)
+        report.findings += [wrong.finding for wrong in wrong_files(connection)]
 
 
 def _unreadable(report: Report, what: str, error: duckdb.Error) -> None:

@@ -13,20 +13,26 @@ from typing import TYPE_CHECKING
 
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import DELETION, append
+from orchestration.known_ids import FACT, rows_of_fact
+from orchestration.known_ids import TABLE as KEYS
 from orchestration.publish import transaction
 from orchestration.retention.plan import DueBatch
 
 if TYPE_CHECKING:
     import duckdb
 
-_FACT = "audit.main.fact_activity_event"
 _ORDER = {
-    _FACT: "event_time_utc, event_id",
+    FACT: "event_time_utc, event_id",
+    KEYS: "event_id_key",
     "audit.quality.quarantined_event": "feed_hour_utc, feed, source_uri, source_record",
     "audit.quality.vanished_event": "feed_hour_utc, event_id",
 }
 _BATCH = "(feed, feed_hour_utc, run_id) in (select feed, feed_hour_utc, run_id from work.main.due_batch)"
 _HOUR = "(feed, feed_hour_utc) in (select feed, feed_hour_utc from work.main.due_batch)"
+_TOUCHED = "event_hour_utc in (select event_hour_utc from work.main.touched_agg_activity_hourly)"
+# Where it is not the batches' rows that go: a row of quality.vanished_event is of a feed hour, and of the run that
+# changed it last; a key does not say which batch it is of, so those of a whole event hour are made anew.
+_GONE = {"audit.quality.vanished_event": _HOUR, KEYS: _TOUCHED}
 _GROUP = "event_hour_utc, application, entity, activity, outcome"
 
 
@@ -36,8 +42,8 @@ def delete(connection: duckdb.DuckDBPyConnection, due: Sequence[DueBatch], run_i
     The connection has `work` and `audit` attached, and the caller holds the run lock.
     """
     _stage_batches(connection, due, run_id, now)
-    rewritten = [_stage_rest(connection, number, table) for number, table in enumerate(_ORDER)]
     _stage_aggregate(connection)
+    rewritten = [_stage_rest(connection, number, table) for number, table in enumerate(_ORDER)]
     _stage_dimension(connection)
     entries = append(ledger.newest(connection), DELETION, [batch.digest for batch in due], now)
     with transaction(connection, run_id, {"deleted_batches": len(due)}):
@@ -82,8 +88,7 @@ def _stage_batches(connection: duckdb.DuckDBPyConnection, due: Sequence[DueBatch
 
 def _stage_rest(connection: duckdb.DuckDBPyConnection, number: int, table: str) -> tuple[str, str, list[str]]:
     """What stays of the data files that have rows to delete: the table, where its rows are staged, and the files."""
-    # A row of quality.vanished_event is of a feed hour, and of the run that changed it last.
-    gone = _HOUR if table.endswith("vanished_event") else _BATCH
+    gone = _GONE.get(table, _BATCH)
     staged = f"work.main.rest_{number}"
     rows = connection.execute(f"select distinct filename from {table} where {gone}").fetchall()
     files = [row[0] for row in rows]
@@ -91,6 +96,8 @@ def _stage_rest(connection: duckdb.DuckDBPyConnection, number: int, table: str) 
         f"create or replace table {staged} as from {table} where filename in (select unnest(?)) and not {gone}",
         [files],
     )
+    if table == KEYS:
+        connection.execute(f"insert into {staged} by name {rows_of_fact(f'{_TOUCHED} and not {_BATCH}')}")
     return table, staged, files
 
 
@@ -98,7 +105,7 @@ def _stage_aggregate(connection: duckdb.DuckDBPyConnection) -> None:
     """The rows of `agg_activity_hourly` for every event hour that loses events."""
     connection.execute(
         f"create or replace table work.main.touched_agg_activity_hourly as "
-        f"select {_GROUP}, count(*) as gone from {_FACT} where {_BATCH} group by all"
+        f"select {_GROUP}, count(*) as gone from {FACT} where {_BATCH} group by all"
     )
     connection.execute(f"""
         create or replace table work.main.rest_agg_activity_hourly as
@@ -114,7 +121,7 @@ def _stage_dimension(connection: duckdb.DuckDBPyConnection) -> None:
     """The rows of `dim_entity_activity` for every key that loses events, counted anew from the events that stay."""
     connection.execute(
         "create or replace table work.main.touched_dim_entity_activity as "
-        f"select distinct entity_activity_key from {_FACT} where {_BATCH}"
+        f"select distinct entity_activity_key from {FACT} where {_BATCH}"
     )
     names = ("application", "entity", "activity")
     connection.execute(f"""
@@ -123,7 +130,7 @@ def _stage_dimension(connection: duckdb.DuckDBPyConnection) -> None:
             select
                 entity_activity_key, {", ".join(f"min({name}) as {name}" for name in names)},
                 min(event_time_utc) as first_seen_utc, max(event_time_utc) as last_seen_utc, count(*) as event_count
-            from {_FACT}
+            from {FACT}
             where entity_activity_key in (from work.main.touched_dim_entity_activity) and not {_BATCH}
             group by all
         )

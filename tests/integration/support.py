@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -100,6 +102,14 @@ def dump(settings: Settings, leave_out: set[str] = VOLATILE) -> dict[str, list[t
 def events(settings: Settings) -> list[tuple[Any, ...]]:
     """The accepted events with their content, without lineage."""
     return dump(settings, VOLATILE | LINEAGE)["main.fact_activity_event"]
+
+
+def key_differences(settings: Settings) -> list[tuple[Any, ...]]:
+    """The rows in which `quality.known_event_id` is not what the fact gives, with how often each side has them."""
+    rows = query(settings, "select event_id, event_hour_utc from fact_activity_event")
+    given = Counter((int.from_bytes(hashlib.md5(row[0].encode()).digest()[:6], "little"), row[1]) for row in rows)
+    known = Counter(query(settings, "select event_id_key, event_hour_utc from quality.known_event_id"))
+    return [(*row, given[row], known[row]) for row in sorted(given | known) if given[row] != known[row]]
 
 
 def audit(settings: Settings, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:

@@ -25,6 +25,7 @@ from orchestration.integrity import chain, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.integrity.head import keep
 from orchestration.integrity.verify import NoLedgerError, verify
+from orchestration.known_ids import event_id_key
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds
 from orchestration.settings import Settings, load_settings
@@ -296,7 +297,9 @@ def test_a_ledger_cut_off_with_all_that_it_vouched_for(home: Settings) -> None:
     assert named(findings(home)) == [("ledger", "missing")] * 2
     later = "feed_hour_utc >= '2026-05-01 11:00'"
     tables = (FACT, "quality.feed_delivery", "quality.quarantined_event", "quality.feed_reconciliation")
-    change(home, *(f"delete from {table} where {later}" for table in tables))
+    keys = f"select {event_id_key()} from {FACT} where {later}"
+    change(home, f"delete from quality.known_event_id where event_id_key in ({keys})",
+           *(f"delete from {table} where {later}" for table in tables))  # fmt: skip
     for feed in ("search", "qm"):
         raw_file(home, feed, 11).unlink()
     assert findings(home) == []

@@ -34,7 +34,7 @@ from orchestration.settings import Settings, load_settings
 from orchestration.status import status
 from orchestration.upkeep import build_upkeep
 from orchestration.workbench import Workbench
-from tests.integration.support import HOUR, audit, deliver, dump, event, lines, one, query, run
+from tests.integration.support import HOUR, audit, deliver, dump, event, key_differences, lines, one, query, run
 from tests.integration.tampering import change, copied, entries, findings, flip, named, raw_file
 from tests.integration.test_maintenance import age
 
@@ -117,6 +117,7 @@ def _agreement(settings: Settings) -> None:
         "where event_count > 0"
     )
     assert query(settings, f"({counted} except all {said}) union all ({said} except all {counted})") == []
+    assert key_differences(settings) == []
     assert query(settings, "select activity from dim_entity_activity where event_count = 0 and not is_documented") == []
 
 

@@ -68,6 +68,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnect
         "name_key": "select {{ normalised_name('x') }} as y",
         "parsed": "select {{ parse_event_time('x', 'declared') }} as y",
         "hash": "select {{ record_sha256() }} as y",
+        "id_key": "select {{ event_id_key('x') }} as y",
     }
     for name, sql in rendered.items():
         (folder / "models" / f"{name}.sql").write_text(sql, encoding="utf-8")
@@ -85,6 +86,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnect
     connection.execute(f"create macro cleaned(x) as {body('cleaned')}")
     connection.execute(f"create macro name_key(x) as {body('name_key')}")
     connection.execute(f"create macro parsed(x, declared) as {body('parsed')}")
+    connection.execute(f"create macro id_key(x) as {body('id_key')}")
     columns = "application, entity, activity, event_time_utc, event_id, triggered_by, instance, outcome, comments"
     connection.execute(f"create macro hashed({columns}) as {body('hash')}")
     return connection
@@ -175,6 +177,15 @@ def test_the_record_hash_never_changes(database: duckdb.DuckDBPyConnection) -> N
         "'SUCCESS', 'caf\u00e9')"
     ).fetchone()
     assert found == ("2aca00a34450789428ec3341085ee6e19cbf5400e02cb93c65cab12259838eaa",)
+
+
+def test_the_key_of_an_event_id_never_changes(database: duckdb.DuckDBPyConnection) -> None:
+    ids = [str(number) for number in range(2000)] + ["e-1", "caf\u00e9 \U0001f600", " ", "x" * 5000]
+    rows = database.execute("select id, id_key(id) from (select unnest(?) as id)", [ids]).fetchall()
+    assert len(rows) == len(ids)
+    keys = {id_: int.from_bytes(hashlib.md5(id_.encode()).digest()[:6], "little") for id_ in ids}
+    assert [id_ for id_, key in rows if key != keys[id_]] == []
+    assert keys["e-1"] == 42388487809345
 
 
 def test_the_dbt_unit_tests_pass(tmp_path: Path, settings: Settings) -> None:

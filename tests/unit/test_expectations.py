@@ -29,6 +29,8 @@ HASH = (
     "case comments when 'no hash' then null when 'short hash' then 'abc' "
     "else sha256(concat_ws('|', event_id, comments)) end"
 )
+# Many ids share such a key, so that what is found by it is only where to look.
+KEY = "strlen(event_id)"
 
 # Two feeds of 50 records in the feed hour 05:00; every tenth record of feed `b` is a duplicate.
 GOOD_BATCH = """
@@ -56,6 +58,11 @@ create table work.main.dim_entity_activity as
 select distinct entity_activity_key from work.main.fact_activity_event;
 create table audit.main.fact_activity_event as
 select * replace ('published-' || event_id as event_id) from work.main.fact_activity_event;
+create schema audit.quality;
+create table work.quality.known_event_id as
+select strlen(event_id) as event_id_key, event_hour_utc from work.main.fact_activity_event;
+create table audit.quality.known_event_id as
+select strlen(event_id) as event_id_key, event_hour_utc from audit.main.fact_activity_event;
 create table work.quality.feed_reconciliation as
 select feed, feed_hour_utc, count(*) as declared, count(*) as received,
     count(*) filter (where disposition = 'accepted') as accepted,
@@ -128,9 +135,14 @@ CONFORMANCE_DEFECTS = [
     (staged("outcome = 'MAYBE'"), {"outcome_is_success_or_failure"}),
     (staged("event_id = 'a8'"), {"event_id_is_unique_in_the_batch", "lineage_leads_to_the_record"}),
     (
-        "update audit.main.fact_activity_event set event_id = 'a7' where event_id = 'published-a7'",
+        "update audit.main.fact_activity_event set event_id = 'a7', event_hour_utc = '1999-12-31 23:00' "
+        "where event_id = 'published-a7'; "
+        "update audit.quality.known_event_id set event_id_key = 2, event_hour_utc = '1999-12-31 23:00' "
+        "where rowid = 0",
         {"event_id_is_not_published_yet"},
     ),
+    ("delete from audit.quality.known_event_id where rowid = 0", {"event_ids_are_known"}),
+    ("insert into work.quality.known_event_id values (2, '2026-03-01 05:00')", {"event_ids_are_known"}),
     (staged("source_record = 8"), {"lineage_leads_to_the_record"}),
     (staged("comments = 'no hash'"), {"record_hash_is_well_formed"}),
     (staged("comments = 'short hash'"), {"record_hash_is_well_formed"}),
@@ -150,7 +162,10 @@ CONFORMANCE_DEFECTS = [
     ),
     (judged("reasons = ['invalid_outcome']"), {"quarantine_has_its_reasons"}),
     (judged("disposition = 'quarantined'", "event_id = 'b10'"), {"quarantine_has_its_reasons"}),
-    ("delete from work.main.fact_activity_event where event_id = 'a7'", {"every_accepted_record_is_staged"}),
+    (
+        "delete from work.main.fact_activity_event where event_id = 'a7'",
+        {"every_accepted_record_is_staged", "event_ids_are_known"},
+    ),
     (judged("disposition = 'accepted'", "event_id = 'b10'"), {"every_accepted_record_is_staged"}),
     (reconciled("received = 51"), {"reconciliation_balances"}),
     (reconciled("quarantined = null"), {"reconciliation_balances"}),
@@ -189,6 +204,7 @@ class Batch:
             run_time=run_time,
             suites=suites or (feed_contract.NAME, conformance.NAME),
             record_sha256_sql=HASH,
+            event_id_key_sql=KEY,
             docs_dir=self.docs_dir,
             keep_runs=keep_runs,
         )
@@ -204,7 +220,7 @@ def batch(tmp_path: Path) -> Batch:
 def all_rules() -> list[Rule]:
     return [
         *feed_contract.rules(),
-        *conformance.rules(record_sha256_sql=HASH, future_tolerance_seconds=3600),
+        *conformance.rules(record_sha256_sql=HASH, event_id_key_sql=KEY, future_tolerance_seconds=3600),
     ]
 
 
@@ -306,13 +322,26 @@ def test_an_empty_batch_passes_and_judges_nothing(batch: Batch) -> None:
         "intermediate.int_judged_record",
         "main.fact_activity_event",
         "quality.feed_reconciliation",
+        "quality.known_event_id",
         "quality.vanished_event",
         "raw.delivery",
     ):
         batch.connection.execute(f"delete from work.{table}")
     results = batch.validate()
     assert failed(results) == set()
-    assert {name for name, result in results.items() if result.evaluated_count} == {"times_are_plain_timestamps"}
+    assert {name for name, result in results.items() if result.evaluated_count} == {
+        "event_ids_are_known",
+        "times_are_plain_timestamps",
+    }
+
+
+def test_an_id_that_shares_its_key_with_a_published_one_is_new(batch: Batch) -> None:
+    batch.connection.execute("insert into audit.main.fact_activity_event select * replace ('zz' as event_id) "
+                             "from work.main.fact_activity_event where event_id = 'a7'")  # fmt: skip
+    batch.connection.execute("insert into audit.quality.known_event_id values (2, '2026-03-01 05:00')")
+    assert failed(batch.validate(conformance.NAME)) == set()
+    batch.connection.execute("update audit.main.fact_activity_event set event_id = 'a9' where event_id = 'zz'")
+    assert failed(batch.validate(conformance.NAME)) == {"event_id_is_not_published_yet"}
 
 
 @pytest.mark.parametrize(

@@ -13,24 +13,12 @@ record as (
     where parsed.event_id is not null
 ),
 
-fact as (
-    select
-        event_id, event_time_utc, application, entity, activity, outcome, triggered_by, instance, comments
-    from {{ source('published', 'fact_activity_event') }}
+accepted_before as (
+    select * from {{ ref('int_published_event') }}
 ),
 
 batch_id as (
     select event_id, count(*) as records from record group by event_id
-),
-
-accepted_before as (
-    select fact.* from fact
-    where fact.event_id in (select event_id from batch_id where not contains(event_id, chr(0)))
-    union all
-    -- DuckLake asks its catalog for the files of what is looked up, and a character 0 ends that question in the middle.
-    -- Of an expression it asks nothing. Nearly always there is no such id, and then nothing is read.
-    select fact.* from fact
-    where substr(fact.event_id, 1) in (select event_id from batch_id where contains(event_id, chr(0)))
 ),
 
 contested_id as (

@@ -100,6 +100,7 @@ final as (
         landed_at_utc,
         problem,
         event_id,
+        {{ event_id_key('event_id') }} as event_id_key,
         event_time_source,
         event_time_utc,
         event_offset_minutes,

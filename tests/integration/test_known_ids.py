@@ -1,0 +1,175 @@
+"""The keys by which a run finds published events: they find what they must, and are always those of the fact."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from orchestration import compaction, known_ids
+from orchestration.maintenance import maintain
+from orchestration.settings import Settings, load_settings
+from tests.integration.support import (
+    deliver,
+    dump,
+    event,
+    key_differences,
+    lines,
+    one,
+    process_environment,
+    query,
+    run,
+)
+from tests.integration.tampering import change, copied, findings
+
+KNOWN = "quality.known_event_id"
+LONG_AGO = "2025-02-28T23:59:59.999999Z"
+DISPOSITIONS = "select received, accepted, duplicate, quarantined from quality.pipeline_run order by started_at_utc"
+# Dies with everything written and nothing committed.
+DIES = """
+import os, signal, sys
+from datetime import timedelta
+from orchestration import publish
+from orchestration.settings import load_settings
+from tests.integration.support import run
+
+commit = publish.transaction.__exit__
+
+def die(self, *error):
+    if self._message not in ("set up", *sys.argv[1:]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return commit(self, *error)
+
+publish.transaction.__exit__ = die
+run(load_settings(), 1)
+"""
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """An hour with more events than DuckLake keeps in its catalog, some of a year ago; the tests work on copies."""
+    folder = tmp_path_factory.mktemp("known-ids")
+    settings = load_settings(home=folder / "home", feed_url=str(folder / "landing"), applications="search")
+    records = [event(f"recent-{n}") for n in range(20)] + [event(f"old-{n}", eventTime=LONG_AGO) for n in range(20)]
+    deliver(settings, lines(records))
+    run(settings)
+    return settings
+
+
+@pytest.fixture
+def home(published: Settings, tmp_path: Path) -> Settings:
+    return copied(published, tmp_path / "home")
+
+
+def _deliver_again(settings: Settings) -> None:
+    """In the next hour: repetitions and conflicts of recent and of old events, with and without their time, and new."""
+    at = "2026-05-01T11:15:00Z"
+    records = [
+        event("recent-1"), event("old-1", eventTime=LONG_AGO),
+        event("recent-2", comments="other"), event("old-2", eventTime=LONG_AGO, outcome="FAILURE"),
+        event("recent-3", eventTime=LONG_AGO), event("old-3", eventTime=at),
+        # Invalid, of a published id.
+        event("old-4", eventTime=None),
+        *(event(f"new-{n}", eventTime=at) for n in range(20)),
+    ]  # fmt: skip
+    deliver(settings, lines(records), hour=1)
+
+
+def _key(event_id: str) -> str:
+    return known_ids.event_id_key(f"'{event_id}'")
+
+
+def _published_as_it_should_be(settings: Settings) -> None:
+    assert query(settings, DISPOSITIONS) == [(40, 40, 0, 0), (27, 20, 2, 5)]
+    reasons = dict(query(settings, "select event_id, reasons from quality.quarantined_event"))
+    assert reasons == {
+        **{name: ["event_id_conflict"] for name in ("recent-2", "old-2", "recent-3", "old-3")},
+        "old-4": ["missing_event_time", "event_id_conflict"],
+    }
+    assert key_differences(settings) == []
+    assert findings(settings) == []
+
+
+def test_an_id_is_found_whenever_its_event_was(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert key_differences(home) == []
+    _deliver_again(home)
+    run(home, 1)
+    _published_as_it_should_be(home)
+    before = dump(home, set())
+    monkeypatch.setattr(compaction, "_ENOUGH", 2)
+    maintain(home)
+    assert dump(home, set()) == before
+    assert key_differences(home) == []
+    # What is in keys that were compacted is found as well.
+    deliver(home, lines([event("old-1", eventTime=LONG_AGO), event("new-1", comments="other")]), hour=2)
+    run(home, 2)
+    assert query(home, DISPOSITIONS)[2] == (2, 0, 1, 1)
+
+
+def test_a_warehouse_of_an_earlier_release_gets_its_keys(home: Settings) -> None:
+    change(home, f"drop table {KNOWN}")
+    first = one(home, "select run_id from quality.pipeline_run")
+    assert findings(home) == []
+    _deliver_again(home)
+    run(home, 1)
+    _published_as_it_should_be(home)
+    assert one(home, "select count(*) from fact_activity_event", at=first) == 40
+    messages = query(home, "select commit_message from audit.snapshots() order by snapshot_id")
+    assert [row[0] for row in messages].count("keys of the published event ids") == 1
+
+
+def test_an_upgrade_that_dies_begins_again_and_so_does_a_run(home: Settings) -> None:
+    change(home, f"drop table {KNOWN}")
+    _deliver_again(home)
+    environment = {**process_environment(home), "PYTHONPATH": str(Path(__file__).parents[2])}
+    upgrade = "keys of the published event ids"
+    for lets_pass, keys in (((), 0), ((upgrade,), 40)):
+        dead = subprocess.run([sys.executable, "-c", DIES, *lets_pass], env=environment, check=False)
+        assert dead.returncode == -signal.SIGKILL
+        assert one(home, f"select count(*) from {KNOWN}") == keys
+        assert one(home, "select count(*) from fact_activity_event") == 40
+    run(home, 1)
+    _published_as_it_should_be(home)
+
+
+def test_a_key_that_is_gone_or_too_many_is_named_and_made_again(home: Settings) -> None:
+    change(home, f"delete from {KNOWN} where event_id_key = {_key('old-7')}")
+    (found,) = findings(home)
+    assert (found.layer, found.problem, found.what) == ("key", "missing", "event hour 2025-02-28T23:00Z")
+    assert found.detail == "1 events have no key: old-7"
+    run(home, 1)
+    assert findings(home) == key_differences(home) == []
+
+    change(home, f"insert into {KNOWN} values (5, '2026-05-01 10:00'), (5, '1999-05-01 10:00')")
+    assert [(f.layer, f.problem, f.what, f.detail) for f in findings(home)] == [
+        ("key", "added", "event hour 1999-05-01T10:00Z", "1 keys are of no event: 5"),
+        ("key", "added", "event hour 2026-05-01T10:00Z", "1 keys are of no event: 5"),
+    ]
+    run(home, 1)
+    assert findings(home) == key_differences(home) == []
+
+
+def test_keys_that_are_others_are_named(home: Settings) -> None:
+    change(
+        home,
+        f"update {KNOWN} set event_id_key = 5 where event_id_key = {_key('old-7')}",
+        f"update {KNOWN} set event_hour_utc = '2026-05-01 11:00' where event_id_key = {_key('recent-7')}",
+    )
+    assert [(f.problem, f.what, f.detail.split(":")[0]) for f in findings(home)] == [
+        ("changed", "event hour 2025-02-28T23:00Z", "1 events have no key"),
+        ("missing", "event hour 2026-05-01T10:00Z", "1 events have no key"),
+        ("added", "event hour 2026-05-01T11:00Z", "1 keys are of no event"),
+    ]
+    # Where the fact is not what was published, that is what there is to say.
+    change(home, "delete from fact_activity_event where event_id = 'old-7'")
+    assert {finding.layer for finding in findings(home)} == {"fact"}
+
+
+def test_of_many_hours_that_differ_some_are_named(home: Settings) -> None:
+    change(home, f"insert into {KNOWN} select n, timestamp '2026-01-01' + to_hours(n) from range(15) as r(n)")
+    found = findings(home)
+    assert len(found) == 11
+    assert found[-1].what == "5 more event hours"
