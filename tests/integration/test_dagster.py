@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster import EventLogEntry
 
 from orchestration import catalogue, dagster_instance
 from orchestration.assets.raw import asset_key
+from orchestration.dagster_storage import BatchedSqliteEventLogStorage
 from orchestration.definitions import build_definitions
 from orchestration.freshness import JOB_NAME as FRESHNESS_JOB
 from orchestration.freshness import due_hour
 from orchestration.hours import floor_hour, now_utc, partition_key
 from orchestration.jobs import JOB_NAME, range_tags
+from orchestration.partitions import hourly
 from orchestration.pipeline import land_feeds
 from orchestration.settings import Settings
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, process_environment
@@ -79,6 +84,55 @@ def test_a_range_is_one_run_with_all_its_partitions(settings: Settings, instance
     assert one(settings, "select count(*) from quality.pipeline_run") == 1
     # Freshness is watched from outside; a run does not evaluate it.
     assert not any("freshness" in event.message for event in result.all_events)
+
+
+def test_what_is_stored_of_partitions_is_what_dagster_would_store(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = {"text": 'a "partition": "x"\n', "ümlaut": dg.MetadataValue.md("| é |"), "n": 3}
+
+    @dg.multi_asset(
+        specs=[dg.AssetSpec(name, partitions_def=hourly) for name in ("plain", "json", "scoped")],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def made(context) -> Iterator[dg.MaterializeResult]:  # type: ignore[no-untyped-def]
+        # Metadata that looks like the event's own partition, and metadata that only one partition has.
+        context.add_asset_metadata({"only": 1}, asset_key="scoped", partition_key=partition_key(HOUR + hour))
+        yield dg.MaterializeResult(asset_key="plain", metadata=metadata)
+        yield dg.MaterializeResult(
+            asset_key="json", metadata={"json": {"partition": partition_key(HOUR), "timestamp": 1}}
+        )
+        yield dg.MaterializeResult(asset_key="scoped", metadata=metadata)
+
+    stored: list[EventLogEntry] = []
+    real = BatchedSqliteEventLogStorage.store_event_batch
+
+    def spy(storage: BatchedSqliteEventLogStorage, events: Sequence[EventLogEntry]) -> None:
+        stored.extend(events)
+        real(storage, events)
+
+    hour = timedelta(hours=1)
+    monkeypatch.setattr(BatchedSqliteEventLogStorage, "store_event_batch", spy)
+    job = dg.Definitions(assets=[made], jobs=[dg.define_asset_job("j")]).resolve_job_def("j")
+    run = job.execute_in_process(instance=instance, tags=range_tags(HOUR, HOUR + 4 * hour))
+    assert run.success
+    assert len(stored) == 3 * 4 * 2
+    storage = instance.event_log_storage
+    assert isinstance(storage, BatchedSqliteEventLogStorage)
+    rows = [storage._event_to_row(event) for event in stored]
+    expected = sorted((r["event"], r["partition"], r["asset_key"], f"{r['timestamp']:%F %T.%f}") for r in rows)
+    for shard in (run.run_id, "index"):
+        with closing(sqlite3.connect(storage.path_for_shard(shard))) as database:
+            found = database.execute(
+                "select event, partition, asset_key, timestamp from event_logs where partition is not null"
+            ).fetchall()
+        assert sorted(found) == expected
+    for name in ("plain", "json", "scoped"):
+        records = instance.fetch_materializations(dg.AssetKey(name), limit=10).records
+        assert {record.partition_key for record in records} == {partition_key(HOUR + n * hour) for n in range(4)}
+        newest = instance.get_asset_records([dg.AssetKey(name)])[0].asset_entry.last_materialization_record
+        assert newest is not None
+        assert newest.storage_id == records[0].storage_id
 
 
 def test_the_schedule_runs_the_hour_that_ended_and_what_is_left(settings: Settings) -> None:
