@@ -8,7 +8,8 @@
     upsert           the rows replace those with the same `meta.publish_key`
     replace          the rows are the whole new table
     view             the model's SQL becomes a view of the warehouse
-  The columns of `meta.staged_only` are for the checks and the ledger, and are not published.
+  The columns of `meta.staged_only` are for the checks and the ledger, and are not published. What a run adds is staged
+  as a view, or with `meta.staged_as: table` as a table: for rows that are few, are read often and take long to find.
 #}
 {% materialization published, adapter='duckdb' %}
     {%- set staged = staged_relation(this) -%}
@@ -21,8 +22,9 @@
         ) }}
     {%- endif -%}
     {% call statement('main') -%}
-        {# A table where publishing reads the public table that it is about to change. #}
-        create or replace {{ 'table' if strategy in ('upsert', 'replace') else 'view' }} {{ staged }} as (
+        {# A table too where publishing reads the public table that it is about to change. #}
+        {%- set kind = 'table' if strategy in ('upsert', 'replace') else config.require('meta').get('staged_as', 'view') %}
+        create or replace {{ kind }} {{ staged }} as (
             {{ sql }}
         )
     {%- endcall %}

@@ -2,19 +2,25 @@
   `record_sha256`: the SHA-256, in lower-case hexadecimal, of an event's nine normalised fields, in the order of
   the feed contract. Each field is written as its length in bytes, a colon and its UTF-8 text, and a null as `-`;
   the nine are joined by commas. The time is written as `YYYY-MM-DDTHH:MM:SS.ffffffZ`. So no two different
-  events have the same text, and anyone can compute the hash without this code.
+  events have the same text, and anyone can compute the hash without this code. `time_text` is the time written so, for
+  where DuckDB would write it more than once: within a CASE.
 #}
-{% macro record_sha256(relation_alias='') -%}
+{% macro record_sha256(relation_alias='', time_text=none) -%}
     {%- set at = relation_alias ~ '.' if relation_alias else '' -%}
     sha256(concat(
         {%- for field in ['application', 'entity', 'activity'] %}
         {{ hashed_field(at ~ field) }}, ',',
         {%- endfor %}
-        {{ hashed_field("strftime(" ~ at ~ "event_time_utc, '%Y-%m-%dT%H:%M:%S.%fZ')") }}, ',',
+        {{ hashed_field(time_text or hashed_time(at ~ 'event_time_utc')) }}, ',',
         {%- for field in ['event_id', 'triggered_by', 'instance', 'outcome', 'comments'] %}
         {{ hashed_field(at ~ field) }}{{ ", ','," if not loop.last }}
         {%- endfor %}
     ))
+{%- endmacro %}
+
+{# A time as it is hashed. #}
+{% macro hashed_time(expression) -%}
+    strftime({{ expression }}, '%Y-%m-%dT%H:%M:%S.%fZ')
 {%- endmacro %}
 
 {# The parts of a field's text. Put together once, by the one `concat`, which leaves nulls out: half the time. #}

@@ -1,13 +1,14 @@
 {#
   The materialisation of what is large and read often, and never changed: a Parquet file beside the scratch database,
-  and a view of it in there. Writing it takes half the time of a table. A scratch database in memory has a table.
+  and a view of it in there. Writing it takes a third of the time of a table, without compression, which would make it
+  a fifth smaller and take half as long again. A scratch database in memory has a table.
 #}
 {% materialization scratch_file, adapter='duckdb' %}
     {%- set path = scratch_path() -%}
     {{ run_hooks(pre_hooks) }}
     {% call statement('main') -%}
         {%- if path %}
-        copy ({{ sql }}) to '{{ path }}.{{ this.identifier }}.parquet' (format parquet, compression snappy)
+        copy ({{ sql }}) to '{{ path }}.{{ this.identifier }}.parquet' (format parquet, compression uncompressed)
         {%- else %}
         create or replace table {{ this }} as ({{ sql }})
         {%- endif %}

@@ -53,11 +53,18 @@ disposed as (
     from joined
 ),
 
-final as (
+written as (
     select
         *,
-        case when disposition = 'accepted' then {{ record_sha256() }} end as event_sha256
+        case when disposition = 'accepted' then {{ hashed_time('event_time_utc') }} end as time_text
     from disposed
+),
+
+final as (
+    select
+        * exclude (time_text),
+        case when disposition = 'accepted' then {{ record_sha256(time_text='time_text') }} end as event_sha256
+    from written
 )
 
 select * from final
