@@ -150,7 +150,11 @@ class Job:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _fail(self, why: str) -> None:
-        self.error, self.state = why, "failed"
+        if self._stopped.is_set():
+            # What an interruption breaks may look like any error; whoever stopped it asked for its end.
+            self.state = "stopped"
+        else:
+            self.error, self.state = why, "failed"
 
 
 def file_name(filters: Filters, snapshot: int | None, suffix: str) -> str:

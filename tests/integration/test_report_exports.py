@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orchestration.hours import now_utc
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.settings import Settings, load_settings
@@ -97,6 +98,17 @@ def test_what_ends_with_the_session(jobs: ExportJobs, trail: Trail, tmp_path: Pa
     jobs.end_session("s")
     _wait(lambda: all(job.state == "stopped" for job in begun) and not _files(tmp_path))
     assert jobs.of_session("s") == []
+
+
+def test_an_export_that_breaks_because_it_was_stopped_is_stopped(report_home: Settings, tmp_path: Path) -> None:
+    warehouse = Warehouse(report_home)
+    for stop, state in ((False, "failed"), (True, "stopped")):
+        job = Job("1", CLARISSA, MAY, ".csv", None, tmp_path / "no such folder" / "1")
+        if stop:
+            job.stop()
+        job.run(warehouse, lambda _: None, now_utc, 60)
+        assert (job.state, job.error is None) == (state, stop)
+    warehouse.close()
 
 
 def test_only_the_last_ones_are_kept(jobs: ExportJobs, trail: Trail, tmp_path: Path) -> None:
