@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from orchestration.catalogue import DBT_PROJECT_DIR
+from orchestration import dbt_macros
 from orchestration.publish import transaction
 
 if TYPE_CHECKING:
@@ -17,16 +17,12 @@ if TYPE_CHECKING:
 
 FACT = "audit.main.fact_activity_event"
 TABLE = "audit.quality.known_event_id"
-_MACRO_FILE = DBT_PROJECT_DIR / "macros" / "event_id_key.sql"
 
 
 @cache
 def event_id_key(event_id: str = "event_id") -> str:
     """The SQL expression of an event id's key, from the dbt macro of that name, its only home."""
-    import jinja2
-
-    macros = jinja2.Environment().from_string(_MACRO_FILE.read_text(encoding="utf-8")).module
-    return str(macros.event_id_key(event_id)).strip()  # type: ignore[attr-defined]
+    return dbt_macros.expression("event_id_key.sql", "event_id_key", event_id)
 
 
 def rows_of_fact(where: str) -> str:

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from orchestration.catalogue import DBT_PROJECT_DIR
+from orchestration import dbt_macros
 from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, BatchKey
 
 if TYPE_CHECKING:
     import duckdb
 
-_MACRO_FILE = DBT_PROJECT_DIR / "macros" / "record_hash.sql"
 # The column of the staged fact that has `record_sha256()`, computed when it was judged.
 STAGED_SHA256 = "event_sha256"
 _KEY = "feed, feed_hour_utc, run_id"
@@ -44,10 +43,7 @@ _WRITTEN = {
 @cache
 def record_sha256() -> str:
     """The SQL expression of an event's `record_sha256`, from the dbt macro of that name, its only home."""
-    import jinja2
-
-    macros = jinja2.Environment().from_string(_MACRO_FILE.read_text(encoding="utf-8")).module
-    return str(macros.record_sha256()).strip()  # type: ignore[attr-defined]
+    return dbt_macros.expression("record_hash.sql", "record_sha256")
 
 
 def delivery_sha256() -> str:

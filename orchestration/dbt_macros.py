@@ -1,0 +1,14 @@
+"""SQL expressions that have their only home in a macro of the dbt project, for code that needs them outside dbt."""
+
+from __future__ import annotations
+
+from orchestration.catalogue import DBT_PROJECT_DIR
+
+
+def expression(file: str, macro: str, *arguments: str) -> str:
+    """What a macro of `macros/<file>` makes of these arguments; it may call macros of the same file only."""
+    import jinja2
+
+    text = (DBT_PROJECT_DIR / "macros" / file).read_text(encoding="utf-8")
+    macros = jinja2.Environment().from_string(text).module
+    return str(getattr(macros, macro)(*arguments)).strip()
