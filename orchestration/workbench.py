@@ -107,7 +107,10 @@ class Workbench:
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Attach `work` and `audit` where they are not, and bound what the connection may use."""
         connection.execute(f"set memory_limit = '{self._settings.memory_limit}'")
-        connection.execute(f"set temp_directory = {literal(str(self._settings.work_dir / 'spill'))}")
+        spill = str(self._settings.work_dir / "spill")
+        # Once something was spilt, DuckDB refuses to be told where to, even if it is the same place.
+        if connection.execute("select current_setting('temp_directory')").fetchone() != (spill,):
+            connection.execute(f"set temp_directory = {literal(spill)}")
         # Rows are ordered where order matters, by ORDER BY; free of it, DuckDB streams.
         connection.execute("set preserve_insertion_order = false")
         # It is thrown away, so nothing of it needs to survive a crash.
