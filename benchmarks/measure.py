@@ -58,13 +58,13 @@ def measured(
     cwd: Path | None = None,
     output: Path | None = None,
 ) -> Usage:
-    """Run a command; its standard output goes to the file `output`, or nowhere. Raises `Failed`.
+    """Run a command; its standard output goes to the file `output`, or nowhere. Raises `Failed` with what it said.
 
     `environment` is added to this process's. CPU is user and system time of the process and its descendants. The peak
     is the largest sum of resident memory of the whole tree that was seen, every tenth of a second, or the largest of a
     single process, which the operating system knows exactly.
     """
-    with tempfile.TemporaryFile() as errors, Path(output or os.devnull).open("wb") as out:
+    with tempfile.TemporaryFile() as said, Path(output).open("wb") if output else contextlib.nullcontext(said) as out:
         started = time.perf_counter()
         child = subprocess.Popen(
             [os.fspath(part) for part in command],
@@ -72,7 +72,7 @@ def measured(
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=out,
-            stderr=errors,
+            stderr=said,
         )
         tree = _Tree(child.pid)
         tree.start()
@@ -85,8 +85,8 @@ def measured(
                 child.kill()
             tree.stop()
         if child.returncode:
-            errors.seek(0)
-            told = errors.read().decode(errors="replace").splitlines()[-_TOLD_OF_A_FAILURE:]
+            said.seek(0)
+            told = said.read().decode(errors="replace").splitlines()[-_TOLD_OF_A_FAILURE:]
             raise Failed("\n".join([f"{' '.join(map(str, command))} ended with {child.returncode}", *told]))
     unit = 1024 if platform.system() == "Linux" else 1024**2
     # Descendants that nobody waited for are in no one's account, but were seen while they lived.
@@ -167,11 +167,19 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "none"
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    found["activity-audit"] = described.stdout.strip() or version("activity-audit")
+    found["activity-audit"] = _revision() or version("activity-audit")
     return found
+
+
+def _revision() -> str:
+    """The commit, with a mark where files differ from it other than those that benchmarks write; empty without git."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results", ":!README.md")
+    return git("describe", "--always") + ("-dirty" if changed else "")
 
 
 def _cpu_model() -> str:
