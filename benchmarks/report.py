@@ -47,7 +47,7 @@ def next_page(query: Query, filters: Filters, chosen: random.Random) -> object:
 def jump(query: Query, filters: Filters, chosen: random.Random) -> object:
     """What a scrollbar asks for that is dragged."""
     index = chosen.randrange(max(1, events.count(query, filters)))
-    return events.page(query, filters, events.Order(), after=events.key_at(query, filters, index))
+    return events.page_at(query, filters, index)
 
 
 def filter_lists(query: Query, filters: Filters, _: random.Random) -> object:

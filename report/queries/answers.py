@@ -63,4 +63,6 @@ class Answers:
 
 
 def _rows(answer: Any) -> int:
-    return 1 + len(getattr(answer, "rows", answer if isinstance(answer, list) else ()))
+    """An answer's own `weight`, or how many rows it has."""
+    weight: int | None = getattr(answer, "weight", None)
+    return weight or 1 + len(getattr(answer, "rows", answer if isinstance(answer, list) else ()))

@@ -9,12 +9,13 @@ from typing import Any
 from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
 from report.filters import CHOICES, Filters
-from report.queries.counts import Grain, by_hour, cells, count, has_counts
+from report.queries.counts import Grain, by_hour, cells, has_counts
+from report.queries.kinds import kind_counts
 from report.queries.orders import TIME, Key, Order, beyond, order_by
 from report.queries.warehouse import Query, remembered
 from report.queries.windows import windows
 
-__all__ = ["Key", "Order", "Page", "count", "key_at", "page"]
+__all__ = ["Key", "Order", "Page", "count", "page", "page_at"]
 
 _COLUMNS = ", ".join(column.field for column in COLUMNS)
 _PLACES = {column.field: place for place, column in enumerate(COLUMNS)}
@@ -59,6 +60,42 @@ def page(
         rows = _by_value(query, filters, order, key, reverse, limit + 1)
     else:
         rows = _sorted(query, filters, order, key, reverse, limit + 1)
+    return _page(rows, order, limit, reverse=reverse)
+
+
+@remembered
+def page_at(query: Query, filters: Filters, index: int, *, descending: bool = True, limit: int = 200) -> Page:
+    """The rows in the order by time from the row number `index` on, from 0.
+
+    An index behind the end is taken for the last row's.
+    """
+    order = Order(descending=descending)
+    within, skip = filters, index
+    if has_counts(query, filters.fields):
+        units: tuple[tuple[Grain, timedelta], ...] = (("day", _DAY), ("hour", HOUR))
+    else:
+        units = (("hour", HOUR),)
+    for unit, length in units:
+        held = sorted(_held(query, within, unit), reverse=descending)
+        if not held:
+            return _page([], order, limit)
+        if within is filters:
+            skip = min(skip, sum(n for _, n in held) - 1)
+        place = 0
+        while skip >= held[place][1]:
+            skip -= held[place][1]
+            place += 1
+        begin = aware(held[place][0])
+        within = replace(within, start=max(within.start, begin), end=min(within.end, begin + length))
+    # An offset inside one hour is bounded by the hour.
+    rows = _sorted(query, within, order, None, False, limit + 1, skip)
+    if len(rows) <= limit:
+        rows += _by_time(query, filters, order, _key(rows[-1], order), False, limit + 1 - len(rows))
+    return _page(rows, order, limit)
+
+
+def _page(rows: list[tuple[Any, ...]], order: Order, limit: int, *, reverse: bool = False) -> Page:
+    """The page of these rows, of which there is one more than `limit` if more follow."""
     more = len(rows) > limit
     rows = rows[:limit]
     if reverse:
@@ -67,37 +104,14 @@ def page(
 
 
 @remembered
-def key_at(query: Query, filters: Filters, index: int, *, descending: bool = True) -> Key | None:
-    """The key behind which the row number `index` stands, from 0, in the order by time; None for the beginning.
-
-    An index behind the end is taken for the last row's.
-    """
-    within, skip = filters, index - 1
-    if has_counts(query, filters.fields):
-        units: tuple[tuple[Grain, timedelta], ...] = (("day", _DAY), ("hour", HOUR))
-    else:
-        units = (("hour", HOUR),)
-    for unit, length in units:
-        held = sorted(_held(query, within, unit), reverse=descending)
-        if within is filters:
-            skip = min(skip, sum(n for _, n in held) - 2)
-        if skip < 0:
-            return None
-        place = 0
-        while skip >= held[place][1]:
-            skip -= held[place][1]
-            place += 1
-        begin = aware(held[place][0])
-        within = replace(within, start=max(within.start, begin), end=min(within.end, begin + length))
-    sql, values, reads = query.files.reading(within)
-    # An offset inside one hour is bounded by the hour.
-    found = query.rows(
-        f"select event_time_utc, event_id {sql} "
-        f"order by {order_by(Order(descending=descending).terms)} limit 1 offset {skip}",
-        values,
-        reads=reads,
-    )
-    return found[0]
+def count(query: Query, filters: Filters) -> int:
+    """How many events the filters keep, exactly."""
+    if kinds := kind_counts(query, filters):
+        return kinds.total
+    if not has_counts(query, filters.fields):
+        return sum(n for _, n in by_hour(query, filters))
+    sql, values, reads = cells(query, filters)
+    return int(query.rows(f"select coalesce(sum(n), 0) from ({sql})", values, reads=reads)[0][0])
 
 
 def _held(query: Query, filters: Filters, unit: Grain) -> list[tuple[datetime, int]]:
@@ -183,15 +197,16 @@ def _all_of(query: Query, filters: Filters, order: Order, reverse: bool) -> list
 
 
 def _sorted(
-    query: Query, filters: Filters, order: Order, key: Key | None, reverse: bool, needed: int
+    query: Query, filters: Filters, order: Order, key: Key | None, reverse: bool, needed: int, skip: int = 0
 ) -> list[tuple[Any, ...]]:
-    """Rows in any order, by sorting all that the filters keep; no more than are needed are held."""
+    """Rows in any order, by sorting all that the filters keep; no more than are needed, or skipped, are held."""
     sql, values, reads = query.files.reading(filters)
     if key is not None:
         condition, bound = beyond(order.terms, key, reverse=reverse)
         sql, values = f"{sql} and {condition}", [*values, *bound]
     return query.rows(
-        f"select {_COLUMNS} {sql} order by {order_by(order.terms, reverse=reverse)} limit {int(needed)}",
+        f"select {_COLUMNS} {sql} order by {order_by(order.terms, reverse=reverse)} "
+        f"limit {int(needed)} offset {int(skip)}",
         values,
         reads=reads,
     )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from report.filters import Filters
+from report.filters import AGGREGATED, OUTCOMES, Filters
 from report.queries.counts import cells
+from report.queries.kinds import KindCounts, kind_counts
 from report.queries.warehouse import Query, remembered
 
 FIELDS = ("application", "entity", "activity", "outcome", "triggered_by", "instance", "comments")
@@ -54,6 +55,8 @@ def groups(
         raise ValueError("all levels of the groups are open; what follows are events")
     outer = fields[: len(path)]
     field = fields[len(path)]
+    if {*outer, field}.issubset(AGGREGATED) and (kinds := kind_counts(query, filters)):
+        return _of_kinds(kinds, field, dict(zip(outer, path, strict=True)), after)[:limit]
     needed = dict.fromkeys((*outer, field, "outcome"))
     sql, bound, reads = cells(query, filters, tuple(needed))
     conditions = [f"{name} is not distinct from ?" for name in outer]
@@ -72,6 +75,18 @@ def groups(
         reads=reads,
     )
     return [Group(*row) for row in rows]
+
+
+def _of_kinds(kinds: KindCounts, field: str, path: dict[str, str | None], after: Group | None) -> list[Group]:
+    for name, value in path.items():
+        kinds = kinds.of(name, value)
+    success, failure = (dict(kinds.of("outcome", outcome).by(field)) for outcome in OUTCOMES)
+    found = [Group(value, n, success.get(value, 0), failure.get(value, 0)) for value, n in kinds.by(field)]
+    return [group for group in found if after is None or _place(group) > _place(after)]
+
+
+def _place(group: Group) -> tuple[int, bool, str]:
+    return -group.count, group.value is None, group.value or ""
 
 
 def _after(field: str, last: Group) -> tuple[str, list[Any]]:

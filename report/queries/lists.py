@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from report.filters import CHOICES, Filters
+from report.filters import AGGREGATED, CHOICES, Filters
 from report.queries.counts import cells
+from report.queries.kinds import kind_counts
 from report.queries.warehouse import Query, remembered
 
 # The prompt and the two lists that depend on it; what comes later in a chain does not narrow what comes before.
@@ -33,7 +34,10 @@ def values(query: Query, filters: Filters, field: str, search: str = "", limit: 
     """
     if field not in FIELDS:
         raise ValueError(f"there is no list of {field!r}, only of {', '.join(FIELDS)}")
-    sql, bound, reads = cells(query, depends_on(filters, field), (field,))
+    filters = depends_on(filters, field)
+    if field in AGGREGATED and not search and (kinds := kind_counts(query, filters)):
+        return [Value(*row) for row in kinds.by(field)[:limit]]
+    sql, bound, reads = cells(query, filters, (field,))
     where = f"where contains(lower({field}), lower(?))" if search else ""
     rows = query.rows(
         f"select {field}, cast(sum(n) as bigint) as n from ({sql}) {where} group by all "

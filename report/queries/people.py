@@ -3,7 +3,8 @@
 The published tables have none, and to count the people of a long period means to read all of it. So the newest
 snapshot's DuckDB counts them once, behind the readers' backs, and its successor only the days that have changed.
 `people.main.person` has a number for every combination of the fields; `people` counts events by it and day, and
-`people_monthly` by it and month.
+`people_monthly` by it and month. Both have the application too, and lie by month and application, so that of a month
+of one application little else is read.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def build(
     """
     columns = ", ".join(f"{name} varchar" for name in FIELDS)
     connection.execute(f"create table {PERSON} (person integer, {columns})")
-    connection.execute(f"create table {PEOPLE} (begins timestamp, person integer, n bigint)")
+    connection.execute(f"create table {PEOPLE} (begins timestamp, application varchar, person integer, n bigint)")
     if before is not None and _files(before) <= _files(connection):
         for table in (PERSON, PEOPLE):
             connection.register("known", before.execute(f"from {table}").to_arrow_table())
@@ -56,7 +57,7 @@ def build(
         from (
             select begins, application, outcome, n from {DAILY} inner join {KIND} using (kind)
             union all
-            select begins, application, outcome, -n from {PEOPLE} inner join {PERSON} using (person)
+            select begins, application, outcome, -n from {PEOPLE} inner join {PERSON} using (person, application)
         )
         group by begins, application, outcome having sum(n) <> 0
     """)
@@ -71,12 +72,13 @@ def build(
     same = " and ".join(f"counted.{name} is not distinct from person.{name}" for name in FIELDS)
     connection.execute(f"""
         insert into {PEOPLE}
-        select begins, person, n from counted inner join {PERSON} as person on {same} order by begins
+        select begins, counted.application, person, n from counted inner join {PERSON} as person on {same}
+        order by date_trunc('month', begins), counted.application, begins
     """)
     connection.execute(f"""
         create table {MONTHLY} as
-        select date_trunc('month', begins) as begins, person, cast(sum(n) as bigint) as n
-        from {PEOPLE} group by all order by 1
+        select date_trunc('month', begins) as begins, application, person, cast(sum(n) as bigint) as n
+        from {PEOPLE} group by all order by begins, application
     """)
     connection.execute("drop table changed")
     connection.unregister("counted")

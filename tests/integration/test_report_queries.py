@@ -14,8 +14,9 @@ import pytest
 from orchestration import lake
 from orchestration.settings import Settings, load_settings
 from report.columns import COLUMNS
-from report.filters import Filters
-from report.queries import charts, detail, events, groups, lists, quality, trust
+from report.filters import AGGREGATED, Filters
+from report.queries import charts, detail, events, groups, kinds, lists, quality, trust
+from report.queries.events import Page
 from report.queries.orders import FIELDS, Order
 from report.queries.warehouse import Query, Warehouse
 from tests.integration.support import deliver, event, lines, query, run, until
@@ -198,6 +199,35 @@ def test_without_counts_of_people_the_same_is_said(asked: Query, rows: list[dict
     assert said[0][0].rows + said[0][1].rows == _ordered(_kept(rows, filters), order)[:230]
 
 
+@pytest.mark.parametrize("filters", [*FILTERS, RAGGED])
+def test_kinds_are_counted_up_as_duckdb_counts_them(
+    home: Settings, filters: Filters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths: list[tuple[str | None, ...]] = [(), ("Search",), ("Search", "SEARCH"), ("Search", None)]
+
+    def said() -> list[Any]:
+        warehouse = Warehouse(home, remembered=0)
+        try:
+            with warehouse.query() as asked:
+                tree = [groups.groups(asked, filters, ("application", "entity", "activity"), path) for path in paths]
+                rest = [
+                    groups.groups(asked, filters, ("application", "entity"), limit=9, after=one)
+                    for one in [
+                        *tree[0],
+                        groups.Group(None, 9, 9, 0),
+                        groups.Group("T", max([one.count for one in tree[0]], default=0), 1, 1),
+                    ]
+                ]
+                some = [lists.values(asked, filters, field, limit=2) for field in AGGREGATED]
+                return [events.count(asked, filters), tree, rest, some]
+        finally:
+            warehouse.close()
+
+    by_kind = said()
+    monkeypatch.setattr(kinds, "_MOST", -1)
+    assert said() == by_kind
+
+
 def _by_outcome(rows: list[dict[str, Any]], field: str) -> dict[Any, tuple[int, int]]:
     counts = Counter((row[field], row["outcome"]) for row in rows)
     return {value: (counts[value, "SUCCESS"], counts[value, "FAILURE"]) for value, _ in counts}
@@ -211,11 +241,15 @@ def test_a_jump_lands_on_the_row_of_that_number(
     order = Order(descending=descending)
     expected = _ordered(_kept(rows, filters), order)
     for index in (0, 1, 20, len(expected) // 2, len(expected) - 1, len(expected) + 5):
-        key = events.key_at(asked, filters, index, descending=descending)
-        page = events.page(asked, filters, order, after=key, limit=3)
         at = min(index, len(expected) - 1)
-        assert page.rows == expected[at : at + 3]
-    assert events.key_at(asked, FILTERS[-1], 5) is None
+        # Three rows are of the hour that is led to; of so many that none is busy enough, some are of the next.
+        for limit in (3, 230):
+            page = events.page_at(asked, filters, index, descending=descending, limit=limit)
+            assert page.rows == expected[at : at + limit]
+            assert page.more == (len(expected) > at + limit)
+            following = events.page(asked, filters, order, after=page.last, limit=3)
+            assert following.rows == expected[at + limit : at + limit + 3]
+    assert events.page_at(asked, FILTERS[-1], 5) == Page([], None, None, more=False)
 
 
 def test_lists_depend_on_what_is_chosen_before_them_and_not_on_themselves(

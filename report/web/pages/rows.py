@@ -31,10 +31,10 @@ async def page(request: Request) -> Response:
         raise BadLinkError("an index leads to a row only where rows are sorted by time")
 
     def work(query: Query) -> dict[str, Any]:
-        place = after
         if index is not None:
-            place = events.key_at(query, filters, index, descending=state.descending)
-        found = events.page(query, filters, order, after=place, before=before, limit=ROWS)
+            found = events.page_at(query, filters, index, descending=state.descending, limit=ROWS)
+        else:
+            found = events.page(query, filters, order, after=after, before=before, limit=ROWS)
         return {
             "rows": [[cell_text(cell) for cell in row] for row in found.rows],
             "first": encode_key(found.first),
