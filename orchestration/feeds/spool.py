@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
@@ -28,40 +30,82 @@ _LOCK = ".lock"
 _PATIENCE = 20.0
 
 
+@dataclass
+class _Waiting:
+    """A line that somebody wants on record, in the folder of its hour."""
+
+    folder: Path
+    line: bytes
+    is_done: bool = False
+    error: OSError | None = None
+
+
 class Spool:
-    """The folder `root`, in which each feed of ours has a folder as every feed has."""
+    """The folder `root`, in which each feed of ours has a folder as every feed has. Any thread may use it."""
 
     def __init__(self, root: Path, feed: str) -> None:
         self._root = root
         self._folder = root / feed
         self._feed = feed
+        self._waiting: list[_Waiting] = []
+        self._changing = threading.Lock()
+        self._writing = threading.Lock()
 
     def append(self, record: Mapping[str, str], at: datetime) -> None:
         """Add a record to the hour of `at`; when this returns, it outlives a power failure.
+
+        What others want on record meanwhile is written with the next one: the disk brings all of it in the time of one.
 
         Raises:
             OSError: if it cannot be written, a lock that cannot be had among the causes.
         """
         line = json.dumps(record, ensure_ascii=False).encode() + b"\n"
-        folder = self._folder / f"{floor_hour(at):{HOUR_FOLDER}}"
-        with self._locked():
-            is_new_folder = not folder.exists()
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / _OPEN
-            is_new = not path.exists()
-            with path.open("ab", buffering=0) as file:
-                begun = file.tell()
-                # A line that a power failure cut short is ended here, so that it takes no other with it.
-                torn = begun > 0 and not _ends_with_newline(path)
+        mine = _Waiting(self._folder / f"{floor_hour(at):{HOUR_FOLDER}}", line)
+        with self._changing:
+            self._waiting.append(mine)
+        with self._writing:
+            if not mine.is_done:
+                self._write_waiting()
+        if mine.error:
+            raise mine.error
+
+    def _write_waiting(self) -> None:
+        with self._changing:
+            waiting, self._waiting = self._waiting, []
+        try:
+            for folder in dict.fromkeys(one.folder for one in waiting):
+                together = [one for one in waiting if one.folder == folder]
+                error: OSError | None = None
                 try:
-                    _write_all(file.fileno(), (b"\n" if torn else b"") + line)
-                    os.fsync(file.fileno())
-                except OSError:
-                    file.truncate(begun)
-                    raise
-            if is_new:
-                for changed in (folder, *([folder.parent, self._folder, self._root] if is_new_folder else [])):
-                    sync(changed)
+                    with self._locked():
+                        self._append(folder, b"".join(one.line for one in together))
+                except OSError as failed:
+                    error = failed
+                for one in together:
+                    one.error, one.is_done = error, True
+        finally:
+            # Where this thread is stopped, those that wait write for themselves.
+            with self._changing:
+                self._waiting[:0] = [one for one in waiting if not one.is_done]
+
+    def _append(self, folder: Path, lines: bytes) -> None:
+        is_new_folder = not folder.exists()
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / _OPEN
+        is_new = not path.exists()
+        with path.open("ab", buffering=0) as file:
+            begun = file.tell()
+            # A line that a power failure cut short is ended here, so that it takes no other with it.
+            torn = begun > 0 and not _ends_with_newline(path)
+            try:
+                _write_all(file.fileno(), (b"\n" if torn else b"") + lines)
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(begun)
+                raise
+        if is_new:
+            for changed in (folder, *([folder.parent, self._folder, self._root] if is_new_folder else [])):
+                sync(changed)
 
     def seal(self, window: tuple[datetime, datetime]) -> None:
         """Make deliveries of everything that was appended so far for the hours of the half-open window.

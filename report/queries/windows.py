@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestration.hours import HOUR, aware, ceil_hour, floor_hour
 from report.filters import AGGREGATED, Filters
-from report.queries.counts import by_hour, ceil_day, cells, floor_day, together
+from report.queries.counts import Grain, by_hour, ceil_day, cells, floor_day
 from report.queries.people import FIELDS
 from report.queries.warehouse import Query
 
@@ -43,8 +43,8 @@ def windows(query: Query, whole: Filters, part: Filters, needed: int, *, descend
     start, end = (part.start, first.start) if descending else (first.end, part.end)
     if start < end:
         rest = replace(part, start=start, end=end)
-        counts = [(aware(at), n) for at, n in by_hour(query, whole)]
-        yield from _pieces(rest, counts, needed, None, descending, hours=True)
+        hours = sorted(((aware(at), n) for at, n in by_hour(query, whole)), reverse=descending)
+        yield from _pieces(rest, hours, needed, None, descending, hours=True)
 
 
 def _pieces(
@@ -56,12 +56,15 @@ def _pieces(
     *,
     hours: bool,
 ) -> Iterator[Filters]:
-    """The pieces by these counts, which are of hours, or of days; or of hours only between the edge and `split`."""
+    """The pieces by these counts, which come in the order that is asked for.
+
+    They are of hours, or of days; or of hours only between the edge and `split`.
+    """
     edge, last = (filters.end, filters.start) if descending else (filters.start, filters.end)
     # How many events of the hour, or day, at the edge are inside is not known, so they are not counted on.
     unsure = (floor_hour if hours else floor_day)(edge - _MOMENT if descending else edge)
     held, some = 0, False
-    for at, n in sorted(counts, reverse=descending):
+    for at, n in counts:
         is_hour = hours and (split is None or (at >= split if descending else at < split))
         length = HOUR if is_hour else _DAY
         if (at >= edge or at + length <= last) if descending else (at + length <= edge or at >= last):
@@ -103,18 +106,17 @@ def _split(whole: Filters, descending: bool) -> datetime | None:
     return split if whole.start < split < whole.end else None
 
 
-def _counts(query: Query, whole: Filters, split: datetime | None, descending: bool) -> list[tuple[datetime, int]]:
-    if split is None:
-        parts = [cells(query, whole, by="day" if "triggered_by" in whole.fields else "hour")]
-    else:
+def _counts(query: Query, whole: Filters, split: datetime | None, descending: bool) -> Iterator[tuple[datetime, int]]:
+    """The hours and days in the order that is asked for; those behind `split` are asked for when they are reached."""
+    parts: list[tuple[Filters, Grain]] = [(whole, "day" if "triggered_by" in whole.fields else "hour")]
+    if split is not None:
         early, late = replace(whole, end=split), replace(whole, start=split)
-        parts = [
-            cells(query, early, by="day" if descending else "hour"),
-            cells(query, late, by="hour" if descending else "day"),
-        ]
-    sql, bound, reads = together(parts)
-    rows = query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", bound, reads=reads)
-    return [(aware(at), n) for at, n in rows]
+        near, far = (late, early) if descending else (early, late)
+        parts = [(near, "hour"), (far, "day")]
+    for part, unit in parts:
+        sql, bound, reads = cells(query, part, by=unit)
+        rows = query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", bound, reads=reads)
+        yield from sorted(((aware(at), n) for at, n in rows), reverse=descending)
 
 
 def _between(filters: Filters, one: datetime, other: datetime) -> Filters:

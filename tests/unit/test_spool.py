@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from orchestration.feeds.spool import Spool
 
@@ -87,6 +90,27 @@ def test_two_processes_append_while_a_third_seals(spool: Spool, tmp_path: Path) 
     assert len(deliveries) > 1
 
 
+def test_what_threads_append_at_once_is_brought_to_disk_together(
+    spool: Spool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.append({"eventId": "first"}, HOUR)
+    synced: list[int] = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(descriptor), sync(descriptor)))
+    with ThreadPoolExecutor(8) as pool:
+        with FileLock(tmp_path / "own" / ".lock"):
+            appended = [pool.submit(spool.append, {"eventId": str(number)}, HOUR) for number in range(8)]
+            time.sleep(0.2)
+            assert not any(one.done() for one in appended)
+        for one in appended:
+            one.result()
+    spool.seal(EVER)
+    ((_, *lines),) = _delivered(spool)
+    assert sorted(json.loads(line)["eventId"] for line in lines) == [str(number) for number in range(8)]
+    # One of them came first, and then the other seven; and the folder with the new name, when it was sealed.
+    assert len(synced) == 3
+
+
 def test_what_was_appended_outlives_its_process(spool: Spool, tmp_path: Path) -> None:
     writer = _writer(tmp_path / "own", "k", 100_000)
     assert writer.stdout is not None
@@ -105,5 +129,12 @@ def test_what_was_appended_outlives_its_process(spool: Spool, tmp_path: Path) ->
 
 def test_a_record_that_cannot_be_written_is_told(spool: Spool, tmp_path: Path) -> None:
     (tmp_path / "own").write_text("a file where the folder must be")
-    with pytest.raises(OSError, match="exists"):
-        spool.append({"eventId": "a"}, HOUR)
+    with ThreadPoolExecutor(4) as pool:
+        appended = [pool.submit(spool.append, {"eventId": str(number)}, HOUR) for number in range(4)]
+        for one in appended:
+            with pytest.raises(OSError, match="exists"):
+                one.result()
+    (tmp_path / "own").unlink()
+    spool.append({"eventId": "a"}, HOUR)
+    spool.seal(EVER)
+    assert _delivered(spool) == [['{"eventId": "a"}']]
