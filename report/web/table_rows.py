@@ -39,7 +39,9 @@ def _row(row: tuple[Any, ...], shown: list[tuple[str, int]], event: str) -> str:
             if field == "outcome":
                 named = f"{field} {content}"
             if number == 0:
-                which = f"id={quote_plus(row[_ID])}&amp;at={quote_plus(str(row[_AT]))}"
+                # A time is quoted like this sooner than by `quote_plus`.
+                at = str(row[_AT]).replace(" ", "+").replace(":", "%3A")
+                which = f"id={quote_plus(row[_ID])}&amp;at={at}"
                 content = f'<a href="{event}&amp;{which}">{content}</a>'
         cells.append(f'<td class="{named}" data-field="{field}">{content}</td>')
     return f'<tr class="event">{"".join(cells)}</tr>'

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode
 
@@ -97,7 +98,12 @@ class State:
     def url(self, page: str = "/", **more: Any) -> str:
         """A page of the report with this state; `more` are parameters of that page, left out where they are None."""
         extra = [(name, str(value)) for name, value in more.items() if value is not None]
-        return f"{page}?{urlencode(self.pairs() + extra)}"
+        return f"{page}?{self._query}{'&' if extra else ''}{urlencode(extra)}"
+
+    @cached_property
+    def _query(self) -> str:
+        # A page has many links with the same state.
+        return urlencode(self.pairs())
 
     def with_list(self, name: str, values: Iterable[str | None]) -> State:
         """With these values chosen in one list, and no others."""
