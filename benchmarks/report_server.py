@@ -34,6 +34,8 @@ from orchestration.hours import aware
 from orchestration.settings import load_settings
 
 _PATIENCE = 600
+# How long a reader looks at a page on average, in seconds, before asking for the next.
+_LOOK = 1.0
 _PAGES = {
     "page of events": "/",
     "page of groups": "/groups",
@@ -152,7 +154,10 @@ def served(history: History) -> Iterator[Server]:
 
 
 def pages(server: Server, history: History, readers: int, times: int) -> Iterator[Figure]:
-    """Whole pages: alone, each another month and application; and as many readers at once as `readers`."""
+    """Whole pages: alone, each another month and application; and as many readers at once as `readers`.
+
+    These ask for the next page as soon as they have one, or look at each for a second or so.
+    """
     chosen = random.Random(1)
     for name, path in _PAGES.items():
         cpu = server.cpu()
@@ -160,11 +165,15 @@ def pages(server: Server, history: History, readers: int, times: int) -> Iterato
         yield Figure(f"{name}, p95", round(p95(walls) * 1000), "ms")
         yield Figure(f"{name}, CPU", round((server.cpu() - cpu) / times * 1000), "ms")
 
-    def mixed(number: int) -> list[float]:
-        of = random.Random(number)
-        return [server.ask(_address(path, history.month(of))) for path in of.sample(sorted(_PAGES.values()), 5)]
+    def mixed(number: int, look: float = 0) -> Iterator[float]:
+        of = random.Random(f"{number}, {look}")
+        for path in of.sample(sorted(_PAGES.values()), 5):
+            time.sleep(of.uniform(0, 2 * look))
+            yield server.ask(_address(path, history.month(of)))
 
     yield from _together("pages of all kinds", server, readers, mixed)
+    looking = f"pages of all kinds, each looked at for {_LOOK:g} s"
+    yield from _together(looking, server, readers, lambda number: mixed(number, _LOOK))
     view = _address("/", history.month(chosen))
     yield from _together("the same page of events", server, readers, lambda _: [server.ask(view) for _ in range(5)])
 
@@ -214,7 +223,7 @@ def _address(path: str, period: str) -> str:
 def _together(name: str, server: Server, readers: int, read: Callable[[int], Iterable[float]]) -> Iterator[Figure]:
     cpu = server.cpu()
     with ThreadPoolExecutor(readers) as pool:
-        walls = [wall for found in pool.map(read, range(readers)) for wall in found]
+        walls = [wall for found in pool.map(lambda number: list(read(number)), range(readers)) for wall in found]
     yield Figure(f"{name}, {readers} readers, p95", round(p95(walls) * 1000), "ms")
     yield Figure(f"{name}, {readers} readers, CPU", round((server.cpu() - cpu) / len(walls) * 1000), "ms")
 

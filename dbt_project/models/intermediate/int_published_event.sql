@@ -2,17 +2,23 @@
 -- of the fact only these are read; whether an event has the id is told by the fact alone.
 with
 
-batch_id as (
-    select distinct event_id, event_id_key from {{ ref('int_parsed_record') }} where event_id is not null
+batch as (
+    select event_id, event_id_key from {{ ref('int_parsed_record') }} where event_id is not null
 ),
 
 known as (
     select event_id_key, event_hour_utc from {{ source('published_quality', 'known_event_id') }}
+    where event_id_key in (select event_id_key from batch)
+),
+
+-- Of a bulk load these few are told apart, and not all of its ids.
+batch_id as (
+    select distinct event_id from batch
+    where event_id_key in (select event_id_key from known)
 ),
 
 hour_to_search as (
     select distinct event_hour_utc from known
-    where event_id_key in (select event_id_key from batch_id)
 ),
 
 fact as (
