@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from report.filters import AGGREGATED, CHOICES, Filters
 from report.queries.counts import cells
+from report.queries.instances import MOST
 from report.queries.kinds import kind_counts
 from report.queries.warehouse import Query, remembered
 
@@ -37,6 +38,9 @@ def values(query: Query, filters: Filters, field: str, search: str = "", limit: 
     filters = depends_on(filters, field)
     if field in AGGREGATED and not search and (kinds := kind_counts(query, filters)):
         return [Value(*row) for row in kinds.by(field)[:limit]]
+    known = query.instances
+    if field == "instance" and not search and limit <= MOST and known and known.are_of(filters):
+        return [Value(*row) for row in known.most[:limit]]
     sql, bound, reads = cells(query, filters, (field,))
     where = f"where contains(lower({field}), lower(?))" if search else ""
     rows = query.rows(

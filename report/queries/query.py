@@ -50,6 +50,7 @@ class Query:
         self.snapshot = attached.snapshot
         self.files = attached.files
         self.has_people = attached.has_people
+        self.instances = attached.instances
         self.is_prepared = attached.is_prepared
         self._attached = attached
         self._turns = turns

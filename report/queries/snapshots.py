@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from orchestration import lake
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
-from report.queries import people, rollups
+from report.queries import instances, people, rollups
 from report.queries.answers import Answers
 from report.queries.event_ids import EventIds
 from report.queries.files import FactFiles, fact_files
+from report.queries.instances import Instances
 from report.queries.turns import kindly
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Attached:
     answers: Answers
     users: int = 0
     has_people: bool = False
+    instances: Instances | None = None
     is_prepared: bool = False
     _counting: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
     _closed: bool = False
@@ -51,8 +53,8 @@ class Attached:
         return self.scanning.cursor()
 
     def prepare(self, before: Attached | None = None) -> None:
-        """Count events by who triggered them, out of the counts of the snapshot `before` where they hold still; and
-        find out which files may have which event ids.
+        """Count events by who triggered them, out of the counts of the snapshot `before` where they hold still; count
+        the instances with the most of them; and find out which files may have which event ids.
 
         Without that everything is answered too, out of the events.
         """
@@ -67,6 +69,7 @@ class Attached:
                 else:
                     kindly(partial(people.build, connection, scanner, None))
                 self.has_people = True
+                self.instances = kindly(partial(instances.count, connection, scanner))
                 kindly(partial(self.files.learn_ids, scanner))
                 self.is_prepared = True
             except duckdb.Error:

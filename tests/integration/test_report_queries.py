@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from orchestration import lake
+from orchestration.hours import HOUR
 from orchestration.settings import Settings, load_settings
 from report.columns import COLUMNS
 from report.filters import AGGREGATED, Filters
@@ -78,6 +79,12 @@ def counted(warehouse: Warehouse) -> bool:
     """Whether the newest snapshot has its events counted by who triggered them."""
     with warehouse.query() as asked:
         return asked.has_people
+
+
+def prepared(warehouse: Warehouse) -> bool:
+    """Whether all is known of the newest snapshot that is found out in the background."""
+    with warehouse.query() as asked:
+        return asked.is_prepared
 
 
 @pytest.fixture
@@ -226,6 +233,34 @@ def test_kinds_are_counted_up_as_duckdb_counts_them(
     by_kind = said()
     monkeypatch.setattr(kinds, "_MOST", -1)
     assert said() == by_kind
+
+
+def test_the_instances_of_everything_are_those_that_were_counted_before(
+    home: Settings, rows: list[dict[str, Any]]
+) -> None:
+    warehouse = Warehouse(home, remembered=0)
+    try:
+        until(lambda: prepared(warehouse))
+        with warehouse.query() as asked:
+            known = asked.instances
+            assert known is not None
+            said = [lists.values(asked, WHOLE, "instance", limit=limit) for limit in (2, 200, 201)]
+            less = Filters(known.start + HOUR, known.end)
+            narrowed = lists.values(asked, less, "instance")
+            asked.instances = None
+            assert [lists.values(asked, WHOLE, "instance", limit=limit) for limit in (2, 200, 201)] == said
+            asked.instances = replace(known, most=[("counted", 1)])
+            for filters in (WHOLE, replace(WHOLE, start=known.start, end=known.end)):
+                assert lists.values(asked, filters, "instance") == [lists.Value("counted", 1)]
+            # Where less is asked for, or more values, the events are read.
+            assert lists.values(asked, less, "instance") == narrowed
+            assert lists.values(asked, WHOLE, "instance", limit=201) == said[2]
+            assert lists.values(asked, WHOLE, "instance", "É") == [one for one in said[1] if one.value == "é"]
+            assert lists.values(asked, replace(WHOLE, outcomes=("FAILURE",)), "instance") != said[1]
+    finally:
+        warehouse.close()
+    assert {one.value: one.count for one in said[1]} == Counter(row["instance"] for row in rows)
+    assert sum(one.count for one in narrowed) < len(rows)
 
 
 def _by_outcome(rows: list[dict[str, Any]], field: str) -> dict[Any, tuple[int, int]]:
