@@ -18,10 +18,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from benchmarks import measure
-from benchmarks.bulk_feeds import FORMATS, make_feeds
+from benchmarks.bulk_feeds import EVENTS_AN_HOUR, FORMATS, make_feeds
 from benchmarks.measure import Figure, Usage
 
-_EVENTS_AN_HOUR = 18_000
 _COLUMNS = (
     "application",
     "entity",
@@ -73,12 +72,12 @@ def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=10_000_000)
-    parser.add_argument("--hours", type=int, help=f"over how many hours; default: {_EVENTS_AN_HOUR} events in each")
+    parser.add_argument("--hours", type=int, help=f"over how many hours; default: {EVENTS_AN_HOUR} events in each")
     parser.add_argument("--format", choices=FORMATS, default="ndjson")
     parser.add_argument("--folder", type=Path, help="where the files are made; default: the temporary folder")
     measure.add_json_option(parser)
     options = parser.parse_args()
-    hours = options.hours or max(1, options.events // _EVENTS_AN_HOUR)
+    hours = options.hours or max(1, options.events // EVENTS_AN_HOUR)
     folder = Path(tempfile.mkdtemp(prefix="activity-audit-bulk-", dir=options.folder))
     home, warm = folder / "home", folder / "warm"
     try:

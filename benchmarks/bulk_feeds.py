@@ -88,6 +88,8 @@ _JSON_LINE = """concat('{{"application":"', application, '","entity":"', entity,
     '","outcome":"', outcome, '","comments":"', comments, '"}}')"""
 _CSV_LINE = """concat_ws(',', '"' || application || '"', '"' || entity || '"', '"' || activity || '"', time, event_id,
     name, instance, outcome, comments)"""
+# So many events an hour where a benchmark is not told how many hours there are.
+EVENTS_AN_HOUR = 18_000
 
 
 def make_feeds(folder: Path, events: int, hours: int, kind: str, part: range | None = None) -> int:

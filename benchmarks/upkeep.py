@@ -16,11 +16,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import measure
-from benchmarks.bulk_feeds import make_feeds
+from benchmarks.bulk_feeds import EVENTS_AN_HOUR, make_feeds
 from benchmarks.measure import Figure, Usage
 
 _LOADS = 10
-_EVENTS_AN_HOUR = 18_000
 
 
 def main() -> None:
@@ -54,7 +53,7 @@ def main() -> None:
 def _load(folder: Path, loaded: int, wanted: int, all_events: int) -> None:
     """Bring the warehouse from `loaded` to `wanted` of all events, some days of feeds at a time."""
     given = folder / "feeds"
-    hours = max(_LOADS, all_events // _EVENTS_AN_HOUR)
+    hours = max(_LOADS, all_events // EVENTS_AN_HOUR)
     first, last = (round(hours * events / all_events) for events in (loaded, wanted))
     step = max(1, hours // _LOADS)
     for start in range(first, last, step):

@@ -15,12 +15,10 @@ import time
 from pathlib import Path
 
 from benchmarks import measure
-from benchmarks.bulk_feeds import make_feeds
+from benchmarks.bulk_feeds import EVENTS_AN_HOUR, make_feeds
 from benchmarks.measure import Figure
 from orchestration import lake
 from orchestration.settings import Settings, load_settings
-
-_EVENTS_AN_HOUR = 18_000
 
 
 def read_all(settings: Settings) -> float:
@@ -57,7 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     home = Path(tempfile.mkdtemp(prefix="activity-audit-bench-"))
     try:
-        make_feeds(home / "landing", options.events, max(1, options.events // _EVENTS_AN_HOUR), "ndjson")
+        make_feeds(home / "landing", options.events, max(1, options.events // EVENTS_AN_HOUR), "ndjson")
         run = measure.audit(home, "run")
         verify = measure.audit(home, "verify")
         settings = load_settings(home=home)
