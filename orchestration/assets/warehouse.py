@@ -3,7 +3,7 @@
 It is one step because publishing is one transaction: no model may be visible whose run did not pass its checks.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -23,16 +23,16 @@ FEEDS_TAG = "audit/feeds"
 class _Translator(DagsterDbtTranslator):
     """How a dbt node becomes an asset."""
 
-    def get_asset_key(self, dbt_resource_props: dict[str, Any]) -> dg.AssetKey:  # type: ignore[override]
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         if dbt_resource_props["resource_type"] == "source":
             return dg.AssetKey(["source", dbt_resource_props["source_name"], dbt_resource_props["name"]])
         return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
 
-    def get_group_name(self, dbt_resource_props: dict[str, Any]) -> str:  # type: ignore[override]
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
         folder = dbt_resource_props["fqn"][1]
         return folder if dbt_resource_props["resource_type"] == "model" else "catalogue"
 
-    def get_owners(self, dbt_resource_props: dict[str, Any]) -> list[str]:  # type: ignore[override]
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
         return OWNERS
 
 
