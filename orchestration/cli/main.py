@@ -39,7 +39,7 @@ class _LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = _COMMANDS.get(cmd_name)
-        return getattr(importlib.import_module(module), "command") if module else None  # noqa: B009
+        return importlib.import_module(module).command if module else None
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

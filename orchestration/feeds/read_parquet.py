@@ -76,6 +76,7 @@ def unreadable(stream: BinaryIO, max_bytes: int) -> records.Record:
     if len(content) <= max_bytes:
         return records.from_bytes(content, max_bytes, "unparseable")
     stream.seek(0)
+    # Every binary stream of ours has the `readinto` that is asked for; the type BinaryIO does not say so.
     digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
     return records.too_large(content, stream.seek(0, os.SEEK_END), digest)
 
