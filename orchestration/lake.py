@@ -138,6 +138,14 @@ def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: 
     )
 
 
+def cache_no_files(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have DuckDB keep nothing of the files that it reads, for work that reads each of very many files once or twice.
+
+    It would copy at least 16 KB of each, however small, until the memory limit is reached.
+    """
+    connection.execute("set enable_external_file_cache = false")
+
+
 @contextmanager
 def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection whose current catalog is the warehouse, now or `at` a run id or time.

@@ -111,6 +111,7 @@ class Workbench:
         # Once something was spilt, DuckDB refuses to be told where to, even if it is the same place.
         if connection.execute("select current_setting('temp_directory')").fetchone() != (spill,):
             connection.execute(f"set temp_directory = {literal(spill)}")
+        lake.cache_no_files(connection)
         # Rows are ordered where order matters, by ORDER BY; free of it, DuckDB streams.
         connection.execute("set preserve_insertion_order = false")
         # It is thrown away, so nothing of it needs to survive a crash.

@@ -90,6 +90,7 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
         lake.reader(settings, pinned=True) as connection,
     ):
         connection.execute(f"set temp_directory = '{folder}/spill'")
+        lake.cache_no_files(connection)
         return verify_snapshot(connection, settings, [window], expected, Path(folder))
 
 

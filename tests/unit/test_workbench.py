@@ -1,6 +1,8 @@
-"""The scratch database of a run, where a run's memory is not enough."""
+"""The scratch database of a run, and the memory of its connections."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -20,3 +22,12 @@ def test_a_run_that_spilt_to_disk_connects_again(settings: Settings, monkeypatch
             assert list(spill.iterdir())
         with workbench.connect() as connection:
             assert connection.execute("select current_setting('temp_directory')").fetchall() == [(str(spill),)]
+
+
+def test_nothing_is_kept_in_memory_of_files_that_were_read(settings: Settings, tmp_path: Path) -> None:
+    with Workbench(settings, "run").kept() as workbench, workbench.connect() as connection:
+        for number in range(20):
+            connection.execute(f"copy (from range(10)) to '{tmp_path / str(number)}.parquet' (format parquet)")
+        connection.execute(f"select count(*), sum(range) from read_parquet('{tmp_path}/*.parquet')")
+        held = connection.execute("select memory_usage_bytes from duckdb_memory() where tag = 'EXTERNAL_FILE_CACHE'")
+        assert held.fetchall() == [(0,)]
