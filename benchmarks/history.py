@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration import catalogue, known_ids, lake
+from orchestration.extensions import UNSIGNED
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.publish import transaction
 from orchestration.settings import Settings, load_settings
@@ -62,7 +63,7 @@ def build(settings: Settings, events: int, days: int, *, progress: bool = False)
         ["run", "--from", END.isoformat(), "--to", end.isoformat()],
     ):
         subprocess.run([audit, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
-    connection = duckdb.connect(config={"memory_limit": settings.memory_limit})
+    connection = duckdb.connect(config={"memory_limit": settings.memory_limit, **UNSIGNED})
     try:
         connection.execute("set preserve_insertion_order = false")
         connection.execute(f"set temp_directory = '{settings.work_dir / 'spill'}'")

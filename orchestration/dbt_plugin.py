@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from orchestration.extensions import UNSIGNED
+
 if TYPE_CHECKING:
     import duckdb
     from dbt.adapters.duckdb.credentials import DuckDBCredentials
@@ -53,6 +55,7 @@ class Plugin(BasePlugin):
 
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
         """Called by dbt-duckdb before it opens the DuckDB instance that `creds` names."""
+        config |= UNSIGNED
         if _instance is not None:
             creds.path = _instance
 

@@ -1,21 +1,59 @@
-"""DuckDB's extensions, put where DuckDB looks for them, from the installed packages that carry them.
+"""DuckDB's extensions, from the installed packages that carry them, and never from the internet.
 
-`python -m orchestration.extensions` does it once at installation; `orchestration.lake` does it again where a
-home folder lacks one.
+`python -m orchestration.extensions` puts them where DuckDB itself looks for them, for the user's other programs.
 """
 
 from __future__ import annotations
 
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import duckdb
+
 NAMES = ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs")
+# What DuckDB is opened with where extensions are to be loaded: it takes longer to hash their files, for the signature,
+# than an hour's records to judge. Their hashes are in `uv.lock`, as those of all other code are.
+UNSIGNED: dict[str, Any] = {"allow_unsigned_extensions": True}
 
 
-def install(name: str) -> None:
-    """Copy the official binary of an extension from its package into DuckDB's extension folder."""
-    import duckdb_extensions
+class ExtensionError(RuntimeError):
+    """An extension is not installed."""
 
-    duckdb_extensions.import_extension(name)
+
+def load(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
+    """Load these extensions. From then on the connection's DuckDB loads no others that are not signed.
+
+    Raises:
+        ExtensionError: if one is not installed for this version of DuckDB.
+        duckdb.Error: if it cannot be loaded.
+    """
+    for name in names:
+        connection.load_extension(str(_binary(name)))
+    connection.execute("set allow_unsigned_extensions = false")
+
+
+def _binary(name: str) -> Path:
+    import duckdb
+
+    try:
+        package = importlib.import_module(f"duckdb_extension_{name}")
+    except ModuleNotFoundError:
+        raise ExtensionError(f"DuckDB's extension {name} is not installed; `make setup` installs it") from None
+    folder = Path(package.__path__[0]) / "extensions"
+    path = folder / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    if not path.exists():
+        there = ", ".join(sorted(found.name for found in folder.glob("v*"))) or "none"
+        raise ExtensionError(
+            f"DuckDB's extension {name} is installed for {there}, and DuckDB is v{duckdb.__version__}; `make setup` "
+            "installs what belongs together"
+        )
+    return path
 
 
 if __name__ == "__main__":
+    import duckdb_extensions
+
     for extension in NAMES:
-        install(extension)
+        duckdb_extensions.import_extension(extension)

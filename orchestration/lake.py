@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.extensions import install
+from orchestration import extensions
 from orchestration.hours import parse_time
 from orchestration.masking import without_secrets
 from orchestration.object_storage import ObjectStorageError, open_storage
@@ -72,18 +72,6 @@ def location(settings: Settings) -> Location:
     return Location(f"ducklake:sqlite:{path}", _slash(data_path), (*extensions, "sqlite_scanner"), options, path)
 
 
-def load_extensions(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
-    """Load DuckDB extensions, from the installed packages that carry them and never from the internet."""
-    import duckdb
-
-    for name in names:
-        try:
-            connection.load_extension(name)
-        except (duckdb.IOException, duckdb.HTTPException, duckdb.CatalogException):
-            install(name)
-            connection.load_extension(name)
-
-
 def attach(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """Attach the warehouse for writing, creating its catalog where there is none.
 
@@ -118,7 +106,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, options: 
     where = location(settings)
     try:
         _attach_at(connection, where, options)
-    except (duckdb.Error, ObjectStorageError) as error:
+    except (duckdb.Error, extensions.ExtensionError, ObjectStorageError) as error:
         if "creating a new DuckLake is explicitly disabled" in str(error):
             raise _nothing(settings) from None
         # The connection string may have a password, and DuckDB's message quotes it.
@@ -130,7 +118,7 @@ def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: 
     connection.execute("set global TimeZone = 'UTC'")
     # DuckDB draws a bar of its own where it takes the process for an interactive one.
     connection.execute("set enable_progress_bar = false")
-    load_extensions(connection, where.extensions)
+    extensions.load(connection, where.extensions)
     open_storage(connection, where.data_path)
     connection.execute(
         f"attach {literal(where.catalog)} as {ALIAS} "
@@ -161,7 +149,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)
-    connection = duckdb.connect(config={"memory_limit": settings.memory_limit})
+    connection = duckdb.connect(config={"memory_limit": settings.memory_limit, **extensions.UNSIGNED})
     try:
         try:
             _attach(connection, settings, ", read_only")
@@ -196,7 +184,7 @@ def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.Du
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)
-    connection = duckdb.connect(config={"memory_limit": settings.memory_limit})
+    connection = duckdb.connect(config={"memory_limit": settings.memory_limit, **extensions.UNSIGNED})
     try:
         connection.execute(f"set temp_directory = {literal(str(settings.work_dir / 'spill'))}")
         version = "" if snapshot_id is None else f", snapshot_version {snapshot_id:d}"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration import lake
+from orchestration.extensions import UNSIGNED
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.integrity.raw_hashes import each_sha256
@@ -101,7 +102,7 @@ class Workbench:
         """Keep the instance, and the warehouse attached to it, until the end of the block."""
         import duckdb
 
-        with duckdb.connect(self.instance):
+        with duckdb.connect(self.instance, config=UNSIGNED):
             yield self
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -125,8 +126,8 @@ class Workbench:
         import duckdb
 
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect(self.instance) as instance:
-            connection = duckdb.connect(self.instance)
+        with duckdb.connect(self.instance, config=UNSIGNED) as instance:
+            connection = duckdb.connect(self.instance, config=UNSIGNED)
             try:
                 self.attach(connection)
                 yield connection

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import catalogue, lake, object_storage
+from orchestration import catalogue, extensions, object_storage
 from orchestration.hours import iso
 from orchestration.maintenance import maintain
 from orchestration.planning import plan
@@ -79,7 +79,7 @@ def test_the_users_own_secret_goes_first(settings: Settings, bucket: Bucket) -> 
     import duckdb
 
     with duckdb.connect() as connection:
-        lake.load_extensions(connection, ("httpfs",))
+        extensions.load(connection, ("httpfs",))
         connection.execute("create temporary secret mine (type s3, key_id 'k', secret 's', scope 's3://mine')")
         object_storage.open_storage(connection, "s3://mine/lake")
         names = "select name from duckdb_secrets() order by name"
