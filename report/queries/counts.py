@@ -69,10 +69,11 @@ def has_counts(query: Query, fields: Iterable[str]) -> bool:
 
 
 @remembered
-def by_hour(query: Query, filters: Filters) -> list[tuple[datetime, int]]:
-    """How many events the filters keep in each hour that has some, exactly; plain UTC, in no order."""
-    sql, values, reads = cells(query, filters, by="hour")
-    return query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", values, reads=reads)
+def by_unit(query: Query, filters: Filters, unit: Grain) -> list[tuple[datetime, int]]:
+    """How many events the filters keep in each hour, or day, that has some, exactly; plain UTC, in no order."""
+    sql, values, reads = cells(query, filters, by=unit)
+    counted = f"select date_trunc('{unit}', begins) as unit, cast(sum(n) as bigint) from ({sql}) group by unit"
+    return query.rows(counted, values, reads=reads)
 
 
 def floor_day(time: datetime) -> datetime:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
 from report.filters import CHOICES, Filters
-from report.queries.counts import Grain, by_hour, cells, has_counts
+from report.queries.counts import Grain, by_unit, cells, has_counts
 from report.queries.kinds import kind_counts
 from report.queries.orders import TIME, Key, Order, beyond, order_by
 from report.queries.warehouse import Query, remembered
@@ -76,7 +76,7 @@ def page_at(query: Query, filters: Filters, index: int, *, descending: bool = Tr
     else:
         units = (("hour", HOUR),)
     for unit, length in units:
-        held = sorted(_held(query, within, unit), reverse=descending)
+        held = sorted(by_unit(query, within, unit), reverse=descending)
         if not held:
             return _page([], order, limit)
         if within is filters:
@@ -109,21 +109,9 @@ def count(query: Query, filters: Filters) -> int:
     if kinds := kind_counts(query, filters):
         return kinds.total
     if not has_counts(query, filters.fields):
-        return sum(n for _, n in by_hour(query, filters))
+        return sum(n for _, n in by_unit(query, filters, "hour"))
     sql, values, reads = cells(query, filters)
     return int(query.rows(f"select coalesce(sum(n), 0) from ({sql})", values, reads=reads)[0][0])
-
-
-def _held(query: Query, filters: Filters, unit: Grain) -> list[tuple[datetime, int]]:
-    """How many events each unit of time has that has some, plain UTC."""
-    if unit == "hour":
-        return by_hour(query, filters)
-    sql, values, reads = cells(query, filters, by=unit)
-    return query.rows(
-        f"select date_trunc('{unit}', begins) as unit, cast(sum(n) as bigint) from ({sql}) group by unit",
-        values,
-        reads=reads,
-    )
 
 
 def _by_time(

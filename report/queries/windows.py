@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestration.hours import HOUR, aware, ceil_hour, floor_hour
 from report.filters import AGGREGATED, Filters
-from report.queries.counts import Grain, by_hour, ceil_day, cells, floor_day
+from report.queries.counts import Grain, by_unit, ceil_day, floor_day
 from report.queries.people import FIELDS
 from report.queries.warehouse import Query
 
@@ -43,7 +43,7 @@ def windows(query: Query, whole: Filters, part: Filters, needed: int, *, descend
     start, end = (part.start, first.start) if descending else (first.end, part.end)
     if start < end:
         rest = replace(part, start=start, end=end)
-        hours = sorted(((aware(at), n) for at, n in by_hour(query, whole)), reverse=descending)
+        hours = sorted(((aware(at), n) for at, n in by_unit(query, whole, "hour")), reverse=descending)
         yield from _pieces(rest, hours, needed, None, descending, hours=True)
 
 
@@ -114,9 +114,7 @@ def _counts(query: Query, whole: Filters, split: datetime | None, descending: bo
         near, far = (late, early) if descending else (early, late)
         parts = [(near, "hour"), (far, "day")]
     for part, unit in parts:
-        sql, bound, reads = cells(query, part, by=unit)
-        rows = query.rows(f"select begins, cast(sum(n) as bigint) from ({sql}) group by begins", bound, reads=reads)
-        yield from sorted(((aware(at), n) for at, n in rows), reverse=descending)
+        yield from sorted(((aware(at), n) for at, n in by_unit(query, part, unit)), reverse=descending)
 
 
 def _between(filters: Filters, one: datetime, other: datetime) -> Filters:
