@@ -55,7 +55,7 @@ def _load(folder: Path, loaded: int, wanted: int, all_events: int) -> None:
     given = folder / "feeds"
     hours = max(_LOADS, all_events // EVENTS_AN_HOUR)
     first, last = (round(hours * events / all_events) for events in (loaded, wanted))
-    step = max(1, hours // _LOADS)
+    step = -(-hours // _LOADS)
     for start in range(first, last, step):
         make_feeds(given, all_events, hours, "ndjson", range(start, min(start + step, last)))
         measure.audit(folder / "home", "run", AUDIT_FEED_URL=str(given))
