@@ -1,0 +1,130 @@
+"""What the tests of expectations share: a good batch, changes that spoil it, and what validation says of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from expectations import conformance, feed_contract
+from expectations.results import ExpectationResult
+from expectations.rules import Rule
+from expectations.runner import validate
+
+RUN_TIME = datetime(2026, 3, 1, 6, 10, tzinfo=UTC)
+HASH = (
+    "case comments when 'no hash' then null when 'short hash' then 'abc' "
+    "else sha256(concat_ws('|', event_id, comments)) end"
+)
+# Many ids share such a key, so that what is found by it is only where to look.
+KEY = "strlen(event_id)"
+
+# Two feeds of 50 records in the feed hour 05:00; every tenth record of feed `b` is a duplicate.
+GOOD_BATCH = """
+attach ':memory:' as work; attach ':memory:' as audit;
+create schema work.intermediate; create schema work.quality; create schema work.raw;
+create table work.intermediate.int_judged_record as
+select 'delivery-' || feed as delivery_id, feed, timestamp '2026-03-01 05:00' as feed_hour_utc,
+    feed || '/2026-03-01/05/part.ndjson' as source_uri, n as source_record, null::varchar as problem,
+    feed || n as event_id, strftime(t, '%Y-%m-%dT%H:%M:%S.%fZ') as event_time_source, t as event_time_utc,
+    0::integer as event_offset_minutes, null::varchar as event_time_problem,
+    'Application ' || feed as application, 'Entity' as entity, 'Create' as activity,
+    'success' as outcome_source, 'SUCCESS' as outcome, 'i' as instance, 'u' as triggered_by,
+    null::varchar as comments, false as is_foreign_application, true as is_documented,
+    false as is_acknowledged,
+    'key-' || feed as entity_activity_key,
+    if(feed = 'b' and n % 10 = 0, 'duplicate', 'accepted') as disposition, []::varchar[] as reasons
+from (values ('a'), ('b')) f(feed),
+    (select n, timestamp '2026-03-01 05:00' + to_seconds(n) as t from range(1, 51) r(n));
+create table work.main.fact_activity_event as
+select event_id, event_time_utc, date_trunc('hour', event_time_utc) as event_hour_utc, application, entity,
+    activity, instance, triggered_by, comments, outcome, entity_activity_key, event_time_source, feed,
+    feed_hour_utc, source_uri, source_record, timestamp '2026-03-01 06:10' as ingested_at_utc, 'run' as run_id
+from work.intermediate.int_judged_record where disposition = 'accepted';
+create table work.main.dim_entity_activity as
+select distinct entity_activity_key from work.main.fact_activity_event;
+create table audit.main.fact_activity_event as
+select * replace ('published-' || event_id as event_id) from work.main.fact_activity_event;
+create schema audit.quality;
+create table work.quality.known_event_id as
+select strlen(event_id) as event_id_key, event_hour_utc from work.main.fact_activity_event;
+create table audit.quality.known_event_id as
+select strlen(event_id) as event_id_key, event_hour_utc from audit.main.fact_activity_event;
+create table work.quality.feed_reconciliation as
+select feed, feed_hour_utc, count(*) as declared, count(*) as received,
+    count(*) filter (where disposition = 'accepted') as accepted,
+    count(*) filter (where disposition = 'duplicate') as duplicate, 0 as quarantined, 'balanced' as status,
+    null::varchar as detail, 0::bigint as undeclared_files
+from work.intermediate.int_judged_record group by all;
+create table work.quality.vanished_event as
+select 'gone' as event_id, 'a' as feed, timestamp '2026-03-01 05:00' as feed_hour_utc,
+    null::varchar as event_time_source, timestamp '2026-03-01 06:10' as vanished_at_utc,
+    timestamp '2026-03-01 06:11' as reappeared_at_utc;
+create table work.raw.delivery as
+select delivery_id, feed, feed_hour_utc, 'part.ndjson' as name, count(*) as records
+from work.intermediate.int_judged_record group by all;
+create table work.raw.run_context as
+select 'run' as run_id, timestamp '2026-03-01 06:10' as started_at_utc, 3600::bigint as future_tolerance_seconds;
+"""
+
+
+def judged(change: str, where: str = "event_id = 'a7'") -> str:
+    """A statement that changes judged records."""
+    return f"update work.intermediate.int_judged_record set {change} where {where}"
+
+
+def staged(change: str, where: str = "event_id = 'a7'") -> str:
+    """A statement that changes events that wait to be published."""
+    return f"update work.main.fact_activity_event set {change} where {where}"
+
+
+def reconciled(change: str) -> str:
+    """A statement that changes what is counted of the feed `a`."""
+    return f"update work.quality.feed_reconciliation set {change} where feed = 'a'"
+
+
+UNREADABLE = (
+    "problem = 'unparseable', event_id = null, event_time_source = null, event_time_utc = null, "
+    "event_offset_minutes = null, entity = null, activity = null, outcome_source = null, outcome = null, "
+    "is_foreign_application = null, is_documented = null, disposition = 'quarantined', reasons = ['unparseable']"
+)
+
+
+class Batch:
+    """A good batch to be spoiled, and the docs that its validations write."""
+
+    def __init__(self, docs_dir: Path) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute(GOOD_BATCH)
+        self.docs_dir = docs_dir
+
+    def validate(
+        self, *suites: str, run_id: str = "run", run_time: datetime = RUN_TIME, keep_runs: int = 10
+    ) -> dict[str, ExpectationResult]:
+        """Each expectation's result, by its name; of both suites unless some are named."""
+        results = validate(
+            self.connection,
+            run_id=run_id,
+            run_time=run_time,
+            suites=suites or (feed_contract.NAME, conformance.NAME),
+            record_sha256_sql=HASH,
+            event_id_key_sql=KEY,
+            docs_dir=self.docs_dir,
+            keep_runs=keep_runs,
+        )
+        assert len({result.expectation for result in results}) == len(results)
+        return {result.expectation: result for result in results}
+
+
+def all_rules() -> list[Rule]:
+    """The rules of both suites."""
+    return [
+        *feed_contract.rules(),
+        *conformance.rules(record_sha256_sql=HASH, event_id_key_sql=KEY, future_tolerance_seconds=3600),
+    ]
+
+
+def failed(results: dict[str, ExpectationResult]) -> set[str]:
+    """The expectations that were not met."""
+    return {name for name, result in results.items() if not result.success}
