@@ -10,13 +10,14 @@ from typing import Any
 import duckdb
 
 from orchestration.feeds.bucket import source_at
-from orchestration.feeds.landing import LandingReport, land
+from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.source import Source
 
 FEEDS = ("search", "bi")
 HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)
 LANDED_AT = datetime(2026, 5, 1, 11, 30, tzinfo=UTC)
 LIMIT = 1 << 20
+A, B, C = b'{"eventId":"a"}\n', b'{"eventId":"b"}\n', b'{"eventId":"c"}\n'
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,12 @@ def raw_content(raw: Path) -> dict[str, Any]:
     return {
         name: read(raw / name) if name.endswith(".parquet") else (raw / name).read_bytes() for name in raw_files(raw)
     }
+
+
+def indexed(feeds: Feeds) -> tuple[Any, ...]:
+    """What the index says."""
+    index = open_index(feeds.raw)
+    return index.deliveries(FEEDS), index.manifests(FEEDS)
 
 
 def texts(kept: list[Kept]) -> list[str]:

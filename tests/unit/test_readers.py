@@ -25,11 +25,6 @@ from tests.unit.raw_lake import Feeds, Kept, problems, texts
 A, B, C = '{"eventId":"a"}', '{"eventId":"b"}', '{"eventId":"c","x":[1,{"y":"}]"}]}'
 
 
-@pytest.fixture
-def feeds(tmp_path: Path) -> Feeds:
-    return Feeds(tmp_path)
-
-
 def parse(name: str, content: bytes, limit: int = 1 << 20) -> list[Kept]:
     """The records of a delivery by its reader alone, for the many small trials."""
     declared = feed_format(name)

@@ -27,11 +27,6 @@ from orchestration.feeds.records import KEPT_BYTES
 from tests.unit.raw_lake import Feeds, Kept, problems, texts
 
 
-@pytest.fixture
-def feeds(tmp_path: Path) -> Feeds:
-    return Feeds(tmp_path)
-
-
 def parse(content: bytes, limit: int = 1 << 20) -> list[Kept]:
     """The records of a CSV file by its reader alone, for the many small trials."""
     declared = feed_format("a.csv")

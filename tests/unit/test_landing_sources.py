@@ -1,0 +1,121 @@
+"""Where a pass looks for deliveries: any folder or file system, which files are none, and odd names."""
+
+from __future__ import annotations
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import fsspec
+import pytest
+import zstandard
+
+from orchestration.feeds.files import FileSource
+from orchestration.feeds.landing import changed_offers, open_index
+from orchestration.feeds.raw_index import INDEX_NAME
+from orchestration.feeds.source import SourceError
+from tests.unit.raw_lake import FEEDS, HOUR, A, B, C, Feeds, indexed, raw_content
+from tests.unit.raw_lake import raw_files as final_names
+
+
+def test_what_no_feed_is_known_for_is_named(feeds: Feeds) -> None:
+    unknown = ["nope/2026-05-01/10/a.ndjson", "readme.txt", "search/2026-5-1/10/a.ndjson", "search/2026-02-30/x"]
+    unknown += ["search/2026-05-01/24/a.ndjson", "search/2026-05-01/x.ndjson", "search/2026-05-01/10/a.xml"]
+    unknown += ["search/2026-05-01/10/ndjson", "search/2026-05-01/10/sub.ndjson/a.ndjson"]
+    for name in unknown:
+        (feeds.landing / name).parent.mkdir(parents=True, exist_ok=True)
+        (feeds.landing / name).write_bytes(A)
+    (feeds.folder / "lost.ndjson").symlink_to("nowhere")
+    feeds.deliver("a.ndjson", A)
+    report = feeds.land()
+    assert [delivery.name for delivery in report.new] == ["a.ndjson"]
+    assert sorted(report.unknown) == [
+        "nope/",
+        "readme.txt",
+        "search/2026-02-30",
+        "search/2026-05-01/10/a.xml",
+        "search/2026-05-01/10/lost.ndjson",
+        "search/2026-05-01/10/ndjson",
+        "search/2026-05-01/10/sub.ndjson",
+        "search/2026-05-01/24",
+        "search/2026-05-01/x.ndjson",
+        "search/2026-5-1",
+    ]
+    assert "no feed is known for nope/; it was not read" in report.warnings
+
+
+@pytest.mark.parametrize("name", [".a.ndjson", "_a.ndjson", "a.ndjson.tmp", "a.ndjson.PART", ".hidden"])
+def test_unfinished_and_private_files_are_no_feeds(feeds: Feeds, name: str) -> None:
+    feeds.deliver(name, A)
+    (feeds.landing / name).write_bytes(A)
+    report = feeds.land()
+    assert (report.new, report.unknown) == ([], [])
+
+
+NAMES = [
+    "a b.ndjson",
+    'it\'s "it".ndjson',
+    "Ünï 🎉.ndjson",
+    "a#b?c.ndjson",
+    "50%25.ndjson",
+    "*[x].ndjson",
+    "a\nb.ndjson",
+]
+
+
+@pytest.mark.parametrize("as_url", [False, True], ids=["path", "url"])
+def test_odd_names(feeds: Feeds, as_url: bool) -> None:
+    for name in NAMES:
+        feeds.deliver(name, A)
+    undecodable = os.fsencode(feeds.folder) + b"/\xff.ndjson"
+    Path(os.fsdecode(undecodable)).write_bytes(A)
+    report = feeds.land(f"file://{feeds.landing}" if as_url else None)
+    assert sorted(delivery.name for delivery in report.new) == sorted([*NAMES, "\\xff.ndjson"])
+    assert all(rows == [(1, A.decode().strip(), None, None, 15, None)] for rows in raw_content(feeds.raw).values())
+    assert len(final_names(feeds.raw)) == len(NAMES) + 1
+    known = indexed(feeds)
+    (feeds.raw / INDEX_NAME).unlink()
+    assert indexed(feeds) == known
+
+
+def test_a_window_and_feeds_are_kept_to(feeds: Feeds) -> None:
+    feeds.deliver("a.ndjson", A)
+    source = FileSource(str(feeds.landing), FEEDS)
+    assert source.list(FEEDS, (HOUR, HOUR + timedelta(hours=1))).offers
+    assert source.list(FEEDS, (HOUR - timedelta(hours=9), HOUR)).offers == []
+    assert source.list(FEEDS, (HOUR + timedelta(hours=1), HOUR + timedelta(days=9))).offers == []
+    assert source.list(["bi"], None).offers == []
+
+
+def test_a_remote_file_system(feeds: Feeds) -> None:
+    memory = fsspec.filesystem("memory")
+    root = f"memory://{feeds.raw.parent.name}"
+    try:
+        path = f"{root}/search/{HOUR:%Y-%m-%d/%H}/a b#?%.ndjson.zst"
+        memory.pipe(path, zstandard.compress(A + B))
+        memory.pipe(f"{root}/nope/x", b"")
+        report = feeds.land(root)
+        assert [(delivery.name, delivery.records) for delivery in report.new] == [("a b#?%.ndjson.zst", 2)]
+        assert report.unknown == ["nope/"]
+        assert feeds.land(root).new == []
+        memory.pipe(path, zstandard.compress(A + C))
+        assert len(feeds.land(root).new) == 1
+        assert list((feeds.raw / ".scratch").iterdir()) == [feeds.raw / ".scratch/lock"]
+    finally:
+        memory.rm(root, recursive=True)
+
+
+def test_a_folder_by_any_of_its_names(feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    feeds.deliver("a.ndjson", A)
+    monkeypatch.chdir(feeds.landing.parent)
+    assert len(feeds.land("landing").new) == 1
+    for root in (str(feeds.landing), f"file://{feeds.landing}", f"local://{feeds.landing}", "./landing/"):
+        assert changed_offers(open_index(feeds.raw), FileSource(root, FEEDS).list(FEEDS, None)) == []
+
+
+def test_a_root_that_is_not_there_or_no_folder(feeds: Feeds) -> None:
+    assert feeds.land(str(feeds.landing / "nope")).new == []
+    with pytest.raises(SourceError, match="cannot be listed"):
+        feeds.land(str(feeds.deliver("a.ndjson", A)))
+    with pytest.raises(SourceError, match="AUDIT_FEED_URL"):
+        feeds.land("nosuchscheme://x")
