@@ -19,6 +19,9 @@ from orchestration.integrity.findings import Finding
 from orchestration.integrity.verify import verify
 from orchestration.settings import Settings
 
+FACT = "fact_activity_event"
+LEDGER = "quality.integrity_ledger"
+
 
 def copied(settings: Settings, home: Path) -> Settings:
     """A copy of a home, with an empty folder for feeds beside it."""

@@ -1,0 +1,154 @@
+"""Tampering with a published home's raw files, events and tables of quality, and what verify says of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from orchestration import transform
+from orchestration.integrity.verify import verify
+from orchestration.settings import Settings
+from tests.integration.tampering import FACT, change, copied, edit_column, fact_files, findings, flip, named, raw_file
+
+
+@pytest.fixture
+def home(integrity_home: Settings, tmp_path: Path) -> Settings:
+    return copied(integrity_home, tmp_path / "home")
+
+
+def test_a_raw_file_with_a_flipped_bit(home: Settings) -> None:
+    path = raw_file(home, "search", 10)
+    flip(path, path.stat().st_size // 2)
+    (found,) = findings(home)
+    assert (found.layer, found.problem, found.what) == ("raw", "changed", str(path))
+
+
+def test_a_raw_record_that_was_edited(home: Settings) -> None:
+    path = raw_file(home, "qm", 11)
+    edit_column(path, "record", "comment 7", "comment 8")
+    (found,) = findings(home)
+    assert (found.layer, found.problem, found.what) == ("raw", "changed", str(path))
+    assert "it still has 22 records" in found.detail
+
+
+def test_a_raw_file_that_is_gone(home: Settings) -> None:
+    path = raw_file(home, "search", 10)
+    path.unlink()
+    (found,) = findings(home)
+    assert (found.layer, found.problem, found.what) == ("raw", "missing", str(path))
+
+
+def test_raw_files_that_were_added(home: Settings) -> None:
+    path = raw_file(home, "search", 10)
+    copy = path.with_name(f"{'0' * 32}.parquet")
+    copy.write_bytes(path.read_bytes())
+    odd = home.raw_dir / "search" / "notes.parquet"
+    odd.write_bytes(b"no Parquet")
+    found = findings(home)
+    assert named(found) == [("raw", "added")] * 2
+    assert {finding.what for finding in found} == {str(copy), str(odd)}
+
+
+def test_an_event_changed_inside_a_data_file(home: Settings) -> None:
+    path = fact_files(home)[0]
+    edit_column(path, "comments", "comment 7", "comment 8")
+    found = findings(home)
+    assert ("fact", "changed", str(path)) in [(f.layer, f.problem, f.what) for f in found]
+    named_events = {finding.detail.rsplit(": ")[-1] for finding in found if " run " in finding.what}
+    assert named_events in ({"search-0-7", "qm-0-7"}, {"search-1-7", "qm-1-7"})
+    # What is in other files is checked all the same.
+    assert verify(home).counts["batches"] == 2
+
+
+def test_data_files_that_are_damaged_or_gone(home: Settings) -> None:
+    (later,) = (path for path in fact_files(home) if "qm-1-0" in pq.read_table(path)["event_id"].to_pylist())
+    change(home, f"delete from {FACT} where event_id = 'qm-0-4'")
+    later.unlink()
+    found = findings(home)
+    assert ("fact", "missing", str(later)) in [(f.layer, f.problem, f.what) for f in found]
+    # The batches that do not need the file are compared all the same.
+    assert [f.problem for f in found if f.what.startswith("qm 2026-05-01T10:00Z")] == ["missing"]
+    pq.write_table(pa.table({"other": [1]}), later)
+    assert ("fact", "changed", str(later)) in [(f.layer, f.problem, f.what) for f in findings(home)]
+    later.write_bytes(b"PAR1 and no more")
+    assert ("fact", "unreadable", str(later)) in [(f.layer, f.problem, f.what) for f in findings(home)]
+
+
+def test_a_batch_is_named_where_its_events_cannot_be(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any, **__: Any) -> None:
+        raise transform.TransformError("dbt build failed")
+
+    change(home, f"delete from {FACT} where event_id = 'qm-0-4'")
+    monkeypatch.setattr(transform, "build", fails)
+    missing, why = findings(home)
+    assert (missing.layer, missing.problem, missing.severity) == ("fact", "missing", "error")
+    assert (why.what, why.severity) == ("event ids", "warning")
+
+
+def test_events_changed_deleted_and_added(home: Settings) -> None:
+    change(
+        home,
+        f"update {FACT} set outcome = 'FAILURE' where event_id = 'search-0-3'",
+        f"delete from {FACT} where event_id in ('qm-0-4', 'qm-0-5')",
+        f"insert into {FACT} select * replace ('forged' as event_id) from {FACT} where event_id = 'qm-1-0'",
+        f"insert into {FACT} select * from {FACT} where event_id = 'search-1-6'",
+        f"insert into {FACT} select * replace ('alien' as event_id, 'never' as run_id) from {FACT} "
+        "where event_id = 'qm-1-1'",
+    )
+    found = {
+        (f.problem, f.what.split(" run ")[0], f.detail.rsplit(": ")[-1]) for f in findings(home) if f.layer == "fact"
+    }
+    assert found == {
+        ("changed", "search 2026-05-01T10:00Z", "search-0-3"),
+        ("missing", "qm 2026-05-01T10:00Z", "qm-0-4, qm-0-5"),
+        ("added", "qm 2026-05-01T11:00Z", "forged"),
+        ("added", "search 2026-05-01T11:00Z", "search-1-6"),
+        ("added", "qm 2026-05-01T11:00Z", "1 events of a batch that was never published"),
+    }
+
+
+def test_where_an_event_says_it_is_from(home: Settings) -> None:
+    change(
+        home,
+        f"update {FACT} set source_uri = 'file:///elsewhere' where event_id = 'search-0-3'",
+        f"update {FACT} set source_record = 99 where event_id = 'qm-0-3'",
+        f"update {FACT} set event_hour_utc = '2026-05-01 09:00' where event_id = 'qm-1-3'",
+    )
+    found = findings(home)
+    assert named(found) == [("fact", "changed")] * 3
+    assert [finding.what.split(" run ")[0] for finding in found] == [
+        "qm 2026-05-01T10:00Z",
+        "qm 2026-05-01T11:00Z",
+        "search 2026-05-01T10:00Z",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("update quality.feed_reconciliation set accepted = 19 where feed = 'qm' and accepted = 20 and "
+         "feed_hour_utc = '2026-05-01 10:00'", {("reconciliation", "changed")}),
+        ("delete from quality.feed_reconciliation where feed = 'qm' and feed_hour_utc = '2026-05-01 10:00'",
+         {("reconciliation", "missing")}),
+        ("update quality.feed_delivery set name = 'b.ndjson' where feed = 'qm' and feed_hour_utc = '2026-05-01 10:00'",
+         {("delivery", "changed")}),
+        ("delete from quality.feed_delivery where feed = 'qm' and feed_hour_utc = '2026-05-01 10:00'",
+         {("delivery", "missing"), ("reconciliation", "added"), ("fact", "changed")}),
+        ("update quality.quarantined_event set record = 'tidied' where feed = 'qm' and "
+         "feed_hour_utc = '2026-05-01 10:00'", {("quarantine", "changed")}),
+        ("delete from quality.quarantined_event where feed = 'qm' and feed_hour_utc = '2026-05-01 10:00'",
+         {("quarantine", "missing")}),
+        # Only a replay resolves a record.
+        ("update quality.quarantined_event set resolved_at_utc = now()::timestamp where feed = 'qm' and "
+         "feed_hour_utc = '2026-05-01 10:00'", {("quarantine", "changed")}),
+    ],
+)  # fmt: skip
+def test_quality_tables(home: Settings, statement: str, expected: set[tuple[str, str]]) -> None:
+    change(home, statement)
+    found = findings(home)
+    assert {pair for pair in named(found) if pair[0] != "raw"} == expected
+    assert all(finding.what.startswith(("qm 2026-05-01T10:00Z", str(home.raw_dir / "qm"))) for finding in found)
