@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from orchestration.settings import Settings, load_settings
-from tests.integration.support import deliver, event, lines, run
+from report.queries.warehouse import Query, Warehouse
+from tests.integration.report_rows import TITLES, _records, counted
+from tests.integration.support import deliver, event, lines, query, run, until
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +36,38 @@ def integrity_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             deliver(settings, lines([*records, records[0], "junk"]), feed=feed, hour=hour)
         run(settings, hour)
     return settings
+
+
+@pytest.fixture(scope="session")
+def varied_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """One run with 400 events of many kinds, and a refused one, for tests that only read it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIT_HOME", str(tmp_path_factory.mktemp("varied") / "home"))
+        settings = load_settings()
+    deliver(settings, lines([*_records(), event("refused", outcome="perhaps")]))
+    run(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+def varied_warehouse(varied_home: Settings) -> Iterator[Warehouse]:
+    """What the report asks that home with, once its events are counted by who triggered them."""
+    warehouse = Warehouse(varied_home)
+    until(lambda: counted(warehouse))
+    yield warehouse
+    warehouse.close()
+
+
+@pytest.fixture
+def asked(varied_warehouse: Warehouse) -> Iterator[Query]:
+    """A question to that warehouse."""
+    with varied_warehouse.query() as asked:
+        yield asked
+
+
+@pytest.fixture(scope="session")
+def rows(varied_home: Settings) -> list[dict[str, Any]]:
+    """Every event that was published there, as the nine fields."""
+    found = query(varied_home, f"select {', '.join(TITLES)} from fact_activity_event")
+    assert len(found) == 400
+    return [dict(zip(TITLES, row, strict=True)) for row in found]

@@ -19,8 +19,8 @@ from report.queries import events, groups
 from report.queries.files import FACT
 from report.queries.turns import processors
 from report.queries.warehouse import Query, QueryCancelledError, QueryTimeoutError, Warehouse
+from tests.integration.report_rows import counted
 from tests.integration.support import deliver, event, lines, run, until
-from tests.integration.test_report_queries import counted
 
 DAYS = Filters(datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
 ENDLESS = "select count(*) from range(1000000000) as a, range(1000000) as b where a.range * b.range % 7 = 3"

@@ -1,0 +1,101 @@
+"""What the tests of the report's queries share: varied events, and what the plain rows answer by rules of their own."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from report.columns import COLUMNS
+from report.filters import Filters
+from report.queries.orders import Order
+from report.queries.warehouse import Warehouse
+from tests.integration.support import event
+
+TITLES = [column.field for column in COLUMNS]
+START, END = datetime(2026, 4, 28, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC)
+WHOLE = Filters(START, END)
+RAGGED = Filters(datetime(2026, 4, 29, 9, 20, tzinfo=UTC), datetime(2026, 5, 1, 10, 17, 0, 5, tzinfo=UTC))
+_WORDS = (None, "", "Reviewed", "REVIEWED again", "100% _done_", "naïve ÄRGER", "\u202ertl", "a'b; drop table x --")
+FILTERS = [
+    WHOLE,
+    RAGGED,
+    Filters(START, END, applications=("UserHub",), outcomes=("FAILURE",)),
+    Filters(START, END, entities=("Search", "User"), excluded=(("activity", "login"),)),
+    Filters(START, END, triggered_by=(None, "zoë@x.example")),
+    Filters(START, END, comments="rEVIEWED"),
+    Filters(START, END, comments="ärger", instances=(None, "é")),
+    Filters(START, END, comments="% _"),
+    Filters(START, END, excluded=(("comments", None), ("triggered_by", "ann@x.example"), ("application", "Search"))),
+    Filters(RAGGED.start, RAGGED.end, excluded=(("comments", "a'b; drop table x --"),)),
+    Filters(START, END, applications=("Nobody",)),
+]
+
+
+def _records() -> list[dict[str, Any]]:
+    """Events with ties to the microsecond, nulls, several spellings, and an hour that has most of them."""
+    chosen = random.Random(7)
+    records = []
+    for number in range(400):
+        hours = 0 if number % 2 else chosen.choice((3, 20, 26, 50, 70))
+        at = datetime(2026, 5, 1, 10, 15, tzinfo=UTC) - timedelta(hours=hours, microseconds=chosen.randrange(4))
+        application, entity, activity = chosen.choice(
+            (("Search", "Search", "Search query"), ("Search", "SEARCH", "Search query"),
+             ("UserHub", "User", "login"), ("UserHub", "User", "logout"), ("Analytics", "Chat", "Interaction Viewed"))
+        )  # fmt: skip
+        records.append(
+            event(
+                f"e-{chosen.randrange(10**9):09}-{number}",
+                eventTime=at.isoformat(timespec="microseconds").replace("+00:00", "Z"),
+                application=application,
+                entity=entity,
+                activity=activity,
+                outcome=chosen.choice(("SUCCESS", "SUCCESS", "FAILURE")),
+                triggeredBy=chosen.choice((None, "zoë@x.example", "Zoë@x.example", "ann@x.example")),
+                instance=chosen.choice((None, "1", "2", "é")),
+                comments=chosen.choice(_WORDS),
+            )
+        )
+    return records
+
+
+def counted(warehouse: Warehouse) -> bool:
+    """Whether the newest snapshot has its events counted by who triggered them."""
+    with warehouse.query() as asked:
+        return asked.has_people
+
+
+def _kept(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]]:
+    """The rows that the filters keep, by rules written a second time."""
+    lists_of = {
+        "application": filters.applications, "entity": filters.entities, "activity": filters.activities,
+        "outcome": filters.outcomes, "triggered_by": filters.triggered_by, "instance": filters.instances,
+        "event_id": filters.event_ids,
+    }  # fmt: skip
+    return [
+        row
+        for row in rows
+        if filters.start <= row["event_time_utc"].replace(tzinfo=UTC) < filters.end
+        and all(row[field] in chosen for field, chosen in lists_of.items() if chosen)
+        and filters.comments.lower() in (row["comments"] or "").lower()
+        and (not filters.comments or row["comments"] is not None)
+        and all(row[field] != value for field, value in filters.excluded)
+    ]
+
+
+def _ordered(rows: list[dict[str, Any]], order: Order) -> list[tuple[Any, ...]]:
+    """The rows in that order, nulls last, as pages have them."""
+    ordered = list(rows)
+    for field, descending in reversed(order.terms):
+        known = sorted(
+            (row for row in ordered if row[field] is not None), key=lambda row: row[field], reverse=descending
+        )
+        ordered = known + [row for row in ordered if row[field] is None]
+    return [tuple(row[field] for field in TITLES) for row in ordered]
+
+
+def _by_outcome(rows: list[dict[str, Any]], field: str) -> dict[Any, tuple[int, int]]:
+    """How many successes and failures each value of a field has."""
+    counts = Counter((row[field], row["outcome"]) for row in rows)
+    return {value: (counts[value, "SUCCESS"], counts[value, "FAILURE"]) for value, _ in counts}
