@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from orchestration import dagster_instance
 from orchestration.settings import Settings, load_settings
 from report.queries.warehouse import Query, Warehouse
 from tests.integration.report_rows import TITLES, _records, counted
+from tests.integration.retention_support import EARLIER, _read
 from tests.integration.support import deliver, event, lines, query, run, until
 
 
@@ -36,6 +38,34 @@ def integrity_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
             deliver(settings, lines([*records, records[0], "junk"]), feed=feed, hour=hour)
         run(settings, hour)
     return settings
+
+
+@pytest.fixture(scope="session")
+def retention_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Two feeds and two hours; the tests work on copies of it."""
+    folder = tmp_path_factory.mktemp("retention")
+    settings = load_settings(home=folder / "home", feed_url=str(folder / "landing"), applications="search,qm")
+    for hour in range(2):
+        for feed in ("search", "qm"):
+            # More rows than DuckLake keeps in its catalog, so that there are Parquet files.
+            when = f"2026-05-01T{10 + hour}:{15 if feed == 'search' else 20}:00Z"
+            records = [event(f"{feed}-{hour}-{n}", comments=f"comment {n}", eventTime=when) for n in range(20)]
+            if feed == "search":
+                # A pair that nobody documented, spelled in two ways.
+                records[1] |= {"activity": "Odd Thing" if hour else "ODD thing"}
+                records[2] |= {"activity": f"Only {hour}"}
+            elif hour:
+                # Of the other feed's application, and late.
+                records[3] |= {"eventTime": EARLIER}
+            content = lines([*records, records[0], "junk"])
+            if (feed, hour) == ("search", 1):
+                _read(settings, content)
+            else:
+                deliver(settings, content, feed=feed, hour=hour)
+    run(settings, 0, 2)
+    # An upkeep looks after Dagster's runs too; made here, its instance is copied with the home.
+    with dagster_instance.instance(settings):
+        return settings
 
 
 @pytest.fixture(scope="session")

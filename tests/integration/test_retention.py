@@ -1,98 +1,40 @@
-"""Retention deletes what is past it, everywhere, and nothing else; legal holds and doubts keep it."""
+"""Retention deletes what is past it, everywhere, and nothing else; what it deleted never comes back."""
 
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import dagster as dg
 import duckdb
 import pytest
-from click.testing import CliRunner
 
-from orchestration import catalogue, compaction, dagster_instance, lake, maintenance
-from orchestration.cli.hold import command as hold
-from orchestration.cli.maintain import command as maintain_command
-from orchestration.feeds.landing import land
+from orchestration import catalogue, compaction, maintenance
 from orchestration.feeds.raw_index import INDEX_NAME
-from orchestration.feeds.source import Listing, Offer
-from orchestration.hours import naive, now_utc
-from orchestration.integrity.adoption import adopt
 from orchestration.integrity.chain import DELETION
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain, preview
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
-from orchestration.retention import holds
 from orchestration.retention.report import by_feed
-from orchestration.settings import Settings, load_settings
+from orchestration.settings import Settings
 from orchestration.status import status
-from orchestration.upkeep import build_upkeep
-from orchestration.workbench import Workbench
-from tests.integration.support import HOUR, audit, deliver, dump, event, key_differences, lines, one, query, run
-from tests.integration.tampering import change, copied, entries, findings, flip, named, raw_file
+from tests.integration.retention_support import BY_FEED, _keeping, _read
+from tests.integration.support import HOUR, dump, event, key_differences, lines, one, query, run
+from tests.integration.tampering import FACT, copied, entries, findings, raw_file
 from tests.integration.test_maintenance import age
-
-FACT = "fact_activity_event"
-BY_FEED = f"select feed, count(*) from {FACT} group by all order by all"
-EARLIER = "2026-04-20T09:00:00Z"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Two feeds and two hours; the tests work on copies of it."""
-    folder = tmp_path_factory.mktemp("retention")
-    settings = load_settings(home=folder / "home", feed_url=str(folder / "landing"), applications="search,qm")
-    for hour in range(2):
-        for feed in ("search", "qm"):
-            # More rows than DuckLake keeps in its catalog, so that there are Parquet files.
-            when = f"2026-05-01T{10 + hour}:{15 if feed == 'search' else 20}:00Z"
-            records = [event(f"{feed}-{hour}-{n}", comments=f"comment {n}", eventTime=when) for n in range(20)]
-            if feed == "search":
-                # A pair that nobody documented, spelled in two ways.
-                records[1] |= {"activity": "Odd Thing" if hour else "ODD thing"}
-                records[2] |= {"activity": f"Only {hour}"}
-            elif hour:
-                # Of the other feed's application, and late.
-                records[3] |= {"eventTime": EARLIER}
-            content = lines([*records, records[0], "junk"])
-            if (feed, hour) == ("search", 1):
-                _read(settings, content)
-            else:
-                deliver(settings, content, feed=feed, hour=hour)
-    run(settings, 0, 2)
-    # An upkeep looks after Dagster's runs too; made here, its instance is copied with the home.
-    with dagster_instance.instance(settings):
-        return settings
 
 
 @pytest.fixture
-def home(published: Settings, tmp_path: Path) -> Settings:
-    return copied(published, tmp_path / "home")
+def published(retention_home: Settings) -> Settings:
+    return retention_home
 
 
-def _read(settings: Settings, content: bytes) -> None:
-    """Land a reading of the second hour of the feed search: all that a source has for it by now."""
-
-    class Source:
-        def list(self, *_: object) -> Listing:
-            name = f"reading/{len(content)}.ndjson"
-            offer = Offer("search", HOUR + timedelta(hours=1), name, "api://hour", name, len(content))
-            return Listing([offer])
-
-        def open(self, _: Offer) -> BinaryIO:
-            return io.BytesIO(content)
-
-    land(Source(), settings.raw_dir, feeds=["search"], window=None, landed_at=now_utc(), max_record_bytes=1000)
-
-
-def _keeping(settings: Settings, retention: str) -> Settings:
-    return settings.model_copy(update={"retention": retention})
+@pytest.fixture
+def home(retention_home: Settings, tmp_path: Path) -> Settings:
+    return copied(retention_home, tmp_path / "home")
 
 
 def _everything(settings: Settings) -> dict[str, str]:
@@ -231,61 +173,6 @@ def _holding(settings: Settings, event_id: str) -> list[str]:
     return found + (["catalog"] if any(event_id in map(str, row) for row in rows) else [])
 
 
-@pytest.fixture(scope="module")
-def deleted(published: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """The same home after retention deleted what the feed search has."""
-    home = copied(published, tmp_path_factory.mktemp("deleted") / "home")
-    maintain(_keeping(home, "search=30d"))
-    return home
-
-
-@pytest.mark.parametrize(
-    ("statements", "expected"),
-    [
-        ([f"insert into {FACT} by name select * replace ('search' as feed, timestamp '2026-05-01 10:00' as "
-          f"feed_hour_utc) from {FACT} limit 1",
-          "delete from quality.feed_delivery where feed = 'search' and feed_hour_utc = '2026-05-01 11:00'"],
-         {("fact", "added"), ("fact", "changed"), ("delivery", "missing"), ("reconciliation", "added")}),
-        (["delete from quality.deletion where feed_hour_utc = '2026-05-01 10:00'",
-          "update quality.deletion set events = 1",
-          "insert into quality.deletion by name select * replace ('qm' as feed) from quality.deletion"],
-         {("deletion", "missing"), ("deletion", "changed"), ("deletion", "added")}),
-        (["update quality.integrity_ledger set accepted = 19 where sequence = 5"],
-         {("ledger", "changed"), ("deletion", "changed")}),
-        (["update quality.integrity_ledger set kind = 'batch' where sequence = 5"],
-         {("ledger", "changed"), ("ledger", "added"), ("deletion", "added"), ("fact", "missing"),
-          ("quarantine", "missing"), ("raw", "missing")}),
-    ],
-)  # fmt: skip
-def test_tampering_with_what_was_deleted(
-    deleted: Settings, tmp_path: Path, statements: list[str], expected: set[tuple[str, str]]
-) -> None:
-    home = copied(deleted, tmp_path / "home")
-    change(home, *statements)
-    assert set(named(findings(home))) == expected
-
-
-def test_what_is_not_as_it_was_recorded_stays(home: Settings) -> None:
-    kept = _keeping(home, "30d")
-    change(home, f"update {FACT} set outcome = 'FAILURE' where event_id = 'search-0-3'")
-    path = raw_file(home, "qm", 11)
-    flip(path, path.stat().st_size // 2)
-    before = query(home, BY_FEED)
-    done = audit(home, "maintain", "--dry-run", "--output", "json", check=False, AUDIT_RETENTION="30d")
-    assert done.returncode == 1
-    said = json.loads(done.stdout)["retention"]
-    assert [(one["layer"], one["problem"]) for one in said["differing"]] == [("fact", "changed"), ("raw", "changed")]
-    assert [(total["feed"], total["hours"]) for total in said["feeds"]] == [("qm", 1), ("search", 1)]
-    assert query(home, BY_FEED) == before
-    found = set(named(findings(home)))
-    assert maintain(kept).refused
-    assert query(home, BY_FEED) == [("qm", 20), ("search", 20)]
-    assert set(named(findings(home))) == found
-    # With the ledger in doubt, nothing goes.
-    change(home, "update quality.integrity_ledger set duplicate = 0 where sequence = 1")
-    assert maintain(kept).retention.due == []
-
-
 def test_an_upkeep_killed_before_the_raw_files_are_gone(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -301,84 +188,3 @@ def test_an_upkeep_killed_before_the_raw_files_are_gone(home: Settings, monkeypa
     # The next one finishes, even if nothing is to be deleted any more.
     assert maintain(home).counts["raw files removed"] == 2
     assert findings(home) == []
-
-
-def test_the_daily_upkeep_fails_where_something_stayed(home: Settings) -> None:
-    change(home, f"delete from {FACT} where event_id = 'search-0-3'")
-    schedule = build_upkeep(_keeping(home, "search=30d"))
-    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
-    done = schedule.job.execute_in_process(raise_on_error=False)
-    assert not done.success
-    assert query(home, BY_FEED) == [("qm", 40), ("search", 19)]
-
-
-def test_what_has_no_entry_yet_stays_until_it_has(home: Settings) -> None:
-    kept = _keeping(home, "search=30d")
-    change(home, "drop table quality.integrity_ledger", "alter table quality.feed_delivery drop column raw_sha256")
-    assert len(preview(kept).retention.unrecorded) == 2
-    done = maintain(kept)
-    assert (done.retention.due, len(done.retention.unrecorded), done.refused) == ([], 2, False)
-    with Workbench(home, "adopt").connect() as connection:
-        assert adopt(connection, home.raw_dir, naive(HOUR)) == 4
-    assert len(maintain(kept).retention.due) == 2
-    assert [entry.kind for entry in entries(home)] == ["adopted"] * 4 + ["deletion"] * 2
-    assert findings(home) == []
-
-
-def test_a_hold_keeps_what_it_covers_and_its_release_lets_it_go(home: Settings) -> None:
-    kept = _keeping(home, "30d")
-    pages = home.raw_dir / "pages/cxone/2026-05-01/11"
-    pages.mkdir(parents=True)
-    for name in ("a.parquet", "sealed.json"):
-        (pages / name).touch()
-    period = ("--from", EARLIER, "--to", "2026-05-01T10:30Z")
-    done = audit(home, "hold", "place", "--application", "search", *period, "--reason", "matter 7", "--by", "counsel")
-    assert "is placed on Search, 2026-04-20T09:00:00Z to 2026-05-01T10:30:00Z." in done.stdout
-    (held,) = json.loads(CliRunner().invoke(hold, ["list", "--output", "json"], obj=home).output)
-    assert (held["stands"], held["application"], held["reason"]) == (True, "Search", "matter 7")
-    # Its own hour, and those of the other feed that have an event of the application and the period.
-    hours = [("qm", 10), ("search", 10), ("qm", 11)]
-    assert [(hour.feed, hour.feed_hour_utc.hour) for hour in preview(kept).retention.held] == hours
-    assert {hour.holds for hour in maintain(kept).retention.held} == {(held["hold_id"],)}
-    assert query(home, BY_FEED) == [("qm", 40), ("search", 20)]
-    assert (pages / "a.parquet").exists()
-    assert findings(home) == []
-
-    shown = CliRunner().invoke(maintain_command, ["--dry-run"], obj=kept).output
-    assert "Kept by a legal hold" in shown
-    assert held["hold_id"] in shown
-    copy = copied(home, home.home.with_name("tampered") / "home")
-    change(copy, "delete from quality.legal_hold")
-    assert named(findings(copy)) == [("hold", "missing")]
-    assert maintain(_keeping(copy, "30d")).refused
-    assert query(copy, BY_FEED) == [("qm", 40), ("search", 20)]
-    change(home, "update quality.legal_hold set to_utc = from_utc + interval 1 hour")
-    assert named(findings(home)) == [("hold", "changed")]
-    change(home, "update quality.legal_hold set to_utc = '2026-05-01 10:30'")
-
-    holds.release(home, held["hold_id"], "settled", "counsel")
-    with pytest.raises(holds.HoldError, match="stands"):
-        holds.release(home, held["hold_id"], "settled", "counsel")
-    assert query(home, "select action, application, reason from quality.legal_hold order by recorded_at_utc") == [
-        ("placed", "Search", "matter 7"), ("released", "Search", "settled"),
-    ]  # fmt: skip
-    maintain(kept)
-    assert query(home, BY_FEED) == []
-    # That the hour is sealed is kept in mind, so that the API is not asked for it again.
-    assert [path.name for path in pages.iterdir()] == ["sealed.json"]
-    assert findings(home) == []
-    change(home, "insert into quality.legal_hold by name select * replace ('x' as hold_id) from quality.legal_hold")
-    assert named(findings(home)) == [("hold", "added")] * 2
-
-
-def test_holds_that_cannot_be(home: Settings) -> None:
-    empty = home.model_copy(update={"home": home.home.with_name("empty")})
-    with pytest.raises(lake.NothingPublishedError):
-        holds.place(empty, "all", HOUR, HOUR + timedelta(hours=1), "r", "b")
-    with pytest.raises(holds.HoldError, match="'nobody' is no application"):
-        holds.place(home, "nobody", HOUR, HOUR + timedelta(hours=1), "r", "b")
-    row, warning = holds.place(home, "ALL", HOUR, HOUR + timedelta(hours=1), "r", "b")
-    assert (row.application, warning) == ("all", None)
-    assert [(hour.feed, hour.feed_hour_utc.hour) for hour in preview(_keeping(home, "30d")).retention.held] == [
-        ("qm", 10), ("search", 10),
-    ]  # fmt: skip
