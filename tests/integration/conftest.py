@@ -10,6 +10,7 @@ import pytest
 from orchestration import dagster_instance
 from orchestration.settings import Settings, load_settings
 from report.queries.warehouse import Query, Warehouse
+from tests.integration.evidence_support import HARD
 from tests.integration.report_rows import TITLES, _records, counted
 from tests.integration.retention_support import EARLIER, _read
 from tests.integration.support import deliver, event, lines, query, run, until
@@ -66,6 +67,29 @@ def retention_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     # An upkeep looks after Dagster's runs too; made here, its instance is copied with the home.
     with dagster_instance.instance(settings):
         return settings
+
+
+@pytest.fixture(scope="session")
+def evidence_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Two feeds and two runs, with everything that is hard on files, late events and refused records."""
+    folder = tmp_path_factory.mktemp("evidence")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIT_HOME", str(folder / "home"))
+        settings = load_settings(applications="search,qm", ledger_head_file=folder / "heads")
+    odd = [event("hard", comments=HARD, triggeredBy='"', instance=","), event("long", comments='x"' * 60_000)]
+    no_zone = event("no-zone", eventTime="2026-05-01T10:00:00")
+    # The last is a line of 2.4 MB in CSV.
+    junk = [no_zone, 'junk, "with" quotes', b'{"a": "\xff\xfe\x00"}', "[]", b"\xff" * 300_000]
+    plain = [event(f"plain-{n}", eventTime=f"2026-05-01T10:20:{n:02}Z") for n in range(30)]
+    deliver(settings, lines([*plain, *odd, plain[0], *junk]), "a 'b', \"c\".ndjson")
+    deliver(settings, lines([event("qm-1", application="QM", outcome="failure")]), feed="qm")
+    run(settings)
+    late = event("late", eventTime="2026-05-01T10:59:59.999999Z")
+    outside = event("outside", eventTime="2026-05-01T12:00:00Z")
+    deliver(settings, lines([late, outside, no_zone]), hour=2)
+    deliver(settings, lines([event("again")]), "b.ndjson")
+    run(settings, 0, 3)
+    return settings
 
 
 @pytest.fixture(scope="session")

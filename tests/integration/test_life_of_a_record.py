@@ -14,9 +14,9 @@ from orchestration.review.collect import collect
 from orchestration.review.verdicts import verdicts
 from orchestration.settings import Settings
 from report.filters import Filters
+from tests.integration.evidence_support import failed_checks
 from tests.integration.support import HOUR, deliver, event, lines, one, query, run
 from tests.integration.tampering import change, copied, findings
-from tests.integration.test_evidence import failed_checks
 
 
 def test_a_record_is_refused_replayed_proved_and_deleted(settings: Settings, tmp_path: Path) -> None:

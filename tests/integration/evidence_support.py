@@ -1,0 +1,45 @@
+"""What the tests of evidence share: a hard text, making a pack, and checking it as a stranger does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from orchestration.evidence.pack import Options, Pack, make_pack
+from orchestration.hours import parse_time
+from orchestration.settings import Settings
+from report.filters import Filters
+
+HARD = 'say "hi",\r\nthen\n"";\'\\ \t — 😀 \x0b \u2028 \u202e =1+1 \x7f \0'
+PERIOD = ("--from", "2026-05-01T10:00:00Z", "--to", "2026-05-01T12:00:00Z")
+# What a stranger types, but for the name of their Python; -I leaves out everything of ours.
+STRANGER = "import duckdb, json; print(json.dumps(duckdb.sql(open('check.sql').read()).fetchall()))"
+
+
+def _make(home: Settings, target: Path, at: str | None = None, options: Options | None = None, **chosen: Any) -> Pack:
+    """A pack of PERIOD."""
+    filters = Filters(parse_time(PERIOD[1]), parse_time(PERIOD[3]), **chosen)
+    return make_pack(home, lambda _: filters, target, at, options)
+
+
+def _check(folder: Path) -> dict[str, tuple[bool, str]]:
+    """The stranger's check: each row that DuckDB prints."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", STRANGER], cwd=folder, env={}, capture_output=True, text=True, check=True
+    )
+    return {name: (ok, detail) for name, ok, detail in json.loads(done.stdout)}
+
+
+def failed_checks(folder: Path) -> dict[str, str]:
+    """The checks that found something, and what."""
+    return {name: detail for name, (ok, detail) in _check(folder).items() if not ok}
+
+
+def _sums(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The files against their sums, as a stranger compares them."""
+    return subprocess.run(
+        ["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=False
+    )
