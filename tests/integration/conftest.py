@@ -11,8 +11,8 @@ from orchestration import dagster_instance
 from orchestration.settings import Settings, load_settings
 from report.queries.warehouse import Query, Warehouse
 from tests.integration.evidence_support import HARD
-from tests.integration.report_rows import TITLES, _records, counted
-from tests.integration.retention_support import EARLIER, _read
+from tests.integration.report_rows import TITLES, counted, varied_records
+from tests.integration.retention_support import EARLIER, read
 from tests.integration.support import deliver, event, lines, query, run, until
 
 
@@ -60,7 +60,7 @@ def retention_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
                 records[3] |= {"eventTime": EARLIER}
             content = lines([*records, records[0], "junk"])
             if (feed, hour) == ("search", 1):
-                _read(settings, content)
+                read(settings, content)
             else:
                 deliver(settings, content, feed=feed, hour=hour)
     run(settings, 0, 2)
@@ -98,7 +98,7 @@ def varied_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AUDIT_HOME", str(tmp_path_factory.mktemp("varied") / "home"))
         settings = load_settings()
-    deliver(settings, lines([*_records(), event("refused", outcome="perhaps")]))
+    deliver(settings, lines([*varied_records(), event("refused", outcome="perhaps")]))
     run(settings)
     return settings
 

@@ -19,13 +19,13 @@ PERIOD = ("--from", "2026-05-01T10:00:00Z", "--to", "2026-05-01T12:00:00Z")
 STRANGER = "import duckdb, json; print(json.dumps(duckdb.sql(open('check.sql').read()).fetchall()))"
 
 
-def _make(home: Settings, target: Path, at: str | None = None, options: Options | None = None, **chosen: Any) -> Pack:
+def pack_of(home: Settings, target: Path, at: str | None = None, options: Options | None = None, **chosen: Any) -> Pack:
     """A pack of PERIOD."""
     filters = Filters(parse_time(PERIOD[1]), parse_time(PERIOD[3]), **chosen)
     return make_pack(home, lambda _: filters, target, at, options)
 
 
-def _check(folder: Path) -> dict[str, tuple[bool, str]]:
+def check_pack(folder: Path) -> dict[str, tuple[bool, str]]:
     """The stranger's check: each row that DuckDB prints."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", STRANGER], cwd=folder, env={}, capture_output=True, text=True, check=True
@@ -35,10 +35,10 @@ def _check(folder: Path) -> dict[str, tuple[bool, str]]:
 
 def failed_checks(folder: Path) -> dict[str, str]:
     """The checks that found something, and what."""
-    return {name: detail for name, (ok, detail) in _check(folder).items() if not ok}
+    return {name: detail for name, (ok, detail) in check_pack(folder).items() if not ok}
 
 
-def _sums(folder: Path) -> subprocess.CompletedProcess[str]:
+def check_sums(folder: Path) -> subprocess.CompletedProcess[str]:
     """The files against their sums, as a stranger compares them."""
     return subprocess.run(
         ["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=False

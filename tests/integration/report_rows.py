@@ -33,7 +33,7 @@ FILTERS = [
 ]
 
 
-def _records() -> list[dict[str, Any]]:
+def varied_records() -> list[dict[str, Any]]:
     """Events with ties to the microsecond, nulls, several spellings, and an hour that has most of them."""
     chosen = random.Random(7)
     records = []
@@ -66,7 +66,7 @@ def counted(warehouse: Warehouse) -> bool:
         return asked.has_people
 
 
-def _kept(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]]:
+def kept_by(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]]:
     """The rows that the filters keep, by rules written a second time."""
     lists_of = {
         "application": filters.applications, "entity": filters.entities, "activity": filters.activities,
@@ -84,7 +84,7 @@ def _kept(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]]:
     ]
 
 
-def _ordered(rows: list[dict[str, Any]], order: Order) -> list[tuple[Any, ...]]:
+def in_order(rows: list[dict[str, Any]], order: Order) -> list[tuple[Any, ...]]:
     """The rows in that order, nulls last, as pages have them."""
     ordered = list(rows)
     for field, descending in reversed(order.terms):
@@ -95,7 +95,7 @@ def _ordered(rows: list[dict[str, Any]], order: Order) -> list[tuple[Any, ...]]:
     return [tuple(row[field] for field in TITLES) for row in ordered]
 
 
-def _by_outcome(rows: list[dict[str, Any]], field: str) -> dict[Any, tuple[int, int]]:
+def by_outcome(rows: list[dict[str, Any]], field: str) -> dict[Any, tuple[int, int]]:
     """How many successes and failures each value of a field has."""
     counts = Counter((row[field], row["outcome"]) for row in rows)
     return {value: (counts[value, "SUCCESS"], counts[value, "FAILURE"]) for value, _ in counts}

@@ -17,7 +17,7 @@ BY_FEED = f"select feed, count(*) from {FACT} group by all order by all"
 EARLIER = "2026-04-20T09:00:00Z"
 
 
-def _read(settings: Settings, content: bytes) -> None:
+def read(settings: Settings, content: bytes) -> None:
     """Land a reading of the second hour of the feed search: all that a source has for it by now."""
 
     class Source:
@@ -32,6 +32,6 @@ def _read(settings: Settings, content: bytes) -> None:
     land(Source(), settings.raw_dir, feeds=["search"], window=None, landed_at=now_utc(), max_record_bytes=1000)
 
 
-def _keeping(settings: Settings, retention: str) -> Settings:
+def keeping(settings: Settings, retention: str) -> Settings:
     """The settings of a home, with this for AUDIT_RETENTION."""
     return settings.model_copy(update={"retention": retention})

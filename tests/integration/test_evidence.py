@@ -18,7 +18,7 @@ from orchestration.hours import parse_time
 from orchestration.integrity.verify import NoLedgerError
 from orchestration.settings import Settings, load_settings
 from report.filters import Filters
-from tests.integration.evidence_support import PERIOD, _check, _make, _sums, failed_checks
+from tests.integration.evidence_support import PERIOD, check_pack, check_sums, failed_checks, pack_of
 from tests.integration.support import audit, one
 from tests.integration.tampering import change, copied, fact_files
 
@@ -35,12 +35,12 @@ def test_a_stranger_can_check_a_pack(home: Settings, tmp_path: Path) -> None:
     assert printed["intact"]
     # 30 plain, 2 odd, 1 late, 1 again: not the one of QM, and not the one at the end of the period.
     assert printed["rows"]["events"] == 34
-    assert _sums(target).returncode == 0
+    assert check_sums(target).returncode == 0
     own_sum = subprocess.run(["sha256sum", target / "SHA256SUMS"], capture_output=True, text=True, check=True).stdout
     assert own_sum.split()[0] == printed["sha256sums_sha256"]
     listed = {line.split("  ", 1)[1] for line in (target / "SHA256SUMS").read_text().splitlines()}
     assert listed == {path.name for path in target.iterdir()} - {"SHA256SUMS"}
-    checked = _check(target)
+    checked = check_pack(target)
     assert tuple(checked) == CHECKS
     assert {name: detail for name, (ok, detail) in checked.items() if not ok} == {}
     head = json.loads(audit(home, "ledger", "head", "--output", "json").stdout)
@@ -55,25 +55,25 @@ def test_a_stranger_can_check_a_pack(home: Settings, tmp_path: Path) -> None:
     again = audit(home, "evidence", *PERIOD, "--out", str(target), check=False)
     assert again.returncode == 1
     assert "is there already; name a folder that is not there, or an empty one" in again.stderr
-    assert _sums(target).returncode == 0
+    assert check_sums(target).returncode == 0
     assert list(target.parent.iterdir()) == [target]
 
 
 def test_the_pack_of_an_earlier_run(home: Settings, tmp_path: Path) -> None:
     first = one(home, "select run_id from quality.pipeline_run order by started_at_utc limit 1")
-    pack = _make(home, tmp_path / "then", first)
+    pack = pack_of(home, tmp_path / "then", first)
     assert pack.about["intact"]
     assert (pack.about["rows"]["events"], pack.about["head"]["sequence"]) == (33, 2)
     assert pack.about["snapshot"]["newest_run_id"] == first
     assert failed_checks(pack.folder) == {}
     # It is the same again, but for when it was made.
-    again = _make(home, tmp_path / "again", first)
+    again = pack_of(home, tmp_path / "again", first)
     sums = [(folder / "SHA256SUMS").read_text().splitlines() for folder in (pack.folder, again.folder)]
     assert {line.split("  ")[1] for line in set(sums[0]) ^ set(sums[1])} == {"pack.json"}
 
 
 def test_a_pack_without_events(home: Settings, tmp_path: Path) -> None:
-    pack = _make(home, tmp_path / "none", outcomes=("FAILURE",), entities=("User",))
+    pack = pack_of(home, tmp_path / "none", outcomes=("FAILURE",), entities=("User",))
     assert pack.about["rows"]["events"] == 0
     assert pack.about["rows"]["record_hashes"] == 34
     assert failed_checks(pack.folder) == {}
@@ -95,14 +95,14 @@ def test_a_warehouse_that_is_not_as_it_was_published(home: Settings, tmp_path: P
     found = json.loads((target / "integrity.json").read_text())["findings"]
     assert [(f["layer"], f["problem"], f["severity"]) for f in found] == [("quarantine", "missing", "error")] * 2
     assert "\n**NOT INTACT.** When this pack was made" in (target / "README.md").read_text()
-    assert _sums(target).returncode == 0
+    assert check_sums(target).returncode == 0
     assert list(failed_checks(target)) == ["quarantined_in_ledger"]
     fact_files(changed)[0].unlink()
     with pytest.raises(EvidenceError, match=r"cannot be written: .* `audit verify` tells which file is damaged"):
-        _make(changed, tmp_path / "damaged")
+        pack_of(changed, tmp_path / "damaged")
     change(changed, "drop table quality.integrity_ledger")
     with pytest.raises(NoLedgerError):
-        _make(changed, tmp_path / "no ledger")
+        pack_of(changed, tmp_path / "no ledger")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "landing", "pack"]
 
 
@@ -115,7 +115,7 @@ def test_wrong_usage(home: Settings, tmp_path: Path) -> None:
         assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
     (tmp_path / "file").write_text("")
     with pytest.raises(EvidenceError, match="file is there already"):
-        _make(home, tmp_path / "file")
+        pack_of(home, tmp_path / "file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 
 
@@ -125,7 +125,7 @@ def test_a_pack_that_fails_leaves_nothing(home: Settings, tmp_path: Path, monkey
 
     monkeypatch.setattr("orchestration.evidence.pack._write_sums", no_disk)
     with pytest.raises(OSError, match="No space left"):
-        _make(home, tmp_path / "pack")
+        pack_of(home, tmp_path / "pack")
     assert list(tmp_path.iterdir()) == []
 
 

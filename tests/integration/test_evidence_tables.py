@@ -22,7 +22,7 @@ from orchestration.evidence.texts import CHECKS
 from orchestration.integrity import chain, ledger
 from orchestration.integrity.slices import slices
 from orchestration.settings import Settings
-from tests.integration.evidence_support import _check, _make, _sums, failed_checks
+from tests.integration.evidence_support import check_pack, check_sums, failed_checks, pack_of
 from tests.integration.tampering import copied, raw_file, warehouse
 
 
@@ -37,7 +37,9 @@ def pack(home: Settings, tmp_path_factory: pytest.TempPathFactory) -> Pack:
     with pytest.MonkeyPatch.context() as patch:
         # Checked in a slice for each feed hour, as if each had a million events.
         patch.setattr(texts, "slices", partial(slices, most=0))
-        return _make(home, tmp_path_factory.mktemp("pack") / "pack", options=Options(with_raw=True, whole_ledger=True))
+        return pack_of(
+            home, tmp_path_factory.mktemp("pack") / "pack", options=Options(with_raw=True, whole_ledger=True)
+        )
 
 
 @pytest.fixture
@@ -73,7 +75,7 @@ def test_the_tables_are_those_of_the_warehouse(home: Settings, pack: Pack) -> No
     assert [row["reasons"] for row in _csv_rows(pack.folder / "quarantine.csv")].count("[unparseable]") == 4
     raw = raw_file(home, "qm", 10)
     assert (pack.folder / "raw" / raw.relative_to(home.raw_dir)).read_bytes() == raw.read_bytes()
-    assert list(_check(pack.folder)) == [*CHECKS, "raw_files"]
+    assert list(check_pack(pack.folder)) == [*CHECKS, "raw_files"]
     assert failed_checks(pack.folder) == {}
 
 
@@ -146,7 +148,7 @@ def test_a_table_that_was_tampered_with(own: Path, what: str) -> None:
     assert check in failed
     assert "csv_equals_parquet" not in failed
     assert "row_counts" not in failed
-    assert f"{name}.parquet: FAILED" in _sums(own).stdout
+    assert f"{name}.parquet: FAILED" in check_sums(own).stdout
 
 
 def test_an_event_that_was_changed_with_its_hash(own: Path, pack: Pack) -> None:
@@ -188,7 +190,7 @@ def test_a_csv_that_is_none_any_more(own: Path) -> None:
     path = own / "events.csv"
     path.write_bytes(path.read_bytes() + b"one more\n")
     with pytest.raises(subprocess.CalledProcessError) as error:
-        _check(own)
+        check_pack(own)
     assert "events.csv" in error.value.stderr
 
 
@@ -204,8 +206,8 @@ def test_a_batch_that_retention_deleted(home: Settings, tmp_path: Path) -> None:
         of_batch = f"where feed = 'search' and run_id = '{first.batch.run_id}'"
         connection.execute(f"delete from fact_activity_event {of_batch}")
         connection.execute(f"delete from quality.quarantined_event {of_batch}")
-    pack = _make(changed, tmp_path / "pack", options=Options(with_raw=True))
-    checked = _check(pack.folder)
+    pack = pack_of(changed, tmp_path / "pack", options=Options(with_raw=True))
+    checked = check_pack(pack.folder)
     assert checked["events_in_ledger"] == (True, "3 batches, events: 4")
     assert checked["deliveries_in_ledger"] == (True, "4 batches, deliveries: 4")
     # The files are still there, which retention would have removed too.

@@ -14,7 +14,7 @@ from orchestration.settings import Settings
 from report.filters import AGGREGATED, Filters
 from report.queries import charts, events, groups, kinds, lists
 from report.queries.warehouse import Query, Warehouse
-from tests.integration.report_rows import FILTERS, RAGGED, WHOLE, _by_outcome, _kept
+from tests.integration.report_rows import FILTERS, RAGGED, WHOLE, by_outcome, kept_by
 from tests.integration.support import until
 
 
@@ -92,7 +92,7 @@ def test_lists_depend_on_what_is_chosen_before_them_and_not_on_themselves(
     chosen = Filters(
         RAGGED.start, RAGGED.end, applications=("Search",), entities=("SEARCH",), outcomes=("FAILURE",)
     )  # fmt: skip
-    everything = _kept(rows, RAGGED)
+    everything = kept_by(rows, RAGGED)
 
     def listed(field: str, search: str = "") -> dict[str | None, int]:
         return {one.value: one.count for one in lists.values(asked, chosen, field, search)}
@@ -114,9 +114,9 @@ def test_lists_depend_on_what_is_chosen_before_them_and_not_on_themselves(
 
 def test_groups_open_level_by_level_and_page_by_their_last(asked: Query, rows: list[dict[str, Any]]) -> None:
     fields = ("application", "triggered_by", "comments")
-    inner = [row for row in _kept(rows, RAGGED) if row["application"] == "UserHub" and row["triggered_by"] is None]
+    inner = [row for row in kept_by(rows, RAGGED) if row["application"] == "UserHub" and row["triggered_by"] is None]
     found = groups.groups(asked, RAGGED, fields, ("UserHub", None))
-    assert {one.value: (one.success, one.failure) for one in found} == _by_outcome(inner, "comments")
+    assert {one.value: (one.success, one.failure) for one in found} == by_outcome(inner, "comments")
     paged = []
     last = None
     while part := groups.groups(asked, RAGGED, fields, ("UserHub", None), limit=2, after=last):
@@ -143,7 +143,7 @@ def test_events_over_time_have_every_unit(
     end = datetime(2026, 5, 1, 10, 15, tzinfo=UTC)
     series = charts.over_time(asked, Filters(end - length, end))
     assert series.unit == unit
-    kept = _kept(rows, Filters(end - length, end))
+    kept = kept_by(rows, Filters(end - length, end))
     assert sum(success for _, success, _ in series.points) == sum(row["outcome"] == "SUCCESS" for row in kept)
     assert sum(failure for _, _, failure in series.points) == sum(row["outcome"] == "FAILURE" for row in kept)
     steps = {later[0] - earlier[0] for earlier, later in zip(series.points, series.points[1:], strict=False)}

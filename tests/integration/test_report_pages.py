@@ -13,7 +13,7 @@ from report.queries import events, groups
 from report.queries.events import Page
 from report.queries.orders import FIELDS, Order
 from report.queries.warehouse import Query, Warehouse
-from tests.integration.report_rows import END, FILTERS, RAGGED, START, WHOLE, _by_outcome, _kept, _ordered
+from tests.integration.report_rows import END, FILTERS, RAGGED, START, WHOLE, by_outcome, in_order, kept_by
 
 BOTH_WAYS = ("event_time_utc", "entity", "triggered_by")
 ORDERS = [(field, place % 2 == 0) for place, field in enumerate(FIELDS)]
@@ -42,7 +42,7 @@ def test_pages_of_what_is_not_counted_have_every_row_once_too(
 
 
 def _walk(asked: Query, rows: list[dict[str, Any]], filters: Filters, order: Order, limit: int) -> None:
-    expected = _ordered(_kept(rows, filters), order)
+    expected = in_order(kept_by(rows, filters), order)
     forth: list[tuple[Any, ...]] = []
     page = events.page(asked, filters, order, limit=limit)
     forth += page.rows
@@ -61,14 +61,14 @@ def _walk(asked: Query, rows: list[dict[str, Any]], filters: Filters, order: Ord
 
 @pytest.mark.parametrize("filters", FILTERS)
 def test_filters_keep_what_they_say(asked: Query, rows: list[dict[str, Any]], filters: Filters) -> None:
-    kept = _kept(rows, filters)
+    kept = kept_by(rows, filters)
     assert events.count(asked, filters) == len(kept)
-    assert events.page(asked, filters, Order(), limit=7).rows == _ordered(kept, Order())[:7]
+    assert events.page(asked, filters, Order(), limit=7).rows == in_order(kept, Order())[:7]
     order = Order("entity", False)
-    assert events.page(asked, filters, order, limit=500).rows == _ordered(kept, order)
+    assert events.page(asked, filters, order, limit=500).rows == in_order(kept, order)
     for field in ("entity", "triggered_by"):
         found = groups.groups(asked, filters, (field,))
-        assert {one.value: (one.success, one.failure) for one in found} == _by_outcome(kept, field)
+        assert {one.value: (one.success, one.failure) for one in found} == by_outcome(kept, field)
         assert [one.count for one in found] == sorted((one.count for one in found), reverse=True)
 
 
@@ -81,7 +81,7 @@ def test_without_counts_of_people_the_same_is_said(asked: Query, rows: list[dict
         found = groups.groups(asked, filters, ("triggered_by",))
         said.append((page, events.page(asked, filters, order, after=page.last), events.count(asked, filters), found))
     assert said[0] == said[1]
-    assert said[0][0].rows + said[0][1].rows == _ordered(_kept(rows, filters), order)[:230]
+    assert said[0][0].rows + said[0][1].rows == in_order(kept_by(rows, filters), order)[:230]
 
 
 @pytest.mark.parametrize("filters", [WHOLE, RAGGED, FILTERS[4], FILTERS[5]])
@@ -90,7 +90,7 @@ def test_a_jump_lands_on_the_row_of_that_number(
     asked: Query, rows: list[dict[str, Any]], filters: Filters, descending: bool
 ) -> None:
     order = Order(descending=descending)
-    expected = _ordered(_kept(rows, filters), order)
+    expected = in_order(kept_by(rows, filters), order)
     for index in (0, 1, 20, len(expected) // 2, len(expected) - 1, len(expected) + 5):
         at = min(index, len(expected) - 1)
         # Three rows are of the hour that is led to; of so many that none is busy enough, some are of the next.

@@ -12,7 +12,7 @@ from orchestration.settings import Settings
 from report.queries import detail, events, quality, trust
 from report.queries.orders import Order
 from report.queries.warehouse import Query
-from tests.integration.report_rows import END, START, TITLES, WHOLE, _ordered
+from tests.integration.report_rows import END, START, TITLES, WHOLE, in_order
 from tests.integration.support import query
 
 
@@ -30,7 +30,7 @@ def test_one_event_says_where_it_came_from(home: Settings, asked: Query, rows: l
     assert detail.event(asked, wanted["event_id"], wanted["event_time_utc"] + timedelta(hours=1)) is None
     assert detail.event(asked, "nobody") is None
     kept = replace(WHOLE, event_ids=(wanted["event_id"], "nobody"))
-    assert events.page(asked, kept, Order()).rows == _ordered([wanted], Order())
+    assert events.page(asked, kept, Order()).rows == in_order([wanted], Order())
     assert (events.count(asked, kept), events.count(asked, replace(kept, event_ids=("nobody",)))) == (1, 0)
     assert found.feed == "search"
     assert [delivery.name for delivery in found.deliveries] == ["a.ndjson"]

@@ -21,7 +21,7 @@ from orchestration.planning import plan
 from orchestration.retention.report import by_feed
 from orchestration.settings import Settings
 from orchestration.status import status
-from tests.integration.retention_support import BY_FEED, _keeping, _read
+from tests.integration.retention_support import BY_FEED, keeping, read
 from tests.integration.support import HOUR, dump, event, key_differences, lines, one, query, run
 from tests.integration.tampering import FACT, copied, entries, findings, raw_file
 from tests.integration.test_maintenance import age
@@ -64,7 +64,7 @@ def _agreement(settings: Settings) -> None:
 
 
 def test_what_is_past_its_retention_goes_and_nothing_else(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    kept = _keeping(home, "forever, search=30d")
+    kept = keeping(home, "forever, search=30d")
     (home.raw_dir / "search/2026-05-01/10" / f"20260501T111000.000000Z-{'a' * 32}.manifest.json").write_text("{}")
     before, runs = _everything(home), query(home, "select run_id from quality.pipeline_run order by started_at_utc")
     (total,) = by_feed(preview(kept).retention.due)
@@ -108,7 +108,7 @@ def test_what_is_past_its_retention_goes_and_nothing_else(home: Settings, monkey
 
 @pytest.mark.slow
 def test_nothing_that_was_deleted_comes_back(published: Settings, home: Settings) -> None:
-    offered = _keeping(home, "search=30d").model_copy(update={"feed_url": published.feed_url})
+    offered = keeping(home, "search=30d").model_copy(update={"feed_url": published.feed_url})
     maintain(offered)
     window = (HOUR, HOUR + timedelta(hours=2))
     assert plan(offered, catalogue.slugs()).ranges == []
@@ -127,7 +127,7 @@ def test_nothing_that_was_deleted_comes_back(published: Settings, home: Settings
     assert findings(offered) == []
 
     # What is new for a deleted hour is taken, also where it repeats what was deleted.
-    _read(home, lines([event("search-1-5", activity="odd Thing"), event("few")]))
+    read(home, lines([event("search-1-5", activity="odd Thing"), event("few")]))
     run(home, 1)
     ours = f"select event_id from {FACT} where feed = 'search' order by all"
     assert query(home, ours) == [("few",), ("search-1-5",)]
@@ -135,7 +135,7 @@ def test_nothing_that_was_deleted_comes_back(published: Settings, home: Settings
     _agreement(home)
     assert findings(home) == []
     # It goes with the next upkeep; and so few rows are in the catalog, not in files.
-    assert [total.events for total in by_feed(maintain(_keeping(home, "30d,qm=forever")).retention.due)] == [2]
+    assert [total.events for total in by_feed(maintain(keeping(home, "30d,qm=forever")).retention.due)] == [2]
     assert query(home, BY_FEED) == [("qm", 40)]
     assert one(home, "select sum(events) from quality.deletion") == 42
     assert _holding(home, "few") == ["catalog"]
@@ -146,7 +146,7 @@ def test_nothing_that_was_deleted_comes_back(published: Settings, home: Settings
 
 
 def test_the_bytes_are_gone_when_the_snapshots_have_expired(home: Settings) -> None:
-    kept = _keeping(home, "search=30d")
+    kept = keeping(home, "search=30d")
     maintain(kept)
     # The events are in files of the snapshots before, and beside those that stay in none that is current.
     assert len(_holding(home, "search-1-7")) == 1
@@ -177,7 +177,7 @@ def test_an_upkeep_killed_before_the_raw_files_are_gone(home: Settings, monkeypa
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    kept = _keeping(home, "search=30d")
+    kept = keeping(home, "search=30d")
     with monkeypatch.context() as patch:
         patch.setattr(maintenance, "remove", killed)
         with pytest.raises(KeyboardInterrupt):

@@ -14,7 +14,7 @@ from orchestration.maintenance import maintain, preview
 from orchestration.settings import Settings
 from orchestration.upkeep import build_upkeep
 from orchestration.workbench import Workbench
-from tests.integration.retention_support import BY_FEED, _keeping
+from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import HOUR, audit, query
 from tests.integration.tampering import FACT, change, copied, entries, findings, flip, named, raw_file
 
@@ -28,7 +28,7 @@ def home(retention_home: Settings, tmp_path: Path) -> Settings:
 def deleted(retention_home: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The same home after retention deleted what the feed search has."""
     home = copied(retention_home, tmp_path_factory.mktemp("deleted") / "home")
-    maintain(_keeping(home, "search=30d"))
+    maintain(keeping(home, "search=30d"))
     return home
 
 
@@ -59,7 +59,7 @@ def test_tampering_with_what_was_deleted(
 
 
 def test_what_is_not_as_it_was_recorded_stays(home: Settings) -> None:
-    kept = _keeping(home, "30d")
+    kept = keeping(home, "30d")
     change(home, f"update {FACT} set outcome = 'FAILURE' where event_id = 'search-0-3'")
     path = raw_file(home, "qm", 11)
     flip(path, path.stat().st_size // 2)
@@ -81,7 +81,7 @@ def test_what_is_not_as_it_was_recorded_stays(home: Settings) -> None:
 
 def test_the_daily_upkeep_fails_where_something_stayed(home: Settings) -> None:
     change(home, f"delete from {FACT} where event_id = 'search-0-3'")
-    schedule = build_upkeep(_keeping(home, "search=30d"))
+    schedule = build_upkeep(keeping(home, "search=30d"))
     assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
     done = schedule.job.execute_in_process(raise_on_error=False)
     assert not done.success
@@ -89,7 +89,7 @@ def test_the_daily_upkeep_fails_where_something_stayed(home: Settings) -> None:
 
 
 def test_what_has_no_entry_yet_stays_until_it_has(home: Settings) -> None:
-    kept = _keeping(home, "search=30d")
+    kept = keeping(home, "search=30d")
     change(home, "drop table quality.integrity_ledger", "alter table quality.feed_delivery drop column raw_sha256")
     assert len(preview(kept).retention.unrecorded) == 2
     done = maintain(kept)

@@ -15,7 +15,7 @@ from orchestration.cli.maintain import command as maintain_command
 from orchestration.maintenance import maintain, preview
 from orchestration.retention import holds
 from orchestration.settings import Settings
-from tests.integration.retention_support import BY_FEED, EARLIER, _keeping
+from tests.integration.retention_support import BY_FEED, EARLIER, keeping
 from tests.integration.support import HOUR, audit, query
 from tests.integration.tampering import change, copied, findings, named
 
@@ -26,7 +26,7 @@ def home(retention_home: Settings, tmp_path: Path) -> Settings:
 
 
 def test_a_hold_keeps_what_it_covers_and_its_release_lets_it_go(home: Settings) -> None:
-    kept = _keeping(home, "30d")
+    kept = keeping(home, "30d")
     pages = home.raw_dir / "pages/cxone/2026-05-01/11"
     pages.mkdir(parents=True)
     for name in ("a.parquet", "sealed.json"):
@@ -50,7 +50,7 @@ def test_a_hold_keeps_what_it_covers_and_its_release_lets_it_go(home: Settings) 
     copy = copied(home, home.home.with_name("tampered") / "home")
     change(copy, "delete from quality.legal_hold")
     assert named(findings(copy)) == [("hold", "missing")]
-    assert maintain(_keeping(copy, "30d")).refused
+    assert maintain(keeping(copy, "30d")).refused
     assert query(copy, BY_FEED) == [("qm", 40), ("search", 20)]
     change(home, "update quality.legal_hold set to_utc = from_utc + interval 1 hour")
     assert named(findings(home)) == [("hold", "changed")]
@@ -79,6 +79,6 @@ def test_holds_that_cannot_be(home: Settings) -> None:
         holds.place(home, "nobody", HOUR, HOUR + timedelta(hours=1), "r", "b")
     row, warning = holds.place(home, "ALL", HOUR, HOUR + timedelta(hours=1), "r", "b")
     assert (row.application, warning) == ("all", None)
-    assert [(hour.feed, hour.feed_hour_utc.hour) for hour in preview(_keeping(home, "30d")).retention.held] == [
+    assert [(hour.feed, hour.feed_hour_utc.hour) for hour in preview(keeping(home, "30d")).retention.held] == [
         ("qm", 10), ("search", 10),
     ]  # fmt: skip
