@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,7 @@ def measured(
     single process, which the operating system knows exactly.
     """
     with tempfile.TemporaryFile() as said, Path(output).open("wb") if output else contextlib.nullcontext(said) as out:
+        inherited = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         started = time.perf_counter()
         child = subprocess.Popen(
             [os.fspath(part) for part in command],
@@ -91,7 +93,9 @@ def measured(
     unit = 1024 if platform.system() == "Linux" else 1024**2
     # Descendants that nobody waited for are in no one's account, but were seen while they lived.
     cpu = max(usage.ru_utime + usage.ru_stime, tree.cpu)
-    return Usage(wall, cpu, max(usage.ru_maxrss / unit, tree.peak / 1024**2))
+    # Linux has a process begin with the peak of the one that started it.
+    largest = usage.ru_maxrss if usage.ru_maxrss > inherited else 0
+    return Usage(wall, cpu, max(largest / unit, tree.peak / 1024**2))
 
 
 class _Tree(threading.Thread):

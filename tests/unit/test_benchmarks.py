@@ -28,6 +28,12 @@ def test_a_process_is_measured_with_its_descendants(tmp_path: Path) -> None:
     assert 64 < usage.peak_mib < 1024
 
 
+def test_what_the_measuring_process_took_is_not_the_measured_ones() -> None:
+    kept = bytearray(300 << 20)
+    usage = measure.measured([sys.executable, "-c", "import time; time.sleep(0.3)"])
+    assert len(kept) / 2**20 > usage.peak_mib > 4
+
+
 def test_a_measured_process_that_fails_says_why() -> None:
     with pytest.raises(measure.Failed, match=r"ended with 3\nno such thing"):
         measure.measured([sys.executable, "-c", "import sys; print('no such thing', file=sys.stderr); sys.exit(3)"])
