@@ -11,9 +11,9 @@ from orchestration import dagster_instance
 from orchestration.settings import Settings, load_settings
 from report.queries.warehouse import Query, Warehouse
 from tests.integration.evidence_support import HARD
-from tests.integration.report_rows import TITLES, counted, varied_records
+from tests.integration.report_rows import TITLES, counted_warehouse, varied_records
 from tests.integration.retention_support import EARLIER, read
-from tests.integration.support import deliver, event, lines, query, run, until
+from tests.integration.support import deliver, event, lines, query, run
 
 
 @pytest.fixture(scope="session")
@@ -106,10 +106,8 @@ def varied_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def varied_warehouse(varied_home: Settings) -> Iterator[Warehouse]:
     """What the report asks that home with, once its events are counted by who triggered them."""
-    warehouse = Warehouse(varied_home)
-    until(lambda: counted(warehouse))
-    yield warehouse
-    warehouse.close()
+    with counted_warehouse(varied_home) as warehouse:
+        yield warehouse
 
 
 @pytest.fixture

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestration.settings import Settings
 from report.columns import COLUMNS
 from report.filters import Filters
 from report.queries.orders import Order
 from report.queries.warehouse import Warehouse
-from tests.integration.support import event
+from tests.integration.support import event, until
 
 TITLES = [column.field for column in COLUMNS]
 START, END = datetime(2026, 4, 28, tzinfo=UTC), datetime(2026, 5, 2, tzinfo=UTC)
@@ -64,6 +67,15 @@ def counted(warehouse: Warehouse) -> bool:
     """Whether the newest snapshot has its events counted by who triggered them."""
     with warehouse.query() as asked:
         return asked.has_people
+
+
+@contextmanager
+def counted_warehouse(home: Settings) -> Iterator[Warehouse]:
+    """What the report asks a home with, once its events are counted by who triggered them."""
+    warehouse = Warehouse(home)
+    until(lambda: counted(warehouse))
+    yield warehouse
+    warehouse.close()
 
 
 def kept_by(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from report.queries import events, groups
 from report.queries.files import FACT
 from report.queries.turns import processors
 from report.queries.warehouse import Query, QueryCancelledError, QueryTimeoutError, Warehouse
-from tests.integration.report_rows import counted
+from tests.integration.report_rows import counted_warehouse
 from tests.integration.support import deliver, event, lines, run, until
 
 DAYS = Filters(datetime(2026, 4, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
@@ -38,10 +38,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 @pytest.fixture(scope="module")
 def warehouse(home: Settings) -> Iterator[Warehouse]:
-    warehouse = Warehouse(home)
-    until(lambda: counted(warehouse))
-    yield warehouse
-    warehouse.close()
+    with counted_warehouse(home) as warehouse:
+        yield warehouse
 
 
 def test_a_question_is_stopped_by_its_time_or_by_who_asked_and_holds_up_nobody(warehouse: Warehouse) -> None:
