@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration import catalogue, known_ids, lake
-from orchestration.extensions import UNSIGNED
+from orchestration.extensions import connect
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.publish import transaction
 from orchestration.settings import Settings, load_settings
@@ -53,7 +53,6 @@ def main() -> None:
 
 def build(settings: Settings, events: int, days: int, *, progress: bool = False) -> None:
     """Fill an empty home with about so many events on the days before `END`."""
-    import duckdb
 
     audit = str(Path(sys.executable).with_name("audit"))
     environment = {**os.environ, "AUDIT_HOME": str(settings.home)}
@@ -63,7 +62,7 @@ def build(settings: Settings, events: int, days: int, *, progress: bool = False)
         ["run", "--from", END.isoformat(), "--to", end.isoformat()],
     ):
         subprocess.run([audit, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
-    connection = duckdb.connect(config={"memory_limit": settings.memory_limit, **UNSIGNED})
+    connection = connect(memory_limit=settings.memory_limit)
     try:
         connection.execute("set preserve_insertion_order = false")
         connection.execute(f"set temp_directory = '{settings.work_dir / 'spill'}'")

@@ -22,6 +22,13 @@ class ExtensionError(RuntimeError):
     """An extension is not installed."""
 
 
+def connect(database: str = ":memory:", **config: Any) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB on which `load` takes no time."""
+    import duckdb
+
+    return duckdb.connect(database, config={**config, **UNSIGNED})
+
+
 def load(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
     """Load these extensions. From then on the connection's DuckDB loads no others that are not signed.
 

@@ -59,17 +59,17 @@ def location(settings: Settings) -> Location:
     """Where the settings put the warehouse: by default a SQLite catalog and Parquet files in `$AUDIT_HOME`."""
     folder = settings.home / "warehouse"
     data_path = settings.data_path or str(folder / "data")
-    extensions = ["ducklake"]
+    names = ["ducklake"]
     if _REMOTE.match(data_path):
-        extensions.append("httpfs")
+        names.append("httpfs")
     catalog = settings.catalog or str(folder / "catalog.sqlite")
     if catalog.startswith(("postgres:", "postgresql:")):
         dsn = catalog if "://" in catalog else catalog.split(":", 1)[1]
-        return Location(f"ducklake:postgres:{dsn}", _slash(data_path), (*extensions, "postgres_scanner"), "", None)
+        return Location(f"ducklake:postgres:{dsn}", _slash(data_path), (*names, "postgres_scanner"), "", None)
     # Write-ahead logging and a busy timeout let readers and the run go on beside each other.
     options = ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
     path = catalog.removeprefix("sqlite:")
-    return Location(f"ducklake:sqlite:{path}", _slash(data_path), (*extensions, "sqlite_scanner"), options, path)
+    return Location(f"ducklake:sqlite:{path}", _slash(data_path), (*names, "sqlite_scanner"), options, path)
 
 
 def attach(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
@@ -149,7 +149,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)
-    connection = duckdb.connect(config={"memory_limit": settings.memory_limit, **extensions.UNSIGNED})
+    connection = extensions.connect(memory_limit=settings.memory_limit)
     try:
         try:
             _attach(connection, settings, ", read_only")
@@ -179,12 +179,11 @@ def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.Du
         NothingPublishedError: if no run has published anything yet.
         WarehouseError: if the warehouse cannot be reached, or has no such snapshot.
     """
-    import duckdb
 
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)
-    connection = duckdb.connect(config={"memory_limit": settings.memory_limit, **extensions.UNSIGNED})
+    connection = extensions.connect(memory_limit=settings.memory_limit)
     try:
         connection.execute(f"set temp_directory = {literal(str(settings.work_dir / 'spill'))}")
         version = "" if snapshot_id is None else f", snapshot_version {snapshot_id:d}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestration import lake
-from orchestration.extensions import UNSIGNED
+from orchestration.extensions import connect
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.integrity.raw_hashes import each_sha256
@@ -100,9 +100,7 @@ class Workbench:
     @contextmanager
     def kept(self) -> Iterator[Workbench]:
         """Keep the instance, and the warehouse attached to it, until the end of the block."""
-        import duckdb
-
-        with duckdb.connect(self.instance, config=UNSIGNED):
+        with connect(self.instance):
             yield self
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -123,11 +121,9 @@ class Workbench:
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection with both databases attached; at the end of the block it is closed, and `work` is free."""
-        import duckdb
-
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with duckdb.connect(self.instance, config=UNSIGNED) as instance:
-            connection = duckdb.connect(self.instance, config=UNSIGNED)
+        with connect(self.instance) as instance:
+            connection = connect(self.instance)
             try:
                 self.attach(connection)
                 yield connection
