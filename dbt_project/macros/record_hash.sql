@@ -6,8 +6,13 @@
   where DuckDB would write it more than once: within a CASE.
 #}
 {% macro record_sha256(relation_alias='', time_text=none) -%}
+    sha256({{ record_text(relation_alias, time_text) }})
+{%- endmacro %}
+
+{# The text that an event's hash is taken of. #}
+{% macro record_text(relation_alias='', time_text=none) -%}
     {%- set at = relation_alias ~ '.' if relation_alias else '' -%}
-    sha256(concat(
+    concat(
         {%- for field in ['application', 'entity', 'activity'] %}
         {{ hashed_field(at ~ field) }}, ',',
         {%- endfor %}
@@ -15,7 +20,7 @@
         {%- for field in ['event_id', 'triggered_by', 'instance', 'outcome', 'comments'] %}
         {{ hashed_field(at ~ field) }}{{ ", ','," if not loop.last }}
         {%- endfor %}
-    ))
+    )
 {%- endmacro %}
 
 {# A time as it is hashed. #}

@@ -1,4 +1,4 @@
-"""The digests of a batch, over rows that SQL hashes: the same for what a run stages and for what is published.
+"""The digests of a batch, over the hashes of its rows: the same for what a run stages and for what is published.
 
 A row's hash is the SHA-256 of its fields, each written as its length in bytes, a colon and its text, a null as `-`,
 joined by commas. The digest of rows is the SHA-256 of their hashes, sorted, each followed by a line feed. These rules
@@ -7,16 +7,20 @@ are public and may not change: docs/integrity.md.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from orchestration import dbt_macros
+from orchestration.integrity import event_hashes
 from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, BatchKey
+from orchestration.integrity.event_hashes import HASH, HASH_BYTES
 
 if TYPE_CHECKING:
     import duckdb
+    import numpy as np
 
 # The column of the staged fact that has `record_sha256()`, computed when it was judged.
 STAGED_SHA256 = "event_sha256"
@@ -73,10 +77,15 @@ def digest(joined: str) -> str:
     """
     import numpy as np
 
-    rows = np.sort(np.frombuffer(joined.encode(), dtype="S64"))
-    lines = np.full((len(rows), 65), ord("\n"), dtype=np.uint8)
-    lines[:, :64] = rows.view(np.uint8).reshape(-1, 64)
-    return hashlib.sha256(lines.data).hexdigest()
+    return digest_of(np.frombuffer(bytes.fromhex(joined), dtype=HASH))
+
+
+def digest_of(row_hashes: np.ndarray) -> str:
+    """The same of hashes as they are: an array of `HASH`, in any order."""
+    import numpy as np
+
+    lines = binascii.hexlify(np.sort(row_hashes).tobytes(), "\n", HASH_BYTES)
+    return hashlib.sha256(lines + b"\n" if lines else b"").hexdigest()
 
 
 def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) -> list[BatchDigest]:
@@ -84,8 +93,7 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
 
     `where` is a condition on `feed_hour_utc` or `run_id`.
     """
-    event_sha256 = STAGED_SHA256 if database == "work" else record_sha256()
-    events = _counted(connection, f"{database}.main.fact_activity_event", event_sha256, where)
+    events = _staged_events(connection, where) if database == "work" else _published_events(connection, where)
     quarantine = _counted(connection, f"{database}.quality.quarantined_event", quarantined_sha256(), where)
     deliveries = _counted(
         connection, f"{database}.quality.feed_delivery", delivery_sha256(), where, "received", "duplicate"
@@ -98,6 +106,14 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
         counts = (delivered, received, accepted, duplicate, quarantined)
         found.append(BatchDigest(*key, *counts, events_sha256, deliveries_sha256, quarantine_sha256))
     return found
+
+
+def _staged_events(connection: duckdb.DuckDBPyConnection, where: str) -> dict[BatchKey, tuple[Any, ...]]:
+    return _counted(connection, "work.main.fact_activity_event", STAGED_SHA256, where)
+
+
+def _published_events(connection: duckdb.DuckDBPyConnection, where: str) -> dict[BatchKey, tuple[Any, ...]]:
+    return {key: (len(hashes), digest_of(hashes)) for key, hashes in event_hashes.by_batch(connection, where)}
 
 
 def _counted(

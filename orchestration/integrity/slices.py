@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from math import ceil
 
 # Sorted, the hashes of so many events take about 200 MB.
 _MOST_ROWS = 1_000_000
@@ -24,6 +25,16 @@ def slices(rows: Iterable[tuple[datetime, int]], window: Slice = (None, None), m
             held = 0
         held += count
     return list(zip(bounds, [*bounds[1:], window[1]], strict=True))
+
+
+def even(hours: list[int], most: int, workers: int) -> int:
+    """How many rows to have in a slice, so that workers who share the slices have as much to do as each other.
+
+    `hours` says how many rows there are in each feed hour. It is no more than `most` and one feed hour, because a slice
+    that ends with its hour is seldom full, and what is left over would be a slice too many.
+    """
+    rounds = ceil(sum(hours) / (most * workers))
+    return ceil(sum(hours) / (rounds * workers)) + max(hours) if rounds else most
 
 
 def is_within(hour: datetime, part: Slice) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from orchestration import lake
 from orchestration.hours import naive
 from orchestration.integrity import ledger, replays
 from orchestration.integrity.chain import DELETION, BatchKey
-from orchestration.integrity.check_batches import Differing, check_batches
+from orchestration.integrity.check_batches import Differing, SliceState, check_batches
 from orchestration.integrity.check_deletions import check_deletions
 from orchestration.integrity.check_holds import check_holds
 from orchestration.integrity.check_known_ids import check_known_ids
@@ -31,7 +31,7 @@ from orchestration.integrity.data_files import FACT, wrong_files
 from orchestration.integrity.findings import Finding, Report, batch_name, listed
 from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
-from orchestration.integrity.slices import Slice, condition, is_within, slices
+from orchestration.integrity.slices import Slice, condition, even, is_within, slices
 from orchestration.settings import Settings
 from orchestration.sql_text import literal
 from orchestration.transform import TransformError
@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     import duckdb
 
 Window = tuple[datetime, datetime]
+# DuckDB gives rows to Python by one thread, so that one slice does not keep two processors busy.
+_SLICES_AT_A_TIME = 2
+# A slice has some ten queries of which each takes a few hundredths of a second, however few its rows; each of its
+# events takes 48 bytes of memory.
+_EVENTS_AT_A_TIME = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -127,7 +132,7 @@ def verify_snapshot(
         parts = [_recorded(connection, window, removed) for window in windows]
         holds, wrong_holds = check_holds(connection)
     except duckdb.Error as error:
-        _unreadable(report, "the ledger and quality.feed_delivery", error)
+        report.findings.append(_unreadable("the ledger and quality.feed_delivery", error))
         report.findings += [wrong.finding for wrong in wrong_files(connection)]
         return report
     report.head = describe(state.newest) if state.newest else None
@@ -232,50 +237,64 @@ def _check_tables(
     ).fetchall()
     differing: list[Differing] = []
     failed: list[tuple[str, duckdb.Error]] = []
-    parts = deque(slices(rows, bounds))
-    while parts:
-        part = parts.popleft()
-        where = condition(part)
-        try:
-            found = check_batches(connection, where, state.edited, known.uncovered, known.deleted)
-            others = [
-                *check_origins(connection, where),
-                *check_resolutions(connection, where),
-                *check_reconciliation(connection, where),
-            ]
-        except duckdb.Error as error:
-            # One damaged file must not hide what the others have: the hours that do not need it can be checked.
-            hours = slices([row for row in rows if is_within(row[0], part)], part, most=0)
-            if len(hours) > 1:
-                parts.extendleft(reversed(hours))
-            else:
-                failed.append((where, error))
-            continue
-        report.count("batches", found.batches)
-        report.count("events", found.events)
-        report.findings += found.findings + others
-        differing += found.differing
+    pool = ThreadPoolExecutor(_SLICES_AT_A_TIME, thread_name_prefix="verify-slices")
+
+    def begin(part: Slice) -> tuple[Slice, Future[SliceState]]:
+        return part, pool.submit(_check_slice, connection, condition(part), state.edited, known)
+
+    try:
+        most = even([count for _, count in rows], _EVENTS_AT_A_TIME, _SLICES_AT_A_TIME)
+        parts = deque(begin(part) for part in slices(rows, bounds, most))
+        keys = pool.submit(_check_keys, connection, condition(bounds))
+        while parts:
+            part, checked = parts.popleft()
+            try:
+                found = checked.result()
+            except duckdb.Error as error:
+                # One damaged file must not hide what the others have: the hours that do not need it can be checked.
+                hours = slices([row for row in rows if is_within(row[0], part)], part, most=0)
+                if len(hours) > 1:
+                    parts.extendleft([begin(hour) for hour in hours][::-1])
+                else:
+                    failed.append((condition(part), error))
+                continue
+            report.count("batches", found.batches)
+            report.count("events", found.events)
+            report.findings += found.findings
+            differing += found.differing
+        # Keys are made from the fact: where it is not what it was, neither can they be.
+        if not (failed or differing or any(finding.layer == "fact" for finding in report.findings)):
+            report.findings += keys.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
     if failed:
-        _unreadable(report, listed(where for where, _ in failed), failed[0][1])
+        report.findings.append(_unreadable(listed(where for where, _ in failed), failed[0][1]))
         differing += _look_into_files(connection, condition(bounds), known.published, report)
-    # Keys are made from the fact: where it is not what it was, neither can they be.
-    elif not differing and not any(finding.layer == "fact" for finding in report.findings):
-        _check_keys(connection, condition(bounds), report)
     return differing
 
 
-def _check_keys(connection: duckdb.DuckDBPyConnection, where: str, report: Report) -> None:
+def _check_slice(connection: duckdb.DuckDBPyConnection, where: str, edited: set[int], known: Known) -> SliceState:
+    """Everything about the tables that can be told of some feed hours by themselves, on a connection of its own."""
+    with connection.cursor() as own:
+        state = check_batches(own, where, edited, known.uncovered, known.deleted)
+        state.findings += check_origins(own, where)
+        state.findings += check_resolutions(own, where)
+        state.findings += check_reconciliation(own, where)
+    return state
+
+
+def _check_keys(connection: duckdb.DuckDBPyConnection, where: str) -> list[Finding]:
     import duckdb
 
-    try:
-        report.findings += check_known_ids(connection, where)
-    except duckdb.Error as error:
-        _unreadable(report, "quality.known_event_id", error)
-        report.findings += [wrong.finding for wrong in wrong_files(connection)]
+    with connection.cursor() as own:
+        try:
+            return list(check_known_ids(own, where))
+        except duckdb.Error as error:
+            return [_unreadable("quality.known_event_id", error), *(wrong.finding for wrong in wrong_files(own))]
 
 
-def _unreadable(report: Report, what: str, error: duckdb.Error) -> None:
-    report.findings.append(Finding("warehouse", "unreadable", what, f"this could not be checked: {error}"))
+def _unreadable(what: str, error: duckdb.Error) -> Finding:
+    return Finding("warehouse", "unreadable", what, f"this could not be checked: {error}")
 
 
 def _look_into_files(

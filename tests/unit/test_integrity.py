@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -16,7 +16,7 @@ from orchestration.integrity import digests
 from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, Entry, append, breaks, entry_sha256, entry_text
 from orchestration.integrity.head import kept
 from orchestration.integrity.raw_hashes import each_sha256, each_sha256_or_error
-from orchestration.integrity.slices import condition, is_within, slices
+from orchestration.integrity.slices import condition, even, is_within, slices
 
 HOUR = datetime(2026, 5, 1, 10)  # noqa: DTZ001
 LATER = datetime(2026, 5, 1, 11, 10, 0, 5)  # noqa: DTZ001
@@ -91,8 +91,8 @@ def test_removed_replaced_and_repeated_entries_are_named() -> None:
 @pytest.mark.parametrize("number", [1, 5, 1000])
 def test_the_digest_of_rows_is_that_of_their_sorted_hashes(number: int) -> None:
     hashes = [hashlib.sha256(str(row).encode()).hexdigest() for row in range(number)]
-    # What begins alike, and what is there more than once.
-    hashes += [hashes[0][:63] + digit for digit in "0f5"] + hashes[:2]
+    # What begins alike, what ends in zeros, and what is there more than once.
+    hashes += [hashes[0][:63] + digit for digit in "0f5"] + [hashes[0][:60] + "0000", "00" * 32] + hashes[:2]
     expected = hashlib.sha256("".join(f"{row}\n" for row in sorted(hashes)).encode()).hexdigest()
     with duckdb.connect() as connection:
         connection.execute("create table given as select unnest(?) as row_sha256", [hashes])
@@ -124,6 +124,11 @@ def test_slices_cover_the_window_and_hold_no_more_than_they_may() -> None:
     assert slices([], (HOUR, LATER)) == [(HOUR, LATER)]
     assert condition((None, None)) == "true"
     assert condition((HOUR, None)) == "feed_hour_utc >= timestamp '2026-05-01 10:00:00'"
+    assert even([], 10, 2) == 10
+    assert even([3, 4, 0, 5, 20, 1], 100, 2) == 17 + 20
+    assert even([1] * 100, 10, 2) == 10 + 1
+    # Eleven at a time would be nine slices and one of one hour.
+    assert len(slices([(HOUR + n * timedelta(hours=1), 1) for n in range(100)], most=even([1] * 100, 10, 2))) == 10
     assert [is_within(HOUR, part) for part in ((HOUR, LATER), (None, HOUR), (LATER, None), (None, None))] == [
         True, False, False, True,
     ]  # fmt: skip

@@ -1,0 +1,80 @@
+"""The `record_sha256` of every published event, batch by batch, as verify recomputes it.
+
+DuckDB makes the text of each event, and DataFusion hashes it with the processor's instructions for SHA-256: in a fifth
+of the time that DuckDB's own function takes, which is the most expensive part of a verification
+(docs/adr/0022-datafusion-hashes-what-verify-reads.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
+
+from orchestration import dbt_macros
+from orchestration.integrity.chain import BatchKey
+
+if TYPE_CHECKING:
+    import duckdb
+    import numpy as np
+    import pyarrow as pa
+
+HASH_BYTES = 32
+# NumPy's type of a hash: it sorts as its hexadecimal text does.
+HASH = f"S{HASH_BYTES}"
+_FACT = "audit.main.fact_activity_event"
+_KEY = "feed, feed_hour_utc, run_id"
+# Their texts, some 200 bytes each and seldom a megabyte, are in memory twice.
+_ROWS_AT_A_TIME = 16_384
+
+
+@cache
+def _record_text() -> str:
+    return dbt_macros.expression("record_hash.sql", "record_text")
+
+
+def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tuple[BatchKey, np.ndarray]]:
+    """Each batch that the fact has events of under a condition on `feed_hour_utc` or `run_id`, and their hashes.
+
+    The hashes are an array of `HASH`, in no order.
+
+    Raises:
+        duckdb.Error: if the table cannot be read.
+    """
+    import numpy as np
+
+    # A batch is told by a number, because its three texts would be copied for every event. If two ever had the same
+    # number, both would be found to differ from what was published, and not pass for it.
+    counted = connection.execute(
+        f"select hash({_KEY}), {_KEY}, count(*) from {_FACT} where {where} group by {_KEY}"
+    ).fetchall()
+    if not counted:
+        return
+    # Else all texts that are handed over at a time may have 2 GiB at most.
+    connection.execute("set arrow_large_buffer_size = true")
+    events = sum(row[-1] for row in counted)
+    numbers, hashes = np.empty(events, dtype=np.uint64), np.empty(events, dtype=HASH)
+    texts = connection.execute(f"select hash({_KEY}) as batch, {_record_text()} as text from {_FACT} where {where}")
+    done = 0
+    for rows in texts.to_arrow_reader(_ROWS_AT_A_TIME):
+        part = slice(done, done + len(rows))
+        numbers[part], hashes[part] = _hashed(rows)
+        done += len(rows)
+    key_of = {row[0]: row[1:4] for row in counted}
+    order = np.argsort(numbers, kind="stable")
+    ends = np.flatnonzero(np.diff(numbers[order])) + 1
+    for positions in np.split(order, ends):
+        yield key_of[int(numbers[positions[0]])], hashes.take(positions)
+
+
+def _hashed(events: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    """The batch's number and the hash of each event."""
+    import numpy as np
+    import pyarrow as pa
+    from datafusion import SessionContext
+
+    context = SessionContext()
+    context.register_record_batches("event", [[events]])
+    found = context.sql("select batch, sha256(text) as hash from event").to_arrow_table()
+    hashes = found["hash"].cast(pa.binary(HASH_BYTES)).combine_chunks()
+    return found["batch"].to_numpy(), np.frombuffer(hashes.buffers()[1], dtype=HASH)
