@@ -5,10 +5,10 @@ from __future__ import annotations
 from orchestration.catalogue import DBT_PROJECT_DIR
 
 
-def expression(file: str, macro: str, *arguments: str) -> str:
+def expression(file: str, macro: str, *arguments: str, **options: bool) -> str:
     """What a macro of `macros/<file>` makes of these arguments; it may call macros of the same file only."""
     import jinja2
 
     text = (DBT_PROJECT_DIR / "macros" / file).read_text(encoding="utf-8")
     macros = jinja2.Environment().from_string(text).module
-    return str(getattr(macros, macro)(*arguments)).strip()
+    return str(getattr(macros, macro)(*arguments, **options)).strip()

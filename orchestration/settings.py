@@ -6,12 +6,15 @@ default that works; a wrong value is refused with the variable's name and what i
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
+from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -22,6 +25,8 @@ from orchestration.masking import has_credentials, without_secrets
 from orchestration.report_settings import ReportSettings
 from orchestration.retention.rules import RetentionRules, parse_retention
 
+# How alike two names must be for one to be taken for the other, misspelt; 1 is the same.
+_ALIKE = 0.85
 _OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
@@ -247,6 +252,21 @@ def load_settings(**overrides: Any) -> Settings:
         prefix = prefixes.get(error.title, "AUDIT_")
         raise SettingsError("\n".join(_explain(prefix, item) for item in error.errors())) from None
     return settings
+
+
+def misspelt() -> dict[str, str]:
+    """Names in the environment and in `.env` that look like a setting's and are none, each with the one it looks like.
+
+    Others are left alone: a source of your own may have settings of its own.
+    """
+    prefixes: dict[type[BaseSettings], str] = {
+        Settings: "AUDIT_", ReportSettings: "AUDIT_REPORT_", CxoneSettings: "CXONE_",
+    }  # fmt: skip
+    known = [f"{prefix}{field}".upper() for kind, prefix in prefixes.items() for field in kind.model_fields]
+    given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))} - {*known}
+    ours = sorted(name for name in given if name.startswith(("AUDIT_", "CXONE_")))
+    alike = {name: get_close_matches(name, known, n=1, cutoff=_ALIKE) for name in ours}
+    return {name: found[0] for name, found in alike.items() if found}
 
 
 def _explain(prefix: str, item: Any) -> str:

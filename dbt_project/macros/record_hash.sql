@@ -9,16 +9,20 @@
     sha256({{ record_text(relation_alias, time_text) }})
 {%- endmacro %}
 
-{# The text that an event's hash is taken of. #}
-{% macro record_text(relation_alias='', time_text=none) -%}
+{#
+  The text that an event's hash is taken of. `of_files` writes it for the columns of Parquet files, of which some have few
+  values: what is a function of such a column alone, DuckDB computes once for each value in the file's dictionary.
+#}
+{% macro record_text(relation_alias='', time_text=none, of_files=false) -%}
     {%- set at = relation_alias ~ '.' if relation_alias else '' -%}
+    {%- set few = ['application', 'entity', 'activity', 'triggered_by', 'outcome', 'comments'] if of_files else [] -%}
     concat(
         {%- for field in ['application', 'entity', 'activity'] %}
-        {{ hashed_field(at ~ field) }}, ',',
+        {{ hashed_value(at ~ field) if field in few else hashed_field(at ~ field) }}, ',',
         {%- endfor %}
         {{ hashed_field(time_text or hashed_time(at ~ 'event_time_utc')) }}, ',',
         {%- for field in ['event_id', 'triggered_by', 'instance', 'outcome', 'comments'] %}
-        {{ hashed_field(at ~ field) }}{{ ", ','," if not loop.last }}
+        {{ hashed_value(at ~ field) if field in few else hashed_field(at ~ field) }}{{ ", ','," if not loop.last }}
         {%- endfor %}
     )
 {%- endmacro %}
@@ -31,6 +35,11 @@
 {# The parts of a field's text. Put together once, by the one `concat`, which leaves nulls out: half the time. #}
 {% macro hashed_field(expression) -%}
     strlen({{ expression }}), if({{ expression }} is null, '-', ':'), {{ expression }}
+{%- endmacro %}
+
+{# The same as one text, and as a function of the field alone, though the field is in it three times. #}
+{% macro hashed_value(expression) -%}
+    list_transform([{{ expression }}], lambda value: concat({{ hashed_field('value') }}))[1]
 {%- endmacro %}
 
 {# Whether two events have the same content: all of the nine normalised fields. #}

@@ -62,3 +62,5 @@ def command(
         print_json({"file": str(target)} | about.as_dict())
     else:
         print_table(["what", "value"], [("File", str(target)), *about.as_texts().items()])
+        if not about.rows:
+            click.secho("It has no event: none in the warehouse is what the filters say.", fg="yellow")

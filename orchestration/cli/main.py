@@ -12,7 +12,7 @@ import warnings
 
 import click
 
-from orchestration.settings import SettingsError, load_settings
+from orchestration.settings import SettingsError, load_settings, misspelt
 
 _COMMANDS = {
     "run": "orchestration.cli.run",
@@ -54,6 +54,8 @@ def cli(context: click.Context) -> None:
         context.obj = load_settings()
     except SettingsError as error:
         raise click.UsageError(f"a setting is wrong\n{error}") from None
+    for name, meant in misspelt().items():
+        click.secho(f"warning: {name} is no setting and is passed over; is {meant} meant?", fg="yellow", err=True)
 
 
 def main() -> None:

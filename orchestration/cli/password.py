@@ -9,7 +9,13 @@ import click
 
 @click.command("password")
 @click.argument("name")
-@click.option("--role", "roles", multiple=True, metavar="ROLE", help="Default: viewer; may be repeated.")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="ROLE",
+    help="viewer, analyst, auditor, admin, or a permission; default: viewer; may be repeated.",
+)
 def command(name: str, roles: tuple[str, ...]) -> None:
     """Print an entry of AUDIT_REPORT_USERS_FILE; the password is asked for, or read from standard input."""
     from report.access.passwords import hashed

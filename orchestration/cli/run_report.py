@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -74,12 +75,10 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
         _print_checks(report["checks"])
     for warning in report["warnings"]:
         click.secho(f"warning: {warning}", fg="yellow")
-    for run in report["runs"]:
-        if not run["success"]:
-            click.secho(f"run {run['run_id']} ({run['from']} to {run['to']}) failed: {run['error']}", fg="red")
+    failed = [run for run in report["runs"] if not run["success"]]
     if not report["runs"]:
         click.echo(f"Nothing new: every delivery{_below(settings)} is published already.")
-    elif not report["new"].get("deliveries") and all(run["success"] for run in report["runs"]):
+    elif not report["new"].get("deliveries") and not failed:
         click.echo("Nothing new in these hours: every delivery is published already.")
     else:
         new = report["new"]
@@ -89,6 +88,9 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
             f"{new.get('quarantined', 0)} quarantined."
         )
     _print_next_steps(settings)
+    sys.stdout.flush()
+    for run in failed:
+        click.secho(f"run {run['run_id']} ({run['from']} to {run['to']}) failed: {run['error']}", fg="red", err=True)
 
 
 def _below(settings: Settings) -> str:

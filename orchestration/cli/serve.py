@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,7 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
     from report.access.users import UsersFileError
     from report.web.server import PortTakenError, Served, serve
 
+    _require_free(host, port)
     with dagster_instance.instance(settings) as instance:
         dagster_instance.fail_dead_runs(instance)
     manifest()
@@ -39,7 +41,7 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
 
     def start(served: Served) -> None:
         click.echo(f"Report: {served.url}   (Ctrl-C stops)")
-        click.echo(f"Dagster: {url}   data docs: {settings.docs_dir / 'index.html'}")
+        click.echo(f"Dagster: {url}   (answers in some seconds)   data docs: {settings.docs_dir / 'index.html'}")
         sys.stdout.flush()
         dagster.append(_start_dagster(host, port))
 
@@ -60,6 +62,18 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
         ended = [_stop(process) for process in dagster]
     if any(ended):
         raise click.ClickException(f"Dagster ended with exit code {ended[0]}; its messages are above")
+
+
+def _require_free(host: str, port: int) -> None:
+    """Dagster would go on without its UI, and its link lead to whoever has the port."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise click.ClickException(
+            f"Dagster cannot listen on {host}:{port}: {reason}; choose another port with --port"
+        ) from None
 
 
 def _start_dagster(host: str, port: int) -> subprocess.Popen[bytes]:

@@ -47,7 +47,7 @@ def _print(report: dict[str, Any], docs: Path) -> None:
             ["records in quarantine", report["quarantined"]],
             ["undocumented entity/activity pairs", report["catalogue_drift"]],
             ["acknowledged pairs, not counted above", report["acknowledged_drift"]],
-            ["last run", last_run],
+            ["last run over feed hours", last_run],
         ],
         "Activity audit warehouse",
     )

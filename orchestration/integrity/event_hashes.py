@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from orchestration import dbt_macros
 from orchestration.integrity.chain import BatchKey
+from orchestration.integrity.slices import condition, slices
 
 if TYPE_CHECKING:
     import duckdb
@@ -26,11 +27,13 @@ _FACT = "audit.main.fact_activity_event"
 _KEY = "feed, feed_hour_utc, run_id"
 # Their texts, some 200 bytes each and seldom a megabyte, are in memory twice.
 _ROWS_AT_A_TIME = 16_384
+# Each takes some 90 bytes until its batch is handed over.
+_EVENTS_AT_A_TIME = 1_000_000
 
 
 @cache
 def _record_text() -> str:
-    return dbt_macros.expression("record_hash.sql", "record_text")
+    return dbt_macros.expression("record_hash.sql", "record_text", of_files=True)
 
 
 def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tuple[BatchKey, np.ndarray]]:
@@ -46,25 +49,28 @@ def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tupl
     # A batch is told by a number, because its three texts would be copied for every event. If two ever had the same
     # number, both would be found to differ from what was published, and not pass for it.
     counted = connection.execute(
-        f"select hash({_KEY}), {_KEY}, count(*) from {_FACT} where {where} group by {_KEY}"
+        f"select hash({_KEY}), {_KEY}, count(*) from {_FACT} where {where} group by {_KEY} order by feed_hour_utc"
     ).fetchall()
-    if not counted:
-        return
+    key_of = {number: (feed, hour, run_id) for number, feed, hour, run_id, _ in counted}
+    hours = [(hour, count) for _, _, hour, _, count in counted if hour is not None]
+    for part in slices(hours, most=_EVENTS_AT_A_TIME):
+        numbers, hashes = _of_slice(connection, f"{where} and {condition(part)}")
+        order = np.argsort(numbers, kind="stable")
+        ends = np.flatnonzero(np.diff(numbers[order])) + 1
+        for positions in np.split(order, ends) if len(order) else ():
+            yield key_of[int(numbers[positions[0]])], hashes.take(positions)
+
+
+def _of_slice(connection: duckdb.DuckDBPyConnection, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """The batch's number and the hash of each event."""
+    import numpy as np
+
     # Else all texts that are handed over at a time may have 2 GiB at most.
     connection.execute("set arrow_large_buffer_size = true")
-    events = sum(row[-1] for row in counted)
-    numbers, hashes = np.empty(events, dtype=np.uint64), np.empty(events, dtype=HASH)
     texts = connection.execute(f"select hash({_KEY}) as batch, {_record_text()} as text from {_FACT} where {where}")
-    done = 0
-    for rows in texts.to_arrow_reader(_ROWS_AT_A_TIME):
-        part = slice(done, done + len(rows))
-        numbers[part], hashes[part] = _hashed(rows)
-        done += len(rows)
-    key_of = {row[0]: row[1:4] for row in counted}
-    order = np.argsort(numbers, kind="stable")
-    ends = np.flatnonzero(np.diff(numbers[order])) + 1
-    for positions in np.split(order, ends):
-        yield key_of[int(numbers[positions[0]])], hashes.take(positions)
+    parts = [_hashed(rows) for rows in texts.to_arrow_reader(_ROWS_AT_A_TIME)]
+    numbers, hashes = zip(*parts, strict=True) if parts else ([np.empty(0, np.uint64)], [np.empty(0, HASH)])
+    return np.concatenate(numbers), np.concatenate(hashes)
 
 
 def _hashed(events: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 
 # What stands for the hash of a file that was gone already when its batch was adopted.
 ABSENT = "absent"
 _THREADS = 2
+_FILES_AT_A_TIME = 32
 
 
 def file_sha256(path: Path) -> str | None:
@@ -40,7 +42,19 @@ def each_sha256(paths: Iterable[Path]) -> Iterator[str | None]:
 def each_sha256_or_error(paths: Iterable[Path]) -> Iterator[str | OSError | None]:
     """The same, but for a file that cannot be read why it cannot."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        yield from pool.map(_sha256_or_error, paths)
+        for found in pool.map(_sha256_of_each, _batches(paths)):
+            yield from found
+
+
+def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
+    """A few files for each turn of a thread: to take turns for each takes as long as to hash a small one."""
+    left = iter(paths)
+    while batch := list(islice(left, _FILES_AT_A_TIME)):
+        yield batch
+
+
+def _sha256_of_each(paths: list[Path]) -> list[str | OSError | None]:
+    return [_sha256_or_error(path) for path in paths]
 
 
 def _sha256_or_error(path: Path) -> str | OSError | None:

@@ -37,6 +37,12 @@ def even(hours: list[int], most: int, workers: int) -> int:
     return ceil(sum(hours) / (rounds * workers)) + max(hours) if rounds else most
 
 
+def halves(rows: list[tuple[datetime, int]], part: Slice) -> list[Slice]:
+    """A slice in two or three, of which none has more than half of its rows or more than one feed hour."""
+    within = [row for row in rows if is_within(row[0], part)]
+    return slices(within, part, sum(count for _, count in within) // 2)
+
+
 def is_within(hour: datetime, part: Slice) -> bool:
     """Whether a feed hour is in a slice."""
     start, end = part

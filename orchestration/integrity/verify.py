@@ -31,7 +31,7 @@ from orchestration.integrity.data_files import FACT, wrong_files
 from orchestration.integrity.findings import Finding, Report, batch_name, listed
 from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
-from orchestration.integrity.slices import Slice, condition, even, is_within, slices
+from orchestration.integrity.slices import Slice, condition, even, halves, slices
 from orchestration.settings import Settings
 from orchestration.sql_text import literal
 from orchestration.transform import TransformError
@@ -42,9 +42,10 @@ if TYPE_CHECKING:
 Window = tuple[datetime, datetime]
 # DuckDB gives rows to Python by one thread, so that one slice does not keep two processors busy.
 _SLICES_AT_A_TIME = 2
-# A slice has some ten queries of which each takes a few hundredths of a second, however few its rows; each of its
-# events takes 48 bytes of memory.
-_EVENTS_AT_A_TIME = 2_000_000
+# A slice has some ten queries of which each takes a few hundredths of a second, however few its rows. Of quarantined
+# records all hashes are in memory at a time, of events those of a part.
+_EVENTS_AT_A_TIME = 8_000_000
+_EVENTS_FOR_A_QUARANTINED_RECORD = 5
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,8 @@ def _check_tables(
     bounds = _bounds(window)
     rows = connection.execute(
         f"""
-        select feed_hour_utc, cast(sum(accepted + quarantined) as bigint) from audit.{ledger.TABLE}
+        select feed_hour_utc, cast(sum(accepted + {_EVENTS_FOR_A_QUARANTINED_RECORD} * quarantined) as bigint)
+        from audit.{ledger.TABLE}
         where {condition(bounds)} group by all order by all
         """
     ).fetchall()
@@ -252,9 +254,9 @@ def _check_tables(
                 found = checked.result()
             except duckdb.Error as error:
                 # One damaged file must not hide what the others have: the hours that do not need it can be checked.
-                hours = slices([row for row in rows if is_within(row[0], part)], part, most=0)
-                if len(hours) > 1:
-                    parts.extendleft([begin(hour) for hour in hours][::-1])
+                smaller = halves(rows, part)
+                if len(smaller) > 1:
+                    parts.extendleft([begin(half) for half in smaller][::-1])
                 else:
                     failed.append((condition(part), error))
                 continue

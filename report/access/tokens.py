@@ -42,7 +42,7 @@ class Tokens:
             born = self._born.get(key)
             if known:
                 self._born[key] = None
-        again = "stop `audit report` and start it again: it prints a new link"
+        again = "stop `audit report`, or `audit serve`, and start it again: it prints a new link"
         if not known:
             raise TokenRefusedError(f"this link is not one of the report that is running; {again}")
         if born is None:

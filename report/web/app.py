@@ -123,7 +123,7 @@ async def _not_signed_in(request: Request, error: Exception) -> Response:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/login?{urlencode({'next': wanted})}", 303)
     what_to_do = {
-        "token": "Stop “audit report” and start it again, and open the link that it prints.",
+        "token": "Stop “audit report”, or “audit serve”, and start it again, and open the link that it prints.",
         "proxy": "Open the report through the proxy that signs you in.",
     }.get(access.mode, "Sign in, and open the page again.")
     return message(request, 401, "You are not signed in", "The session has ended, or there was none.", what_to_do)

@@ -163,8 +163,8 @@ def _listen(host: str, port: int) -> socket.socket:
         listening.bind((host, port))
     except OSError as error:
         raise PortTakenError(
-            f"the report cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port, or "
-            "0 for a free one"
+            f"the report cannot listen on {host}:{port}: {error.strerror or error}; choose another port, or 0 for a "
+            "free one: --port of `audit report`, --report-port of `audit serve`"
         ) from None
     return listening
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
 import subprocess
 from pathlib import Path
 
@@ -110,6 +111,27 @@ def test_wrong_usage_or_settings_are_refused(settings, arguments, environment, t
     done = audit(settings, *arguments, check=False, **environment)
     assert done.returncode == 2, done.stdout + done.stderr
     assert text in done.stderr
+
+
+def test_a_setting_that_is_almost_one_is_warned_of(settings) -> None:  # type: ignore[no-untyped-def]
+    done = audit(settings, "sql", "select 1", AUDIT_FRESHNES="1h", AUDIT_OF_MY_OWN="1")
+    assert done.stderr == ("warning: AUDIT_FRESHNES is no setting and is passed over; is AUDIT_FRESHNESS meant?\n")
+
+
+def test_a_port_that_somebody_else_has_is_not_given_as_dagsters(settings) -> None:  # type: ignore[no-untyped-def]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = audit(settings, "serve", "--port", str(port), "--report-port", "0", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"Dagster cannot listen on 127.0.0.1:{port}" in done.stderr
+
+
+def test_what_has_no_event_says_so(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    period = ("--from", "2001-01-01", "--to", "2001-01-02")
+    assert "It has no event" in audit(settings, "export", *period, "--to-file", str(tmp_path / "none.csv")).stdout
+    assert "It has no event" in audit(settings, "evidence", *period, "--out", str(tmp_path / "none")).stdout
 
 
 def test_a_feed_folder_that_is_not_there_is_no_silence(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

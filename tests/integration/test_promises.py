@@ -71,7 +71,7 @@ def test_a_raw_file_that_lost_records_blocks_until_it_is_mended(settings: Settin
     pretend(+1)
     blocked = audit(settings, "run", check=False)
     assert blocked.returncode == 1
-    assert "blocking checks failed" in blocked.stdout
+    assert "blocking checks failed" in blocked.stderr
     assert dump(settings, set()) == before
     assert audit(settings, "status", check=False).returncode == 1
     pretend(-1)

@@ -16,7 +16,7 @@ from orchestration.integrity import digests
 from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, Entry, append, breaks, entry_sha256, entry_text
 from orchestration.integrity.head import kept
 from orchestration.integrity.raw_hashes import each_sha256, each_sha256_or_error
-from orchestration.integrity.slices import condition, even, is_within, slices
+from orchestration.integrity.slices import condition, even, halves, is_within, slices
 
 HOUR = datetime(2026, 5, 1, 10)  # noqa: DTZ001
 LATER = datetime(2026, 5, 1, 11, 10, 0, 5)  # noqa: DTZ001
@@ -129,6 +129,9 @@ def test_slices_cover_the_window_and_hold_no_more_than_they_may() -> None:
     assert even([1] * 100, 10, 2) == 10 + 1
     # Eleven at a time would be nine slices and one of one hour.
     assert len(slices([(HOUR + n * timedelta(hours=1), 1) for n in range(100)], most=even([1] * 100, 10, 2))) == 10
+    assert halves(rows, (hours[1], hours[5])) == [(hours[1], hours[4]), (hours[4], hours[5])]
+    assert halves(rows, (hours[4], hours[5])) == [(hours[4], hours[5])]
+    assert halves([(hour, 1) for hour in hours], (None, None)) == [(None, hours[3]), (hours[3], None)]
     assert [is_within(HOUR, part) for part in ((HOUR, LATER), (None, HOUR), (LATER, None), (None, None))] == [
         True, False, False, True,
     ]  # fmt: skip
