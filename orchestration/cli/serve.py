@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import socket
 import subprocess
@@ -32,6 +33,8 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
     from report.access.users import UsersFileError
     from report.web.server import PortTakenError, Served, serve
 
+    if port == report_port:
+        raise click.UsageError(f"--port and --report-port are both {port}; Dagster and the report need one each")
     _require_free(host, port)
     with dagster_instance.instance(settings) as instance:
         dagster_instance.fail_dead_runs(instance)
@@ -70,6 +73,8 @@ def _require_free(host: str, port: int) -> None:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         socket.create_server((host, port), family=family).close()
     except OSError as error:
+        if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+            return  # Dagster may know another address of this name.
         reason = error.strerror or error
         raise click.ClickException(
             f"Dagster cannot listen on {host}:{port}: {reason}; choose another port with --port"

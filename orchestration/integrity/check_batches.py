@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -33,7 +34,8 @@ class SliceState:
     """What a slice has: how many batches and events, and what is wrong with them."""
 
     batches: int
-    events: int
+    # How many rows of each table were looked at.
+    rows: Counter[Layer]
     findings: list[Finding]
     differing: list[Differing]
 
@@ -80,7 +82,11 @@ def check_batches(
                     differing.append(Differing(key, finding))
                 else:
                     findings.append(finding)
-    return SliceState(len(recorded), sum(batch.accepted for batch in found.values()), findings, differing)
+    rows: Counter[Layer] = Counter()
+    for batch in found.values():
+        rows.update(fact=batch.accepted, quarantine=batch.quarantined, delivery=batch.deliveries)
+    rows["replay"] = sum(again.rows for again in replayed.values())
+    return SliceState(len(recorded), rows, findings, differing)
 
 
 def _without_entry(batch: BatchDigest) -> list[Finding]:

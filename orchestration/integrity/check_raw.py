@@ -18,7 +18,7 @@ from orchestration.integrity.findings import Finding
 from orchestration.integrity.raw_hashes import ABSENT, each_sha256_or_error
 
 Window = tuple[datetime, datetime]
-# Folders of the raw lake that have no deliveries.
+# What is at the top of the raw lake, and no delivery.
 _BESIDE = (PAGES, SWEEPS)
 
 
@@ -132,15 +132,21 @@ def _delivery_in(path: Path) -> LandedDelivery | None:
 def _files(raw_dir: Path, window: Window | None) -> Iterator[str]:
     """Every file of the deliveries, no index, pages and scratch space; of a window, those in folders of its hours."""
     # Not by pathlib, which takes longer to make its paths than the rest takes to hash the files.
-    for folder, inner, names in os.walk(raw_dir):
+    for folder, inner, names in os.walk(raw_dir, onerror=_unlisted):
         within = os.path.relpath(folder, raw_dir)
-        is_top = within == "."
-        inner[:] = sorted(name for name in inner if not name.startswith(".") and not (is_top and name in _BESIDE))
+        beside = _BESIDE if within == "." else ()
+        inner[:] = sorted(name for name in inner if not name.startswith(".") and name not in beside)
         if window is not None and not _is_inside(within, window):
             continue
         for name in sorted(names):
-            if not name.startswith((".", INDEX_NAME)) and Path(folder, name).is_file():
-                yield name if is_top else f"{within}/{name}"
+            if not name.startswith((".", INDEX_NAME)) and name not in beside and Path(folder, name).is_file():
+                yield name if within == "." else f"{within}/{name}"
+
+
+def _unlisted(error: OSError) -> None:
+    """Of a folder that may not be looked into, the files are found to be unreadable one by one."""
+    if not isinstance(error, PermissionError):
+        raise error
 
 
 def _is_inside(folder: str, window: Window) -> bool:

@@ -7,6 +7,7 @@ of the time that DuckDB's own function takes, which is the most expensive part o
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
@@ -39,36 +40,52 @@ def _record_text() -> str:
 def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tuple[BatchKey, np.ndarray]]:
     """Each batch that the fact has events of under a condition on `feed_hour_utc` or `run_id`, and their hashes.
 
-    The hashes are an array of `HASH`, in no order.
+    The hashes are an array of `HASH`, in no order. Events without a feed hour are in no batch.
 
     Raises:
         duckdb.Error: if the table cannot be read.
     """
     import numpy as np
 
-    # A batch is told by a number, because its three texts would be copied for every event. If two ever had the same
-    # number, both would be found to differ from what was published, and not pass for it.
+    # A batch is told by a number, because its three texts would be copied for every event.
     counted = connection.execute(
-        f"select hash({_KEY}), {_KEY}, count(*) from {_FACT} where {where} group by {_KEY} order by feed_hour_utc"
+        f"select hash({_KEY}), {_KEY}, count(*) from {_FACT} where feed_hour_utc is not null and {where} "
+        f"group by {_KEY} order by feed_hour_utc"
     ).fetchall()
-    key_of = {number: (feed, hour, run_id) for number, feed, hour, run_id, _ in counted}
-    hours = [(hour, count) for _, _, hour, _, count in counted if hour is not None]
-    for part in slices(hours, most=_EVENTS_AT_A_TIME):
+    batches: dict[int, list[BatchKey]] = defaultdict(list)
+    events: dict[BatchKey, int] = {}
+    for number, feed, hour, run_id, count in counted:
+        batches[number].append((feed, hour, run_id))
+        events[feed, hour, run_id] = count
+    for part in slices([(hour, count) for _, _, hour, _, count in counted], most=_EVENTS_AT_A_TIME):
         numbers, hashes = _of_slice(connection, f"{where} and {condition(part)}")
         order = np.argsort(numbers, kind="stable")
         ends = np.flatnonzero(np.diff(numbers[order])) + 1
         for positions in np.split(order, ends) if len(order) else ():
-            yield key_of[int(numbers[positions[0]])], hashes.take(positions)
+            keys = batches[int(numbers[positions[0]])]
+            if len(keys) == 1 and events[keys[0]] == len(positions):
+                del events[keys[0]]
+                yield keys[0], hashes.take(positions)
+    # Two batches of one number, which can be made on purpose, or events that were not found again where the table said
+    # that they are: nothing of that may pass for what was published.
+    for key, count in events.items():
+        yield key, np.zeros(count, dtype=HASH)
 
 
 def _of_slice(connection: duckdb.DuckDBPyConnection, where: str) -> tuple[np.ndarray, np.ndarray]:
     """The batch's number and the hash of each event."""
+    import duckdb
     import numpy as np
+    import pyarrow as pa
 
     # Else all texts that are handed over at a time may have 2 GiB at most.
     connection.execute("set arrow_large_buffer_size = true")
     texts = connection.execute(f"select hash({_KEY}) as batch, {_record_text()} as text from {_FACT} where {where}")
-    parts = [_hashed(rows) for rows in texts.to_arrow_reader(_ROWS_AT_A_TIME)]
+    try:
+        parts = [_hashed(rows) for rows in texts.to_arrow_reader(_ROWS_AT_A_TIME)]
+    except (OSError, pa.ArrowException) as error:
+        # So Arrow tells what DuckDB could not read, once the first rows have come.
+        raise duckdb.IOException(str(error)) from error
     numbers, hashes = zip(*parts, strict=True) if parts else ([np.empty(0, np.uint64)], [np.empty(0, HASH)])
     return np.concatenate(numbers), np.concatenate(hashes)
 
@@ -83,4 +100,4 @@ def _hashed(events: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
     context.register_record_batches("event", [[events]])
     found = context.sql("select batch, sha256(text) as hash from event").to_arrow_table()
     hashes = found["hash"].cast(pa.binary(HASH_BYTES)).combine_chunks()
-    return found["batch"].to_numpy(), np.frombuffer(hashes.buffers()[1], dtype=HASH)
+    return found["batch"].to_numpy(), np.frombuffer(hashes.buffers()[1], dtype=HASH)[: len(found)]

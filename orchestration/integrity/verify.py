@@ -6,13 +6,13 @@ It reads only, needs no lock, and may run beside a run, whose batches it then do
 from __future__ import annotations
 
 import tempfile
-from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestration import lake
 from orchestration.hours import naive
@@ -27,8 +27,9 @@ from orchestration.integrity.check_ledger import Expected, LedgerState, check_le
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
 from orchestration.integrity.check_replays import check_resolutions
 from orchestration.integrity.check_tables import check_origins, check_reconciliation
+from orchestration.integrity.check_unseen import check_unseen
 from orchestration.integrity.data_files import FACT, wrong_files
-from orchestration.integrity.findings import Finding, Report, batch_name, listed
+from orchestration.integrity.findings import Finding, Layer, Report, batch_name, listed
 from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
 from orchestration.integrity.slices import Slice, condition, even, halves, slices
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 Window = tuple[datetime, datetime]
 # DuckDB gives rows to Python by one thread, so that one slice does not keep two processors busy.
 _SLICES_AT_A_TIME = 2
+_INTERRUPT_EVERY = 0.1
 # A slice has some ten queries of which each takes a few hundredths of a second, however few its rows. Of quarantined
 # records all hashes are in memory at a time, of events those of a part.
 _EVENTS_AT_A_TIME = 8_000_000
@@ -239,15 +241,15 @@ def _check_tables(
     ).fetchall()
     differing: list[Differing] = []
     failed: list[tuple[str, duckdb.Error]] = []
-    pool = ThreadPoolExecutor(_SLICES_AT_A_TIME, thread_name_prefix="verify-slices")
+    seen: Counter[Layer] = Counter()
+    with _Beside(connection) as beside:
 
-    def begin(part: Slice) -> tuple[Slice, Future[SliceState]]:
-        return part, pool.submit(_check_slice, connection, condition(part), state.edited, known)
+        def begin(part: Slice) -> tuple[Slice, Future[SliceState]]:
+            return part, beside.submit(_check_slice, condition(part), state.edited, known)
 
-    try:
         most = even([count for _, count in rows], _EVENTS_AT_A_TIME, _SLICES_AT_A_TIME)
         parts = deque(begin(part) for part in slices(rows, bounds, most))
-        keys = pool.submit(_check_keys, connection, condition(bounds))
+        keys = beside.submit(_check_keys, condition(bounds))
         while parts:
             part, checked = parts.popleft()
             try:
@@ -261,38 +263,69 @@ def _check_tables(
                     failed.append((condition(part), error))
                 continue
             report.count("batches", found.batches)
-            report.count("events", found.events)
+            report.count("events", found.rows["fact"])
             report.findings += found.findings
             differing += found.differing
+            seen += found.rows
+        if window is None and not failed:
+            report.findings += check_unseen(connection, seen)
         # Keys are made from the fact: where it is not what it was, neither can they be.
         if not (failed or differing or any(finding.layer == "fact" for finding in report.findings)):
             report.findings += keys.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
     if failed:
         report.findings.append(_unreadable(listed(where for where, _ in failed), failed[0][1]))
         differing += _look_into_files(connection, condition(bounds), known.published, report)
     return differing
 
 
-def _check_slice(connection: duckdb.DuckDBPyConnection, where: str, edited: set[int], known: Known) -> SliceState:
-    """Everything about the tables that can be told of some feed hours by themselves, on a connection of its own."""
-    with connection.cursor() as own:
-        state = check_batches(own, where, edited, known.uncovered, known.deleted)
-        state.findings += check_origins(own, where)
-        state.findings += check_resolutions(own, where)
-        state.findings += check_reconciliation(own, where)
+class _Beside:
+    """Runs checks beside each other, each on a connection of its own to the same snapshot.
+
+    If the block ends by an exception, such as Ctrl-C, what runs is interrupted.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+        self._pool = ThreadPoolExecutor(_SLICES_AT_A_TIME, thread_name_prefix="verify-slices")
+        self._running: list[tuple[Future[Any], duckdb.DuckDBPyConnection]] = []
+
+    def submit(self, check: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        own = self._connection.cursor()
+        future = self._pool.submit(check, own, *arguments)
+        self._running.append((future, own))
+        return future
+
+    def __enter__(self) -> _Beside:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        # An interrupt is of one query, and a check has several.
+        while left := [future for future, _ in self._running if not future.done()]:
+            wait(left, timeout=_INTERRUPT_EVERY)
+            for _, own in self._running if kind else ():
+                own.interrupt()
+        for _, own in self._running:
+            own.close()
+
+
+def _check_slice(own: duckdb.DuckDBPyConnection, where: str, edited: set[int], known: Known) -> SliceState:
+    """Everything about the tables that can be told of some feed hours by themselves."""
+    where = f"feed_hour_utc is not null and {where}"
+    state = check_batches(own, where, edited, known.uncovered, known.deleted)
+    state.findings += check_origins(own, where)
+    state.findings += check_resolutions(own, where)
+    state.findings += check_reconciliation(own, where)
     return state
 
 
-def _check_keys(connection: duckdb.DuckDBPyConnection, where: str) -> list[Finding]:
+def _check_keys(own: duckdb.DuckDBPyConnection, where: str) -> list[Finding]:
     import duckdb
 
-    with connection.cursor() as own:
-        try:
-            return list(check_known_ids(own, where))
-        except duckdb.Error as error:
-            return [_unreadable("quality.known_event_id", error), *(wrong.finding for wrong in wrong_files(own))]
+    try:
+        return list(check_known_ids(own, where))
+    except duckdb.Error as error:
+        return [_unreadable("quality.known_event_id", error), *(wrong.finding for wrong in wrong_files(own))]
 
 
 def _unreadable(what: str, error: duckdb.Error) -> Finding:

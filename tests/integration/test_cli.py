@@ -104,6 +104,7 @@ def test_sql_only_reads_the_warehouse(settings, statement: str) -> None:  # type
         (("run", "--from", "2026-05-01", "--to", "9999-12-31T23:59:59Z"), {}, "outside the calendar"),
         (("run",), {"AUDIT_HOME": "/tmp/what?"}, "AUDIT_HOME"),
         (("frobnicate",), {}, "No such command"),
+        (("serve", "--port", "8080"), {}, "are both 8080"),
         (("simulate",), {}, "--hours"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import transform
+from orchestration import lake, transform
+from orchestration.feeds.raw_files import SWEEPS
 from orchestration.integrity.verify import verify
 from orchestration.settings import Settings
 from tests.integration.tampering import FACT, change, copied, edit_column, fact_files, findings, flip, named, raw_file
@@ -62,6 +64,57 @@ def test_an_event_changed_inside_a_data_file(home: Settings) -> None:
     assert named_events in ({"search-0-7", "qm-0-7"}, {"search-1-7", "qm-1-7"})
     # What is in other files is checked all the same.
     assert verify(home).counts["batches"] == 2
+
+
+def test_an_event_without_a_feed_hour(home: Settings) -> None:
+    change(
+        home,
+        f"alter table {FACT} alter feed_hour_utc drop not null",
+        f"insert into {FACT} select * replace (event_id || '-forged' as event_id, null as feed_hour_utc) from {FACT} "
+        "where feed = 'qm' and feed_hour_utc = timestamp '2026-05-01 10:00'",
+    )
+    (found,) = findings(home)
+    assert (found.layer, found.problem, found.what) == ("fact", "added", "main.fact_activity_event")
+    assert "20 of its" in found.detail
+    assert "20 have none" in found.detail
+
+
+def test_events_of_which_the_catalog_says_that_they_are_of_another_hour(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lake.reader(home) as connection:
+        before = {path for path, _ in lake.data_files(connection, "main", FACT)}
+    change(
+        home,
+        f"insert into {FACT} select * replace (event_id || '-forged' as event_id) from {FACT} "
+        "where feed = 'qm' and feed_hour_utc = timestamp '2026-05-01 11:00'",
+    )
+    with lake.reader(home) as connection:
+        ((forged, _),) = [file for file in lake.data_files(connection, "main", FACT) if file[0] not in before]
+    catalog = lake.location(home).catalog_file
+    assert catalog is not None
+    with sqlite3.connect(catalog) as database:
+        done = database.execute(
+            """
+            update ducklake_file_column_stats
+            set min_value = '2026-05-01 10:00:00', max_value = '2026-05-01 10:00:00'
+            where
+                data_file_id = (select data_file_id from ducklake_data_file where ? like '%' || path)
+                and column_id in (select column_id from ducklake_column where column_name = 'feed_hour_utc')
+                and min_value = '2026-05-01 11:00:00'
+            """,
+            [forged],
+        )
+        assert done.rowcount == 1
+    # As of a history that takes more than one slice.
+    monkeypatch.setattr("orchestration.integrity.verify._EVENTS_AT_A_TIME", 1)
+    found = findings(home)
+    assert ("fact", "added", "main.fact_activity_event") in [(f.layer, f.problem, f.what) for f in found]
+
+
+def test_what_lies_at_the_top_of_the_raw_lake_beside_deliveries(home: Settings) -> None:
+    (home.raw_dir / SWEEPS).write_text("{}")
+    assert findings(home) == []
 
 
 def test_data_files_that_are_damaged_or_gone(home: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -60,3 +61,45 @@ def test_only_the_batches_of_the_condition_are_hashed(warehouse: duckdb.DuckDBPy
         ("search", "run-1", 1333),
     ]  # fmt: skip
     assert list(by_batch(warehouse, "feed_hour_utc > timestamp '2027-01-01'")) == []
+
+
+def test_batches_that_were_given_one_number_on_purpose_pass_for_nothing(warehouse: duckdb.DuckDBPyConnection) -> None:
+    # DuckDB's hash of these two is the same.
+    own, forged = "f94bdc55-d201-4f37-b9a9-845e6a5e0b7a", "f94bdc55-d201-4fvx41oWk9CsT+~aR90b7a"
+    assert warehouse.execute("select hash(?) = hash(?)", [own, forged]).fetchall() == [(True,)]
+    table = "audit.main.fact_activity_event"
+    warehouse.execute(f"update {table} set run_id = ? where feed = 'dfo' and run_id = 'run-0'", [own])
+    whole = {key: len(hashes) for key, hashes in by_batch(warehouse, "true") if key[2] == own}
+    # All of these are of one hour.
+    warehouse.execute(f"update {table} set run_id = ? where run_id = ? and event_id like '%14'", [forged, own])
+    found = {key: hashes for key, hashes in by_batch(warehouse, "true") if key[2] in (own, forged)}
+    (changed,) = [key for key in found if key[2] == forged]
+    pair = [found[changed], found[(*changed[:2], own)]]
+    assert sum(map(len, pair)) == whole[(*changed[:2], own)]
+    assert not any(hashes.tobytes().strip(b"\0") for hashes in pair)
+    assert all(hashes.tobytes().strip(b"\0") for key, hashes in found.items() if key[1] != changed[1])
+
+
+def test_a_file_that_is_damaged_far_behind_its_beginning_is_an_error_of_duckdb(tmp_path: Path) -> None:
+    file = tmp_path / "fact.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"""
+            copy (
+                select
+                    'search' as feed, timestamp '2026-05-01' as feed_hour_utc, 'run' as run_id, 'ACD' as application,
+                    'Skill' as entity, 'Deleted' as activity, timestamp '2026-05-01' as event_time_utc,
+                    'id-' || n as event_id, 'x' as triggered_by, cast(uuid() as varchar) as instance,
+                    'SUCCESS' as outcome, null::varchar as comments
+                from range(900000) as event (n)
+            ) to '{file}' (format parquet, row_group_size 100000)
+        """)
+        content = bytearray(file.read_bytes())
+        at = len(content) * 9 // 10
+        content[at : at + 2000] = bytes(2000)
+        file.write_bytes(content)
+        connection.execute("attach ':memory:' as audit")
+        connection.execute(f"create view audit.main.fact_activity_event as from '{file}'")
+        with pytest.raises(duckdb.Error, match="decompression") as raised:
+            list(by_batch(connection, "true"))
+    # It is met after the first rows were handed over, when Arrow tells it in its own way.
+    assert isinstance(raised.value.__cause__, OSError)
