@@ -179,7 +179,6 @@ def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.Du
         NothingPublishedError: if no run has published anything yet.
         WarehouseError: if the warehouse cannot be reached, or has no such snapshot.
     """
-
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)

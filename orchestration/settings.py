@@ -248,8 +248,7 @@ def load_settings(**overrides: Any) -> Settings:
             if missing := settings._cxone.missing():
                 raise SettingsError("\n".join(missing))
     except ValidationError as error:
-        prefixes = {CxoneSettings.__name__: "CXONE_", ReportSettings.__name__: "AUDIT_REPORT_"}
-        prefix = prefixes.get(error.title, "AUDIT_")
+        (prefix,) = (prefix for kind, prefix in _prefixes() if kind.__name__ == error.title)
         raise SettingsError("\n".join(_explain(prefix, item) for item in error.errors())) from None
     return settings
 
@@ -259,14 +258,15 @@ def misspelt() -> dict[str, str]:
 
     Others are left alone: a source of your own may have settings of its own.
     """
-    prefixes: dict[type[BaseSettings], str] = {
-        Settings: "AUDIT_", ReportSettings: "AUDIT_REPORT_", CxoneSettings: "CXONE_",
-    }  # fmt: skip
-    known = [f"{prefix}{field}".upper() for kind, prefix in prefixes.items() for field in kind.model_fields]
+    known = [f"{prefix}{field}".upper() for kind, prefix in _prefixes() for field in kind.model_fields]
     given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))} - {*known}
     ours = sorted(name for name in given if name.startswith(("AUDIT_", "CXONE_")))
     alike = {name: get_close_matches(name, known, n=1, cutoff=_ALIKE) for name in ours}
     return {name: found[0] for name, found in alike.items() if found}
+
+
+def _prefixes() -> list[tuple[type[BaseSettings], str]]:
+    return [(kind, kind.model_config.get("env_prefix", "")) for kind in (Settings, ReportSettings, CxoneSettings)]
 
 
 def _explain(prefix: str, item: Any) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestration.cli.filter_options import Choose, filter_options
-from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.output import OUTPUT, print_json, print_table, say_if_empty
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def _print(pack: Pack) -> None:
     about = pack.about
     print_table(["in the pack", "rows"], list(about["rows"].items()))
     click.echo(f"{pack.folder}: {about['rows']['events']} events, snapshot {about['snapshot']['id']}")
-    if not about["rows"]["events"]:
-        click.secho("It has no event: none in the warehouse is what the filters say.", fg="yellow")
+    say_if_empty(about["rows"]["events"])
     click.echo(f"The ledger ends with entry {about['head']['sequence']}: {about['head']['entry_sha256']}")
     click.echo(f"Send by another way, the SHA-256 of its SHA256SUMS: {pack.sums_sha256}")
     if about["intact"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from orchestration.cli.filter_options import Choose, filter_options
-from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.output import OUTPUT, print_json, print_table, say_if_empty
 from orchestration.hours import now_utc
 from orchestration.settings import Settings
 
@@ -62,5 +62,4 @@ def command(
         print_json({"file": str(target)} | about.as_dict())
     else:
         print_table(["what", "value"], [("File", str(target)), *about.as_texts().items()])
-        if not about.rows:
-            click.secho("It has no event: none in the warehouse is what the filters say.", fg="yellow")
+        say_if_empty(about.rows)

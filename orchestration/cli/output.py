@@ -96,3 +96,9 @@ def _cell(value: Any) -> str:
 
 def _is_number(text: str) -> bool:
     return text == "" or text.lstrip("-").replace(".", "", 1).isdigit()
+
+
+def say_if_empty(events: int) -> None:
+    """Say it of a file or a pack that was written without any event, which is seldom what was wanted."""
+    if not events:
+        click.secho("It has no event: none in the warehouse is what the filters say.", fg="yellow")

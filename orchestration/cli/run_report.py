@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -88,7 +87,6 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
             f"{new.get('quarantined', 0)} quarantined."
         )
     _print_next_steps(settings)
-    sys.stdout.flush()
     for run in failed:
         click.secho(f"run {run['run_id']} ({run['from']} to {run['to']}) failed: {run['error']}", fg="red", err=True)
 

@@ -31,7 +31,7 @@ class Differing:
 
 @dataclass
 class SliceState:
-    """What a slice has: how many batches and events, and what is wrong with them."""
+    """What a slice has: how many batches and rows, and what is wrong with them."""
 
     batches: int
     # How many rows of each table were looked at.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from orchestration import dbt_macros
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.slices import condition, slices
+from orchestration.known_ids import FACT
 
 if TYPE_CHECKING:
     import duckdb
@@ -24,12 +25,9 @@ if TYPE_CHECKING:
 HASH_BYTES = 32
 # NumPy's type of a hash: it sorts as its hexadecimal text does.
 HASH = f"S{HASH_BYTES}"
-_FACT = "audit.main.fact_activity_event"
 _KEY = "feed, feed_hour_utc, run_id"
 # Their texts, some 200 bytes each and seldom a megabyte, are in memory twice.
 _ROWS_AT_A_TIME = 16_384
-# Each takes some 90 bytes until its batch is handed over.
-_EVENTS_AT_A_TIME = 1_000_000
 
 
 @cache
@@ -49,7 +47,7 @@ def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tupl
 
     # A batch is told by a number, because its three texts would be copied for every event.
     counted = connection.execute(
-        f"select hash({_KEY}), {_KEY}, count(*) from {_FACT} where feed_hour_utc is not null and {where} "
+        f"select hash({_KEY}), {_KEY}, count(*) from {FACT} where feed_hour_utc is not null and {where} "
         f"group by {_KEY} order by feed_hour_utc"
     ).fetchall()
     batches: dict[int, list[BatchKey]] = defaultdict(list)
@@ -57,7 +55,7 @@ def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tupl
     for number, feed, hour, run_id, count in counted:
         batches[number].append((feed, hour, run_id))
         events[feed, hour, run_id] = count
-    for part in slices([(hour, count) for _, _, hour, _, count in counted], most=_EVENTS_AT_A_TIME):
+    for part in slices([(hour, count) for _, _, hour, _, count in counted]):
         numbers, hashes = _of_slice(connection, f"{where} and {condition(part)}")
         order = np.argsort(numbers, kind="stable")
         ends = np.flatnonzero(np.diff(numbers[order])) + 1
@@ -80,7 +78,7 @@ def _of_slice(connection: duckdb.DuckDBPyConnection, where: str) -> tuple[np.nda
 
     # Else all texts that are handed over at a time may have 2 GiB at most.
     connection.execute("set arrow_large_buffer_size = true")
-    texts = connection.execute(f"select hash({_KEY}) as batch, {_record_text()} as text from {_FACT} where {where}")
+    texts = connection.execute(f"select hash({_KEY}) as batch, {_record_text()} as text from {FACT} where {where}")
     try:
         parts = [_hashed(rows) for rows in texts.to_arrow_reader(_ROWS_AT_A_TIME)]
     except (OSError, pa.ArrowException) as error:

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestration import lake
 from orchestration.hours import naive
 from orchestration.integrity import ledger, replays
+from orchestration.integrity.beside import Beside
 from orchestration.integrity.chain import DELETION, BatchKey
 from orchestration.integrity.check_batches import Differing, SliceState, check_batches
 from orchestration.integrity.check_deletions import check_deletions
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
 Window = tuple[datetime, datetime]
 # DuckDB gives rows to Python by one thread, so that one slice does not keep two processors busy.
 _SLICES_AT_A_TIME = 2
-_INTERRUPT_EVERY = 0.1
 # A slice has some ten queries of which each takes a few hundredths of a second, however few its rows. Of quarantined
 # records all hashes are in memory at a time, of events those of a part.
 _EVENTS_AT_A_TIME = 8_000_000
@@ -242,7 +242,7 @@ def _check_tables(
     differing: list[Differing] = []
     failed: list[tuple[str, duckdb.Error]] = []
     seen: Counter[Layer] = Counter()
-    with _Beside(connection) as beside:
+    with Beside(connection, _SLICES_AT_A_TIME) as beside:
 
         def begin(part: Slice) -> tuple[Slice, Future[SliceState]]:
             return part, beside.submit(_check_slice, condition(part), state.edited, known)
@@ -276,37 +276,6 @@ def _check_tables(
         report.findings.append(_unreadable(listed(where for where, _ in failed), failed[0][1]))
         differing += _look_into_files(connection, condition(bounds), known.published, report)
     return differing
-
-
-class _Beside:
-    """Runs checks beside each other, each on a connection of its own to the same snapshot.
-
-    If the block ends by an exception, such as Ctrl-C, what runs is interrupted.
-    """
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
-        self._connection = connection
-        self._pool = ThreadPoolExecutor(_SLICES_AT_A_TIME, thread_name_prefix="verify-slices")
-        self._running: list[tuple[Future[Any], duckdb.DuckDBPyConnection]] = []
-
-    def submit(self, check: Callable[..., Any], *arguments: Any) -> Future[Any]:
-        own = self._connection.cursor()
-        future = self._pool.submit(check, own, *arguments)
-        self._running.append((future, own))
-        return future
-
-    def __enter__(self) -> _Beside:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        # An interrupt is of one query, and a check has several.
-        while left := [future for future, _ in self._running if not future.done()]:
-            wait(left, timeout=_INTERRUPT_EVERY)
-            for _, own in self._running if kind else ():
-                own.interrupt()
-        for _, own in self._running:
-            own.close()
 
 
 def _check_slice(own: duckdb.DuckDBPyConnection, where: str, edited: set[int], known: Known) -> SliceState:

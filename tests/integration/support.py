@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -138,3 +140,12 @@ def process_environment(settings: Settings, **environment: str) -> dict[str, str
     """The environment of a real process on this home."""
     feeds = {"AUDIT_FEED_URL": settings.feed_url} if settings.feed_url else {}
     return {**os.environ, "AUDIT_HOME": str(settings.home), **feeds, **environment}
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    """A port of this machine on which somebody else listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-import socket
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from orchestration.settings import load_settings
-from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment
+from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment, taken_port
 
 
 @pytest.fixture(scope="module")
@@ -120,10 +119,7 @@ def test_a_setting_that_is_almost_one_is_warned_of(settings) -> None:  # type: i
 
 
 def test_a_port_that_somebody_else_has_is_not_given_as_dagsters(settings) -> None:  # type: ignore[no-untyped-def]
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with taken_port() as port:
         done = audit(settings, "serve", "--port", str(port), "--report-port", "0", check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert f"Dagster cannot listen on 127.0.0.1:{port}" in done.stderr

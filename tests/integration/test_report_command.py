@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +16,7 @@ from orchestration.pipeline import land_feeds, update_warehouse
 from orchestration.planning import plan
 from orchestration.settings import Settings
 from tests.integration.report_support import browser, csrf, export, get, served
-from tests.integration.support import AUDIT, audit, event, lines, process_environment, query
+from tests.integration.support import AUDIT, audit, event, lines, process_environment, query, taken_port
 
 ONE_DAY = timedelta(days=1)
 FEEDS = ["search", "activity_audit"]
@@ -138,10 +137,7 @@ def test_what_is_not_safe_is_refused(
 
 
 def test_a_port_that_is_taken_is_named(settings: Settings) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+    with taken_port() as port:
         done = audit(settings, "report", "--port", str(port), check=False)
     assert done.returncode == 1
     assert f"cannot listen on 127.0.0.1:{port}" in done.stderr

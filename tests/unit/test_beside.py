@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from orchestration.integrity.verify import _Beside
+from orchestration.integrity.beside import Beside
 
 
 def test_what_runs_is_interrupted_by_an_exception_such_as_ctrl_c() -> None:
@@ -15,7 +15,7 @@ def test_what_runs_is_interrupted_by_an_exception_such_as_ctrl_c() -> None:
     running = []
 
     def begin_and_stop(connection: duckdb.DuckDBPyConnection) -> None:
-        with _Beside(connection) as beside:
+        with Beside(connection, 2) as beside:
             running.extend(beside.submit(endless) for _ in range(3))
             raise KeyboardInterrupt
 
@@ -27,6 +27,6 @@ def test_what_runs_is_interrupted_by_an_exception_such_as_ctrl_c() -> None:
 
 def test_what_runs_is_waited_for() -> None:
     with duckdb.connect() as connection:
-        with _Beside(connection) as beside:
+        with Beside(connection, 2) as beside:
             counted = beside.submit(lambda own: own.execute("select 7").fetchall())
         assert counted.result() == [(7,)]
