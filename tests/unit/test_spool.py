@@ -21,6 +21,7 @@ HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)
 EVER = (HOUR - timedelta(days=1), HOUR + timedelta(days=1))
 _WRITER = """
 import sys
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from orchestration.feeds.spool import Spool
@@ -29,6 +30,8 @@ spool = Spool(Path(sys.argv[1]), "activity_audit")
 for number in range(int(sys.argv[3])):
     spool.append({"eventId": f"{sys.argv[2]}{number}"}, datetime(2026, 5, 1, 10, 30, tzinfo=UTC))
     print(f"{sys.argv[2]}{number}", flush=True)
+    # Whoever waits for the lock looks for it every 50 ms only, and is to find it free now and then.
+    time.sleep(0.01)
 """
 
 
