@@ -18,7 +18,7 @@ from orchestration.feeds.formats import feed_format
 from orchestration.feeds.raw_files import manifest_path, publish, sync_contents
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, to_metadata
 from orchestration.feeds.raw_parquet import delivery_in, write_parquet
-from orchestration.feeds.source import Offer, Source, SourceError
+from orchestration.feeds.source import DeliveryError, Offer, Source, SourceError
 
 _HASH_BLOCK = 1 << 20
 # A local file of at most so many bytes is read once, into memory; a larger one once for its hash and once more.
@@ -98,6 +98,10 @@ class LandingPass:
             return None
         except SourceError as error:
             return error
+        except DeliveryError as error:
+            return SourceError(f"{offer.uri} is not landed: {error}")
+        except MemoryError:
+            return SourceError(f"{offer.uri} is not landed: the memory of this machine does not suffice to read it")
 
     @contextmanager
     def _content(self, offer: Offer) -> Iterator[_Content]:

@@ -109,6 +109,14 @@ class SourceError(RuntimeError):
     """A source cannot be read; the message says which, why, and what to do."""
 
 
+class DeliveryError(RuntimeError):
+    """One delivery cannot be landed now: it is past a stated limit, or the machine lacks what it takes; nothing of
+    it is kept, and it is tried again.
+
+    The message says what, the limit and its setting, and does not name the delivery.
+    """
+
+
 class SourceRefusedError(SourceError):
     """A source refuses us or breaks its own rules: to try again changes nothing before someone has seen to it."""
 
