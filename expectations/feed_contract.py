@@ -43,6 +43,14 @@ def _record_rules() -> list[Rule]:
             JUDGED_RECORD,
             rows(JUDGED_RECORD, "problem is not null", "problem", column="problem"),
         ),
+        Rule(
+            "field_is_named_once",
+            "A record names each field once",
+            "Of a field that a record has twice the first value that is not blank is taken, and the source may have "
+            "meant the other one.",
+            JUDGED_RECORD,
+            rows(JUDGED_RECORD, "repeats_field", "event_id", applies=_READABLE),
+        ),
         _present(
             "event_id_is_present",
             "event id",

@@ -1,14 +1,14 @@
 {#
   Event times. Understood: ISO 8601 date and time, extended or basic, with a fraction of any length (cut to the
-  microsecond), 24:00, a leap second, and `Z`, an offset or nothing; and, in a column that declares UTC, also
-  `M/D/YYYY h:mm:ss AM`.
+  microsecond), 24:00, a leap second, and `Z`, `UTC`, `GMT`, an offset or nothing; and, in a column that declares UTC,
+  also `M/D/YYYY h:mm:ss AM`, with a fraction or without seconds, and on the 24-hour clock where it has no AM or PM.
 #}
 {% macro iso_time_pattern() -%}
-    ^(?:(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2})(?::(\d{2})(?::(\d{2})(?:[.,](\d+))?)?)?|(\d{4})(\d{2})(\d{2})[Tt](\d{2})(?:(\d{2})(?:(\d{2})(?:[.,](\d+))?)?)?)[ ]?([Zz]|[+-]\d{2}(?::?[0-5]\d)?)?$
+    ^(?:(\d{4})-(\d{2})-(\d{2})[Tt ](\d{2})(?::(\d{2})(?::(\d{2})(?:[.,](\d+))?)?)?|(\d{4})(\d{2})(\d{2})[Tt](\d{2})(?:(\d{2})(?:(\d{2})(?:[.,](\d+))?)?)?)[ ]?([Zz]|[Uu][Tt][Cc]|[Gg][Mm][Tt]|[+-]\d{2}(?::?[0-5]\d)?)?$
 {%- endmacro %}
 
 {% macro report_time_pattern() -%}
-    ^(\d{1,2})/(\d{1,2})/(\d{4}),? (\d{1,2}):(\d{2}):(\d{2})[ \x{202f}\x{00a0}]([AaPp])\.?[Mm]\.?$
+    ^(\d{1,2})/(\d{1,2})/(\d{4}),? (\d{1,2}):(\d{2})(?::(\d{2})(?:[.,](\d+))?)?(?:[ \x{202f}\x{00a0}]([AaPp])\.?[Mm]\.?)?(?: ?(?:[Uu][Tt][Cc]|[Gg][Mm][Tt]))?$
 {%- endmacro %}
 
 {# The usual form, which DuckDB's own cast reads, and faster: date, time, at most six digits, Z. #}
@@ -53,7 +53,7 @@
         'microsecond': cast(rpad(left(p.f || p.bf, 6), 6, '0') as integer),
         'offset_minutes': case
             when p.z = '' then null
-            when upper(p.z) = 'Z' then 0
+            when upper(p.z) in ('Z', 'UTC', 'GMT') then 0
             else cast(p.z[1] || '1' as integer) * (
                 cast(p.z[2:3] as integer) * 60 + coalesce(try_cast(replace(p.z[4:], ':', '') as integer), 0)
             )
@@ -63,17 +63,18 @@
 
 {% macro report_time_parts(text) -%}
     list_transform([regexp_extract({{ text }}, '{{ report_time_pattern() }}', [
-        'm', 'd', 'y', 'h', 'i', 's', 'half'
+        'm', 'd', 'y', 'h', 'i', 's', 'f', 'half'
     ])], lambda p: {
         'date': p.y || '-' || lpad(p.m, 2, '0') || '-' || lpad(p.d, 2, '0'),
         'hour': case
+            when p.half = '' then cast(p.h as integer)
             when cast(p.h as integer) between 1 and 12
                 then cast(p.h as integer) % 12 + case when upper(p.half) = 'P' then 12 else 0 end
             else 99
         end,
         'minute': cast(p.i as integer),
-        'second': cast(p.s as integer),
-        'microsecond': 0,
+        'second': coalesce(try_cast(p.s as integer), 0),
+        'microsecond': cast(rpad(left(p.f, 6), 6, '0') as integer),
         'offset_minutes': cast(null as integer)
     })[1]
 {%- endmacro %}

@@ -27,7 +27,8 @@ create schema work.intermediate; create schema work.quality; create schema work.
 create table work.intermediate.int_judged_record as
 select 'delivery-' || feed as delivery_id, feed, timestamp '2026-03-01 05:00' as feed_hour_utc,
     feed || '/2026-03-01/05/part.ndjson' as source_uri, n as source_record, null::varchar as problem,
-    feed || n as event_id, strftime(t, '%Y-%m-%dT%H:%M:%S.%fZ') as event_time_source, t as event_time_utc,
+    false as repeats_field, feed || n as event_id,
+    strftime(t, '%Y-%m-%dT%H:%M:%S.%fZ') as event_time_source, t as event_time_utc,
     0::integer as event_offset_minutes, null::varchar as event_time_problem,
     'Application ' || feed as application, 'Entity' as entity, 'Create' as activity,
     'success' as outcome_source, 'SUCCESS' as outcome, 'i' as instance, 'u' as triggered_by,

@@ -12,6 +12,7 @@ from tests.unit.expectation_batch import UNREADABLE, Batch, all_rules, failed, j
 
 FEED_CONTRACT_DEFECTS = [
     (judged(UNREADABLE), {"record_is_readable"}),
+    (judged("repeats_field = true"), {"field_is_named_once"}),
     (judged("event_id = null"), {"event_id_is_present"}),
     (judged("event_id = ''"), {"event_id_is_present"}),
     (judged("event_time_source = null, event_time_utc = null"), {"event_time_is_present"}),

@@ -99,6 +99,7 @@ final as (
         source_record,
         landed_at_utc,
         problem,
+        repeats_field,
         event_id,
         {{ event_id_key('event_id') }} as event_id_key,
         event_time_source,

@@ -21,11 +21,15 @@ spelt as (
     from readable
 ),
 
+settled as (
+    {{ settled_records('spelt') }}
+),
+
 fields as (
     select
         *,
         {{ field_columns() }}
-    from spelt
+    from settled
 ),
 
 identified as (

@@ -21,10 +21,7 @@ named as (
 
 readable as (
     select
-        delivery_id,
-        source_record,
-        record,
-        names,
+        * exclude (text_problem),
         {{ usual_spelling('names') }} as spelling,
         coalesce(
             text_problem,
@@ -34,11 +31,15 @@ readable as (
     from named
 ),
 
+settled as (
+    {{ settled_records('readable') }}
+),
+
 fields as (
     select
         *,
         {{ field_columns() }}
-    from readable
+    from settled
 ),
 
 final as (
@@ -46,6 +47,7 @@ final as (
         delivery_id,
         source_record,
         record_problem as problem,
+        repeats_field,
         {{ field_value('application') }} as application,
         {{ field_value('entity') }} as entity,
         {{ field_value('activity') }} as activity,
