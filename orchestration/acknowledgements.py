@@ -6,60 +6,32 @@ little, or the same as another one, is refused before anything is run with it.
 
 from __future__ import annotations
 
-import csv
 from datetime import date
 from pathlib import Path
 
-from orchestration import catalogue
+from orchestration import catalogue, seeds
 
 FILE_NAME = "drift_acknowledgement.csv"
 COLUMNS = ("application", "entity", "activity", "acknowledged_by", "acknowledged_on", "why")
 _REQUIRED = ("application", "acknowledged_by", "acknowledged_on", "why")
 
 
-class AcknowledgementError(ValueError):
-    """A row of the seed is wrong; the message names it and says what it must be."""
-
-
 def check(path: Path | None = None) -> int:
     """Read the seed, or another file like it; how many acknowledgements it has.
 
     Raises:
-        AcknowledgementError: naming every row that is wrong.
+        SeedError: naming every row that is wrong.
     """
-    path = path or catalogue.SEEDS_DIR / FILE_NAME
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            if tuple(reader.fieldnames or ()) != COLUMNS:
-                raise AcknowledgementError(f"{path}: its first line must be {','.join(COLUMNS)}")
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise AcknowledgementError(f"{path} cannot be read: {error}") from None
-    wrong = []
-    lines: dict[tuple[str, ...], int] = {}
-    for line, row in rows:
-        problem = _problem(row)
-        if problem is None:
-            first = lines.setdefault(_names(row), line)
-            problem = f"it is about the same names as line {first}" if first != line else None
-        if problem:
-            wrong.append(f"{path} line {line}: {problem}")
-    if wrong:
-        raise AcknowledgementError("\n".join(wrong))
-    return len(rows)
+    return len(seeds.read(path or catalogue.SEEDS_DIR / FILE_NAME, COLUMNS, _problem, _names))
 
 
-def _problem(row: dict[str, str | None]) -> str | None:
+def _problem(row: seeds.Row) -> str | None:
     """What is wrong with a row; None where nothing is."""
-    if None in row or None in row.values():
-        return f"it must have {len(COLUMNS)} fields ({', '.join(COLUMNS)}); quote a text that has a comma"
-    missing = [name for name in _REQUIRED if not _text(row, name)]
-    if missing:
-        return f"{' and '.join(missing)} must not be blank"
-    if _text(row, "activity") and not _text(row, "entity"):
+    if missing := seeds.blank(row, _REQUIRED):
+        return missing
+    if row["activity"] and not row["entity"]:
         return "an activity needs its entity; leave both blank for all of the application"
-    day = _text(row, "acknowledged_on")
+    day = row["acknowledged_on"]
     try:
         usual = date.fromisoformat(day).isoformat() == day
     except ValueError:
@@ -67,11 +39,7 @@ def _problem(row: dict[str, str | None]) -> str | None:
     return None if usual else f"acknowledged_on is {day!r}; it must be a date such as 2026-05-01"
 
 
-def _names(row: dict[str, str | None]) -> tuple[str, ...]:
-    application = catalogue.slug_of(_text(row, "application"))
-    names = [catalogue.normalised_name(_text(row, name)) for name in ("application", "entity", "activity")]
+def _names(row: seeds.Row) -> tuple[str, ...]:
+    application = catalogue.slug_of(row["application"])
+    names = [catalogue.normalised_name(row[name]) for name in ("application", "entity", "activity")]
     return (application or names[0], *names[1:])
-
-
-def _text(row: dict[str, str | None], name: str) -> str:
-    return (row[name] or "").strip()

@@ -6,16 +6,19 @@ test holds the two together.
 
 from __future__ import annotations
 
-import csv
+import re
 import unicodedata
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from orchestration import seeds
+
 DBT_PROJECT_DIR = Path(__file__).resolve().parent.parent / "dbt_project"
 SEEDS_DIR = DBT_PROJECT_DIR / "seeds"
 # The feed that the report itself makes: who read and exported what.
 OWN_FEED = "activity_audit"
+_SLUG = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -41,28 +44,68 @@ class EntityActivity:
 
 @cache
 def applications() -> tuple[Application, ...]:
-    """Every application of the catalogue, in the catalogue's order."""
-    with (SEEDS_DIR / "application.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            Application(
-                name=row["application"],
-                display_name=row["display_name"],
-                slug=row["slug"],
-                in_report_prompt=row["in_report_prompt"].strip().lower() == "true",
-                aliases=tuple(part.strip() for part in row["aliases"].split(";") if part.strip()),
-            )
-            for row in csv.DictReader(file)
+    """Every application of the catalogue, in the catalogue's order.
+
+    Raises:
+        SeedError: naming every row of the seed that is wrong.
+    """
+    columns = ("application", "display_name", "slug", "in_report_prompt", "aliases", "entity_table_basis")
+    return tuple(
+        Application(
+            name=row["application"],
+            display_name=row["display_name"],
+            slug=row["slug"],
+            in_report_prompt=row["in_report_prompt"].lower() == "true",
+            aliases=tuple(part.strip() for part in row["aliases"].split(";") if part.strip()),
         )
+        for row in seeds.read(SEEDS_DIR / "application.csv", columns, _application_problem, lambda row: row["slug"])
+    )
+
+
+def _application_problem(row: seeds.Row) -> str | None:
+    if missing := seeds.blank(row, ("application", "display_name", "slug")):
+        return missing
+    if not _SLUG.fullmatch(row["slug"]):
+        return f"slug is {row['slug']!r}; it must have lower-case letters, digits and _ only, and begin with a letter"
+    if row["in_report_prompt"].lower() not in ("true", "false"):
+        return f"in_report_prompt is {row['in_report_prompt']!r}; it must be true or false"
+    return None
 
 
 @cache
 def entity_activities() -> tuple[EntityActivity, ...]:
-    """Every documented (application, entity, activity), in the catalogue's order."""
-    with (SEEDS_DIR / "entity_activity.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(
-            EntityActivity(row["application"], row["entity"], row["activity"] or None, row["provenance"])
-            for row in csv.DictReader(file)
-        )
+    """Every documented (application, entity, activity) of the vendor's, in the catalogue's order.
+
+    Raises:
+        SeedError: naming every row of the seed that is wrong.
+    """
+    return tuple(
+        EntityActivity(row["application"], row["entity"], row["activity"] or None, row["provenance"])
+        for row in _entity_activity_rows("entity_activity.csv")
+    )
+
+
+def _entity_activity_rows(file_name: str) -> list[seeds.Row]:
+    columns = ("application", "entity", "activity", "provenance")
+
+    def identity(row: seeds.Row) -> tuple[str, ...]:
+        return tuple(normalised_name(row[name]) for name in columns[:3])
+
+    def problem(row: seeds.Row) -> str | None:
+        return seeds.blank(row, ("application", "entity", "provenance"))
+
+    return seeds.read(SEEDS_DIR / file_name, columns, problem, identity)
+
+
+def check() -> None:
+    """Read all of the catalogue.
+
+    Raises:
+        SeedError: naming every row of the first seed that is wrong.
+    """
+    applications()
+    entity_activities()
+    _entity_activity_rows("own_activity.csv")
 
 
 def slugs() -> list[str]:

@@ -110,7 +110,7 @@ def update_warehouse(
     """Judge, check and publish what is landed for these feeds and hours and not yet published.
 
     Raises:
-        AcknowledgementError: if a row of the acknowledged drift is wrong.
+        SeedError: if a row of the acknowledged drift is wrong.
         ChecksFailedError: a blocking check failed; its `outcome` has all results.
         TransformError: dbt failed.
         WarehouseBusyError: another run held the warehouse too long.

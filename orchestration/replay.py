@@ -56,7 +56,7 @@ def replay(
     Raises:
         NothingPublishedError: if no run has published anything yet.
         ReplayError: if the raw lake has not, or not unchanged, what is to be judged.
-        AcknowledgementError: if a row of the acknowledged drift is wrong.
+        SeedError: if a row of the acknowledged drift is wrong.
         ChecksFailedError: a blocking check failed, so that nothing is published; its `outcome` has all results.
         TransformError: dbt failed.
         WarehouseBusyError: a run held the warehouse too long.

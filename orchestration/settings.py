@@ -239,7 +239,9 @@ def load_settings(**overrides: Any) -> Settings:
 
     Raises:
         SettingsError: naming every variable that is wrong, its value, and what it must be.
+        SeedError: if the catalogue, from which some settings take their values, has a wrong row.
     """
+    catalogue.check()
     try:
         settings = Settings(**overrides)
         settings._report = ReportSettings.model_validate({})

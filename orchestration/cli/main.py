@@ -12,6 +12,7 @@ import warnings
 
 import click
 
+from orchestration.seeds import SeedError
 from orchestration.settings import SettingsError, load_settings, misspelt
 
 _COMMANDS = {
@@ -54,6 +55,8 @@ def cli(context: click.Context) -> None:
         context.obj = load_settings()
     except SettingsError as error:
         raise click.UsageError(f"a setting is wrong\n{error}") from None
+    except SeedError as error:
+        raise click.UsageError(f"the catalogue is wrong\n{error}") from None
     for name, meant in misspelt().items():
         click.secho(f"warning: {name} is no setting and is passed over; is {meant} meant?", fg="yellow", err=True)
 

@@ -10,8 +10,9 @@ from uuid import uuid4
 import pytest
 
 from orchestration import catalogue, column_lineage, transform
-from orchestration.acknowledgements import COLUMNS, FILE_NAME, AcknowledgementError, check
+from orchestration.acknowledgements import COLUMNS, FILE_NAME, check
 from orchestration.replay import replay
+from orchestration.seeds import SeedError
 from orchestration.settings import Settings
 from orchestration.status import status
 from tests.integration.support import deliver, event, lines, query, run
@@ -36,8 +37,8 @@ def seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def acknowledge(seeds: Path, *rows: str) -> None:
-    """Make these the rows of the seed, as somebody does with an editor."""
-    (seeds / FILE_NAME).write_text("\n".join([HEADER, *rows, ""]), encoding="utf-8")
+    """Make these the rows of the seed, as somebody does with a spreadsheet, which writes a byte order mark."""
+    (seeds / FILE_NAME).write_text("\r\n".join([HEADER, *rows, ""]), encoding="utf-8-sig", newline="")
     # A process keeps what it has read of the project; the next command is another process.
     transform.manifest.cache_clear()
 
@@ -81,7 +82,7 @@ def test_acknowledged_drift_stops_warning_and_stays(settings: Settings, seeds: P
     assert findings(settings) == []
 
     acknowledge(seeds, "Search,Search,Strange,,2026-05-02,")
-    with pytest.raises(AcknowledgementError, match="line 2: acknowledged_by and why must not be blank"):
+    with pytest.raises(SeedError, match="line 2: acknowledged_by and why must not be blank"):
         run(settings, 1)
 
 
@@ -101,7 +102,7 @@ def test_acknowledged_drift_stops_warning_and_stays(settings: Settings, seeds: P
 def test_a_row_that_says_too_little_is_refused(tmp_path: Path, rows: list[str], problem: str) -> None:
     path = tmp_path / FILE_NAME
     path.write_text("\n".join(rows), encoding="utf-8")
-    with pytest.raises(AcknowledgementError) as raised:
+    with pytest.raises(SeedError) as raised:
         check(path)
     assert problem in str(raised.value)
 
