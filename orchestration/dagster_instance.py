@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import os
-import socket
-from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 from filelock import FileLock
 
+from orchestration.hours import now_utc
 from orchestration.settings import Settings
 from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
     import dagster as dg
 
-PROCESS_TAG = "audit/process"
 # How many events are written in one transaction; an hourly partition of an asset is one event.
 _EVENT_BATCH = 1000
-
-
-def process_tag() -> str:
-    """This process, as the value of PROCESS_TAG."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+# How long a run may take from its launch to its start, in seconds.
+_START_TIMEOUT = 300
+_GONE = (
+    "The process of this run is gone: it was killed, or its machine or container ended. Nothing is lost; what the run "
+    "had not published, the next one publishes."
+)
 
 
 def prepare(settings: Settings) -> Path:
@@ -59,7 +58,7 @@ def configuration(home: Path) -> dict[str, object]:
         # What a run has to say is in its events; captured output would swallow the command line's progress bar.
         "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
         "concurrency": {"runs": {"max_concurrent_runs": 1}},
-        "run_monitoring": {"enabled": True, "start_timeout_seconds": 300},
+        "run_monitoring": {"enabled": True, "start_timeout_seconds": _START_TIMEOUT},
         "retention": {"schedule": {"purge_after_days": 90}, "sensor": {"purge_after_days": {"skipped": 7}}},
     }
 
@@ -74,18 +73,46 @@ def instance(settings: Settings) -> dg.DagsterInstance:
 
 
 def fail_dead_runs(dagster_instance: dg.DagsterInstance) -> int:
-    """Mark runs as failed whose process is gone (killed, or lost with its machine's restart); how many."""
+    """Mark runs as over whose process is gone (killed, or lost with its machine or container); how many.
+
+    A run that has begun is dead if nobody holds its lock; one that has not, if nothing became of it for so long that
+    Dagster's own monitoring, where its daemon is there, would give it up as well.
+    """
+    import dagster as dg
+    from dagster import DagsterRunStatus as Status
+
+    from orchestration.dagster_storage import BatchedSqliteEventLogStorage
+
+    storage = dagster_instance.event_log_storage
+    if not isinstance(storage, BatchedSqliteEventLogStorage):
+        return 0
+    waiting, begun = (Status.NOT_STARTED, Status.STARTING), (Status.STARTED, Status.CANCELING)
+    longest = timedelta(seconds=_START_TIMEOUT)
+    dead = 0
+    for record in dagster_instance.get_run_records(dg.RunsFilter(statuses=[*waiting, *begun])):
+        run = record.dagster_run
+        if run.status in waiting:
+            if now_utc() - record.update_timestamp > longest:
+                dead += _bury(dagster_instance, run)
+            continue
+        with storage.living.looked_at(run.run_id) as is_dead:
+            if is_dead:
+                dead += _bury(dagster_instance, run)
+    return dead
+
+
+def _bury(dagster_instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
+    """Mark a dead run as over, unless its record has changed since; whether it was."""
     import dagster as dg
 
-    unfinished = dagster_instance.get_runs(
-        dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    )
-    dead = [run for run in unfinished if _is_dead(run.tags.get(PROCESS_TAG, ""))]
-    for run in dead:
-        dagster_instance.report_run_failed(
-            run, "The process of this run is gone; what it had not published is not lost."
-        )
-    return len(dead)
+    run = dagster_instance.get_run_by_id(seen.run_id)
+    if run is None or run.status != seen.status:
+        return False
+    if run.status == dg.DagsterRunStatus.CANCELING:
+        dagster_instance.report_run_canceled(run, "The process of this run is gone, so it is canceled.")
+    else:
+        dagster_instance.report_run_failed(run, _GONE)
+    return True
 
 
 def forget_runs(dagster_instance: dg.DagsterInstance, before: datetime) -> int:
@@ -102,15 +129,3 @@ def forget_runs(dagster_instance: dg.DagsterInstance, before: datetime) -> int:
             # Dagster empties the database of a run and leaves its file.
             Path(storage.path_for_shard(run.run_id)).unlink(missing_ok=True)
     return len(old)
-
-
-def _is_dead(process: str) -> bool:
-    host, _, pid = process.rpartition(":")
-    if host != socket.gethostname() or not pid.isdigit():
-        return False
-    with suppress(PermissionError):
-        try:
-            os.kill(int(pid), 0)
-        except ProcessLookupError:
-            return True
-    return False

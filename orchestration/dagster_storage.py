@@ -2,6 +2,9 @@
 
 A backfill of a week writes thousands of partition events; at some 13 ms each Dagster's own storage takes longer
 to record them than the pipeline takes to do the work (docs/adr/0006).
+
+It is also the one place of ours that every process comes through which executes a run, however that was launched: who
+records that a run starts holds its lock from then on (`orchestration.living_runs`).
 """
 
 from __future__ import annotations
@@ -11,8 +14,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dagster import DagsterEventType
 from dagster import _check as check
 from dagster._core.events import ASSET_EVENTS, AssetMaterializationPlannedData, StepMaterializationData
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
@@ -22,6 +27,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
 
+from orchestration.living_runs import LivingRuns
+
 if TYPE_CHECKING:
     import sqlite3
 
@@ -29,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 
+_RUN_ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 # How many runs' databases are kept open; a process may look at any number of runs in its life.
 _OPEN_RUNS = 4
 
@@ -43,6 +51,7 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: dict[str, Engine] = {}
+        self.living = LivingRuns(Path(base_dir).parent / "alive")
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -77,16 +86,28 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             self._engines[shard] = engine
         return self._engines[shard]
 
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event. A run's start is recorded by the process that executes it, which then holds its lock."""
+        kind = event.dagster_event_type if event.is_dagster_event else None
+        if kind == DagsterEventType.RUN_START:
+            # Before Dagster knows it: from then on a run whose lock is free is dead.
+            self.living.begin(event.run_id)
+        super().store_event(event)
+        if kind in _RUN_ENDS:
+            self.living.end(event.run_id)
+
     def delete_events(self, run_id: str) -> None:
         """Remove the events of a run, and let go of its database."""
         super().delete_events(run_id)
+        self.living.forget(run_id)
         with self._db_lock:
             if engine := self._engines.pop(run_id, None):
                 engine.dispose()
 
     def dispose(self) -> None:
-        """Let go of every database."""
+        """Let go of every database, and of the locks of this process's runs."""
         super().dispose()
+        self.living.close()
         with self._db_lock:
             while self._engines:
                 self._engines.popitem()[1].dispose()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import dagster as dg
 
-from orchestration import catalogue
+from orchestration import catalogue, dagster_instance
 from orchestration.hours import HOUR, floor_hour, hour_range, iso
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.planning import plan, run_ranges
@@ -31,6 +31,8 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
         description="Runs the hour that ended, and every hour that an earlier run could not finish.",
     )
     def every_hour(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        # A dead run takes the place of the one run that may be under way.
+        dagster_instance.fail_dead_runs(context.instance)
         due = floor_hour(context.scheduled_execution_time - lag) - HOUR
         hours = {due}
         work = plan(settings, catalogue.slugs())

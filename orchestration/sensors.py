@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from orchestration import catalogue
+from orchestration import catalogue, dagster_instance
 from orchestration.hours import HOUR, floor_hour, hour_range, now_utc
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.planning import plan, run_ranges
@@ -31,6 +31,7 @@ def build_sensor(settings: Settings) -> dg.SensorDefinition:
         description="Runs every closed feed hour that has a new or changed delivery.",
     )
     def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        dagster_instance.fail_dead_runs(context.instance)
         if context.instance.get_runs_count(dg.RunsFilter(job_name=JOB_NAME, statuses=_ACTIVE)):
             yield dg.SkipReason("a run is under way; what it leaves is looked at after it")
             return

@@ -56,7 +56,6 @@ def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any
             instance=instance,
             raise_on_error=False,
             run_config={**CONSOLE, "ops": {OP_NAME: {"config": chosen}}},
-            tags={dagster_instance.PROCESS_TAG: dagster_instance.process_tag()},
         )
     if not result.success:
         raise click.ClickException(f"replay {result.run_id} failed: {error_of(result)}")

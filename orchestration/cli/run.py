@@ -93,11 +93,7 @@ def _execute(
                 asset_selection=selection,
                 raise_on_error=False,
                 run_config=CONSOLE,
-                tags={
-                    **range_tags(start, end),
-                    FEEDS_TAG: ",".join(feeds),
-                    dagster_instance.PROCESS_TAG: dagster_instance.process_tag(),
-                },
+                tags={**range_tags(start, end), FEEDS_TAG: ",".join(feeds)},
             )
             runs.append(
                 {

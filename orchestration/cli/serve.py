@@ -37,7 +37,9 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
         raise click.UsageError(f"--port and --report-port are both {port}; Dagster and the report need one each")
     _require_free(host, port)
     with dagster_instance.instance(settings) as instance:
-        dagster_instance.fail_dead_runs(instance)
+        dead = dagster_instance.fail_dead_runs(instance)
+    if dead:
+        click.echo(f"{dead} dead run{'s were' if dead > 1 else ' was'} marked as failed: the process is gone.")
     manifest()
     url = f"http://{host}:{port}"
     dagster: list[subprocess.Popen[bytes]] = []

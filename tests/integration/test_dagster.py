@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from dagster import EventLogEntry
+from filelock import FileLock
 
 from orchestration import catalogue, dagster_instance
 from orchestration.assets.raw import asset_key
@@ -25,7 +28,7 @@ from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.partitions import hourly
 from orchestration.pipeline import land_feeds
 from orchestration.settings import Settings
-from tests.integration.support import HOUR, audit, deliver, event, lines, one, process_environment
+from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, until
 
 ROOT = Path(__file__).parents[2]
 FACT = dg.AssetKey(["main", "fact_activity_event"])
@@ -135,12 +138,13 @@ def test_what_is_stored_of_partitions_is_what_dagster_would_store(
         assert newest.storage_id == records[0].storage_id
 
 
-def test_the_schedule_runs_the_hour_that_ended_and_what_is_left(settings: Settings) -> None:
+def test_the_schedule_runs_the_hour_that_ended_and_what_is_left(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
     deliver(settings, lines([event("old")]))
     tick = datetime(2026, 5, 1, 14, 10, tzinfo=UTC)
     schedule = build_definitions(settings).resolve_schedule_def("every_hour")
-    with dg.DagsterInstance.ephemeral() as ephemeral:
-        data = schedule.evaluate_tick(dg.build_schedule_context(instance=ephemeral, scheduled_execution_time=tick))
+    data = schedule.evaluate_tick(dg.build_schedule_context(instance=instance, scheduled_execution_time=tick))
     starts = [request.tags["dagster/asset_partition_range_start"] for request in data.run_requests or []]
     ends = [request.tags["dagster/asset_partition_range_end"] for request in data.run_requests or []]
     assert (starts, ends) == ([partition_key(HOUR)], [partition_key(HOUR + timedelta(hours=3))])
@@ -180,22 +184,101 @@ def test_freshness_asks_for_the_newest_hour_that_is_due(settings: Settings, inst
     assert {key for key, passed in found.items() if passed} == {asset_key("search")}
 
 
-def test_dead_runs_are_marked_as_failed(settings: Settings, instance: dg.DagsterInstance) -> None:
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    host = dagster_instance.process_tag().split(":")[0]
-    instance.add_run(
-        dg.DagsterRun(
-            job_name=JOB_NAME,
-            run_id="00000000-0000-0000-0000-000000000001",
-            status=dg.DagsterRunStatus.STARTED,
-            tags={dagster_instance.PROCESS_TAG: f"{host}:{dead.pid}"},
+@contextmanager
+def _run_elsewhere(settings: Settings, instance: dg.DagsterInstance) -> Iterator[subprocess.Popen[bytes]]:
+    """An `audit run` on a machine of another name that has begun and waits for the warehouse; yielded once it does."""
+    deliver(settings, lines([event("a")]))
+    with FileLock(settings.warehouse_lock):
+        process = subprocess.Popen(
+            ["unshare", "--uts", "sh", "-c", f"hostname elsewhere && exec {AUDIT} run"]
+            if os.geteuid() == 0
+            else [AUDIT, "run"],
+            env=process_environment(settings),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
-    )
-    # There is nothing to run, and the dead run is marked all the same.
-    assert "Nothing new" in audit(settings, "run").stdout
-    assert instance.get_runs()[0].status == dg.DagsterRunStatus.FAILURE
+        try:
+            until(lambda: _statuses(instance) == [dg.DagsterRunStatus.STARTED])
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+def _statuses(instance: dg.DagsterInstance) -> list[dg.DagsterRunStatus]:
+    return [run.status for run in instance.get_runs()]
+
+
+def test_a_run_is_dead_when_its_process_is_wherever_that_was(settings: Settings, instance: dg.DagsterInstance) -> None:
+    settings.home.mkdir(exist_ok=True)
+    with _run_elsewhere(settings, instance) as process:
+        assert dagster_instance.fail_dead_runs(instance) == 0
+        # The id of a process says nothing, nor do tags that a run has.
+        instance.add_run_tags(instance.get_runs()[0].run_id, {"audit/process": f"{socket.gethostname()}:{os.getpid()}"})
+        process.kill()
+        process.wait()
+        assert _statuses(instance) == [dg.DagsterRunStatus.STARTED]
+    # There is something to run, and the dead run is marked before.
+    audit(settings, "run")
+    assert _statuses(instance) == [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE]
     assert dagster_instance.fail_dead_runs(instance) == 0
+    assert one(settings, "select count(*) from fact_activity_event") == 1
+    assert not list((settings.dagster_home / "history/alive").iterdir())
+
+
+@pytest.mark.parametrize("ticking", ["every_hour", "late_deliveries"])
+def test_each_tick_marks_dead_runs_and_goes_on(settings: Settings, instance: dg.DagsterInstance, ticking: str) -> None:
+    definitions = build_definitions(settings)
+
+    def tick() -> int:
+        if ticking == "every_hour":
+            at = floor_hour(now_utc()) + timedelta(minutes=10)
+            schedule = definitions.resolve_schedule_def(ticking)
+            schedule_context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
+            return len(schedule.evaluate_tick(schedule_context).run_requests or [])
+        sensor = definitions.resolve_sensor_def(ticking)
+        return len(sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests or [])
+
+    dead = subprocess.run(
+        [sys.executable, "-c", _BEGUN_AND_GONE, ticking], env=process_environment(settings), check=True
+    )
+    assert dead.returncode == 0
+    deliver(settings, lines([event("late")]))
+    assert _statuses(instance) == [dg.DagsterRunStatus.STARTED]
+    assert tick() >= 1
+    assert _statuses(instance) == [dg.DagsterRunStatus.FAILURE]
+
+
+# A run that has begun, in a process that ends without a word.
+_BEGUN_AND_GONE = """
+import os, sys
+import dagster as dg
+from orchestration import dagster_instance
+from orchestration.settings import load_settings
+@dg.op
+def end(): os._exit(0)
+@dg.job(name="hourly_pipeline", executor_def=dg.in_process_executor)
+def job(): end()
+with dagster_instance.instance(load_settings()) as instance:
+    job.execute_in_process(instance=instance)
+"""
+
+
+def test_a_run_that_never_begins_is_given_time_and_a_canceled_one_none(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    for number, status in enumerate((dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)):
+        instance.add_run(dg.DagsterRun(job_name=JOB_NAME, run_id=f"{number}", status=status))
+    instance.add_run(dg.DagsterRun(job_name=JOB_NAME, run_id="canceling", status=dg.DagsterRunStatus.CANCELING))
+    assert dagster_instance.fail_dead_runs(instance) == 1
+    with closing(sqlite3.connect(settings.dagster_home / "history/runs.db")) as database, database:
+        database.execute("update runs set update_timestamp = datetime('now', '-10 minutes')")
+    assert dagster_instance.fail_dead_runs(instance) == 2
+    assert {run.run_id: run.status.value for run in instance.get_runs()} == {
+        "0": "FAILURE",
+        "1": "FAILURE",
+        "canceling": "CANCELED",
+    }
 
 
 def test_workspace_and_definitions_validate(settings: Settings) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
+from filelock import FileLock
 
+from orchestration import dagster_instance
 from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.hours import partition_key
 from orchestration.settings import Settings
@@ -54,10 +57,10 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def _serve(settings: Settings, port: int, said: Path) -> subprocess.Popen[bytes]:
+def _serve(settings: Settings, port: int, said: Path, by: Sequence[str] = ()) -> subprocess.Popen[bytes]:
     with said.open("w") as output:
         return subprocess.Popen(
-            [AUDIT, "serve", "--port", str(port), "--report-port", "0"],
+            [*by, AUDIT, "serve", "--port", str(port), "--report-port", "0"],
             env=process_environment(settings),
             stdout=output,
             stderr=subprocess.DEVNULL,
@@ -133,3 +136,40 @@ def test_a_backfill_of_everything_is_one_run(settings: Settings) -> None:
     for link in (report, dagster):
         with pytest.raises(httpx.ConnectError):
             httpx.get(link)
+
+
+@pytest.mark.slow
+def test_a_run_that_dies_with_its_machine_holds_up_nothing(settings: Settings) -> None:
+    """All of it is killed while the daemon's run is under way, and started again on a machine of another name."""
+    deliver(settings, lines([event("first")]))
+    settings.home.mkdir(exist_ok=True)
+    said = settings.home / "said"
+    with dagster_instance.instance(settings) as instance:
+
+        def statuses() -> list[str]:
+            return [run.status.value for run in instance.get_runs()]
+
+        with FileLock(settings.warehouse_lock):
+            serve = _serve(settings, _free_port(), said)
+            try:
+                # The run has begun, and waits for the warehouse.
+                _wait_for(lambda: statuses() == ["STARTED"])
+            finally:
+                everything = [psutil.Process(serve.pid), *psutil.Process(serve.pid).children(recursive=True)]
+                for process in everything:
+                    process.suspend()
+                for process in everything:
+                    process.kill()
+                serve.wait()
+        assert statuses() == ["STARTED"]
+        elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"]
+        serve = _serve(settings, _free_port(), said, elsewhere if os.geteuid() == 0 else [])
+        try:
+            _wait_for(lambda: statuses() == ["FAILURE"])
+            deliver(settings, lines([event("second")]), hour=1)
+            _wait_for(lambda: statuses() == ["SUCCESS", "FAILURE"])
+        finally:
+            serve.send_signal(signal.SIGINT)
+            assert serve.wait(timeout=120) == 0
+    assert "1 dead run was marked as failed" in said.read_text()
+    assert one(settings, "select count(*) from fact_activity_event") == 2

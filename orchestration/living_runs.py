@@ -1,0 +1,84 @@
+"""Which runs live: the process that executes a run holds a lock of the kernel, which lets go of it when that ends.
+
+So neither a host name, nor a process id, nor a clock says who lives. `orchestration.dagster_storage` takes the lock
+when it records a run's start, whatever launched the run: a command, the daemon, or Dagster's pages.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+# Another process looks for no longer than this whether the run lives, in seconds.
+_PATIENCE = 10.0
+
+
+class LivingRuns:
+    """The locks in a folder, a file for each run that is under way; those of this process are held by this object."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._guard = threading.Lock()
+        self._held: dict[str, FileLock] = {}
+        self._over: set[str] = set()
+
+    def begin(self, run_id: str) -> None:
+        """This process executes the run from here on; it may have executed others before."""
+        with self._guard:
+            self._let_go(self._over)
+            if run_id in self._held:
+                return
+            self._folder.mkdir(parents=True, exist_ok=True)
+            lock = self._lock(run_id)
+            lock.acquire(timeout=_PATIENCE)
+            self._held[run_id] = lock
+
+    def end(self, run_id: str) -> None:
+        """The run is over. Its lock stays until the next run, or `close`: Dagster's record of it is not written yet."""
+        with self._guard:
+            self._over |= {run_id} & self._held.keys()
+
+    def close(self) -> None:
+        """Let go of every lock of this process."""
+        with self._guard:
+            self._let_go({*self._held})
+
+    def forget(self, run_id: str) -> None:
+        """Remove what a run that is over has left here."""
+        self._file(run_id).unlink(missing_ok=True)
+
+    @contextmanager
+    def looked_at(self, run_id: str) -> Iterator[bool]:
+        """Whether the run, which had begun, is dead; nobody else finds it so meanwhile, and a dead run's file goes."""
+        if not self._file(run_id).exists():
+            # Its process took the lock before Dagster knew that it had begun, and nobody but us removes the file.
+            yield True
+            return
+        lock = self._lock(run_id)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            self.forget(run_id)
+            lock.release()
+
+    def _let_go(self, run_ids: set[str]) -> None:
+        for run_id in run_ids & self._held.keys():
+            self.forget(run_id)
+            self._held.pop(run_id).release()
+        self._over -= run_ids
+
+    def _lock(self, run_id: str) -> FileLock:
+        # A run may end in another thread than it began in.
+        return FileLock(self._file(run_id), thread_local=False)
+
+    def _file(self, run_id: str) -> Path:
+        return self._folder / f"{run_id}.lock"
