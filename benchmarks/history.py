@@ -20,7 +20,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import catalogue, known_ids, lake
+from orchestration import catalogue, known_ids, lake, spill
 from orchestration.extensions import connect
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.publish import transaction
@@ -62,10 +62,9 @@ def build(settings: Settings, events: int, days: int, *, progress: bool = False)
         ["run", "--from", END.isoformat(), "--to", end.isoformat()],
     ):
         subprocess.run([audit, *arguments], env=environment, stdout=subprocess.DEVNULL, check=True)
-    connection = connect(memory_limit=settings.memory_limit)
+    connection = connect(memory_limit=settings.memory_limit, temp_directory=str(spill.folder(settings)))
     try:
         connection.execute("set preserve_insertion_order = false")
-        connection.execute(f"set temp_directory = '{settings.work_dir / 'spill'}'")
         lake.attach(connection, settings)
         connection.execute("attach ':memory:' as work")
         connection.execute("use work")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from orchestration.extensions import UNSIGNED
+from orchestration.extensions import CONFIG
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,7 +55,7 @@ class Plugin(BasePlugin):
 
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
         """Called by dbt-duckdb before it opens the DuckDB instance that `creds` names."""
-        config |= UNSIGNED
+        config |= CONFIG
         if _instance is not None:
             creds.path = _instance
 

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     import duckdb
 
 NAMES = ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs")
-# What DuckDB is opened with where extensions are to be loaded: it takes longer to hash their files, for the signature,
-# than an hour's records to judge. Their hashes are in `uv.lock`, as those of all other code are.
-UNSIGNED: dict[str, Any] = {"allow_unsigned_extensions": True}
+# What every DuckDB is opened with. It takes longer to hash the files of extensions, for the signature, than an hour's
+# records to judge; their hashes are in `uv.lock`, as those of all other code are. And by itself DuckDB would put what
+# does not fit into memory into the working directory; a caller with a folder for that names it.
+CONFIG: dict[str, Any] = {"allow_unsigned_extensions": True, "temp_directory": ""}
 
 
 class ExtensionError(RuntimeError):
@@ -23,10 +24,10 @@ class ExtensionError(RuntimeError):
 
 
 def connect(database: str = ":memory:", **config: Any) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB on which `load` takes no time."""
+    """Open a DuckDB on which `load` takes no time; without a `temp_directory` it spills nothing to disk."""
     import duckdb
 
-    return duckdb.connect(database, config={**config, **UNSIGNED})
+    return duckdb.connect(database, config=CONFIG | config)
 
 
 def load(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration import extensions
+from orchestration import extensions, spill
 from orchestration.hours import parse_time
 from orchestration.masking import without_secrets
 from orchestration.object_storage import ObjectStorageError, open_storage
@@ -149,7 +149,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)
-    connection = extensions.connect(memory_limit=settings.memory_limit)
+    connection = _open(settings)
     try:
         try:
             _attach(connection, settings, ", read_only")
@@ -182,9 +182,8 @@ def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.Du
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)
-    connection = extensions.connect(memory_limit=settings.memory_limit)
+    connection = _open(settings)
     try:
-        connection.execute(f"set temp_directory = {literal(str(settings.work_dir / 'spill'))}")
         version = "" if snapshot_id is None else f", snapshot_version {snapshot_id:d}"
         _attach(connection, settings, f", read_only{version}")
         if not _is_set_up(connection):
@@ -193,6 +192,10 @@ def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.Du
         connection.close()
         raise
     return connection
+
+
+def _open(settings: Settings) -> duckdb.DuckDBPyConnection:
+    return extensions.connect(memory_limit=settings.memory_limit, temp_directory=str(spill.folder(settings)))
 
 
 def _nothing(settings: Settings) -> NothingPublishedError:

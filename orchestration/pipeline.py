@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock, Timeout
 
-from orchestration import acknowledgements, catalogue, column_lineage, known_ids, lake, publish, transform, workbench
+from orchestration import (
+    acknowledgements,
+    catalogue,
+    column_lineage,
+    known_ids,
+    lake,
+    own_folders,
+    publish,
+    transform,
+    workbench,
+)
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.source import Source, SourceError
 from orchestration.hours import naive, now_utc
@@ -157,9 +167,15 @@ def exclusive(settings: Settings, progress: Progress = lambda _: None) -> Iterat
 
 
 def _clear(settings: Settings) -> None:
-    """Empty the scratch space, of a killed run too; whoever calls this holds the lock."""
-    shutil.rmtree(settings.work_dir, ignore_errors=True)
+    """Empty the scratch space, of a killed run too, but for what processes that live spilt; the caller has the lock."""
     settings.work_dir.mkdir(parents=True, exist_ok=True)
+    for path in settings.work_dir.iterdir():
+        if path == settings.spill_dir:
+            own_folders.sweep(path)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _batch(

@@ -178,8 +178,13 @@ class Settings(BaseSettings):
 
     @property
     def work_dir(self) -> Path:
-        """Scratch space of running pipelines; nothing here outlives a run."""
+        """Scratch space of the run under way, and of processes that read; nothing here outlives them."""
         return self.home / "work"
+
+    @property
+    def spill_dir(self) -> Path:
+        """Where each process has a folder for what does not fit into memory."""
+        return self.work_dir / "spill"
 
     @property
     def dagster_home(self) -> Path:

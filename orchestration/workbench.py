@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from orchestration import lake, spill
 from orchestration.extensions import connect
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
 from orchestration.hours import HOUR, hour_range, naive
@@ -106,10 +106,10 @@ class Workbench:
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Attach `work` and `audit` where they are not, and bound what the connection may use."""
         connection.execute(f"set memory_limit = '{self._settings.memory_limit}'")
-        spill = str(self._settings.work_dir / "spill")
+        spill_to = str(spill.folder(self._settings))
         # Once something was spilt, DuckDB refuses to be told where to, even if it is the same place.
-        if connection.execute("select current_setting('temp_directory')").fetchone() != (spill,):
-            connection.execute(f"set temp_directory = {literal(spill)}")
+        if connection.execute("select current_setting('temp_directory')").fetchone() != (spill_to,):
+            connection.execute(f"set temp_directory = {literal(spill_to)}")
         lake.cache_no_files(connection)
         # Rows are ordered where order matters, by ORDER BY; free of it, DuckDB streams.
         connection.execute("set preserve_insertion_order = false")
@@ -138,6 +138,7 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     from orchestration.transform import MANIFEST
 
     connection.execute("set global TimeZone = 'UTC'")
+    connection.execute(f"set temp_directory = {literal(str(spill.folder(settings)))}")
     connection.execute("attach ':memory:' as work")
     connection.execute(_SCHEMA)
     for view in ("record", "reading_record"):

@@ -27,7 +27,6 @@ from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
-from orchestration.sql_text import literal
 from report.filters import Filters
 
 if TYPE_CHECKING:
@@ -89,7 +88,6 @@ def make_pack(
         with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as folder:
             scratch, unfinished = Path(folder), Path(folder) / "pack"
             unfinished.mkdir()
-            connection.execute(f"set temp_directory = {literal(str(scratch / 'spill'))}")
             try:
                 about = _write(connection, settings, filters, unfinished, scratch, expected, options or Options())
             except duckdb.Error as error:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from orchestration.extensions import connect
 from orchestration.feeds import records
 from orchestration.feeds.formats import FeedFormat
 from orchestration.feeds.raw_index import METADATA_KEY, LandedDelivery, from_metadata
@@ -79,9 +80,7 @@ def delivery_in(path: Path) -> LandedDelivery:
 
 def preview(path: Path, records_shown: int = 5) -> str:
     """The first records of a raw file as a Markdown table."""
-    import duckdb
-
-    with duckdb.connect() as connection:
+    with connect() as connection:
         rows = connection.execute(
             f"select source_record, left(record, 300) from read_parquet({literal(str(path))}) order by 1 limit ?",
             [records_shown],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from orchestration import transform
 from orchestration.catalogue import slugs
+from orchestration.extensions import connect
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.hours import HOUR, now_utc
@@ -107,7 +108,6 @@ def _tellable(
 
 def _judge(settings: Settings, deliveries: Iterable[PublishedDelivery], scratch: Path) -> None:
     """Judge the records of these deliveries as if nothing had been published before them."""
-    import duckdb
 
     landed: list[LandedDelivery] = [delivery_in(settings.raw_dir / delivery.raw_path) for delivery in deliveries]
     batch = Batch(
@@ -122,10 +122,10 @@ def _judge(settings: Settings, deliveries: Iterable[PublishedDelivery], scratch:
 
     def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"set memory_limit = '{settings.memory_limit}'")
-        connection.execute(f"set temp_directory = '{scratch / 'spill'}'")
+        connection.execute(f"set temp_directory = {literal(str(scratch / 'spill'))}")
         attach_empty(connection, scratch / _WORK)
 
-    with duckdb.connect() as connection:
+    with connect() as connection:
         prepare(connection)
         fill(connection, batch, settings)
     transform.build(prepare, scratch / "dbt", select="+int_judged_record")

@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from orchestration import lake, spill
 from orchestration.hours import naive
 from orchestration.integrity import ledger, replays
 from orchestration.integrity.beside import Beside
@@ -94,12 +94,11 @@ def verify(settings: Settings, window: Window | None = None, expected_head: str 
     """
     expected = expected_heads(settings.ledger_head_file, expected_head)
     with (
-        tempfile.TemporaryDirectory(prefix="audit-verify-") as folder,
+        spill.scratch(settings) as folder,
         lake.reader(settings, pinned=True) as connection,
     ):
-        connection.execute(f"set temp_directory = '{folder}/spill'")
         lake.cache_no_files(connection)
-        return verify_snapshot(connection, settings, [window], expected, Path(folder))
+        return verify_snapshot(connection, settings, [window], expected, folder)
 
 
 def verify_snapshot(

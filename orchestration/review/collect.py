@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration import lake
+from orchestration import lake, spill
 from orchestration.hours import HOUR, aware, now_utc
 from orchestration.integrity import replays
 from orchestration.integrity.check_ledger import Expected, expected_heads
@@ -17,7 +16,6 @@ from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import Query, Scope, queries
 from orchestration.settings import Settings
-from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb
@@ -77,17 +75,16 @@ def collect(
     report: Report | None = None
     reason: str | None = "Not checked: --no-verify was given."
     with (
-        tempfile.TemporaryDirectory(prefix="audit-review-") as folder,
+        spill.scratch(settings) as folder,
         lake.reader(settings, at, pinned=True) as connection,
     ):
-        connection.execute(f"set temp_directory = {literal(f'{folder}/spill')}")
         period = Period(*window) if window else _newest_month(connection, feeds)
         scope = Scope(period, tuple(sorted(set(feeds))))
         asked = queries(scope, has_replays=replays.is_there(connection))
         answers = {query.name: lake.rows(connection, query.sql) for query in asked}
         snapshot = lake.snapshot(connection)
         if check_integrity:
-            report, reason = _integrity(connection, settings, period, heads, Path(folder))
+            report, reason = _integrity(connection, settings, period, heads, folder)
     expected_feeds = tuple(feed for feed in settings.expected_feeds if not feeds or feed in feeds)
     return Review(scope, expected_feeds, snapshot, at, now_utc(), asked, answers, report, reason)
 

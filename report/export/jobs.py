@@ -6,16 +6,13 @@ Files are in a folder of this process, within a bound on the disk, and are gone 
 from __future__ import annotations
 
 import secrets
-import shutil
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from orchestration.hours import now_utc
+from orchestration.own_folders import OwnFolder
 from report.export.job import ExportRefusedError, Job
 from report.filters import Filters
 
@@ -28,7 +25,6 @@ _AT_ONCE = 2
 _MOST_UNFINISHED = 3
 _MOST_KEPT = 10
 _LONGEST_SECONDS = 6 * 3600.0
-_LOCK = ".lock"
 
 
 class ExportJobs:
@@ -40,8 +36,7 @@ class ExportJobs:
         self._space = space
         self._lock = threading.Lock()
         self._jobs: dict[str, tuple[str, Job]] = {}
-        self._folder: Path | None = None
-        self._held: FileLock | None = None
+        self._folder: OwnFolder | None = None
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="report-export")
 
     def start(
@@ -105,9 +100,8 @@ class ExportJobs:
         for job in jobs:
             job.stop()
         self._pool.shutdown(cancel_futures=True)
-        if self._folder and self._held:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._held.release()
+        if self._folder:
+            self._folder.remove()
             self._folder = None
 
     def _run(self, job: Job, trail: Trail) -> None:
@@ -130,7 +124,7 @@ class ExportJobs:
     def _used(self) -> int:
         assert self._folder is not None
         sizes = []
-        for path in self._folder.rglob("*"):
+        for path in self._folder.path.rglob("*"):
             try:
                 sizes.append(path.stat().st_size)
             except FileNotFoundError:
@@ -140,21 +134,5 @@ class ExportJobs:
     def _own_folder(self) -> Path:
         """The folder of this process; those that killed processes left are removed."""
         if self._folder is None:
-            self._root.mkdir(parents=True, exist_ok=True)
-            for left in self._root.iterdir():
-                if left.is_dir():
-                    _remove_if_left(left)
-            self._folder = Path(tempfile.mkdtemp(dir=self._root))
-            self._held = FileLock(self._folder / _LOCK)
-            self._held.acquire()
-        return self._folder
-
-
-def _remove_if_left(folder: Path) -> None:
-    lock = FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return
-    shutil.rmtree(folder, ignore_errors=True)
-    lock.release()
+            self._folder = OwnFolder(self._root)
+        return self._folder.path

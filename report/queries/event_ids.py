@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from orchestration.extensions import connect
 from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class EventIds:
         # Another DuckDB may hash in another way.
         self._folder = folder / f"duckdb-{duckdb.__version__}"
         self._filters: dict[str, Bits] = {}
-        self._hashing = duckdb.connect(config={"threads": 1})
+        self._hashing = connect(threads=1)
         self._lock = threading.Lock()
 
     def among(self, files: list[FactFile], ids: Sequence[str]) -> list[FactFile]:

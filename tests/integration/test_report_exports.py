@@ -34,7 +34,7 @@ def jobs(report_home: Settings, tmp_path: Path) -> Iterator[ExportJobs]:
     yield running
     running.close()
     warehouse.close()
-    assert list((tmp_path / "exports").iterdir()) == []
+    assert [path.name for path in (tmp_path / "exports").iterdir()] in ([], [".lock"])
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.extensions import UNSIGNED, ExtensionError, load
+from orchestration.extensions import CONFIG, ExtensionError, load
 
 
 def test_extensions_are_loaded_in_a_home_that_has_none(tmp_path: Path) -> None:
-    with duckdb.connect(config=UNSIGNED | {"extension_directory": str(tmp_path)}) as connection:
+    with duckdb.connect(config=CONFIG | {"extension_directory": str(tmp_path)}) as connection:
         load(connection, ("ducklake", "sqlite_scanner"))
         loaded = connection.execute("select extension_name from duckdb_extensions() where loaded").fetchall()
         assert {("ducklake",), ("sqlite_scanner",)} <= set(loaded)
@@ -26,7 +26,7 @@ def test_nothing_unsigned_is_loaded_afterwards(tmp_path: Path) -> None:
     content[1000] ^= 1
     changed = tmp_path / "httpfs.duckdb_extension"
     changed.write_bytes(content)
-    with duckdb.connect(config=UNSIGNED) as connection:
+    with duckdb.connect(config=CONFIG) as connection:
         load(connection, ("sqlite_scanner",))
         with pytest.raises(duckdb.IOException, match="signature"):
             connection.execute(f"load '{changed}'")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestration import spill
 from orchestration.settings import Settings, load_settings
 from orchestration.workbench import Workbench
 
@@ -13,15 +14,16 @@ from orchestration.workbench import Workbench
 def test_a_run_that_spilt_to_disk_connects_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUDIT_MEMORY_LIMIT", "60MB")
     settings = load_settings()
-    spill = settings.work_dir / "spill"
     with Workbench(settings, "run").kept() as workbench:
         with workbench.connect() as connection:
             connection.execute(
                 "create temp table large as select repeat(hash(i)::text, 5) from range(500000) as r (i) order by 1"
             )
-            assert list(spill.iterdir())
+            assert list(spill.folder(settings).glob("*.tmp"))
         with workbench.connect() as connection:
-            assert connection.execute("select current_setting('temp_directory')").fetchall() == [(str(spill),)]
+            assert connection.execute("select current_setting('temp_directory')").fetchall() == [
+                (str(spill.folder(settings)),)
+            ]
 
 
 def test_nothing_is_kept_in_memory_of_files_that_were_read(settings: Settings, tmp_path: Path) -> None:

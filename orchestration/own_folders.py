@@ -1,0 +1,63 @@
+"""Folders that are of one process: held by a lock that the kernel lets go of, and removed with the process.
+
+What a killed process left is known by its free lock, and removed by the next that makes such a folder, or sweeps.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+_LOCK = ".lock"
+
+
+class OwnFolder:
+    """A new folder below `root` that nobody else removes while this process lives; those of dead processes go.
+
+    Raises:
+        OSError: if nothing can be written there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(parents=True, exist_ok=True)
+        # A folder that is made and not held yet would pass for a dead process's.
+        with FileLock(root / _LOCK):
+            _sweep(root)
+            self.path = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
+            # Another thread may be the one that lets go of it.
+            self._held = FileLock(self.path / _LOCK, thread_local=False)
+            self._held.acquire()
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._held.release()
+
+
+def sweep(root: Path) -> None:
+    """Remove all that lies in `root` but for folders that a living process holds."""
+    if root.is_dir():
+        with FileLock(root / _LOCK):
+            _sweep(root)
+
+
+def _sweep(root: Path) -> None:
+    for path in root.iterdir():
+        if path.is_dir():
+            _remove_if_left(path)
+        elif path.name != _LOCK:
+            path.unlink(missing_ok=True)
+
+
+def _remove_if_left(folder: Path) -> None:
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    lock.release()

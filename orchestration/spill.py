@@ -1,0 +1,53 @@
+"""Where this process's DuckDBs put what does not fit into memory: a folder of its own, whatever other processes do.
+
+It is below `$AUDIT_HOME/work`, because there is room where the warehouse is. A process that may not write there, such
+as a reader of another user's home, has it in the system's folder for temporary files.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from orchestration.own_folders import OwnFolder
+from orchestration.settings import Settings
+
+_folders: dict[Path, Path] = {}
+_making = threading.Lock()
+
+
+def folder(settings: Settings) -> Path:
+    """The folder of this process; it is removed when the process ends.
+
+    Raises:
+        OSError: if it can be made neither in the home nor in the system's folder.
+    """
+    root = settings.spill_dir
+    with _making:
+        if root not in _folders or not _folders[root].is_dir():
+            _folders[root] = _make(root)
+        return _folders[root]
+
+
+@contextmanager
+def scratch(settings: Settings) -> Iterator[Path]:
+    """A new folder for a block's own files, beside what DuckDB spills; it is removed when the block ends."""
+    with tempfile.TemporaryDirectory(dir=folder(settings)) as path:
+        yield Path(path)
+
+
+def _make(root: Path) -> Path:
+    try:
+        own = OwnFolder(root)
+    except OSError:
+        # Read-only, another user's, or full; the system's folder says so itself if it is no better.
+        path = tempfile.mkdtemp(prefix="audit-spill-")
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
+        return Path(path)
+    atexit.register(own.remove)
+    return own.path
