@@ -110,7 +110,11 @@ undeclared_files as (
 ),
 
 declared as (
-    select manifest.feed, manifest.feed_hour_utc, coalesce(sum(manifest_file.records), 0) as declared
+    select
+        manifest.feed,
+        manifest.feed_hour_utc,
+        -- A manifest without files declares that there is nothing; one without counts declares no number.
+        case when count(manifest_file.name) = 0 then 0 else sum(manifest_file.records) end as declared
     from manifest
     left join manifest_file
         on manifest.feed = manifest_file.feed and manifest.feed_hour_utc = manifest_file.feed_hour_utc
