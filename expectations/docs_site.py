@@ -90,7 +90,7 @@ class DocsSite:
     def _of(self, month: str) -> list[RunSummary]:
         """The runs of a month, newest first; of a run that is there twice, what came last."""
         runs: dict[str, RunSummary] = {}
-        for line in (self._history / f"{month}.ndjson").read_text(encoding="utf-8").splitlines():
+        for line in (self._history / f"{month}.ndjson").read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 run = RunSummary.from_dict(json.loads(line))
             except (KeyError, TypeError, ValueError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -46,8 +46,11 @@ def validate(
     event_id_key_sql: str,
     docs_dir: Path,
     keep_runs: int,
+    warn: Callable[[str], None],
 ) -> list[ExpectationResult]:
     """Evaluate the suites on the batch that is staged in `work`, and write the run into the data docs.
+
+    Data docs that cannot be written change no result: `warn` is called with what is wrong, and what to do.
 
     Args:
         connection: open, with `work` (the staged batch) and `audit` (the published warehouse) attached. Only
@@ -59,6 +62,7 @@ def validate(
         event_id_key_sql: its SQL expression for the key of `event_id` in `quality.known_event_id`.
         docs_dir: the folder of the data docs site. One process at a time may write it; any may read.
         keep_runs: how many runs' pages the site keeps, at least 1.
+        warn: called at most once, with a sentence or two.
 
     Returns:
         One result per expectation, suites in the order given, expectations in their suite's order.
@@ -88,7 +92,14 @@ def validate(
                 judged[suite] = _evaluate(session, cursor, suite, rules, tolerances)
     finally:
         cursor.close()
-    _write_docs(docs_dir, run_id, run_time, judged, tolerances, keep_runs)
+    try:
+        _write_docs(docs_dir, run_id, run_time, judged, tolerances, keep_runs)
+    except OSError as error:
+        warn(
+            f"the data docs have no page of this run, because {error.filename or docs_dir} cannot be written: "
+            f"{error.strerror or error}; the results are in quality.validation_result, and the next run that can write "
+            "there has its page again"
+        )
     return [_result(run_id, suite, *item) for suite, found in judged.items() for item in found]
 
 

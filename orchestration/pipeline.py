@@ -231,6 +231,7 @@ def check_and_publish(
 
     progress("checking")
     started = connection.execute("select started_at_utc from work.raw.run_context").fetchall()[0][0]
+    warnings: list[str] = []
     checks = validate(
         connection,
         run_id=run_id,
@@ -240,9 +241,10 @@ def check_and_publish(
         event_id_key_sql=known_ids.event_id_key(),
         docs_dir=settings.docs_dir,
         keep_runs=settings.docs_runs,
+        warn=warnings.append,
     )
     _keep_results(connection, checks, started)
-    outcome = Outcome(run_id, published=False, checks=checks, totals=_totals(connection))
+    outcome = Outcome(run_id, published=False, checks=checks, totals=_totals(connection), warnings=warnings)
     if any(result.blocking and not result.success for result in checks):
         publish.publish_failure(connection, manifest, run_id)
         raise ChecksFailedError(outcome)

@@ -108,14 +108,18 @@ def build_warehouse_asset(manifest: dict[str, Any]) -> dg.AssetsDefinition:
             context.log.info(name)
             progress.stage(name)
 
+        def warn(outcome: Outcome) -> None:
+            for warning in outcome.warnings:
+                context.log.warning(warning)
+                progress.warn(warning)
+
         try:
             outcome = update_warehouse(settings, context.run_id, feeds, window_of(context), stage)
         except ChecksFailedError as error:
+            warn(error.outcome)
             yield from checks.results(settings, error.outcome.checks)
             raise dg.Failure(str(error), allow_retries=False) from None
-        for warning in outcome.warnings:
-            context.log.warning(warning)
-            progress.warn(warning)
+        warn(outcome)
         yield from checks.results(settings, outcome.checks)
         for spec in _parents_first(models):
             yield dg.MaterializeResult(asset_key=spec.key, metadata=_metadata(spec, outcome))

@@ -203,3 +203,11 @@ def test_the_cost_of_judging_follows_the_batch(settings: Settings) -> None:
     evaluated = {check.expectation: check.evaluated_count for check in outcome.checks}
     assert evaluated["event_id_is_unique_in_the_batch"] == 1
     assert max(evaluated.values()) < 500
+
+
+def test_data_docs_that_cannot_be_written_stop_no_publication(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    settings.docs_dir.write_text("a file where the folder should be")
+    done = audit(settings, "run", "--from", iso(HOUR), "--to", iso(HOUR + timedelta(hours=1)))
+    assert one(settings, "select count(*) from fact_activity_event") == 1
+    assert "warning: the data docs have no page of this run, because " in done.stdout

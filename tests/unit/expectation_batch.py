@@ -99,6 +99,7 @@ class Batch:
         self.connection = duckdb.connect()
         self.connection.execute(GOOD_BATCH)
         self.docs_dir = docs_dir
+        self.warnings: list[str] = []
 
     def validate(
         self, *suites: str, run_id: str = "run", run_time: datetime = RUN_TIME, keep_runs: int = 10
@@ -113,6 +114,7 @@ class Batch:
             event_id_key_sql=KEY,
             docs_dir=self.docs_dir,
             keep_runs=keep_runs,
+            warn=self.warnings.append,
         )
         assert len({result.expectation for result in results}) == len(results)
         return {result.expectation: result for result in results}

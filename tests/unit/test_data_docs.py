@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -116,6 +117,30 @@ def test_what_a_crash_cut_off_does_not_stop_a_run(batch: Batch) -> None:
     batch.validate(feed_contract.NAME, run_id="run-2", run_time=RUN_TIME + timedelta(hours=1))
     month = (batch.docs_dir / "history" / "2026-03.html").read_text()
     assert month.index('<tr id="run-2">') < month.index('<tr id="run-1">')
+
+
+@pytest.mark.parametrize("in_the_way", ["", "validations", "history", "expectations", "index.html/x"])
+def test_docs_that_cannot_be_written_change_no_result(batch: Batch, in_the_way: str) -> None:
+    batch.connection.execute(staged("outcome = 'MAYBE'"))
+    expected = batch.validate(run_id="run-1")
+    blocked = batch.docs_dir / in_the_way
+    shutil.rmtree(batch.docs_dir)
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("not a folder, or not empty")
+    assert batch.validate(run_id="run-1") == expected
+    (warning,) = batch.warnings
+    assert re.match(r"the data docs have no page of this run, because /\S+ cannot be written: \w", warning)
+    assert str(batch.docs_dir) in warning
+
+
+def test_a_damaged_history_stops_no_run(batch: Batch) -> None:
+    batch.validate(run_id="run-1")
+    (history,) = (batch.docs_dir / "history").glob("*.ndjson")
+    history.write_bytes(b"\xff\xfe\x00" + history.read_bytes())
+    (batch.docs_dir / "validations/kept.json").write_bytes(b"\xff\x00")
+    batch.validate(run_id="run-2", run_time=RUN_TIME + timedelta(seconds=1))
+    assert (batch.docs_dir / "validations/run-2.html").exists()
+    assert not batch.warnings
 
 
 def test_the_front_page_leads_to_the_auditors_page_once_it_is_there(batch: Batch) -> None:
