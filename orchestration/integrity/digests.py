@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # The column of the staged fact that has `record_sha256()`, computed when it was judged.
 STAGED_SHA256 = "event_sha256"
 _KEY = "feed, feed_hour_utc, run_id"
+# DuckDB cannot spill the joined hashes of more rows, which it has in memory several times over.
+_MOST_IN_MEMORY = 4_000_000
+_ROWS_AT_A_TIME = 100_000
 DELIVERY_FIELDS = (
     "delivery_id", "name", "source_uri", "sha256", "bytes", "landed_at_utc", "raw_sha256", "received", "accepted",
     "duplicate", "quarantined", "offset_normalised", "late", "foreign_application", "undocumented",
@@ -94,8 +97,8 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
     `where` is a condition on `feed_hour_utc` or `run_id`.
     """
     events = _staged_events(connection, where) if database == "work" else _published_events(connection, where)
-    quarantine = _counted(connection, f"{database}.quality.quarantined_event", quarantined_sha256(), where)
-    deliveries = _counted(
+    quarantine = counted(connection, f"{database}.quality.quarantined_event", quarantined_sha256(), where)
+    deliveries = counted(
         connection, f"{database}.quality.feed_delivery", delivery_sha256(), where, "received", "duplicate"
     )
     found = []
@@ -109,22 +112,45 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
 
 
 def _staged_events(connection: duckdb.DuckDBPyConnection, where: str) -> dict[BatchKey, tuple[Any, ...]]:
-    return _counted(connection, "work.main.fact_activity_event", STAGED_SHA256, where)
+    return counted(connection, "work.main.fact_activity_event", STAGED_SHA256, where)
 
 
 def _published_events(connection: duckdb.DuckDBPyConnection, where: str) -> dict[BatchKey, tuple[Any, ...]]:
     return {key: (len(hashes), digest_of(hashes)) for key, hashes in event_hashes.by_batch(connection, where)}
 
 
-def _counted(
+def counted(
     connection: duckdb.DuckDBPyConnection, table: str, row_sha256: str, where: str, *sums: str
 ) -> dict[BatchKey, tuple[Any, ...]]:
-    """For each batch the number of its rows, the sums of these columns, and the digest."""
-    columns = "".join(f"cast(coalesce(sum({name}), 0) as bigint), " for name in sums)
+    """For each batch the number of its rows, the sums of these SQL expressions, and the digest of its rows."""
+    columns = "".join(f"cast(coalesce(sum({value}), 0) as bigint), " for value in sums)
+    ((rows,),) = connection.execute(f"select count(*) from {table} where {where}").fetchall()
+    if rows > _MOST_IN_MEMORY:
+        found = connection.execute(f"select {_KEY}, {columns}count(*) from {table} where {where} group by {_KEY}")
+        return {
+            row[:3]: (row[-1], *row[3:-1], _sorted_on_disk(connection, table, row_sha256, where, row[:3]))
+            for row in found.fetchall()
+        }
     cursor = connection.execute(
         f"select {_KEY}, count(*), {columns}{hashes(row_sha256)} from {table} where {where} group by {_KEY}"
     )
     return {row[:3]: (*row[3:-1], digest(row[-1])) for row in _each(cursor)}
+
+
+def _sorted_on_disk(
+    connection: duckdb.DuckDBPyConnection, table: str, row_sha256: str, where: str, key: BatchKey
+) -> str:
+    """The digest of one batch of any number of rows, whose hashes DuckDB sorts, on disk where they are too many."""
+    lines = connection.execute(
+        f"select {row_sha256} as row_hash from {table} where {where} "
+        "and feed is not distinct from ? and feed_hour_utc is not distinct from ? and run_id is not distinct from ? "
+        "order by row_hash",
+        list(key),
+    )
+    whole = hashlib.sha256()
+    while part := lines.fetchmany(_ROWS_AT_A_TIME):
+        whole.update("".join(f"{row_hash}\n" for (row_hash,) in part).encode())
+    return whole.hexdigest()
 
 
 def _each(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import duckdb
 
 TABLE = "quality.replayed_record"
-_KEY = "feed, feed_hour_utc, run_id"
 
 
 @dataclass(frozen=True)
@@ -58,14 +57,16 @@ def resolving(connection: duckdb.DuckDBPyConnection, where: str) -> str:
 
 def replayed_rows(connection: duckdb.DuckDBPyConnection, database: str, where: str) -> dict[BatchKey, ReplayedRows]:
     """The batches of which there are replayed records in `database` (`work` or `audit`), under a condition."""
-    rows = connection.execute(f"""
-        select
-            {_KEY}, count(*), count(*) filter (disposition = 'duplicate'),
-            count(*) filter (disposition = 'quarantined'), {digests.hashes(digests.replayed_sha256())}
-        from {database}.{TABLE} where {where}
-        group by {_KEY} order by feed_hour_utc, feed, run_id
-    """).fetchall()
-    return {row[:3]: ReplayedRows(row[:3], row[3], row[4], row[5], digests.digest(row[6])) for row in rows}
+    found = digests.counted(
+        connection,
+        f"{database}.{TABLE}",
+        digests.replayed_sha256(),
+        where,
+        "cast(disposition = 'duplicate' as integer)",
+        "cast(disposition = 'quarantined' as integer)",
+    )
+    ordered = sorted(found, key=lambda key: (key[1], key[0], key[2]))
+    return {key: ReplayedRows(key, *found[key]) for key in ordered}
 
 
 def no_replayed_rows(key: BatchKey) -> ReplayedRows:

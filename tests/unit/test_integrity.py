@@ -155,3 +155,25 @@ def test_files_are_hashed_in_order_and_what_cannot_be_read_is_told(tmp_path: Pat
     assert list(each_sha256(paths[:2])) == [hashed, None]
     with pytest.raises(IsADirectoryError):
         list(each_sha256(paths))
+
+
+def test_a_batch_of_any_number_of_rows_is_digested_in_little_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of an hour with millions of lines that are no JSON: DuckDB can spill a sort, but no joined hashes."""
+    monkeypatch.setattr(digests, "_MOST_IN_MEMORY", 100_000, raising=False)
+    rows = 400_000
+    with duckdb.connect(tmp_path / "rows.duckdb") as connection:
+        connection.execute(f"set threads = 2; set temp_directory = '{tmp_path / 'spill'}'")
+        connection.execute(
+            "create table given as select 'bi' as feed, timestamp '2026-05-01 10:00' as feed_hour_utc, "
+            f"if(n % 4 = 0, null, 'r1') as run_id, sha256(cast(n as varchar)) as row_sha256, n from range({rows}) t(n)"
+        )
+        connection.execute("set memory_limit = '40MB'")
+        found = digests.counted(connection, "given", "row_sha256", "true", "n")
+    for run_id, is_in in ((None, lambda n: n % 4 == 0), ("r1", lambda n: n % 4)):
+        numbers = [n for n in range(rows) if is_in(n)]
+        lines = sorted(hashlib.sha256(str(n).encode()).hexdigest() + "\n" for n in numbers)
+        expected = hashlib.sha256("".join(lines).encode()).hexdigest()
+        assert found.pop(("bi", HOUR, run_id)) == (len(numbers), sum(numbers), expected)  # type: ignore[arg-type]
+    assert not found
