@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from orchestration import inlined_rows, lake
 from orchestration.contract import PublishedModel
 from orchestration.publish import transaction
 from orchestration.sql_text import literal
@@ -29,7 +29,8 @@ _ENOUGH = 4
 def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedModel]) -> None:
     """Rewrite the partitions of these public tables that have many small files, each table in one transaction.
 
-    The connection has `work` and `audit` attached. What the tables say stays the same, row by row.
+    What an earlier release left in the catalog goes into files with them. What the tables say stays the same, row by
+    row. The connection has `work` and `audit` attached.
     """
     tables = set(
         connection.execute(
@@ -40,9 +41,12 @@ def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedMod
         # A table that a newer release brings is there only after that release's first run.
         if (model.schema, model.name) not in tables:
             continue
-        files = to_rewrite(lake.data_files(connection, model.schema, model.name))
+        held = inlined_rows.sources(connection, model.schema, model.name)
+        files = {*to_rewrite(lake.data_files(connection, model.schema, model.name)), *held}
         if files:
-            _rewrite(connection, model, files)
+            _rewrite(connection, model, sorted(files))
+        if held:
+            inlined_rows.end_emptied(connection, model.schema, model.name)
 
 
 def to_rewrite(files: Iterable[tuple[str, int]]) -> list[str]:

@@ -67,6 +67,7 @@ def maintain(settings: Settings) -> Upkeep:
     done = Upkeep(str(uuid4()), RetentionPlan())
     with exclusive(settings), Workbench(settings, "maintain").connect() as connection:
         snapshots, files = _count(connection, "audit.snapshots()"), _data_files(connection)
+        publish.set_options(connection)
         done.counts["raw files removed"] = _apply_retention(connection, settings, done)
         compact(connection, published_models(transform.manifest()))
         connection.execute(

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
 _AUTHOR = "activity-audit"
 # Half of what Snappy takes, DuckLake's own choice, and no slower to write.
-_FILES = {"parquet_compression": "zstd", "parquet_compression_level": "1", "parquet_version": "2"}
+# Rows and deletions that DuckLake keeps in its catalog are seen by nobody who reads the files without DuckDB, and a file
+# whose last rows are deleted there never ends.
+_OPTIONS = {
+    "parquet_compression": "zstd",
+    "parquet_compression_level": "1",
+    "parquet_version": "2",
+    "data_inlining_row_limit": "0",
+}
 _FAILED_RUN_TABLES = ("validation_result",)
 # What every run adds a row to, whatever else it does.
 _OWN_ACCOUNT = ("integrity_ledger", "pipeline_run", "validation_result")
@@ -35,16 +42,24 @@ def create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any
     for model in models:
         known = existing.get((model.schema, model.name))
         statements += _creation(model, _is_lake(connection)) if known is None else _additions(model, known)
-    files = _file_options(connection)
-    if len(statements) == len({m.schema for m in models}) and existing and not files:
+    options = _missing_options(connection)
+    if len(statements) == len({m.schema for m in models}) and existing and not options:
         return
-    statements += files
+    statements += options
     with transaction(connection, "set up", {}):
         for statement in statements:
             connection.execute(statement)
 
 
-def _file_options(connection: duckdb.DuckDBPyConnection) -> list[str]:
+def set_options(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a lake that an earlier release made write its data files as this release does."""
+    if statements := _missing_options(connection):
+        with transaction(connection, "set up", {}):
+            for statement in statements:
+                connection.execute(statement)
+
+
+def _missing_options(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """What has to be said to a lake, so that its data files are written as we want them; nothing if it is known."""
     if not _is_lake(connection):
         return []
@@ -52,7 +67,7 @@ def _file_options(connection: duckdb.DuckDBPyConnection) -> list[str]:
     known = dict(options.fetchall())
     return [
         f"call audit.set_option('{name}', '{value}')"
-        for name, value in _FILES.items()
+        for name, value in _OPTIONS.items()
         if known.get(name, "").removeprefix("v") != value
     ]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import catalogue, lake
-from orchestration.inlined_rows import remove_expired
+from orchestration import catalogue, lake, publish
+from orchestration.inlined_rows import remove_expired, sources
 from orchestration.integrity import ledger
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
@@ -85,12 +85,17 @@ def test_the_pipeline_on_postgresql(settings: Settings, server: str) -> None:
     assert [(found.layer, found.problem) for found in verify(shared).findings] == [("fact", "changed")]
 
 
-def test_rows_that_no_snapshot_has_are_removed_from_the_catalog(settings: Settings, server: str) -> None:
+def test_rows_that_no_snapshot_has_are_removed_from_the_catalog(
+    settings: Settings, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier release kept them there; this one brings into files what is current."""
     shared = settings.model_copy(update={"catalog": server})
-    # Three copies of a row of each feed hour, too few for a file: each run replaces its row of the reconciliation.
-    for number in range(3):
-        deliver(shared, lines([event(f"{number}")]), name=f"{number}.ndjson")
-        run(shared, feeds=["search"])
+    with monkeypatch.context() as earlier:
+        earlier.delitem(publish._OPTIONS, "data_inlining_row_limit")
+        # Three copies of a row of each feed hour, too few for a file: each run replaces its row of the reconciliation.
+        for number in range(3):
+            deliver(shared, lines([event(f"{number}")]), name=f"{number}.ndjson")
+            run(shared, feeds=["search"])
     of_hour = "select received from quality.feed_reconciliation where feed = 'search'"
     (kept,) = query(shared, "select snapshot_id from audit.snapshots() order by snapshot_id desc limit 1 offset 1")
     before, earlier = dump(shared), query(shared, of_hour, _run_of(shared, kept[0]))
@@ -107,6 +112,16 @@ def test_rows_that_no_snapshot_has_are_removed_from_the_catalog(settings: Settin
     assert dump(shared) == before
     assert query(shared, of_hour, _run_of(shared, kept[0])) == earlier == [(2,)]
     assert verify(shared).findings == []
+
+    # Of a file, the catalog keeps the deletion of few rows.
+    change(shared, "delete from quality.validation_result where title like 'Every record that landed%'")
+    before, checks = dump(shared), query(shared, "from quality.validation_result order by all")
+    maintain(shared)
+    assert dump(shared) == before
+    assert query(shared, "from quality.validation_result order by all") == checks
+    with warehouse(shared) as connection:
+        tables = connection.execute("select schema_name, table_name from duckdb_tables() where database_name = 'audit'")
+        assert [held for table in tables.fetchall() if (held := sources(connection, *table))] == []
 
 
 def _run_of(settings: Settings, snapshot_id: int) -> str:
