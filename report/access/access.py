@@ -8,6 +8,8 @@ from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from orchestration.report_settings import ReportSettings
+from report.access.attempts import Attempts
+from report.access.pending import LIFE, Pending, PendingSignIns
 from report.access.permissions import PERMISSIONS, User, permissions_of
 from report.access.proxy import Proxy
 from report.access.sessions import Session, Sessions
@@ -32,6 +34,8 @@ class Access:
         self.https = base_url.startswith("https://")
         self.sessions = Sessions(settings.idle, settings.session)
         self.tokens = Tokens(settings.token_life)
+        self.attempts = Attempts()
+        self._pending = PendingSignIns()
         self.users = Users(settings.users_file) if self.mode == "users" and settings.users_file else None
         self.proxy = Proxy(settings) if self.mode == "proxy" else None
         self.provider: Provider | None = None
@@ -42,25 +46,41 @@ class Access:
         # Cookies are shared by all ports of a host, so two reports need two names.
         port = base_url.rpartition(":")[2]
         self.cookie = "__Host-audit_report" if self.https else f"audit_report_{port if port.isdigit() else 80}"
+        self._pending_cookie = f"{self.cookie}_sign_in"
+        self._kept = f"Path=/; HttpOnly; SameSite=Lax{'; Secure' if self.https else ''}"
 
-    def session(self, connection: HTTPConnection) -> tuple[Session | None, str | None]:
-        """The request's session; where it is a new one, also the id that the browser must be told."""
-        session = self.sessions.find(connection.cookies.get(self.cookie))
-        if not self.proxy:
-            return session, None
-        named = self.proxy.named(connection)
-        if named is None:
-            return None, None
-        name, roles = named
-        if session and session.name == name:
-            session.roles = roles
-            return session, None
-        token, begun = self.sessions.begin(name, roles)
-        return begun, token
+    def session(self, connection: HTTPConnection) -> Session | None:
+        """The request's session. Whom a proxy names needs no cookie."""
+        if self.proxy:
+            named = self.proxy.named(connection)
+            return self.sessions.of(*named) if named else None
+        return self.sessions.find(connection.cookies.get(self.cookie))
+
+    def csrf(self, connection: HTTPConnection, session: Session | None) -> str:
+        """The token that the request's forms must carry; the empty text where there can be none."""
+        if session:
+            return session.csrf
+        pending = self.pending(connection)
+        return self._pending.csrf(pending) if pending else ""
+
+    def pending(self, connection: HTTPConnection) -> Pending | None:
+        """The browser's sign-in that is under way, if there is one."""
+        return self._pending.read(connection.cookies.get(self._pending_cookie))
+
+    def begin_sign_in(self, before: Pending | None) -> tuple[Pending, str]:
+        """A sign-in, or the one before for another while, and the token that its form must carry."""
+        pending = self._pending.begin(before)
+        return pending, self._pending.csrf(pending)
+
+    def tell_pending(self, response: Response, pending: Pending | None) -> None:
+        """Give the browser its sign-in to keep; None ends it."""
+        value = self._pending.write(pending) if pending else ""
+        life = int(LIFE.total_seconds()) if pending else 0
+        response.headers.append("set-cookie", f"{self._pending_cookie}={value}; Max-Age={life}; {self._kept}")
 
     def user(self, session: Session | None) -> User | None:
         """Who the session's user is by now: one that was removed is none any more."""
-        if session is None or session.name is None:
+        if session is None:
             return None
         if self.mode == "token":
             return User(session.name, frozenset(PERMISSIONS))
@@ -77,11 +97,6 @@ class Access:
         return session
 
     def tell(self, response: Response, token: str) -> None:
-        """Give the browser its session's id."""
-        response.headers.append("set-cookie", self.cookie_header(token))
-
-    def cookie_header(self, token: str) -> str:
-        """The session's cookie; with an empty id, the end of it."""
-        secure = "; Secure" if self.https else ""
+        """Give the browser its session's id; an empty one ends it."""
         end = "" if token else "; Max-Age=0"
-        return f"{self.cookie}={token}; Path=/; HttpOnly; SameSite=Lax{secure}{end}"
+        response.headers.append("set-cookie", f"{self.cookie}={token}; {self._kept}{end}")

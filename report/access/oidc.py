@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
+import hmac
 import secrets
+import ssl
 import time
+from base64 import urlsafe_b64encode
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
 from orchestration.report_settings import ReportSettings
+from report.access.pending import Pending
 
 if TYPE_CHECKING:
     from joserfc.jwk import KeySet
 
-_PENDING = "oidc"
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _TIMEOUT = 10.0
 _LEEWAY = 60
 # How long the provider's configuration and keys are kept, in seconds.
 _KEEP = 3600.0
-_MOST_PENDING = 5
+# How long a failure to have them is kept: those who come meanwhile need not wait for the next.
+_KEEP_FAILURE = 5.0
 _LONGEST_NAME = 200
 
 
@@ -38,41 +45,50 @@ class Provider:
         self._scope = settings.oidc_scope
         self._callback = callback
         self._found: tuple[float, dict[str, Any], dict[str, Any]] | None = None
+        self._failed: tuple[float, str] | None = None
+        self._looking = asyncio.Lock()
+        self._key = secrets.token_bytes(32)
 
-    async def begin(self, session: dict[str, Any], wanted: str) -> str:
-        """The URL at the provider to send the reader to; what the way back must have is kept in the session.
+    async def begin(self, pending: Pending, wanted: str) -> str:
+        """The URL at the provider to send the reader to; what the way back must have is kept in `pending`.
 
         Raises:
             SignInFailedError: if the provider's configuration cannot be had.
         """
-        configuration, _ = await self._configuration()
-        state, nonce, verifier = (secrets.token_urlsafe(32) for _ in range(3))
-        async with self._client() as client:
-            url, _ = client.create_authorization_url(
-                configuration["authorization_endpoint"], state=state, nonce=nonce, code_verifier=verifier
-            )
-        pending = session.setdefault(_PENDING, {})
-        pending[state] = (nonce, verifier, wanted)
-        # Tabs that never came back.
-        for old in list(pending)[:-_MOST_PENDING]:
-            del pending[old]
-        return url
+        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
+        from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-    async def finish(self, session: dict[str, Any], query: str) -> tuple[str, tuple[str, ...], str]:
+        configuration, _ = await self._configuration()
+        state = secrets.token_urlsafe(32)
+        pending.add(state, wanted)
+        return prepare_grant_uri(
+            configuration["authorization_endpoint"],
+            self._client_id,
+            "code",
+            redirect_uri=self._callback,
+            scope=self._scope,
+            state=state,
+            nonce=self._derived("nonce", state),
+            code_challenge=create_s256_code_challenge(self._derived("verifier", state)),
+            code_challenge_method="S256",
+        )
+
+    async def finish(self, pending: Pending | None, query: str) -> tuple[str, tuple[str, ...], str]:
         """The user's name, their roles and the page they wanted, from the query that the provider sent them back with.
 
         Raises:
             SignInFailedError: if they were refused, or anything is not as it must be.
         """
         sent = {name: values[0] for name, values in parse_qs(query).items()}
-        nonce, verifier, wanted = session.get(_PENDING, {}).pop(sent.get("state", ""), (None, None, None))
-        if nonce is None:
+        state = sent.get("state", "")
+        wanted = pending.ways.pop(state, None) if pending else None
+        if wanted is None:
             raise SignInFailedError("the answer belongs to no sign-in that was begun in this browser")
         if "code" not in sent:
             raise SignInFailedError(f"the provider refused: {sent.get('error', 'no reason given')[:200]}")
         configuration, _ = await self._configuration()
-        token = await self._token(configuration["token_endpoint"], sent["code"], verifier)
-        claims = await self._claims(token, nonce)
+        token = await self._token(configuration["token_endpoint"], sent["code"], self._derived("verifier", state))
+        claims = await self._claims(token, self._derived("nonce", state))
         name = str(claims.get("preferred_username") or claims.get("email") or claims["sub"])[:_LONGEST_NAME]
         roles = claims.get(self._claim, [])
         listed = roles.split() if isinstance(roles, str) else roles if isinstance(roles, list) else []
@@ -130,13 +146,26 @@ class Provider:
         return self._found[1]["issuer"]
 
     async def _configuration(self, *, anew: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The provider's configuration and keys."""
+        """The provider's configuration and keys. One look is for all who wait for it."""
+        asked = time.monotonic()
+        async with self._looking:
+            fresh_from = asked if anew else time.monotonic() - _KEEP
+            if self._found and self._found[0] > fresh_from:
+                return self._found[1:]
+            if self._failed and time.monotonic() - self._failed[0] < _KEEP_FAILURE:
+                raise SignInFailedError(self._failed[1])
+            try:
+                self._found = time.monotonic(), *await self._look()
+            except SignInFailedError as error:
+                self._failed = time.monotonic(), str(error)
+                raise
+            return self._found[1:]
+
+    async def _look(self) -> tuple[dict[str, Any], dict[str, Any]]:
         import httpx
 
-        if not anew and self._found and time.monotonic() - self._found[0] < _KEEP:
-            return self._found[1:]
         try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT) as client:
+            async with httpx.AsyncClient(timeout=_TIMEOUT, verify=_trusted()) as client:
                 answer = await client.get(f"{self._issuer}/.well-known/openid-configuration")
                 configuration = answer.raise_for_status().json()
                 keys = (await client.get(configuration["jwks_uri"])).raise_for_status().json()
@@ -148,8 +177,12 @@ class Provider:
             configuration["authorization_endpoint"], configuration["token_endpoint"]
         except (httpx.HTTPError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise SignInFailedError(f"the provider {self._issuer} does not answer as it should: {error!r}") from error
-        self._found = time.monotonic(), configuration, keys
         return configuration, keys
+
+    def _derived(self, purpose: str, state: str) -> str:
+        """A secret of one sign-in that need not be kept, because it comes from its state and this process's key."""
+        mac = hmac.new(self._key, f"{purpose}:{state}".encode(), hashlib.sha256).digest()
+        return urlsafe_b64encode(mac).decode().rstrip("=")
 
     def _client(self) -> Any:
         from authlib.integrations.httpx_client import AsyncOAuth2Client
@@ -159,9 +192,17 @@ class Provider:
             self._secret,
             scope=self._scope,
             redirect_uri=self._callback,
-            code_challenge_method="S256",
             timeout=_TIMEOUT,
+            verify=_trusted(),
         )
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The certificates that are trusted; to read them takes longer than to ask with them."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 def _key_set(keys: dict[str, Any]) -> KeySet:

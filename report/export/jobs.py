@@ -45,7 +45,7 @@ class ExportJobs:
         """Begin to write what the filters say, in the format of the suffix, from the newest snapshot or this one.
 
         Raises:
-            ExportRefusedError: if the session has too many already, or there is no such format.
+            ExportRefusedError: if the user has too many under way, or there is no such format.
         """
         from report.export.export import FORMATS
         from report.export.pdf_file import SUFFIX
@@ -56,7 +56,9 @@ class ExportJobs:
         job = Job(secrets.token_urlsafe(16), user, filters, suffix, snapshot)
         with self._lock:
             mine = [known for owner, known in self._jobs.values() if owner == session]
-            if sum(not known.is_over for known in mine) >= _MOST_UNFINISHED:
+            # A user may have several sessions, and all of them have two exports at once.
+            theirs = [one for _, one in self._jobs.values() if one.user.name == user.name and not one.is_over]
+            if len(theirs) >= _MOST_UNFINISHED:
                 raise ExportRefusedError(f"{_MOST_UNFINISHED} exports are under way; stop one, or wait for it")
             job.folder = self._own_folder() / job.id
             self._jobs[job.id] = session, job

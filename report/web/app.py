@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlencode, urlsplit
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestration.settings import Settings
 from report.access.access import Access
@@ -18,6 +19,7 @@ from report.access.headers import KnownHosts, SecurityHeaders
 from report.access.permissions import NotSignedInError
 from report.access.users import UsersFileError
 from report.trail import Trail, TrailError
+from report.web.bounds import Bounds
 from report.web.links import links
 
 if TYPE_CHECKING:
@@ -36,7 +38,8 @@ class ReportApp(Starlette):
         inside = WhoAsks(super().build_middleware_stack(), access=self.access)
         hosts = known_hosts(self.access.base_url)
         # A load balancer asks a server by its address.
-        return SecurityHeaders(KnownHosts(inside, hosts=hosts, anywhere=["/alive"]), https=self.access.https)
+        known = KnownHosts(inside, hosts=hosts, anywhere=["/alive"])
+        return SecurityHeaders(Bounds(known), https=self.access.https)
 
 
 class WhoAsks:
@@ -50,29 +53,23 @@ class WhoAsks:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        session, new = self._access.session(HTTPConnection(scope))
+        connection = HTTPConnection(scope)
+        session = self._access.session(connection)
         state = scope.setdefault("state", {})
         state["session"] = session
-        state["csrf"] = session.csrf if session else ""
+        state["csrf"] = self._access.csrf(connection, session)
         try:
             state["user"] = self._access.user(session)
         except UsersFileError as error:
             _log.error("%s", error)
             await PlainTextResponse("The report's users cannot be read; its log says why.", 503)(scope, receive, send)
             return
-
-        async def with_cookie(message: Message) -> None:
-            if new and message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message.get("headers", []), (b"set-cookie", self._access.cookie_header(new).encode())
-                ]  # fmt: skip
-            await send(message)
-
-        await self._app(scope, receive, with_cookie)
+        await self._app(scope, receive, send)
 
 
 def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster_url: str | None = None) -> Starlette:
-    """The application. Its `state` has the settings, the warehouse, the access, the trail, exports and named reports.
+    """The application. Its `state` has the settings, the warehouse, the access, the trail, exports and named reports,
+    and how many answers each user waits for.
 
     `dagster_url` is where the runs are, if that is known.
     """
@@ -94,6 +91,7 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster_
     app.access = access
     app.state.settings = settings
     app.state.warehouse = warehouse
+    app.state.under_way = Counter()
     app.state.access = access
     app.state.links = partial(links, settings, dagster_url)
     app.state.trail = Trail(settings.own_feeds_dir)

@@ -80,6 +80,7 @@ def serve(
     from report.access.access import Access
     from report.queries.warehouse import Warehouse
     from report.web.app import build_app
+    from report.web.connection import LONGEST_HEAD, Connection
 
     check(settings, host)
     with _listen(host, port) as listening:
@@ -93,6 +94,10 @@ def serve(
         # log of requests would have the link's token in it.
         config = uvicorn.Config(
             app,
+            http=Connection,
+            # The report has none.
+            ws="none",
+            h11_max_incomplete_event_size=LONGEST_HEAD,
             access_log=False,
             log_level="warning",
             proxy_headers=False,

@@ -7,12 +7,13 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from report.access.access import LOCAL_USER, Access
+from report.access.attempts import BusyError
 from report.access.permissions import public
-from report.access.sessions import Session
 from report.access.tokens import TokenRefusedError
 from report.access.users import TooManyFailuresError
 from report.trail import Trail
 
+_LONGEST_NAME = 200
 _WRONG = "The name or the password is wrong."
 
 
@@ -52,6 +53,7 @@ def open_link(request: Request) -> Response:
 @public
 async def login(request: Request) -> Response:
     """The form, or the way to the provider."""
+    from report.access.oidc import SignInFailedError
     from report.access.permissions import NotSignedInError
 
     access = _access(request)
@@ -59,10 +61,12 @@ async def login(request: Request) -> Response:
     if request.state.user and access.mode != "users":
         return RedirectResponse(wanted, 303)
     if access.provider:
-        session, cookie = _anonymous(request)
-        response: Response = RedirectResponse(await access.provider.begin(session.data, wanted), 303)
-        if cookie:
-            access.tell(response, cookie)
+        pending, _ = access.begin_sign_in(access.pending(request))
+        try:
+            response: Response = RedirectResponse(await access.provider.begin(pending, wanted), 303)
+        except SignInFailedError as error:
+            return _failed(request, error, 503)
+        access.tell_pending(response, pending)
         return response
     if access.mode != "users":
         raise NotSignedInError
@@ -72,26 +76,29 @@ async def login(request: Request) -> Response:
 @public
 async def check_password(request: Request) -> Response:
     """What the form sent."""
-    from starlette.concurrency import run_in_threadpool
-
-    access = _access(request)
+    access, users = _access(request), _access(request).users
     form = await request.form()
     name, password, wanted = (str(form.get(field, "")) for field in ("name", "password", "next"))
-    if not access.users:
+    name = name[:_LONGEST_NAME]
+    if not users:
         return RedirectResponse("/login", 303)
 
     def check() -> Response:
-        assert access.users is not None
         try:
-            user = access.users.sign_in(name[:200], password)
+            user = users.sign_in(name, password)
         except TooManyFailuresError as error:
             return _form(request, wanted, _sentence(str(error)), name, 429)
         if user is None:
-            _trail(request).signed_in(name[:200], ok=False)
+            _trail(request).signed_in(name, ok=False)
             return _form(request, wanted, _WRONG, name, 401)
         return _signed_in(request, user.name, (), safe_path(wanted))
 
-    return await run_in_threadpool(check)
+    try:
+        return await access.attempts.run(_client(request), check)
+    except BusyError as error:
+        response = _form(request, wanted, _sentence(str(error)), name, error.status)
+        response.headers["retry-after"] = str(error.wait)
+        return response
 
 
 @public
@@ -101,17 +108,23 @@ async def callback(request: Request) -> Response:
 
     from report.access.oidc import SignInFailedError
 
-    access = _access(request)
-    session: Session | None = request.state.session
+    access, pending = _access(request), _access(request).pending(request)
     if not access.provider:
         return RedirectResponse("/login", 303)
     try:
-        name, roles, wanted = await access.provider.finish(session.data if session else {}, str(request.url.query))
+        with access.attempts.place(_client(request)):
+            name, roles, wanted = await access.provider.finish(pending, str(request.url.query))
+    except BusyError as error:
+        response = _failed(request, error, error.status)
+        response.headers["retry-after"] = str(error.wait)
     except SignInFailedError as error:
-        from report.web.pages.messages import message
-
-        return message(request, 403, "Signing in failed", _sentence(str(error)), "Open the report and sign in again.")
-    return await run_in_threadpool(_signed_in, request, name, roles, wanted)
+        response = _failed(request, error, 403)
+    else:
+        response = await run_in_threadpool(_signed_in, request, name, roles, wanted)
+    if pending:
+        # Each way back is good once; those of other tabs stay.
+        access.tell_pending(response, pending if pending.ways else None)
+    return response
 
 
 @public
@@ -132,8 +145,8 @@ def logout(request: Request) -> Response:
 
 
 @public
-def alive(request: Request) -> Response:
-    """For a load balancer: the server answers. It says nothing of the data."""
+async def alive(request: Request) -> Response:
+    """For a load balancer: the server answers, whatever its threads are busy with. It says nothing of the data."""
     return PlainTextResponse("alive\n")
 
 
@@ -143,23 +156,23 @@ def safe_path(wanted: str) -> str:
     return wanted if is_ours else "/"
 
 
+def _failed(request: Request, error: Exception, status: int) -> Response:
+    from report.web.pages.messages import message
+
+    again = "Open the report and sign in again."
+    return message(request, status, "Signing in failed", _sentence(str(error)), again)
+
+
 def _form(request: Request, wanted: str, error: str, name: str = "", status: int = 200) -> Response:
     from report.web.templating import render
 
-    session, cookie = _anonymous(request)
-    request.state.csrf = session.csrf
-    response = render(request, "login.html", status, error=error, next=wanted, name=name)
-    if cookie:
-        _access(request).tell(response, cookie)
-    return response
-
-
-def _anonymous(request: Request) -> tuple[Session, str | None]:
-    """The browser's session, and the id to tell it where it has none yet."""
+    access = _access(request)
     if request.state.session:
-        return request.state.session, None
-    token, session = _access(request).sessions.begin()
-    return session, token
+        return render(request, "login.html", status, error=error, next=wanted, name=name)
+    pending, request.state.csrf = access.begin_sign_in(access.pending(request))
+    response = render(request, "login.html", status, error=error, next=wanted, name=name)
+    access.tell_pending(response, pending)
+    return response
 
 
 def _signed_in(request: Request, name: str, roles: tuple[str, ...], wanted: str) -> Response:
@@ -167,7 +180,18 @@ def _signed_in(request: Request, name: str, roles: tuple[str, ...], wanted: str)
     _trail(request).signed_in(name, ok=True)
     response = RedirectResponse(wanted, 303)
     access.sign_in(response, request.state.session, name, roles)
+    if not access.provider:
+        access.tell_pending(response, None)
     return response
+
+
+def _client(request: Request) -> str:
+    """Whom attempts are counted for: the address that asks, and the one that a proxy before the report says.
+
+    A reader who comes without a proxy can say any, and so pass for many; what all may try together still holds.
+    """
+    said = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()[:100]
+    return f"{request.client.host if request.client else ''} {said}"
 
 
 def _access(request: Request) -> Access:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from report.access import passwords, users
+from report.access.attempts import PLACES, PLACES_OF_ONE, Attempts, BusyError
+from report.access.pending import PendingSignIns
 from report.access.permissions import PERMISSIONS, permissions_of
-from report.access.sessions import Sessions
+from report.access.sessions import MOST_OF_A_USER, Sessions
 from report.access.tokens import TokenRefusedError, Tokens
 from report.access.users import TooManyFailuresError, Users, UsersFileError
 from report.web.app import known_hosts
@@ -58,12 +62,95 @@ def test_a_session_ends_when_it_is_idle_and_in_any_case(clock: Clock) -> None:
     assert sessions.find("") is sessions.find(None) is None
 
 
-def test_anonymous_sessions_make_room_for_each_other(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("report.access.sessions._MOST_ANONYMOUS", 2)
+def test_a_users_sessions_make_room_for_each_other_and_for_nobody_else(clock: Clock) -> None:
     sessions = Sessions(10 * SECOND, 25 * SECOND, clock)
-    signed_in, _ = sessions.begin("clarissa")
-    tokens = [sessions.begin()[0] for _ in range(3)]
-    assert [sessions.find(token) is not None for token in [signed_in, *tokens]] == [True, False, True, True]
+    ended: list[str] = []
+    sessions.on_end = ended.append
+    other, _ = sessions.begin("septimus")
+    first, second, *rest = [sessions.begin("clarissa")[0] for _ in range(MOST_OF_A_USER)]
+    assert sessions.find(first)
+    _, newest = sessions.begin("clarissa")
+    assert len(ended) == 1
+    # The one that nobody came back to for longest is gone.
+    kept = [sessions.find(token) is not None for token in (other, first, second, *rest)]
+    assert kept == [True, True, False, *(True for _ in rest)]
+    sessions.end(newest)
+    sessions.end(newest)
+    assert (len(ended), len(sessions)) == (2, MOST_OF_A_USER)
+
+
+def test_there_are_so_many_sessions_in_all(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("report.access.sessions._MOST", 3)
+    sessions = Sessions(10 * SECOND, 25 * SECOND, clock)
+    for number in range(50):
+        sessions.of(f"name-{number}", ["viewer"])
+    assert len(sessions) == 3
+
+
+def test_whom_a_proxy_names_has_one_session_however_often_they_ask(clock: Clock) -> None:
+    sessions = Sessions(10 * SECOND, 25 * SECOND, clock)
+    ended: list[str] = []
+    sessions.on_end = ended.append
+    known = sessions.of("clarissa", ["viewer", "export"])
+    began = time.process_time()
+    assert all(sessions.of("clarissa", ["export", "viewer"]) is known for _ in range(20_000))
+    assert time.process_time() - began < 2, "each request takes the same"
+    assert len(sessions) == 1
+    # Other roles are another session: what one may, the other need not.
+    assert sessions.of("clarissa", ["viewer"]) is not known
+    for number in range(40):
+        sessions.of("clarissa", [f"role-{number}"])
+    assert len(sessions) == MOST_OF_A_USER
+    clock.now += 11
+    again = sessions.of("clarissa", ["viewer", "export"])
+    assert (again.key != known.key, again.csrf != known.csrf, len(sessions)) == (True, True, 1)
+    assert known.key in ended
+    for _ in range(4):
+        clock.now += 9
+        again = sessions.of("clarissa", ["viewer", "export"])
+    assert again.begun > 1030, "nobody's goes on for ever"
+
+
+def test_a_browser_keeps_its_own_sign_in(clock: Clock) -> None:
+    here, elsewhere = PendingSignIns(clock), PendingSignIns(clock)
+    pending = here.begin()
+    pending.add("state", "/quality")
+    cookie = here.write(pending)
+    assert here.read(cookie) == pending
+    assert here.csrf(pending) == here.csrf(here.begin(pending)), "the form of another tab stays good"
+    assert here.csrf(pending) != here.csrf(here.begin())
+    for wrong in (None, "", "x", "x.y", cookie[:-1], f"x{cookie}", elsewhere.write(pending), "ü.ü"):
+        assert here.read(wrong) is None
+    for number in range(100):
+        pending.add(f"{number}" * 20, "/" + "ü" * 300)
+    assert len(here.write(pending)) < 4000, "more is no cookie"
+    pending.add("long", "/" + "x" * 5000)
+    assert (pending.ways["long"], len(here.write(pending)) < 4000) == ("/", True)
+    clock.now += 3601
+    assert here.read(cookie) is None
+
+
+def test_signing_in_is_tried_so_often(clock: Clock) -> None:
+    attempts = Attempts(clock)
+
+    def tried(client: str) -> int:
+        try:
+            with attempts.place(client):
+                return 200
+        except BusyError as error:
+            return error.status if error.wait > 0 else 0
+
+    assert [tried("a") for _ in range(61)] == [200] * 60 + [429]
+    assert tried("b") == 200, "others have their own"
+    clock.now += 1
+    assert [tried("a"), tried("a")] == [200, 429]
+    assert 429 in [tried(f"c{number}") for number in range(130)], "all together have a bound, too"
+    clock.now += 60
+    with ExitStack() as under_way:
+        for number in range(PLACES):
+            under_way.enter_context(attempts.place(f"d{number // PLACES_OF_ONE}"))
+        assert tried("e") == 503
+    assert tried("e") == 200
 
 
 def test_a_token_opens_once_and_for_a_while(clock: Clock) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from orchestration.hours import now_utc, parse_time
@@ -17,28 +18,41 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _LOOK_EVERY = 0.1
+# So many answers a user waits for, so that none takes all the threads that ask.
+MOST_AT_ONCE = 100
 
 
 async def ask(request: Request, work: Callable[[Query], T], snapshot: int | None = None) -> T:
     """What `work` finds in the newest snapshot, or in the one of this number.
 
     Raises:
+        HTTPException: 429 if the user asks too much at once.
         QueryStoppedError: if it took too long, or the reader closed the connection.
         WarehouseError: if the warehouse cannot answer.
     """
     asked: list[Query] = []
+    under_way, name = request.app.state.under_way, request.state.user.name
+    if under_way[name] >= MOST_AT_ONCE:
+        why = f"you wait for {MOST_AT_ONCE} answers already; let them come, or close their pages"
+        raise HTTPException(429, why, {"Retry-After": "2"})
 
     def run() -> T:
         with request.app.state.warehouse.query(snapshot=snapshot) as query:
             asked.append(query)
             return work(query)
 
-    task = asyncio.get_running_loop().run_in_executor(request.app.state.warehouse.readers, run)
-    while not task.done():
-        await asyncio.wait({task}, timeout=_LOOK_EVERY)
-        if not task.done() and await request.is_disconnected():
-            for query in asked:
-                query.cancel()
+    under_way[name] += 1
+    try:
+        task = asyncio.get_running_loop().run_in_executor(request.app.state.warehouse.readers, run)
+        while not task.done():
+            await asyncio.wait({task}, timeout=_LOOK_EVERY)
+            if not task.done() and await request.is_disconnected():
+                for query in asked:
+                    query.cancel()
+    finally:
+        under_way[name] -= 1
+        if not under_way[name]:
+            del under_way[name]
     return task.result()
 
 
