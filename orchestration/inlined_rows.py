@@ -115,4 +115,3 @@ def _table_id(connection: duckdb.DuckDBPyConnection, schema: str, table: str) ->
         [schema, table],
     ).fetchall()
     return row[0]
-

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     import duckdb
 
 _AUTHOR = "activity-audit"
-# Half of what Snappy takes, DuckLake's own choice, and no slower to write.
-# Rows and deletions that DuckLake keeps in its catalog are seen by nobody who reads the files without DuckDB, and a file
-# whose last rows are deleted there never ends.
+# zstd takes half of what Snappy does, DuckLake's own choice, and is no slower to write. Rows and deletions that the
+# catalog keeps are not seen by a program that reads the files without DuckDB, and a file whose last rows are deleted
+# there never ends.
 _OPTIONS = {
     "parquet_compression": "zstd",
     "parquet_compression_level": "1",
