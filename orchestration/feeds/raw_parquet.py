@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -22,7 +22,11 @@ from orchestration.sql_text import literal
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_READERS = {"lines": read_lines, "json": read_json, "csv": read_csv}
+_READERS: dict[str, Callable[[Blocks, int], Iterator[pa.RecordBatch]]] = {
+    "lines": read_lines,
+    "json": read_json,
+    "csv": read_csv,
+}
 # A row group is what a query reads in one thread: large enough to compress, small enough to be held.
 _GROUP_ROWS = 120_000
 _GROUP_BYTES = 32 << 20
