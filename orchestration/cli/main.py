@@ -51,6 +51,9 @@ def cli(context: click.Context) -> None:
 
     Settings are AUDIT_ and CXONE_ environment variables, or lines of a .env file; see docs/operations.md.
     """
+    for argument in sys.argv[1:]:
+        if not argument.isascii() and argument != argument.encode(errors="replace").decode():
+            raise click.UsageError(f"{argument!r} is not UTF-8")
     try:
         context.obj = load_settings()
     except SettingsError as error:
