@@ -6,7 +6,18 @@ each defect is tolerated is in `tolerances.toml`.
 
 from __future__ import annotations
 
-from expectations.rules import JUDGED_RECORD, RECONCILIATION, VANISHED, InSet, Rule, rows
+from expectations.rules import (
+    DELIVERY,
+    JUDGED_RECORD,
+    LOCATORS,
+    RECONCILIATION,
+    SET_ASIDE,
+    VANISHED,
+    InSet,
+    Rule,
+    UnexpectedRows,
+    rows,
+)
 
 NAME = "feed_contract"
 OUTCOMES = ("SUCCESS", "FAILURE")
@@ -211,6 +222,18 @@ def _delivery_rules() -> list[Rule]:
             rows(RECONCILIATION, "status = 'missing'", "detail", column="status"),
         ),
         Rule(
+            "every_delivery_could_be_processed",
+            "Every delivery could be processed",
+            "What cannot be read or judged is set aside so that it holds up nothing else, and it is tried again. Until "
+            "it can be processed, or is corrected or removed at the source, its events are in no report.",
+            SET_ASIDE,
+            UnexpectedRows(
+                f"select {LOCATORS[SET_ASIDE]}, source_uri, reason from {SET_ASIDE} where not is_gone",
+                evaluated=f"count(*) filter (where not is_gone) + (select count(*) from {DELIVERY})",
+            ),
+            always_error=True,
+        ),
+        Rule(
             "deliveries_agree_with_their_manifest",
             "Deliveries agree with their manifest",
             "The source's own count and hash of what it sent is the only proof that all of it arrived, unchanged.",
@@ -221,7 +244,8 @@ def _delivery_rules() -> list[Rule]:
                 "detail",
                 "declared",
                 "received",
-                applies="status is distinct from 'missing'",
+                applies=f"status is distinct from 'missing' and (feed, feed_hour_utc) not in (select (feed, "
+                f"feed_hour_utc) from {SET_ASIDE} where not is_gone)",
                 column="status",
             ),
             always_error=True,

@@ -12,6 +12,7 @@ STAGED_FACT = "work.main.fact_activity_event"
 STAGED_KEYS = "work.quality.known_event_id"
 STAGED_DIMENSION = "work.main.dim_entity_activity"
 RECONCILIATION = "work.quality.feed_reconciliation"
+SET_ASIDE = "work.raw.set_aside"
 VANISHED = "work.quality.vanished_event"
 DELIVERY = "work.raw.delivery"
 RUN_CONTEXT = "work.raw.run_context"
@@ -24,6 +25,7 @@ LOCATORS = {
     JUDGED_RECORD: _POSITION,
     STAGED_FACT: f"event_id, {_POSITION}",
     RECONCILIATION: "feed, feed_hour_utc",
+    SET_ASIDE: "feed, feed_hour_utc",
     VANISHED: "event_id, feed, feed_hour_utc",
 }
 

@@ -12,6 +12,8 @@ HOUR = timedelta(hours=1)
 PARTITION_FORMAT = "%Y-%m-%d-%H:%M"
 # How a feed hour is written in paths, of deliveries and of the raw lake.
 HOUR_FOLDER = "%Y-%m-%d/%H"
+# Early enough for any history that a tenant may bring; no feed hour is before it.
+EARLIEST_YEAR = 2015
 # A silence longer than this between two deliveries is a new beginning, not a month of missing hours.
 LONGEST_GAP = timedelta(days=31)
 

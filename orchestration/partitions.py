@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dagster as dg
 
-from orchestration.hours import PARTITION_FORMAT
+from orchestration.hours import EARLIEST_YEAR, PARTITION_FORMAT
 
-# Early enough for any history that a tenant may bring. The current hour is a partition too: what is delivered
+# The current hour is a partition too: what is delivered
 # in it may be taken before it is over.
-hourly = dg.HourlyPartitionsDefinition(start_date="2015-01-01-00:00", fmt=PARTITION_FORMAT, end_offset=1)
+hourly = dg.HourlyPartitionsDefinition(start_date=f"{EARLIEST_YEAR}-01-01-00:00", fmt=PARTITION_FORMAT, end_offset=1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,12 @@ from orchestration import (
     lake,
     own_folders,
     publish,
+    staging,
     transform,
     workbench,
 )
 from orchestration.feeds.landing import LandingReport, land, open_index
+from orchestration.feeds.set_aside import SetAsides, culprit
 from orchestration.feeds.source import Source, SourceError
 from orchestration.hours import naive, now_utc
 from orchestration.integrity import digests, head, ledger
@@ -85,7 +87,9 @@ def land_feeds(
 ) -> LandingReport:
     """Bring what these feeds offer for the window into the raw lake, and what the product itself has for it."""
 
-    def landed(source: Source, feeds: Collection[str]) -> LandingReport:
+    own_uris = f"file://{settings.own_feeds_dir}/"
+
+    def landed(source: Source, feeds: Collection[str], *, is_own: bool = False) -> LandingReport:
         return land(
             source,
             settings.raw_dir,
@@ -93,6 +97,7 @@ def land_feeds(
             window=window,
             landed_at=now_utc(),
             max_record_bytes=settings.max_record_bytes,
+            is_elsewhere=lambda uri: uri.startswith(own_uris) is not is_own,
             on_progress=on_progress,
         )
 
@@ -101,11 +106,13 @@ def land_feeds(
         # First, because a source that is out of reach must not hold up what is here.
         spool = own_spool(settings)
         spool.seal(window)
-        own = landed(spool.source(), [catalogue.OWN_FEED])
+        own = landed(spool.source(), [catalogue.OWN_FEED], is_own=True)
     report = landed(source_of(settings), feeds)
     report.new += own.new
     report.unknown += own.unknown
     report.deferred += own.deferred
+    report.source_warnings += own.source_warnings
+    report.set_aside += own.set_aside
     return report
 
 
@@ -127,19 +134,45 @@ def update_warehouse(
     """
     acknowledgements.check()
     manifest = transform.manifest()
-    with exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
+    fault: staging.DataFaultError | None = None
+    with exclusive(settings, progress):
         progress("staging")
-        with bench.connect() as connection:
-            publish.create_tables(connection, manifest)
-            known_ids.complete(connection)
-            adopt(connection, settings.raw_dir, naive(now_utc()))
-            workbench.fill(connection, _batch(connection, settings, run_id, feeds, window), settings)
-        lineage_is_known = column_lineage.is_current()
-        transform.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=not lineage_is_known)
-        with bench.connect() as connection:
-            if not lineage_is_known:
-                column_lineage.refresh(connection, bench.target_dir / "manifest.json")
-            return check_and_publish(connection, settings, manifest, run_id, progress)
+        with Workbench(settings, run_id).kept() as bench:
+            with bench.connect() as connection:
+                publish.create_tables(connection, manifest)
+                known_ids.complete(connection)
+                adopt(connection, settings.raw_dir, naive(now_utc()))
+                batch = _batch(connection, settings, run_id, feeds, window)
+            before = {one.delivery_id: one for one in batch.set_aside if one.delivery_id}
+            suspects = [delivery for delivery in batch.deliveries if delivery.delivery_id in before]
+            if not suspects:
+                try:
+                    return _stage_and_publish(bench, batch, settings, manifest, progress)
+                except staging.DataFaultError as error:
+                    fault = error
+        progress("staging in parts")
+        batch, culprits = staging.without_culprits(settings, batch, suspects, fault)
+        now = now_utc()
+        left = [culprit(delivery, reason, now, before.get(delivery.delivery_id)) for delivery, reason in culprits]
+        landing = [one for one in batch.set_aside if not one.delivery_id]
+        batch = replace(batch, set_aside=[*landing, *left])
+        with Workbench(settings, f"{run_id}-rest").kept() as bench:
+            outcome = _stage_and_publish(bench, batch, settings, manifest, progress)
+    aside = {one.delivery_id for one in left}
+    SetAsides(settings.raw_dir).update(left, [one for key, one in before.items() if key not in aside])
+    outcome.warnings += [one.sentence for one in left]
+    return outcome
+
+
+def _stage_and_publish(
+    bench: Workbench, batch: Batch, settings: Settings, manifest: dict[str, Any], progress: Progress
+) -> Outcome:
+    lineage_is_known = column_lineage.is_current()
+    staging.stage(bench, batch, settings, keep_manifest=not lineage_is_known)
+    with bench.connect() as connection:
+        if not lineage_is_known:
+            column_lineage.refresh(connection, bench.target_dir / "manifest.json")
+        return check_and_publish(connection, settings, manifest, batch.run_id, progress)
 
 
 @contextmanager
@@ -192,6 +225,9 @@ def _batch(
     ).fetchall()
     known = {row[0] for row in published}
     deliveries = [d for d in index.deliveries(feeds, window) if d.delivery_id not in known]
+    aside = SetAsides(settings.raw_dir)
+    # A run that was killed may have published what it could not note any more.
+    aside.update((), [one for one in aside.all(feeds, window) if one.delivery_id in known])
     read_again = {d.feed_hour for d in deliveries if d.is_reading}
     # A reading is told by what it lacks, and that another feed may have.
     in_hours = index.deliveries(catalogue.slugs(), window) if read_again else []
@@ -205,6 +241,7 @@ def _batch(
         deliveries=deliveries,
         manifests=index.manifests(feeds, window),
         readings=[d for d in in_hours if d.is_reading and d.feed_hour in read_again and d.delivery_id not in deleted],
+        set_aside=aside.all(feeds, window),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestration import catalogue, lake
@@ -13,7 +13,8 @@ from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import changed_offers, open_index
 from orchestration.feeds.own_source import own_source
 from orchestration.feeds.raw_files import SWEEPS
-from orchestration.feeds.source import Source, SourceError
+from orchestration.feeds.set_aside import SetAside, SetAsides, unlisted
+from orchestration.feeds.source import Listing, Source, SourceError
 from orchestration.feeds.spool import Spool
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps
@@ -24,19 +25,23 @@ from orchestration.settings import Settings
 if TYPE_CHECKING:
     import duckdb
 
+# So many hours may be between two that are tried again for one run to go over both.
+_LONGEST_GAP_TRIED = timedelta(days=1)
+
 
 @dataclass(frozen=True)
 class Plan:
     """The half-open ranges of feed hours to run, in order, and what the look at the source found amiss.
 
     The fingerprint differs whenever another delivery, or another content of one, is behind the plan. `apart` are
-    hours that are run by themselves.
+    hours that are run by themselves; `again` those that have work only because something of them is set aside.
     """
 
     ranges: list[tuple[datetime, datetime]]
     warnings: list[str]
     fingerprint: str = ""
     apart: frozenset[datetime] = frozenset()
+    again: frozenset[datetime] = frozenset()
 
     @property
     def hours(self) -> int:
@@ -44,10 +49,18 @@ class Plan:
         return sum(int((end - start) / HOUR) for start, end in self.ranges)
 
 
-def run_ranges(hours: Collection[datetime], apart: Collection[datetime]) -> list[tuple[datetime, datetime]]:
-    """The hours as ranges to run one after the other; those that must be apart come last."""
-    together = contiguous_ranges(hour for hour in hours if hour not in apart)
-    return together + [(hour, hour + HOUR) for hour in sorted(set(hours) & set(apart))]
+def run_ranges(
+    hours: Collection[datetime], apart: Collection[datetime], again: Collection[datetime] = ()
+) -> list[tuple[datetime, datetime]]:
+    """The hours as ranges to run one after the other.
+
+    Those that are only tried `again` come after what is new, and make no range longer; those that must be `apart` come
+    last.
+    """
+    together = contiguous_ranges(hour for hour in hours if hour not in apart and hour not in again)
+    left = {hour for hour in set(hours) & set(again) if not any(start <= hour < end for start, end in together)}
+    tried = contiguous_ranges(left - set(apart), _LONGEST_GAP_TRIED)
+    return together + tried + [(hour, hour + HOUR) for hour in sorted(set(hours) & set(apart))]
 
 
 def source_of(settings: Settings) -> Source:
@@ -90,28 +103,48 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
         own = spool.source().list([catalogue.OWN_FEED], None)
         listing.unknown += own.unknown
         offers += changed_offers(index, own)
-    changed = {offer.feed_hour for offer in offers} | set(unsealed)
+    aside = _set_aside(settings, feeds, listing, now)
+    uris, ids = {one.source_uri for one in aside}, {one.delivery_id for one in aside}
+    changed = {offer.feed_hour for offer in offers if offer.uri not in uris} | set(unsealed)
     ahead = sorted(hour for hour in changed if hour > current)
     landed = {delivery.delivery_id: delivery.feed_hour for delivery in index.deliveries(feeds)}
     hours = {hour for hour in changed if hour <= current}
     try:
         with lake.reader(settings) as connection:
-            hours |= {landed[delivery] for delivery in unpublished(connection, landed)}
+            hours |= {landed[delivery] for delivery in unpublished(connection, landed) if delivery not in ids}
             hours |= _passed_over(connection, hours, current, set(feeds) & set(settings.expected_feeds))
     except lake.NothingPublishedError:
-        hours |= set(landed.values())
+        hours |= {hour for delivery, hour in landed.items() if delivery not in ids}
+    waiting = {one.feed_hour for one in aside if one.feed_hour and not one.gone_at}
+    waiting |= {one.feed_hour for one in listing.unlisted if one.feed_hour and one.feed in feeds}
+    again = {hour for hour in waiting if hour <= current} - hours
     warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown] + listing.warnings
+    # The others are told of by the runs over their hours.
+    warnings += [one.sentence for one in aside if one.feed_hour is None]
     if ahead:
         warnings.append(
             f"{len(ahead)} feed hours lie in the future, the first is {ahead[0]:%Y-%m-%dT%H:00Z}; they are taken "
             "when their hour has begun (or check the clocks)"
         )
-    ranges = run_ranges(hours, listing.apart)
+    ranges = run_ranges(hours | again, listing.apart, again)
     tokens = sorted(
         [f"{offer.uri} {offer.token}" for offer in offers] + [f"{path} {size}" for path, size in unsealed.values()]
     )
     fingerprint = hashlib.sha256(repr((ranges, tokens)).encode()).hexdigest()
-    return Plan(ranges, warnings, fingerprint, frozenset(listing.apart))
+    return Plan(ranges, warnings, fingerprint, frozenset(listing.apart), frozenset(again))
+
+
+def _set_aside(settings: Settings, feeds: Collection[str], listing: Listing, at: datetime) -> list[SetAside]:
+    """What is set aside of these feeds, after what a look found of folders that are of no feed hour."""
+    store = SetAsides(settings.raw_dir)
+    found = [one for one in unlisted(listing, feeds, at) if one.feed_hour is None]
+    known = store.all(feeds)
+    uris = {one.source_uri for one in found}
+    done = [one for one in known if one.feed_hour is None and one.source_uri not in uris and listing.is_whole]
+    if found or done:
+        store.update(found, done)
+        known = store.all(feeds)
+    return known
 
 
 def unpublished(connection: duckdb.DuckDBPyConnection, landed: Iterable[str]) -> set[str]:

@@ -40,7 +40,7 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
             hours |= {hour for hour in hour_range(start, end) if hour <= due}
         return [
             dg.RunRequest(run_key=f"{iso(due)}/{iso(start)}", tags=dict(range_tags(start, end)))
-            for start, end in run_ranges(hours, work.apart)
+            for start, end in run_ranges(hours, work.apart, work.again)
         ]
 
     return every_hour

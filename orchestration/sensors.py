@@ -39,7 +39,7 @@ def build_sensor(settings: Settings) -> dg.SensorDefinition:
         work = plan(settings, catalogue.slugs())
         hours = {hour for start, end in work.ranges for hour in hour_range(start, end) if hour + HOUR <= scheduled}
         # A change is tried once; if its run fails, the schedule tries again every hour.
-        ranges = run_ranges(hours, work.apart)
+        ranges = run_ranges(hours, work.apart, work.again)
         if not ranges or context.cursor == work.fingerprint:
             yield dg.SkipReason("no closed feed hour has a new or changed delivery")
             return

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from orchestration import catalogue, lake
 from orchestration.feeds.landing import open_index
-from orchestration.hours import HOUR, aware, floor_hour, iso, now_utc
+from orchestration.feeds.set_aside import SetAside, SetAsides
+from orchestration.hours import HOUR, aware, floor_hour, iso, naive, now_utc
 from orchestration.integrity import head
 from orchestration.planning import unpublished
 from orchestration.quarantine import unresolved
@@ -75,12 +77,14 @@ def status(settings: Settings) -> dict[str, Any]:
             """,
             [run[0]["run_id"] if run else ""],
         )
+        aside = set_aside(settings, catalogue.slugs())
         forgotten = _forgotten(settings, connection)
         not_kept = head.not_kept(connection, settings)
     report = one | {
         "unpublished_deliveries": len(forgotten),
         "last_run": run[0] if run else None,
         "gaps": gaps,
+        "set_aside": [shown(one) for one in aside],
         "reasons": reasons,
         "checks": checks,
     }
@@ -101,11 +105,32 @@ def _drift(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return lake.rows(connection, query)[0]
 
 
+def set_aside(
+    settings: Settings, feeds: Collection[str], window: tuple[datetime, datetime] | None = None
+) -> list[SetAside]:
+    """What is set aside of these feeds, in the half-open window of feed hours or in all, and still at its source."""
+    return [one for one in SetAsides(settings.raw_dir).all(feeds, window) if not one.gone_at]
+
+
+def shown(one: SetAside) -> dict[str, Any]:
+    """Something that is set aside, as data."""
+    return {
+        "feed": one.feed,
+        "feed_hour_utc": one.feed_hour and naive(one.feed_hour),
+        "source_uri": one.source_uri,
+        "reason": one.reason,
+        "first_seen_utc": naive(one.first_seen),
+        "last_seen_utc": naive(one.last_seen),
+    }
+
+
 def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Deliveries that were landed longer ago than AUDIT_FRESHNESS and are not published, whatever ran since."""
     due = now_utc() - settings.freshness
     landed = open_index(settings.raw_dir).deliveries(catalogue.slugs())
-    return unpublished(connection, (delivery.delivery_id for delivery in landed if delivery.landed_at < due))
+    # These are told of by themselves.
+    aside = {one.delivery_id for one in SetAsides(settings.raw_dir).all(catalogue.slugs())}
+    return unpublished(connection, (delivery.delivery_id for delivery in landed if delivery.landed_at < due)) - aside
 
 
 def _broken(settings: Settings, report: dict[str, Any], head_not_kept: str | None) -> list[str]:
@@ -120,10 +145,19 @@ def _broken(settings: Settings, report: dict[str, Any], head_not_kept: str | Non
                 f"the newest published feed hour is {iso(aware(last))}, older than AUDIT_FRESHNESS allows "
                 f"({settings.freshness})"
             )
-    for kind, text in (("missing", "delivered nothing"), ("incomplete", "are not what their manifest says")):
+    for kind, text in (
+        ("missing", "delivered nothing"),
+        ("incomplete", "are not what their manifest says, or have something set aside"),
+    ):
         hours = [gap for gap in report["gaps"] if gap["status"] == kind]
         if hours:
             broken.append(f"{len(hours)} feed hours of the last {_RECENT.days} days {text}")
+    if aside := report["set_aside"]:
+        first = aside[0]
+        broken.append(
+            f"{len(aside)} deliveries or folders are set aside, the first is {first['source_uri']}: {first['reason']}; "
+            "`audit run` tries them again; correct or remove them at the source"
+        )
     if waiting := report["unpublished_deliveries"]:
         broken.append(
             f"{waiting} deliveries were landed more than {settings.freshness} ago and are not published; `audit run` "

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 from orchestration import lake, spill
 from orchestration.extensions import connect
+from orchestration.feeds.manifests import read_manifest
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
+from orchestration.feeds.set_aside import SetAside
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.settings import Settings
@@ -38,6 +40,9 @@ create table work.raw.reading (
 create table work.raw.manifest (feed varchar, feed_hour_utc timestamp, error varchar);
 create table work.raw.manifest_file (
     feed varchar, feed_hour_utc timestamp, name varchar, records bigint, sha256 varchar
+);
+create table work.raw.set_aside (
+    feed varchar, feed_hour_utc timestamp, name varchar, source_uri varchar, reason varchar, is_gone boolean
 );
 create table work.raw.feed_hour (feed varchar, feed_hour_utc timestamp, is_expected boolean, is_closed boolean);
 create table work.raw.run_context (
@@ -69,8 +74,9 @@ _NO_RECORDS = """
 class Batch:
     """What one run works on: the feed hours in [start, end) of `feeds`, and what was landed for them.
 
-    `readings` are all readings, of any feed, of the hours that have a new one. A replay works on some records of
-    deliveries that are published: those that `work.raw.replayed` has.
+    `readings` are all readings, of any feed, of the hours that have a new one. `set_aside` is what cannot be processed
+    of the feed hours. A replay works on some records of deliveries that are published: those that `work.raw.replayed`
+    has.
     """
 
     run_id: str
@@ -81,6 +87,7 @@ class Batch:
     deliveries: Sequence[LandedDelivery]
     manifests: Sequence[LandedManifest]
     readings: Sequence[LandedDelivery] = ()
+    set_aside: Sequence[SetAside] = ()
     is_replay: bool = False
 
 
@@ -135,7 +142,7 @@ class Workbench:
 def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """What dbt gets when it is used by hand: an empty batch, and the published warehouse, read-only if there is one."""
     from orchestration.publish import create_tables
-    from orchestration.transform import manifest_file
+    from orchestration.transform import MANIFEST
 
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute(f"set temp_directory = {literal(str(spill.folder(settings)))}")
@@ -147,8 +154,8 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     if lake.attach_read_only(connection, settings):
         return
     connection.execute("attach ':memory:' as audit")
-    if manifest_file().exists():
-        create_tables(connection, json.loads(manifest_file().read_text(encoding="utf-8")))
+    if MANIFEST.exists():
+        create_tables(connection, json.loads(MANIFEST.read_text(encoding="utf-8")))
 
 
 def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -194,6 +201,15 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
     insert(connection, "manifest_file", [(feed, hour, *file) for feed, hour, files, _ in read for file in files])
     insert(
         connection,
+        "set_aside",
+        [
+            (one.feed, naive(one.feed_hour), one.name, one.source_uri, one.reason, one.gone_at is not None)
+            for one in batch.set_aside
+            if one.feed_hour
+        ],
+    )
+    insert(
+        connection,
         "feed_hour",
         [
             (feed, naive(hour), feed in settings.expected_feeds, hour + HOUR <= batch.started_at)
@@ -204,26 +220,6 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
     tolerance = int(settings.future_tolerance.total_seconds())
     context = (batch.run_id, naive(batch.started_at), naive(batch.start), naive(batch.end), tolerance, batch.is_replay)
     insert(connection, "run_context", [context])
-
-
-def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | None]], str | None]:
-    """The files (name, records, sha256) that a manifest names, or why it cannot be read."""
-    try:
-        document = json.loads(content.decode("utf-8-sig"))
-        entries = document["files"]
-        if not isinstance(entries, list):
-            raise TypeError("its files are no list")
-        files = []
-        for entry in entries:
-            records = entry.get("records")
-            if records is not None and (isinstance(records, bool) or not isinstance(records, int) or records < 0):
-                raise ValueError(f"the records of {entry['name']!r} are no count: {records!r}")
-            sha256 = entry.get("sha256")
-            files.append((str(entry["name"]), records, None if sha256 is None else str(sha256).strip()))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-        return [], reason
-    return files, None
 
 
 def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) -> str:

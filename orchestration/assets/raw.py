@@ -8,6 +8,7 @@ import dagster as dg
 from orchestration import catalogue
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.feeds.raw_parquet import preview
+from orchestration.feeds.set_aside import SetAside
 from orchestration.feeds.source import SourceRefusedError
 from orchestration.hours import HOUR, from_partition_key
 from orchestration.partitions import hourly
@@ -15,6 +16,7 @@ from orchestration.pipeline import land_feeds
 from orchestration.progress import Progress
 from orchestration.settings import Settings
 
+_MOST_SHOWN = 20
 GROUP = "raw"
 OWNERS = ["team:data-engineering"]
 
@@ -74,15 +76,18 @@ def raw_feeds(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResul
         progress.warn(warning)
     for slug in selected_feeds(context):
         landed = [delivery for delivery in report.new if delivery.feed == slug]
-        yield dg.MaterializeResult(asset_key=asset_key(slug), metadata=_metadata(settings, landed))
+        aside = [one for one in report.set_aside if one.feed == slug]
+        yield dg.MaterializeResult(asset_key=asset_key(slug), metadata=_metadata(settings, landed, aside))
 
 
-def _metadata(settings: Settings, landed: list[LandedDelivery]) -> dict[str, dg.MetadataValue]:
+def _metadata(settings: Settings, landed: list[LandedDelivery], aside: list[SetAside]) -> dict[str, dg.MetadataValue]:
     metadata: dict[str, dg.MetadataValue] = {
         "new_deliveries": dg.MetadataValue.int(len(landed)),
         "dagster/row_count": dg.MetadataValue.int(sum(delivery.records for delivery in landed)),
         "bytes": dg.MetadataValue.int(sum(delivery.bytes for delivery in landed)),
     }
+    if aside:
+        metadata["set_aside"] = dg.MetadataValue.text("\n".join(one.sentence for one in aside[:_MOST_SHOWN]))
     if landed:
         newest = landed[-1]
         metadata["sha256"] = dg.MetadataValue.text(", ".join(delivery.sha256 for delivery in landed[-24:]))

@@ -15,11 +15,10 @@ from orchestration.cli.output import OUTPUT, print_json
 from orchestration.cli.run_report import collect, print_report
 from orchestration.cli.times import TIME, window
 from orchestration.feeds.source import SourceError
-from orchestration.hours import HOUR, floor_hour, iso, now_utc
+from orchestration.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
 from orchestration.lake import WarehouseError
 from orchestration.settings import Settings
-
-_EARLIEST_YEAR = 2015
+from orchestration.status import set_aside, shown
 
 
 @click.command("run")
@@ -31,17 +30,22 @@ _EARLIEST_YEAR = 2015
 def command(
     settings: Settings, start: datetime | None, end: datetime | None, feeds: tuple[str, ...], output: str
 ) -> None:
-    """Ingest, check and publish feed hours: those of a range, or all with a new or changed delivery."""
+    """Ingest, check and publish feed hours: those of a range, or all with a new or changed delivery.
+
+    The exit code is 1 when a run failed, or something that it was to take is set aside.
+    """
     chosen = known_feeds(feeds) or catalogue.slugs()
-    ranges, warnings = _ranges(settings, chosen, window(start, end))
+    asked = window(start, end)
+    ranges, warnings = _ranges(settings, chosen, asked)
     bury_dead_runs(settings)
     runs = _execute(settings, chosen, ranges, warnings) if ranges else []
     report = collect(settings, runs, ranges, chosen, warnings)
+    report["set_aside"] = [shown(one) for one in set_aside(settings, chosen, asked)]
     if output == "json":
         print_json(report)
     else:
         print_report(settings, report)
-    if any(not run["success"] for run in runs):
+    if report["set_aside"] or any(not run["success"] for run in runs):
         raise click.exceptions.Exit(1)
 
 
@@ -59,8 +63,8 @@ def _ranges(
         return planned.ranges, planned.warnings
     start, end = asked
     after_current = floor_hour(now_utc()) + HOUR
-    if start.year < _EARLIEST_YEAR:
-        raise click.UsageError(f"--from must not be before {_EARLIEST_YEAR}")
+    if start.year < EARLIEST_YEAR:
+        raise click.UsageError(f"--from must not be before {EARLIEST_YEAR}")
     if start >= after_current:
         raise click.UsageError(f"--from must not be later than the hour that is under way, {iso(after_current - HOUR)}")
     if end > after_current:

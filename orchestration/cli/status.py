@@ -55,6 +55,10 @@ def _print(report: dict[str, Any], docs: Path) -> None:
         rows = [[g["feed"], g["feed_hour_utc"], g["status"], g["detail"]] for g in report["gaps"][:_MOST_GAPS]]
         title = f"Late, missing or incomplete feeds: {len(report['gaps'])} feed hours in the last days"
         print_table(["feed", "feed hour (UTC)", "status", "detail"], rows, title)
+    if report["set_aside"]:
+        rows = [[one["source_uri"], one["first_seen_utc"], one["reason"]] for one in report["set_aside"][:_MOST_GAPS]]
+        title = f"Set aside, because it cannot be processed: {len(report['set_aside'])}"
+        print_table(["what", "first seen (UTC)", "reason"], rows, title)
     if report["reasons"]:
         print_table(["reason", "records"], [[r["reason"], r["records"]] for r in report["reasons"]], "Quarantine")
     failed = [check for check in report["checks"] if not check["success"]]

@@ -13,10 +13,10 @@ from functools import cached_property
 from typing import BinaryIO
 
 from orchestration.feeds.file_systems import local_path
-from orchestration.feeds.files import FileSource, is_hour_name, parse_day
+from orchestration.feeds.files import NOT_LOADABLE, FileSource, is_hour_name, is_loadable, parse_day
 from orchestration.feeds.formats import MANIFEST_NAME, feed_format, is_feed_name
 from orchestration.feeds.object_store import ObjectStore, StoredObject
-from orchestration.feeds.source import Listing, Offer, Source
+from orchestration.feeds.source import Listing, Offer, Source, Unlisted
 from orchestration.hours import HOUR_FOLDER
 
 # Half-open, in feed hours; no beginning or no end is the first or the last there is.
@@ -54,7 +54,7 @@ class BucketSource:
             SourceError: if the store cannot be reached or read.
         """
         self._store.refresh()
-        listing = Listing()
+        listing = Listing(is_whole=all(start is None and end is None for start, end in spans.values()))
         found = []
         for name, is_folder in self._store.children(self._store.root):
             if not is_feed_name(name):
@@ -67,6 +67,7 @@ class BucketSource:
             for part in pool.map(lambda feed: self._feed(feed, spans[feed]), found):
                 listing.offers += part.offers
                 listing.unknown += part.unknown
+                listing.unlisted += part.unlisted
         return listing
 
     def open(self, offer: Offer) -> BinaryIO:
@@ -91,13 +92,19 @@ class BucketSource:
         first = _FIRST if start is None else f"{start:{HOUR_FOLDER}}"
         last = _END if end is None else f"{end:{HOUR_FOLDER}}"
         unknown: dict[str, None] = dict.fromkeys(listing.unknown)
+        not_loadable: dict[str, Unlisted] = {}
         for item in self._store.objects(folder, first, last):
             place = _place(item.path)
             if isinstance(place, str):
                 unknown[f"{feed}/{place}"] = None
-            elif place:
+            elif place and is_loadable(place[0]):
                 listing.offers.append(_offer(feed, *place, item))
+            elif place:
+                day = item.path.partition("/")[0]
+                uri = item.uri.removesuffix(item.path.removeprefix(day))
+                not_loadable[day] = Unlisted(feed, None, day, uri, NOT_LOADABLE)
         listing.unknown = list(unknown)
+        listing.unlisted = list(not_loadable.values())
         return listing
 
 

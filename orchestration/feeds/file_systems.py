@@ -1,16 +1,17 @@
 """Folders and files of this machine, as far as feeds need them.
 
-This is no fsspec, because feeds here are many and small, and because a link's own times say nothing about the file
-that it points to.
+This is no fsspec, because feeds here are many and small, because a link's own times say nothing about the file that it
+points to, and because whoever may deliver must not be able to have other files of this machine read.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from orchestration.feeds.source import SourceError
 
@@ -19,7 +20,10 @@ _LOCAL_SCHEMES = ("file://", "local://")
 
 @dataclass(frozen=True)
 class Entry:
-    """A folder or a file, or something that is neither. `location` finds it, `uri` is for people."""
+    """A folder or a file, or something that is neither. `location` finds it, `uri` is for people.
+
+    `refused` says of something that must not be read what it is.
+    """
 
     name: str
     location: str
@@ -28,6 +32,7 @@ class Entry:
     uri: str = ""
     token: str = ""
     size: int = -1
+    refused: str = ""
 
 
 def local_path(root: str) -> str | None:
@@ -44,10 +49,15 @@ def _absolute(path: Path) -> str:
 
 
 class LocalFiles:
-    """A folder of this machine. Links are followed; one that leads nowhere is neither folder nor file."""
+    """A folder of this machine, which may be a link itself.
+
+    Links in it are followed to what is in it as well, and nowhere else. One that leads nowhere is neither folder nor
+    file. A hard link cannot be told from the file.
+    """
 
     def __init__(self, root: str) -> None:
         self.root = root
+        self._real_root = os.path.realpath(root)
 
     def entries(self, location: str) -> list[Entry]:
         """What is in a folder, by name; nothing where it does not exist.
@@ -57,37 +67,88 @@ class LocalFiles:
         """
         try:
             with os.scandir(location) as found:
-                entries = [_local_entry(item) for item in found]
+                entries = [self._entry(item) for item in found]
         except FileNotFoundError:
             return []
         except OSError as error:
             raise _cannot_list(location, error) from error
         return sorted((entry for entry in entries if entry), key=lambda entry: entry.name)
 
-    def open(self, location: str) -> BinaryIO:
-        """The file's bytes; an OSError where it cannot be read."""
-        return Path(location).open("rb")
+    def open(self, location: str) -> BufferedReader:
+        """The file's bytes.
+
+        Raises:
+            FileNotFoundError: if it is gone, or was replaced under our hands.
+            OSError: if it cannot be read, or is no file of this folder.
+        """
+        descriptor = self._descriptor(os.path.realpath(location))
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "it is no regular file")
+        # By its name, so that what is read can be compared with what is there at the end.
+        return open(location, "rb", opener=lambda *_: descriptor)
+
+    def _descriptor(self, real: str) -> int:
+        """Open a path without links, folder by folder: one that has become a link since is not followed."""
+        if not _is_within(real, self._real_root):
+            raise OSError(errno.ELOOP, "it is a link that leads out of the landing area")
+        *folders, name = Path(real).relative_to(self._real_root).parts
+        at = os.open(self._real_root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for folder in folders:
+                inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+                os.close(at)
+                at = inner
+            # What is no regular file any more must not be waited for.
+            return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+        except OSError as error:
+            if error.errno in (errno.ELOOP, errno.ENOTDIR):
+                raise FileNotFoundError(errno.ENOENT, "it was replaced by a link", real) from error
+            raise
+        finally:
+            os.close(at)
+
+    def _entry(self, item: os.DirEntry[str]) -> Entry | None:
+        """The entry, or None if it has just gone."""
+        name = _text(item.name)
+        if item.is_symlink() and (refused := self._refused_link(item.path)):
+            return Entry(name, item.path, is_folder=False, is_file=False, refused=refused)
+        try:
+            status = item.stat()
+        except OSError:
+            if item.is_symlink():
+                return Entry(name, item.path, is_folder=False, is_file=False)
+            return None
+        # The path as it is, without percent signs: a text by which a person finds the file.
+        return Entry(
+            name,
+            item.path,
+            is_folder=stat.S_ISDIR(status.st_mode),
+            is_file=stat.S_ISREG(status.st_mode),
+            uri=f"file://{_text(item.path)}",
+            token=f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}",
+            size=status.st_size,
+            refused=_refused_kind(status.st_mode),
+        )
+
+    def _refused_link(self, path: str) -> str:
+        target = os.path.realpath(path)
+        if not _is_within(target, self._real_root):
+            return "is a link that leads out of the landing area"
+        if _is_within(os.path.realpath(os.path.dirname(path)), target):  # noqa: PTH120
+            return "is a link to a folder that it is in itself"
+        return ""
 
 
-def _local_entry(item: os.DirEntry[str]) -> Entry | None:
-    """The entry, or None if it has just gone."""
-    name = _text(item.name)
-    try:
-        status = item.stat()
-    except OSError:
-        if item.is_symlink():
-            return Entry(name, item.path, is_folder=False, is_file=False)
-        return None
-    # The path as it is, without percent signs: a text by which a person finds the file.
-    return Entry(
-        name,
-        item.path,
-        is_folder=stat.S_ISDIR(status.st_mode),
-        is_file=stat.S_ISREG(status.st_mode),
-        uri=f"file://{_text(item.path)}",
-        token=f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}",
-        size=status.st_size,
-    )
+def _is_within(path: str, folder: str) -> bool:
+    return os.path.commonpath([path, folder]) == folder
+
+
+def _refused_kind(mode: int) -> str:
+    if stat.S_ISDIR(mode) or stat.S_ISREG(mode):
+        return ""
+    kinds = ((stat.S_ISFIFO, "a named pipe"), (stat.S_ISSOCK, "a socket"))
+    return "is " + next((name for is_kind, name in kinds if is_kind(mode)), "a device")
 
 
 def _text(path: str) -> str:

@@ -10,8 +10,8 @@ from typing import BinaryIO
 
 from orchestration.feeds.file_systems import Entry, LocalFiles, local_path
 from orchestration.feeds.formats import MANIFEST_NAME, feed_format, is_feed_name
-from orchestration.feeds.source import Listing, Offer, SourceError
-from orchestration.hours import HOUR_FOLDER
+from orchestration.feeds.source import Listing, Offer, SourceError, Unlisted
+from orchestration.hours import EARLIEST_YEAR, HOUR_FOLDER
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _HOUR = re.compile(r"[01]\d|2[0-3]", re.ASCII)
@@ -39,54 +39,99 @@ class FileSource:
             raise SourceError(
                 f"AUDIT_FEED_URL={self._root!r} is no folder that is there; mount or create it, or correct it"
             )
-        listing = Listing()
-        for entry in _visible(files, files.root):
+        look = _Look(files, window)
+        for entry in look.visible(files.root, ""):
             if not entry.is_folder or entry.name not in self._known:
-                listing.unknown.append(f"{entry.name}/" if entry.is_folder else entry.name)
+                look.listing.unknown.append(f"{entry.name}/" if entry.is_folder else entry.name)
             elif entry.name in feeds:
-                for folder, hour in _hours(files, entry, window, listing):
-                    listing.offers += _offers(files, folder, entry.name, hour, listing)
-        return listing
+                look.feed(entry)
+        return look.listing
 
     def open(self, offer: Offer) -> BinaryIO:
         """See Source.open."""
         return self._files.open(offer.location)
 
 
-def _hours(
-    files: LocalFiles, feed: Entry, window: tuple[datetime, datetime] | None, listing: Listing
-) -> Iterator[tuple[Entry, datetime]]:
-    """The folders of a feed's hours in the window; what is none is added to the unknown."""
-    for day_folder in _visible(files, feed.location):
-        day = parse_day(day_folder.name) if day_folder.is_folder else None
-        if day is None:
-            listing.unknown.append(f"{feed.name}/{day_folder.name}")
-            continue
-        if window and (day + timedelta(days=1) <= window[0] or day >= window[1]):
-            continue
-        for hour_folder in _visible(files, day_folder.location):
-            if not hour_folder.is_folder or not is_hour_name(hour_folder.name):
-                listing.unknown.append(f"{feed.name}/{day_folder.name}/{hour_folder.name}")
+class _Look:
+    """One look at a folder of feeds: `listing` is what it has found so far."""
+
+    def __init__(self, files: LocalFiles, window: tuple[datetime, datetime] | None) -> None:
+        self._files = files
+        self._window = window
+        self.listing = Listing()
+
+    def feed(self, feed: Entry) -> None:
+        """Take up what a feed's folder has for the hours in the window."""
+        try:
+            for day_folder in self.visible(feed.location, f"{feed.name}/"):
+                self._day(feed, day_folder)
+        except SourceError as error:
+            self._unlisted(feed.name, None, feed, error)
+
+    def visible(self, location: str, shown: str) -> Iterator[Entry]:
+        """What is in a folder and may be a feed's; what may not be read there is warned of, after `shown`."""
+        for entry in self._files.entries(location):
+            if not is_feed_name(entry.name):
                 continue
-            hour = day + timedelta(hours=int(hour_folder.name))
-            if not window or window[0] <= hour < window[1]:
-                yield hour_folder, hour
+            if entry.refused:
+                self.listing.warnings.append(f"{shown}{entry.name} {entry.refused}; it was not read")
+            else:
+                yield entry
+
+    def _day(self, feed: Entry, folder: Entry) -> None:
+        shown = f"{feed.name}/{folder.name}"
+        day = parse_day(folder.name) if folder.is_folder else None
+        if day is None:
+            self.listing.unknown.append(shown)
+            return
+        if not is_loadable(day):
+            self.listing.unlisted.append(Unlisted(feed.name, None, folder.name, folder.uri, NOT_LOADABLE))
+            return
+        if self._window and not self._window[0].date() <= day.date() <= self._window[1].date():
+            return
+        try:
+            for hour_folder in self.visible(folder.location, f"{shown}/"):
+                if not hour_folder.is_folder or not is_hour_name(hour_folder.name):
+                    self.listing.unknown.append(f"{shown}/{hour_folder.name}")
+                    continue
+                hour = day + timedelta(hours=int(hour_folder.name))
+                if not self._window or self._window[0] <= hour < self._window[1]:
+                    self._hour(feed, hour_folder, hour)
+        except SourceError as error:
+            self._unlisted(feed.name, None, folder, error)
+
+    def _hour(self, feed: Entry, folder: Entry, hour: datetime) -> None:
+        """The deliveries and the manifest in an hour's folder; what is neither is added to the unknown."""
+        shown = f"{feed.name}/{hour:{HOUR_FOLDER}}"
+        try:
+            entries = self._files.entries(folder.location)
+        except SourceError as error:
+            self._unlisted(feed.name, hour, folder, error)
+            return
+        for entry in entries:
+            is_manifest = entry.name == MANIFEST_NAME
+            if not is_manifest and not is_feed_name(entry.name):
+                continue
+            if entry.refused:
+                self.listing.warnings.append(f"{shown}/{entry.name} {entry.refused}; it was not read")
+            elif not entry.is_file or not (is_manifest or feed_format(entry.name)):
+                self.listing.unknown.append(f"{shown}/{entry.name}")
+            else:
+                offer = Offer(
+                    feed.name, hour, entry.name, entry.uri, entry.token, entry.size, is_manifest, entry.location
+                )
+                self.listing.offers.append(offer)
+
+    def _unlisted(self, feed: str, hour: datetime | None, folder: Entry, error: SourceError) -> None:
+        self.listing.unlisted.append(Unlisted(feed, hour, folder.name, folder.uri, str(error)))
 
 
-def _offers(files: LocalFiles, folder: Entry, feed: str, hour: datetime, listing: Listing) -> Iterator[Offer]:
-    """The deliveries and the manifest in an hour's folder; what is neither is added to the unknown."""
-    for entry in files.entries(folder.location):
-        is_manifest = entry.name == MANIFEST_NAME
-        if not is_manifest and not is_feed_name(entry.name):
-            continue
-        if not entry.is_file or not (is_manifest or feed_format(entry.name)):
-            listing.unknown.append(f"{feed}/{hour:{HOUR_FOLDER}}/{entry.name}")
-            continue
-        yield Offer(feed, hour, entry.name, entry.uri, entry.token, entry.size, is_manifest, entry.location)
+NOT_LOADABLE = f"it names no feed hour that can be loaded: these begin with the year {EARLIEST_YEAR}"
 
 
-def _visible(files: LocalFiles, location: str) -> Iterator[Entry]:
-    return (entry for entry in files.entries(location) if is_feed_name(entry.name))
+def is_loadable(day: datetime) -> bool:
+    """Whether the hours of a day can be feed hours."""
+    return day.year >= EARLIEST_YEAR
 
 
 def is_hour_name(name: str) -> bool:

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from orchestration.feeds.landing_pass import Landed, LandingPass, publish_all
+from orchestration.feeds.landing_pass import Failed, Landed, LandingPass, publish_all
 from orchestration.feeds.raw_files import found_deliveries, found_manifests, sync_names
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, RawIndex
 from orchestration.feeds.scratch import scratch
+from orchestration.feeds.set_aside import SetAside, SetAsides, settled, unlisted
+from orchestration.feeds.set_aside import failed as failed_offer
 from orchestration.feeds.source import (
     Listing,
     Offer,
@@ -43,6 +45,7 @@ class LandingReport:
     unknown: list[str] = field(default_factory=list)
     deferred: list[str] = field(default_factory=list)
     source_warnings: list[str] = field(default_factory=list)
+    set_aside: list[SetAside] = field(default_factory=list)
 
     @property
     def warnings(self) -> list[str]:
@@ -51,6 +54,7 @@ class LandingReport:
             [f"no feed is known for {path}; it was not read" for path in self.unknown]
             + [f"{uri} changed or went away while it was read; the next run takes it" for uri in self.deferred]
             + self.source_warnings
+            + [one.sentence for one in self.set_aside]
         )
 
 
@@ -68,20 +72,22 @@ def land(
     window: tuple[datetime, datetime] | None,
     landed_at: datetime,
     max_record_bytes: int,
+    is_elsewhere: Callable[[str], bool] = lambda _: False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> LandingReport:
     """Bring every new or changed delivery of these feeds and feed hours into the raw lake.
 
-    `on_progress(done, total)` is called as deliveries are landed.
+    What cannot be read is set aside, and the others are landed. `is_elsewhere` tells of a source URI whether it is
+    another source's. `on_progress(done, total)` is called as deliveries are landed.
 
     Raises:
-        SourceError: if the source cannot be listed, or a delivery cannot be read; every other one is landed.
+        SourceError: if the source cannot be listed, or nothing that it offers can be read.
     """
     index = open_index(raw_dir)
     listing = source.list(feeds, window)
     offers = changed_offers(index, listing)
     report = LandingReport(unknown=listing.unknown, source_warnings=listing.warnings)
-    failed: list[SourceError] = []
+    failed: list[Failed] = []
     follower = source if isinstance(source, PassFollower) else None
     with scratch(raw_dir, lambda: _adopt(index, raw_dir)) as folder:
         manifests = {(found.feed, found.feed_hour): found for found in index.manifests(feeds, window)}
@@ -94,7 +100,7 @@ def land(
         pool = ThreadPoolExecutor(max_workers=_THREADS)
         try:
             for done, (offer, result) in enumerate(zip(offers, pool.map(work.land, offers), strict=True), 1):
-                if isinstance(result, SourceError):
+                if isinstance(result, Failed):
                     failed.append(result)
                 elif result is None:
                     report.deferred.append(offer.uri)
@@ -111,8 +117,26 @@ def land(
                 follower.stop()
             pool.shutdown(cancel_futures=True)
             _record(index, raw_dir, publish_all(pending), landed_at, report, follower)
-    if failed:
-        raise _joined(failed)
+    found = unlisted(listing, feeds, landed_at)
+    found += [failed_offer(failure.offer, str(failure.error), landed_at) for failure in failed]
+    aside = SetAsides(raw_dir)
+    known = [one for one in aside.all(feeds, window) if not is_elsewhere(one.source_uri)]
+    before = {one.source_uri for one in known}
+    outage = [
+        failure.error
+        for failure in failed
+        if isinstance(failure.error, SourceError) and failure.offer.uri not in before
+    ]
+    if outage and len(failed) + len(report.deferred) == len(offers):
+        raise _joined(outage)
+
+    def is_newest(one: SetAside) -> bool:
+        return one.feed_hour is not None and one.delivery_id == index.newest(one.feed, one.feed_hour, one.source_uri)
+
+    kept, over = settled(known, found, listing, report.deferred, is_newest, landed_at)
+    if kept or over:
+        aside.update(kept, over)
+    report.set_aside = found
     return report
 
 

@@ -14,7 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from orchestration.feeds.file_systems import local_path
 from orchestration.feeds.formats import feed_format
+from orchestration.feeds.manifests import MOST_BYTES, too_large
 from orchestration.feeds.raw_files import manifest_path, publish, sync_contents
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, to_metadata
 from orchestration.feeds.raw_parquet import delivery_in, write_parquet
@@ -40,6 +42,14 @@ class Landed:
     manifest: LandedManifest | None = None
     file: Path | None = None
     temporary: Path | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An offer that cannot be landed: what is wrong with it alone, or with its source."""
+
+    offer: Offer
+    error: DeliveryError | SourceError
 
 
 class ChangedWhileReadError(RuntimeError):
@@ -83,7 +93,7 @@ class LandingPass:
         self._max_record_bytes = max_record_bytes
         self._numbers = itertools.count()
 
-    def land(self, offer: Offer) -> Landed | SourceError | None:
+    def land(self, offer: Offer) -> Landed | Failed | None:
         """Read one offer and write what it adds: what will become of it, why it cannot be read, or None if it waits.
 
         It waits for the next pass if it changed under our hands or is gone. `publish_all` is still to come.
@@ -92,16 +102,21 @@ class LandingPass:
             OSError: if the raw lake cannot be written.
         """
         try:
+            if offer.is_manifest:
+                return self._land_manifest(offer)
             with self._content(offer) as content:
-                return self._land_manifest(offer, content) if offer.is_manifest else self._land_delivery(offer, content)
+                return self._land_delivery(offer, content)
         except ChangedWhileReadError:
             return None
-        except SourceError as error:
-            return error
-        except DeliveryError as error:
-            return SourceError(f"{offer.uri} is not landed: {error}")
+        except (SourceError, DeliveryError) as error:
+            return Failed(offer, error)
         except MemoryError:
-            return SourceError(f"{offer.uri} is not landed: the memory of this machine does not suffice to read it")
+            return Failed(offer, DeliveryError("the memory of this machine does not suffice to read it"))
+        except OSError:
+            raise
+        except Exception as error:
+            # No reader foresaw it. The delivery is the cause if others can be read, and is named either way.
+            return Failed(offer, SourceError(f"{offer.uri} cannot be read: {type(error).__name__}: {error}"))
 
     @contextmanager
     def _content(self, offer: Offer) -> Iterator[_Content]:
@@ -128,10 +143,13 @@ class LandingPass:
     def _temporary(self) -> Path:
         return self._folder / str(next(self._numbers))
 
-    def _land_manifest(self, offer: Offer, content: _Content) -> Landed:
-        content.stream.seek(0)
-        manifest = LandedManifest(offer.feed, offer.feed_hour, content.sha256, content.stream.read())
-        content.check()
+    def _land_manifest(self, offer: Offer) -> Landed:
+        _refuse_large(offer.size)
+        with self._content(offer) as content:
+            _refuse_large(content.size)
+            content.stream.seek(0)
+            manifest = LandedManifest(offer.feed, offer.feed_hour, content.sha256, content.stream.read())
+            content.check()
         known = self._manifests.get((offer.feed, offer.feed_hour))
         if known and known.sha256 == manifest.sha256:
             return Landed(offer)
@@ -258,9 +276,17 @@ def _read(offer: Offer, stream: BinaryIO, size: int = _HASH_BLOCK) -> bytes:
         raise _unreadable(offer, error) from error
 
 
-def _unreadable(offer: Offer, error: OSError) -> SourceError:
+def _refuse_large(manifest_bytes: int) -> None:
+    if manifest_bytes > MOST_BYTES:
+        raise DeliveryError(f"the manifest cannot be read: {too_large(manifest_bytes)}")
+
+
+def _unreadable(offer: Offer, error: OSError) -> DeliveryError | SourceError:
     advice = "see to its permissions, and to the disk or the store that it is on"
-    return SourceError(f"{offer.uri} cannot be read: {error.strerror or error}; {advice}")
+    text = f"cannot be read: {error.strerror or error}; {advice}"
+    # A store that is out of reach gives all kinds of errors, but not this one.
+    is_its_own = isinstance(error, PermissionError) or local_path(offer.uri) is not None
+    return DeliveryError(f"it {text}") if is_its_own else SourceError(f"{offer.uri} {text}")
 
 
 def _fingerprint(status: os.stat_result) -> tuple[int, ...]:

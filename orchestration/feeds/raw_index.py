@@ -115,7 +115,7 @@ class RawIndex:
         self, deliveries: Iterable[LandedDelivery], manifests: Iterable[tuple[LandedManifest, datetime]]
     ) -> None:
         """Record what was found in the raw lake, which makes the index complete."""
-        with self._connect() as connection:
+        with self.connect() as connection:
             _add(connection, deliveries, manifests, ())
             connection.execute(f"pragma user_version = {_COMPLETE}")
 
@@ -129,14 +129,14 @@ class RawIndex:
 
         Returns the deliveries that were not recorded before.
         """
-        with self._connect() as connection:
+        with self.connect() as connection:
             return _add(connection, deliveries, manifests, seen)
 
     def tokens(self, uris: Collection[str]) -> dict[str, str]:
         """The token under which each of these source URIs was last landed, of those that were."""
         wanted = list(uris)
         tokens: dict[str, str] = {}
-        with self._connect() as connection:
+        with self.connect() as connection:
             for start in range(0, len(wanted), _IN_LIST):
                 part = wanted[start : start + _IN_LIST]
                 marks = ",".join("?" * len(part))
@@ -149,7 +149,7 @@ class RawIndex:
     ) -> list[LandedDelivery]:
         """The landed deliveries of these feeds, in the half-open window of feed hours or in all."""
         where, arguments = _in_window(window)
-        with self._connect() as connection:
+        with self.connect() as connection:
             rows = connection.execute(
                 f"select * from delivery{where} order by feed_hour, feed, name, delivery_id", arguments
             ).fetchall()
@@ -161,9 +161,19 @@ class RawIndex:
             if row[1] in feeds
         ]
 
+    def newest(self, feed: str, feed_hour: datetime, source_uri: str) -> str | None:
+        """The id of what was landed last of a file of a feed hour."""
+        with self.connect() as connection:
+            row = connection.execute(
+                "select delivery_id from delivery where feed = ? and feed_hour = ? and source_uri = ? "
+                "order by landed_at desc limit 1",
+                [feed, iso(feed_hour), source_uri],
+            ).fetchone()
+        return row[0] if row else None
+
     def newest_hours(self) -> dict[str, datetime]:
         """The newest feed hour of which something is landed, by feed."""
-        with self._connect() as connection:
+        with self.connect() as connection:
             rows = connection.execute("select feed, max(feed_hour) from delivery group by feed").fetchall()
         return {feed: parse_time(hour) for feed, hour in rows}
 
@@ -172,7 +182,7 @@ class RawIndex:
     ) -> list[LandedManifest]:
         """The newest manifest of each feed hour that has one."""
         where, arguments = _in_window(window)
-        with self._connect() as connection:
+        with self.connect() as connection:
             rows = connection.execute(
                 f"select feed, feed_hour, sha256, content, landed_at from manifest{where} order by feed_hour, feed",
                 arguments,
@@ -185,7 +195,8 @@ class RawIndex:
         return [manifest for _, manifest in newest.values()]
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
+    def connect(self) -> Iterator[sqlite3.Connection]:
+        """A connection in a transaction, which is committed where the block ends without an error."""
         if not self._path.exists() or not self._version():
             self._create()
         connection = sqlite3.connect(self._path, timeout=_TIMEOUT)

@@ -50,18 +50,32 @@ class Offer:
         return f"{self.uri}/{self.name}" if self.is_reading else self.uri
 
 
+@dataclass(frozen=True)
+class Unlisted:
+    """A folder of a feed that no offer can be had from, and why; `feed_hour` is None where it is of no single one."""
+
+    feed: str
+    feed_hour: datetime | None
+    name: str
+    uri: str
+    reason: str
+
+
 @dataclass
 class Listing:
     """What a look at a source found: the offers, and what it found there that no feed is known for.
 
     `apart` are hours that failed while others did not: each is run by itself, so that it holds up no other.
-    `warnings` are sentences for an operator.
+    `warnings` are sentences for an operator. `unlisted` is reported until a look that `is_whole` finds it no more; a
+    look that is not went over some of the folders.
     """
 
     offers: list[Offer] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     apart: list[datetime] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    unlisted: list[Unlisted] = field(default_factory=list)
+    is_whole: bool = True
 
 
 class Source(Protocol):

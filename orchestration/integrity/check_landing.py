@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestration.feeds.file_systems import local_path
+from orchestration.feeds.file_systems import LocalFiles, local_path
 from orchestration.integrity.check_raw import PublishedDelivery
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.raw_hashes import each_sha256_or_error
@@ -28,7 +28,9 @@ def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tup
         if delivery.source_uri.startswith(_SCHEME) and path.is_relative_to(root) and path.is_file():
             known[path].add(delivery.sha256)
     findings = []
-    for path, found in zip(known, each_sha256_or_error(known), strict=True):
+    files = LocalFiles(root)
+    hashes = each_sha256_or_error(known, lambda path: files.open(str(path)))
+    for path, found in zip(known, hashes, strict=True):
         if isinstance(found, OSError):
             detail = f"it cannot be read: {found.strerror or found}"
             findings.append(Finding("landing", "unreadable", str(path), detail, "warning"))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 
@@ -14,14 +15,21 @@ _THREADS = 2
 _FILES_AT_A_TIME = 32
 
 
-def file_sha256(path: Path) -> str | None:
+Open = Callable[[Path], BufferedReader]
+
+
+def _opened(path: Path) -> BufferedReader:
+    return path.open("rb")
+
+
+def file_sha256(path: Path, opened: Open = _opened) -> str | None:
     """The SHA-256 of a file's bytes, as `sha256sum` gives it; None where there is no such file.
 
     Raises:
         OSError: if it is there and cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
@@ -39,10 +47,10 @@ def each_sha256(paths: Iterable[Path]) -> Iterator[str | None]:
         yield found
 
 
-def each_sha256_or_error(paths: Iterable[Path]) -> Iterator[str | OSError | None]:
+def each_sha256_or_error(paths: Iterable[Path], opened: Open = _opened) -> Iterator[str | OSError | None]:
     """The same, but for a file that cannot be read why it cannot."""
     with ThreadPoolExecutor(_THREADS) as pool:
-        for found in pool.map(_sha256_of_each, _batches(paths)):
+        for found in pool.map(lambda batch: [_sha256_or_error(path, opened) for path in batch], _batches(paths)):
             yield from found
 
 
@@ -53,12 +61,8 @@ def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
-def _sha256_of_each(paths: list[Path]) -> list[str | OSError | None]:
-    return [_sha256_or_error(path) for path in paths]
-
-
-def _sha256_or_error(path: Path) -> str | OSError | None:
+def _sha256_or_error(path: Path, opened: Open) -> str | OSError | None:
     try:
-        return file_sha256(path)
+        return file_sha256(path, opened)
     except OSError as error:
         return error

@@ -65,6 +65,9 @@ select 'gone' as event_id, 'a' as feed, timestamp '2026-03-01 05:00' as feed_hou
 create table work.raw.delivery as
 select delivery_id, feed, feed_hour_utc, 'part.ndjson' as name, count(*) as records
 from work.intermediate.int_judged_record group by all;
+create table work.raw.set_aside (
+    feed varchar, feed_hour_utc timestamp, name varchar, source_uri varchar, reason varchar, is_gone boolean
+);
 create table work.raw.run_context as
 select 'run' as run_id, timestamp '2026-03-01 06:10' as started_at_utc, 3600::bigint as future_tolerance_seconds;
 """

@@ -29,6 +29,11 @@ FEED_CONTRACT_DEFECTS = [
     (judged("reasons = ['event_id_conflict']"), {"event_ids_do_not_conflict"}),
     (reconciled("status = 'missing'"), {"expected_feeds_were_delivered"}),
     (reconciled("status = 'incomplete'"), {"deliveries_agree_with_their_manifest"}),
+    (
+        "insert into work.raw.set_aside values ('a', '2026-03-01 05:00', 'x', 'file:///x', 'it is no file', false); "
+        + reconciled("status = 'incomplete'"),
+        {"every_delivery_could_be_processed"},
+    ),
     (reconciled("undeclared_files = 1"), {"every_file_is_in_its_manifest"}),
     ("update work.quality.vanished_event set reappeared_at_utc = null", {"no_event_vanished"}),
 ]
@@ -94,6 +99,7 @@ HARMLESS = [
         "event_time_source = '2026-02-28T24:00:00Z', event_time_utc = timestamp '2026-03-01 00:00', "
         "event_hour_utc = timestamp '2026-03-01 00:00'"
     ),
+    "insert into work.raw.set_aside values ('a', '2026-03-01 05:00', 'x', 'file:///x', 'it was no file', true)",
     staged("event_time_source = replace(event_time_source, 'T', ' ')"),
     "insert into work.raw.delivery values ('empty', 'a', '2026-03-01 05:00', 'x', 0)",
     staged(LATER.replace("07:00:01", "07:00:00")),

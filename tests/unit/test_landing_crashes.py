@@ -16,9 +16,7 @@ from typing import Any
 import pytest
 
 from orchestration.feeds import landing, landing_pass
-from orchestration.feeds.files import FileSource
 from orchestration.feeds.raw_index import INDEX_NAME, RawIndex
-from orchestration.feeds.source import SourceError
 from tests.unit.raw_lake import LANDED_AT, A, B, Feeds, indexed, raw_content
 from tests.unit.raw_lake import raw_files as final_names
 
@@ -111,22 +109,6 @@ def test_contents_are_on_disk_before_names_and_names_before_the_index(
     monkeypatch.setattr(RawIndex, "add", record)
     monkeypatch.setattr(landing, "_TOGETHER", 5)
     assert len(feeds.land().new) == 36
-
-
-def test_one_unreadable_delivery_stops_no_other(feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("a.ndjson", "b.ndjson", "c.ndjson"):
-        feeds.deliver(name, A)
-    real = FileSource.open
-
-    def fails(source: FileSource, offer: Any) -> Any:
-        if offer.name == "b.ndjson":
-            raise OSError(5, "Input/output error")
-        return real(source, offer)
-
-    monkeypatch.setattr(FileSource, "open", fails)
-    with pytest.raises(SourceError, match=r"b\.ndjson cannot be read: Input/output error"):
-        feeds.land()
-    assert [delivery.name for delivery in indexed(feeds)[0]] == ["a.ndjson", "c.ndjson"]
 
 
 @pytest.mark.parametrize("change", ["grows", "goes"])

@@ -39,6 +39,11 @@ manifest_file as (
     select * from {{ source('raw', 'manifest_file') }}
 ),
 
+-- What cannot be processed.
+set_aside as (
+    select * from {{ source('raw', 'set_aside') }}
+),
+
 -- A file that its manifest names is compared with the delivery that has the hash it names, or else with the
 -- newest delivery under its name.
 compared as (
@@ -67,6 +72,8 @@ complaint as (
         feed_hour_utc,
         name,
         case
+            when received is null and (feed, feed_hour_utc, name) in (select (feed, feed_hour_utc, name) from set_aside)
+                then null
             when received is null then name || ' is in the manifest and was not delivered'
             when sha256 <> lower(declared_sha256)
                 then name || ' has the hash ' || sha256 || ', the manifest says ' || declared_sha256
@@ -76,6 +83,21 @@ complaint as (
     from compared
     union all
     select feed, feed_hour_utc, '', 'the manifest cannot be read: ' || error from manifest where error is not null
+    union all
+    select feed, feed_hour_utc, name, name || ' cannot be processed and is set aside: ' || reason
+    from set_aside
+    where not is_gone
+),
+
+gone as (
+    select
+        feed,
+        feed_hour_utc,
+        string_agg(name || ' could not be processed, and its source has it no more: ' || reason, '; ' order by name)
+            as notes
+    from set_aside
+    where is_gone
+    group by all
 ),
 
 undeclared as (
@@ -171,14 +193,15 @@ current_state as (
         {%- endfor %}
         case
             when complaints.complaints is not null then 'incomplete'
-            when accounted.files is null and declared.feed is null then 'missing'
+            when accounted.files is null and declared.feed is null and feed_hour.is_expected and feed_hour.is_closed
+                then 'missing'
             else 'balanced'
         end as status,
         coalesce(accounted.files, 0) as files,
         cast(coalesce(accounted.bytes, 0) as bigint) as bytes,
         accounted.sha256,
         coalesce(undeclared_files.files, 0) as undeclared_files,
-        nullif(concat_ws('; ', complaints.complaints, undeclared_files.notes), '') as detail,
+        nullif(concat_ws('; ', complaints.complaints, undeclared_files.notes, gone.notes), '') as detail,
         feed_hour.is_closed
     from feed_hour
     left join accounted on feed_hour.feed = accounted.feed and feed_hour.feed_hour_utc = accounted.feed_hour_utc
@@ -186,11 +209,15 @@ current_state as (
     left join complaints on feed_hour.feed = complaints.feed and feed_hour.feed_hour_utc = complaints.feed_hour_utc
     left join undeclared_files
         on feed_hour.feed = undeclared_files.feed and feed_hour.feed_hour_utc = undeclared_files.feed_hour_utc
+    left join gone on feed_hour.feed = gone.feed and feed_hour.feed_hour_utc = gone.feed_hour_utc
+    left join published on feed_hour.feed = published.feed and feed_hour.feed_hour_utc = published.feed_hour_utc
     -- A feed that need not deliver is no gap, and one that still has time is not late.
     where accounted.files is not null
         or declared.feed is not null
         or complaints.complaints is not null
         or (feed_hour.is_expected and feed_hour.is_closed)
+        -- What was set aside was removed at its source.
+        or published.status = 'incomplete'
 ),
 
 changed as (

@@ -1,0 +1,219 @@
+"""One small thing in one feed stops no other: it is set aside by name, reported, and tried again."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration import catalogue, staging
+from orchestration.feeds.landing import open_index
+from orchestration.feeds.raw_parquet import write_parquet
+from orchestration.hours import HOUR as ONE_HOUR
+from orchestration.pipeline import land_feeds
+from orchestration.planning import plan
+from orchestration.settings import Settings
+from orchestration.status import status
+from orchestration.transform import TransformError
+from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
+
+PUBLISHED = "select string_agg(event_id, ',' order by event_id) from fact_activity_event"
+CHECK = (
+    "select success, severity, is_blocking, sample from quality.validation_result "
+    "where expectation = 'every_delivery_could_be_processed' order by validated_at_utc desc limit 1"
+)
+WINDOW = (HOUR, HOUR + ONE_HOUR)
+
+
+@pytest.fixture
+def narrow(settings: Settings) -> Settings:
+    return settings.model_copy(update={"applications": ["search"]})
+
+
+def state(settings: Settings, feed: str) -> tuple[str, str | None]:
+    (row,) = query(settings, f"select status, detail from quality.feed_reconciliation where feed = '{feed}'")
+    return row
+
+
+def ranges(settings: Settings) -> list[Any]:
+    return plan(settings, catalogue.slugs()).ranges
+
+
+def test_the_command_names_it_and_publishes_the_rest(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    bad = deliver(settings, b"", "_manifest.json", feed="qm")
+    with bad.open("r+b") as file:
+        file.truncate(17 << 20)
+    old = Path(settings.feed_root) / "qm/0999-01-01/10"
+    old.mkdir(parents=True)
+    environment = {"AUDIT_APPLICATIONS": "search"}
+    done = audit(settings, "run", check=False, **environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    for path in (bad, old.parent):
+        assert f"file://{path}" in done.stdout.replace("\n", "")
+    assert "Traceback" not in done.stdout + done.stderr
+    assert one(settings, PUBLISHED) == "a"
+    report = json.loads(audit(settings, "status", "--output", "json", check=False, **environment).stdout)
+    assert {found["source_uri"] for found in report["set_aside"]} == {f"file://{bad}", f"file://{old.parent}"}
+    assert any("2 deliveries or folders are set aside" in sentence for sentence in report["broken"])
+    assert audit(settings, "run", check=False, **environment).returncode == 1
+    bad.unlink()
+    shutil.rmtree(old.parent)
+    audit(settings, "run", **environment)
+    assert state(settings, "qm") == ("balanced", None)
+    report = json.loads(audit(settings, "status", "--output", "json", check=False, **environment).stdout)
+    assert report["set_aside"] == []
+    assert not any("incomplete" in sentence or "set aside" in sentence for sentence in report["broken"])
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        b'{"files":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+        b'{"files":[{"name":"\\ud800"}]}',
+        b'{"files":[{"name":"a.ndjson","records":9223372036854775808}]}',
+    ],
+    ids=["deep", "surrogate", "large"],
+)
+def test_a_hostile_manifest_makes_its_own_hour_incomplete(narrow: Settings, manifest: bytes) -> None:
+    deliver(narrow, lines([event("a")]))
+    deliver(narrow, lines([event("q", application="QM")]), feed="qm")
+    deliver(narrow, manifest, "_manifest.json", feed="qm")
+    run(narrow)
+    assert one(narrow, PUBLISHED) == "a,q"
+    assert state(narrow, "search") == ("balanced", None)
+    status_, detail = state(narrow, "qm")
+    assert status_ == "incomplete"
+    assert "the manifest cannot be read" in str(detail)
+
+
+def spoil(settings: Settings, name: str) -> Path:
+    """Make staging fail with a delivery that is landed: its raw file is no Parquet file any more."""
+    land_feeds(settings, catalogue.slugs(), WINDOW)
+    (found,) = [d for d in open_index(settings.raw_dir).deliveries(catalogue.slugs()) if d.name == name]
+    path = settings.raw_dir / found.raw_path
+    path.with_suffix(".good").write_bytes(path.read_bytes())
+    path.write_bytes(b"PAR1 no more PAR1")
+    return path
+
+
+def test_a_delivery_that_cannot_be_staged_is_found_and_set_aside(narrow: Settings) -> None:
+    for number in range(5):
+        deliver(narrow, lines([event(f"s{number}")]), f"{number}.ndjson")
+    deliver(narrow, lines([event("q", application="QM")]), "bad.ndjson", feed="qm")
+    deliver(narrow, b'{"files":[{"name":"bad.ndjson"}]}', "_manifest.json", feed="qm")
+    path = spoil(narrow, "bad.ndjson")
+    outcome = run(narrow)
+    assert one(narrow, PUBLISHED) == "s0,s1,s2,s3,s4"
+    (warning,) = outcome.warnings
+    assert "qm/2026-05-01/10/bad.ndjson (qm 2026-05-01T10:00:00Z) is set aside: Invalid" in warning
+    status_, detail = state(narrow, "qm")
+    assert (status_, str(detail).partition(":")[0]) == ("incomplete", "bad.ndjson cannot be processed and is set aside")
+    success, severity, is_blocking, sample = query(narrow, CHECK)[0]
+    assert (success, severity, is_blocking) == (False, "error", False)
+    assert all(text in sample for text in ('"qm"', "2026-05-01T10:00:00Z", "bad.ndjson", "Invalid"))
+    assert "deliveries were landed more than" not in " ".join(status(narrow)["broken"])
+    # It is tried again, by itself, and does not keep the sensor running.
+    first = plan(narrow, catalogue.slugs())
+    assert (first.ranges, first.again) == ([WINDOW], frozenset([HOUR]))
+    run(narrow)
+    assert plan(narrow, catalogue.slugs()).fingerprint == first.fingerprint
+    path.write_bytes(path.with_suffix(".good").read_bytes())
+    path.with_suffix(".good").unlink()
+    assert run(narrow).warnings == []
+    assert one(narrow, PUBLISHED) == "q,s0,s1,s2,s3,s4"
+    assert state(narrow, "qm") == ("balanced", None)
+    assert query(narrow, CHECK)[0][0]
+    assert ranges(narrow) == []
+
+
+@pytest.mark.parametrize("mend", ["remove", "correct"])
+def test_the_source_ends_what_cannot_be_staged(narrow: Settings, mend: str) -> None:
+    deliver(narrow, lines([event("a")]))
+    landed = deliver(narrow, lines([event("q", application="QM")]), "bad.ndjson", feed="qm")
+    spoil(narrow, "bad.ndjson")
+    run(narrow)
+    landed.unlink()
+    if mend == "correct":
+        deliver(narrow, lines([event("r", application="QM")]), "bad.ndjson", feed="qm")
+    run(narrow)
+    assert one(narrow, PUBLISHED) == ("a" if mend == "remove" else "a,r")
+    # What happened stays on record, and is no trouble any more.
+    status_, detail = state(narrow, "qm")
+    assert (status_, "its source has it no more" in str(detail)) == ("balanced", True)
+    assert query(narrow, CHECK)[0][0]
+    assert ranges(narrow) == []
+    assert status(narrow)["set_aside"] == []
+    assert not any("not published" in sentence for sentence in status(narrow)["broken"])
+
+
+def test_a_new_hour_is_not_run_with_what_is_only_tried_again(narrow: Settings) -> None:
+    deliver(narrow, lines([event("a")]), "bad.ndjson")
+    deliver(narrow, lines([event("b")]))
+    spoil(narrow, "bad.ndjson")
+    run(narrow)
+    deliver(narrow, lines([event("c")]), hour=48)
+    # Between the two are hours that no run has looked at.
+    assert ranges(narrow) == [(HOUR + ONE_HOUR, HOUR + timedelta(hours=49)), WINDOW]
+
+
+@pytest.mark.parametrize(
+    ("error", "is_raised"),
+    [
+        (lambda _: "Out of Memory Error: failed to allocate", True),
+        (lambda deliveries: "IO Error: No space left on device" if deliveries else None, True),
+        (lambda deliveries: "Out of Memory Error: failed to allocate" if deliveries else None, True),
+        (lambda deliveries: "Out of Memory Error: too much" if len(deliveries) > 2 else None, False),
+    ],
+    ids=["without any", "disk full", "with each", "only together"],
+)
+def test_what_is_no_deliverys_fault_sets_none_aside(
+    narrow: Settings, monkeypatch: pytest.MonkeyPatch, error: Callable[[Any], str | None], is_raised: bool
+) -> None:
+    for name in "abc":
+        deliver(narrow, lines([event(name)]), f"{name}.ndjson")
+    real = staging.workbench.fill
+
+    def fill(connection: Any, batch: Any, settings: Settings) -> None:
+        if message := error(batch.deliveries):
+            raise TransformError(f"dbt build failed:\n{message}")
+        real(connection, batch, settings)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("orchestration.staging.workbench.fill", fill)
+        if is_raised:
+            with pytest.raises(TransformError):
+                run(narrow)
+            assert plan(narrow, catalogue.slugs()).again == frozenset()
+        else:
+            # As many as can be are published, and the next run takes the others.
+            run(narrow)
+            assert one(narrow, "select count(*) from fact_activity_event") == 2
+            run(narrow)
+            assert state(narrow, "search") == ("balanced", None)
+    if is_raised:
+        run(narrow)
+    assert one(narrow, PUBLISHED) == "a,b,c"
+
+
+def test_an_unforeseen_fault_of_a_reader_sets_one_delivery_aside(
+    narrow: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(narrow, lines([event("a")]))
+    deliver(narrow, lines([event("q", application="QM")]), feed="qm")
+
+    def fails(stream: Any, size: int, declared: Any, target: Path, metadata: str, *others: Any) -> int:
+        if '"qm"' in metadata:
+            raise ZeroDivisionError("of a kind that nobody foresaw")
+        return write_parquet(stream, size, declared, target, metadata, *others)
+
+    monkeypatch.setattr("orchestration.feeds.landing_pass.write_parquet", fails)
+    run(narrow)
+    assert one(narrow, PUBLISHED) == "a"
+    status_, detail = state(narrow, "qm")
+    assert (status_, "of a kind that nobody foresaw" in str(detail)) == ("incomplete", True)
