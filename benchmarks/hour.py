@@ -135,7 +135,7 @@ def _floor(settings: Settings) -> dict[str, float]:
         fill(connection, Batch("floor", now_utc(), *_WINDOW, feeds, deliveries, manifests), settings)
     target = settings.home / "target"
     target.mkdir()
-    shutil.copy(transform.TARGET_DIR / "partial_parse.msgpack", target)
+    shutil.copy(transform.target_dir() / "partial_parse.msgpack", target)
     with using(bench.attach):
         prepared = time.perf_counter()
         _dbt_alone(target)

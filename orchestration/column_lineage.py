@@ -11,13 +11,12 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.transform import MANIFEST, TARGET_DIR
+from orchestration.transform import manifest_file, target_dir
 from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
     import duckdb
 
-_FILE = TARGET_DIR / "column_lineage.json"
 _DIALECT = "duckdb"
 
 # {unique id of a model: {column: [[unique id of a parent, its column], ...]}}
@@ -26,14 +25,18 @@ Lineage = dict[str, dict[str, list[list[str]]]]
 
 def load() -> Lineage:
     """The lineage that was worked out last; empty before the first build of this version of the project."""
-    return json.loads(_FILE.read_text(encoding="utf-8")) if is_current() else {}
+    return json.loads(_file().read_text(encoding="utf-8")) if is_current() else {}
 
 
 def refresh(connection: duckdb.DuckDBPyConnection, compiled_manifest: Path) -> None:
     """Work the lineage out from a build's manifest."""
     nodes = json.loads(compiled_manifest.read_text(encoding="utf-8"))["nodes"]
     lineage = of_models(nodes, _schema(connection))
-    rewrite(_FILE, json.dumps(lineage))
+    try:
+        rewrite(_file(), json.dumps(lineage))
+    except OSError as error:
+        # It is for Dagster's pages; the next run works it out again.
+        logging.getLogger(__name__).warning("the column lineage cannot be kept in %s: %s", _file(), error.strerror)
 
 
 def of_models(nodes: dict[str, Any], schema: dict[str, Any]) -> Lineage:
@@ -91,4 +94,9 @@ def _plain(relation: str) -> str:
 
 def is_current() -> bool:
     """Whether the lineage was worked out for this version of the project."""
-    return _FILE.exists() and MANIFEST.exists() and _FILE.stat().st_mtime >= MANIFEST.stat().st_mtime
+    known, manifest = _file(), manifest_file()
+    return known.exists() and manifest.exists() and known.stat().st_mtime >= manifest.stat().st_mtime
+
+
+def _file() -> Path:
+    return target_dir() / "column_lineage.json"

@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration import transform
+from orchestration.private_files import keep_private
 from orchestration.schedules import build_schedule
 from orchestration.sensors import build_sensor
 from orchestration.settings import Settings, load_settings
@@ -45,4 +46,6 @@ def build_definitions(settings: Settings, *, watching: bool = True, **resources:
 @dg.definitions
 def defs() -> dg.Definitions:
     """What `workspace.yaml` and `dagster dev` load, for the settings of the environment."""
-    return build_definitions(load_settings())
+    settings = load_settings()
+    keep_private(settings)
+    return build_definitions(settings)

@@ -26,11 +26,18 @@ _PR_SET_CHILD_SUBREAPER = 36
 def kept(command: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start a command that ends, with all that it starts, when this process does: also when that is killed.
 
-    A Ctrl-C does not reach it. SIGTERM to the process that is returned ends it as well; it is over when all of it is.
-    Its exit code is the command's if that ended by itself, else 0.
+    No Python of it takes modules out of the working directory. A Ctrl-C does not reach it. SIGTERM to the process that
+    is returned ends it as well; it is over when all of it is. Its exit code is the command's if that ended by itself,
+    else 0.
     """
     # The pipe is what tells: it is closed when this process is gone, whatever became of it.
-    return subprocess.Popen([sys.executable, "-m", __name__, *command], stdin=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(
+        # What it starts, such as Dagster, starts further ones with `python -m`.
+        [sys.executable, "-P", "-m", __name__, *command],
+        env=os.environ | {"PYTHONSAFEPATH": "1"},
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 def keep(command: Sequence[str]) -> int:

@@ -212,6 +212,8 @@ def lock_down(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None
     )
     connection.execute(f"set allowed_directories = [{listed}]")
     connection.execute(f"set allowed_paths = [{', '.join(map(literal, files))}]")
+    # A name that is no table's would be looked up among the variables of the Python code that asks.
+    connection.execute("set python_enable_replacements = false")
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
 

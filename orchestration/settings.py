@@ -25,6 +25,7 @@ from orchestration.masking import has_credentials, without_secrets
 from orchestration.report_settings import ReportSettings
 from orchestration.retention.rules import RetentionRules, parse_retention
 
+ENV_FILE = ".env"
 # How alike two names must be for one to be taken for the other, misspelt; 1 is the same.
 _ALIKE = 0.85
 _OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     """The settings of one process. Field `home` is the variable `AUDIT_HOME`, and so on."""
 
     model_config = SettingsConfigDict(
-        env_prefix="AUDIT_", env_file=".env", env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True
+        env_prefix="AUDIT_", env_file=ENV_FILE, env_file_encoding="utf-8", extra="ignore", env_ignore_empty=True
     )
 
     home: Path = Field(Path("var"), description="the folder that holds all state")
@@ -89,6 +90,9 @@ class Settings(BaseSettings):
         description="how long feed hours are kept, for all feeds and as slug=duration; default: for ever",
     )
     run_history: Duration = Field(timedelta(days=30), description="how long Dagster's record of a run is kept")
+    umask: int | None = Field(
+        None, description="the umask of all that is written below the home, in octal; default: what the home grants"
+    )
     lock_timeout: Duration = Field(
         timedelta(hours=1), description="how long a run waits for another run to let go of the warehouse"
     )
@@ -142,6 +146,15 @@ class Settings(BaseSettings):
         parse_retention(value or "", catalogue.slugs())
         return value
 
+    @field_validator("umask", mode="before")
+    @classmethod
+    def _octal(cls, value: str | int | None) -> int | None:
+        if value is None or isinstance(value, int):
+            return value
+        if not re.fullmatch(r"0{0,2}[0-7]{1,2}|0?0[0-7]{2}", value.strip()):
+            raise ValueError("must be an octal number that leaves the owner their rights, such as 077 or 027")
+        return int(value, 8)
+
     @field_validator("memory_limit")
     @classmethod
     def _memory(cls, value: str) -> str:
@@ -180,6 +193,11 @@ class Settings(BaseSettings):
     def work_dir(self) -> Path:
         """Scratch space of the run under way, and of processes that read; nothing here outlives them."""
         return self.home / "work"
+
+    @property
+    def cache_dir(self) -> Path:
+        """What is worked out of the release itself, where that may not be written; it is made again if it is lost."""
+        return self.home / "cache"
 
     @property
     def spill_dir(self) -> Path:
@@ -254,6 +272,9 @@ def load_settings(**overrides: Any) -> Settings:
             settings._cxone = CxoneSettings.model_validate({})
             if missing := settings._cxone.missing():
                 raise SettingsError("\n".join(missing))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{Path(ENV_FILE).absolute()} cannot be read: {reason}") from None
     except ValidationError as error:
         (prefix,) = (prefix for kind, prefix in _prefixes() if kind.__name__ == error.title)
         raise SettingsError("\n".join(_explain(prefix, item) for item in error.errors())) from None
@@ -266,7 +287,7 @@ def misspelt() -> dict[str, str]:
     Others are left alone: a source of your own may have settings of its own.
     """
     known = [f"{prefix}{field}".upper() for kind, prefix in _prefixes() for field in kind.model_fields]
-    given = {name.upper() for name in (*os.environ, *dotenv_values(".env"))} - {*known}
+    given = {name.upper() for name in (*os.environ, *dotenv_values(ENV_FILE))} - {*known}
     ours = sorted(name for name in given if name.startswith(("AUDIT_", "CXONE_")))
     alike = {name: get_close_matches(name, known, n=1, cutoff=_ALIKE) for name in ours}
     return {name: found[0] for name, found in alike.items() if found}

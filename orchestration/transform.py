@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from orchestration import dbt_target
 from orchestration.catalogue import DBT_PROJECT_DIR
 
 if TYPE_CHECKING:
     import duckdb
     from dbt.contracts.graph.manifest import Manifest
-
-TARGET_DIR = DBT_PROJECT_DIR / "target"
-MANIFEST = TARGET_DIR / "manifest.json"
-_SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "seeds/**/*")
 
 
 class TransformError(RuntimeError):
@@ -29,22 +26,27 @@ class TransformError(RuntimeError):
 
 @cache
 def manifest() -> dict[str, Any]:
-    """dbt's manifest of the project, parsed again if a file of the project is newer than it."""
-    with FileLock(DBT_PROJECT_DIR / ".parse.lock"):
-        if _is_current():
+    """dbt's manifest of the project, parsed again if a file of the project is another than it was made of."""
+    target = target_dir()
+    target.mkdir(parents=True, exist_ok=True)
+    with FileLock(target / ".parse.lock"):
+        if dbt_target.is_current(target, DBT_PROJECT_DIR):
             # One that a killed process left half written is no manifest.
             with suppress(ValueError):
-                return json.loads(MANIFEST.read_text(encoding="utf-8"))
-        invoke("parse", target=TARGET_DIR)
-        return json.loads(MANIFEST.read_text(encoding="utf-8"))
+                return json.loads(manifest_file().read_text(encoding="utf-8"))
+        invoke("parse", target=target)
+        dbt_target.mark(target, DBT_PROJECT_DIR)
+        return json.loads(manifest_file().read_text(encoding="utf-8"))
 
 
-def _is_current() -> bool:
-    if not MANIFEST.exists():
-        return False
-    written = MANIFEST.stat().st_mtime
-    files = (path for pattern in _SOURCES for path in DBT_PROJECT_DIR.glob(pattern))
-    return all(path.stat().st_mtime <= written for path in files)
+def target_dir() -> Path:
+    """The folder with dbt's manifest and all that is worked out of it."""
+    return dbt_target.folder(DBT_PROJECT_DIR)
+
+
+def manifest_file() -> Path:
+    """Where dbt's manifest is, once there is one."""
+    return target_dir() / dbt_target.MANIFEST
 
 
 def build(
@@ -67,7 +69,7 @@ def build(
     from orchestration.dbt_plugin import using
 
     schemas = sorted({node["schema"] for node in manifest()["nodes"].values() if node["resource_type"] != "test"})
-    known = TARGET_DIR / "partial_parse.msgpack"
+    known = target_dir() / "partial_parse.msgpack"
 
     def prepared(connection: duckdb.DuckDBPyConnection) -> None:
         prepare(connection)

@@ -142,7 +142,7 @@ class Workbench:
 def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """What dbt gets when it is used by hand: an empty batch, and the published warehouse, read-only if there is one."""
     from orchestration.publish import create_tables
-    from orchestration.transform import MANIFEST
+    from orchestration.transform import manifest_file
 
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute(f"set temp_directory = {literal(str(spill.folder(settings)))}")
@@ -154,8 +154,8 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     if lake.attach_read_only(connection, settings):
         return
     connection.execute("attach ':memory:' as audit")
-    if MANIFEST.exists():
-        create_tables(connection, json.loads(MANIFEST.read_text(encoding="utf-8")))
+    if manifest_file().exists():
+        create_tables(connection, json.loads(manifest_file().read_text(encoding="utf-8")))
 
 
 def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

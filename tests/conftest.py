@@ -12,6 +12,9 @@ import pytest
 from orchestration.settings import Settings, load_settings
 from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 
+# Homes that tests make are as the product makes them, which has nothing to warn of then.
+os.umask(0o077)
+
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:

@@ -9,6 +9,7 @@ import click
 
 from orchestration.cli.filter_options import Choose, filter_options
 from orchestration.cli.output import OUTPUT, print_json, print_table, say_if_empty
+from orchestration.private_files import for_people
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ def command(
     from orchestration.lake import WarehouseError
 
     try:
-        pack = make_pack(
-            settings,
-            choose,
-            target.absolute(),
-            at,
-            Options(with_raw, whole_ledger),
-        )
+        with for_people():
+            pack = make_pack(
+                settings,
+                choose,
+                target.absolute(),
+                at,
+                Options(with_raw, whole_ledger),
+            )
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

@@ -10,6 +10,7 @@ import click
 from orchestration.cli.filter_options import Choose, filter_options
 from orchestration.cli.output import OUTPUT, print_json, print_table, say_if_empty
 from orchestration.hours import now_utc
+from orchestration.private_files import for_people
 from orchestration.settings import Settings
 
 
@@ -47,12 +48,15 @@ def command(
     try:
         with lake.reader(settings, at, pinned=True) as connection:
             chosen = choose(connection)
-            with click.progressbar(
-                length=expected_rows(connection, chosen),
-                label="writing",
-                file=sys.stderr,
-                hidden=not sys.stderr.isatty(),
-            ) as bar:
+            with (
+                click.progressbar(
+                    length=expected_rows(connection, chosen),
+                    label="writing",
+                    file=sys.stderr,
+                    hidden=not sys.stderr.isatty(),
+                ) as bar,
+                for_people(),
+            ):
                 about = export(connection, chosen, target, now_utc(), bar.update)
     except lake.WarehouseError as error:
         raise click.ClickException(str(error)) from None

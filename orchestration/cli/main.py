@@ -12,6 +12,7 @@ import warnings
 
 import click
 
+from orchestration.private_files import keep_private, open_doors
 from orchestration.seeds import SeedError
 from orchestration.settings import SettingsError, load_settings, misspelt
 
@@ -51,14 +52,19 @@ def cli(context: click.Context) -> None:
 
     Settings are AUDIT_ and CXONE_ environment variables, or lines of a .env file; see docs/operations.md.
     """
+    for argument in sys.argv[1:]:
+        if not argument.isascii() and argument != argument.encode(errors="replace").decode():
+            raise click.UsageError(f"{argument!r} is not UTF-8")
     try:
         context.obj = load_settings()
     except SettingsError as error:
         raise click.UsageError(f"a setting is wrong\n{error}") from None
     except SeedError as error:
         raise click.UsageError(f"the catalogue is wrong\n{error}") from None
-    for name, meant in misspelt().items():
-        click.secho(f"warning: {name} is no setting and is passed over; is {meant} meant?", fg="yellow", err=True)
+    keep_private(context.obj)
+    alike = [f"{name} is no setting and is passed over; is {meant} meant?" for name, meant in misspelt().items()]
+    for warning in (*alike, *open_doors(context.obj)):
+        click.secho(f"warning: {warning}", fg="yellow", err=True)
 
 
 def main() -> None:

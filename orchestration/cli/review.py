@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 
 from orchestration import catalogue
 from orchestration.cli.times import TIME, window
+from orchestration.private_files import for_people
 from orchestration.settings import Settings
 
 
@@ -47,7 +49,8 @@ def command(
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
     try:
-        write(review, settings, target)
+        with for_people() if to_file else nullcontext():
+            write(review, settings, target)
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {error.strerror}") from None
     click.echo(target)

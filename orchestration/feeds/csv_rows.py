@@ -10,14 +10,21 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from orchestration.feeds import json_text, records
 from orchestration.feeds.csv_lines import Lines
+from orchestration.feeds.field_names import known_fields
 
 _DELIMITERS = ",;\t|"
 _WHITE_SPACE = b" \t\r\n\x0b\x0c"
 _QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"?')
 _HEADER_LINES = 100
+# Reports put a title and its filters above the table; so many lines are looked at, and a header below them must name
+# so many known fields, since a title may well have one of these words.
+_TITLE_LINES = 20
+_UNDER_TITLES = 3
+_SEPARATOR = re.compile(rb'"?sep=([^"\r\n])"?\r?', re.IGNORECASE)
 _PATIENCE = 4 << 20
 _PATIENCE_FACTOR = 4
 csv.field_size_limit(2**31 - 1)
@@ -34,29 +41,52 @@ def plain_row(delimiter: str, width: int, end: str) -> str:
     return rf"\A(?:{field}(?:{mark}{field}){{{width - 1}}})?{end}"
 
 
-def read_header(lines: Lines) -> tuple[list[str], str]:
-    """The column names, no two the same, and the delimiter; no names where the file has no header to read.
+@dataclass(frozen=True)
+class Header:
+    """The column names of a CSV file, no two the same, its delimiter, and the lines of text above it.
 
-    A header that is no CSV row is one name, which no row of several fields fits.
+    A file without a header has no names; its lines so far are all in `above`.
     """
-    while lines.more():
+
+    names: list[str]
+    delimiter: str
+    above: list[bytes]
+
+
+def read_header(lines: Lines) -> Header:
+    """Find the header: the first line that names a known field, or one soon after it that names several.
+
+    A line `sep=;` before it, as spreadsheets write it, names the delimiter and is no text.
+    """
+    delimiter = None
+    above: list[bytes] = []
+    while len(above) < _TITLE_LINES and lines.more():
         lines.begin_row()
-        if lines.next().strip(_WHITE_SPACE):
-            break
-    else:
-        return [], ","
-    first = lines.row()
+        first = lines.next()
+        if not first.strip(_WHITE_SPACE):
+            continue
+        if not above and delimiter is None and (declared := _SEPARATOR.fullmatch(first)):
+            delimiter = declared[1].decode()
+            continue
+        names, marked = _names(lines, delimiter)
+        if known_fields(names) >= (_UNDER_TITLES if above else 1):
+            return Header(unique(names), marked, above)
+        lines.give_up_row()
+        above.append(first.removesuffix(b"\r"))
+    return Header([], delimiter or ",", above)
+
+
+def _names(lines: Lines, declared: str | None) -> tuple[list[str], str]:
+    """The row at the mark, whose first line is read, as column names, and their delimiter; none where it is no row."""
     while lines.row().count(b'"') % 2 and lines.at - lines.mark < _HEADER_LINES and lines.more():
         lines.next()
     text = lines.row().decode("utf-8", errors="backslashreplace")
-    unquoted = _QUOTED.sub("", text)
-    delimiter = max(_DELIMITERS, key=unquoted.count)
+    delimiter = declared or max(_DELIMITERS, key=_QUOTED.sub("", text).count)
     try:
         (names,) = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     except (csv.Error, ValueError):
-        lines.give_up_row()
-        names = [first.decode("utf-8", errors="backslashreplace")]
-    return unique([name.strip() for name in names]), delimiter
+        return [], delimiter
+    return [name.strip() for name in names], delimiter
 
 
 def unique(names: Sequence[str]) -> list[str]:
@@ -92,6 +122,13 @@ class Rows:
         size = sum(map(len, lines.rest_of_row()), len(lines.row()))
         self._patience = min(self._patience + _PATIENCE_FACTOR * size, _PATIENCE)
         return record
+
+    def line(self) -> records.Record | None:
+        """The line at the cursor, under no header, as a record; None for a blank one. There must be a line."""
+        line = self._lines.next()
+        if not line.strip(_WHITE_SPACE):
+            return None
+        return records.from_bytes(line.removesuffix(b"\r"), self._max_bytes, "unparseable")
 
     def _row(self) -> records.Record | None:
         lines = self._lines

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 from orchestration.feeds import json_text, records
-from orchestration.feeds.json_window import SPACE, Scanner, Window
+from orchestration.feeds.json_window import SPACE, SPACES, STRICT, Scanner, Window
 from orchestration.feeds.streams import BLOCK
 
 _PATIENCE = 4 << 20
@@ -24,6 +24,8 @@ _LINE_END = re.compile(r"[\r\n]")
 
 _PAGE = re.compile(r'"values"\s*:\s*\[\s*')
 _PLAIN_VALUE = re.compile(r'[\["\d-]')
+_ERROR_NAMES = {"error", "errors", "fault", "exception"}
+_NO_ERROR = {"null", "false", "0", '""', "[]", "{}"}
 _RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}
 
 Finder = Callable[[str, int], int | None]
@@ -35,6 +37,40 @@ def is_page(value: Any) -> bool:
         return False
     names = {re.sub("[^a-z]", "", name.lower()) for name in value}
     return names.isdisjoint(_RECORD_FIELDS) and all(isinstance(item, dict) for item in value["values"][:1])
+
+
+def says_error(name: str, value: str) -> bool:
+    """Whether a member of a page, its name and value as JSON texts, says that the source could not answer."""
+    return name.strip('"').lower() in _ERROR_NAMES and value not in _NO_ERROR
+
+
+def objects_in(line: str) -> list[str]:
+    """The texts of the objects that a line has one after the other, if it has nothing else; else none."""
+    found: list[str] = []
+    at = 0
+    while at < len(line):
+        end = _end_of_object(line, at)
+        if end is None:
+            return []
+        found.append(line[at:end])
+        at = SPACES.match(line, end).end()  # type: ignore[union-attr]
+    return found
+
+
+def begins_with_several(text: str) -> bool:
+    """Whether a text begins with a whole object and the beginning of another."""
+    start = SPACES.match(text).end()  # type: ignore[union-attr]
+    end = _end_of_object(text, start)
+    return end is not None and text.startswith("{", SPACES.match(text, end).end())  # type: ignore[union-attr]
+
+
+def _end_of_object(text: str, start: int) -> int | None:
+    if not text.startswith("{", start):
+        return None
+    try:
+        return STRICT.raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        return None
 
 
 class Values:
@@ -85,6 +121,14 @@ class Values:
                     return False
                 return is_page(before) and not _PLAIN_VALUE.match(window.text, match.end())
         return False
+
+    def gap(self, commas: int) -> records.Record:
+        """What stands for values that are missing before so many commas."""
+        return self.unparseable("," * commas)
+
+    def unparseable(self, text: str) -> records.Record:
+        """A text that is no record."""
+        return records.from_bytes(_bytes(text), self._max_bytes, "unparseable")
 
     def line(self) -> records.Record:
         """The rest of the line, which is no JSON that could be a record."""

@@ -13,7 +13,7 @@ from typing import Any
 from orchestration.feeds.streams import Blocks
 
 SPACE = " \t\r\n"
-_SPACES = re.compile(f"[{SPACE}]*")
+SPACES = re.compile(f"[{SPACE}]*")
 _STRUCTURE = re.compile(r'["{}\[\]]')
 _IN_STRING = re.compile(r'["\\\n\r]')
 # After these, an object needs a name before its next value.
@@ -65,7 +65,7 @@ class Window:
         begins_line = not before
         self.column = first = int(before == "[")
         while True:
-            match = _SPACES.match(self.text, self.at)
+            match = SPACES.match(self.text, self.at)
             assert match is not None
             _, newline, indentation = match[0].rpartition("\n")
             self.column = len(indentation) if newline else self.column + len(indentation)
@@ -91,7 +91,7 @@ class Window:
             self._not_tried -= 1
             return None
         try:
-            decoded = _strict.raw_decode(self.text, self.at)
+            decoded = STRICT.raw_decode(self.text, self.at)
         except (ValueError, RecursionError):
             self._failures = min(self._failures + 1, _MOST_FAILURES)
             self._not_tried = 2**self._failures - 2
@@ -184,4 +184,4 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no JSON")
 
 
-_strict = json.JSONDecoder(parse_constant=_refuse)
+STRICT = json.JSONDecoder(parse_constant=_refuse)

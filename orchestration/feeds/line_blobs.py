@@ -5,7 +5,7 @@ What a line means is not known here; read_lines and read_csv decide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestration.feeds import records
@@ -21,10 +21,13 @@ def line_end(blocks: Blocks) -> bytes:
     return b"\r" if b"\n" not in head and b"\r" in head else b"\n"
 
 
-def line_blobs(blocks: Blocks, max_bytes: int, end: bytes) -> Iterator[bytes | records.Record]:
+def line_blobs(
+    blocks: Blocks, max_bytes: int, end: bytes, stops_at: Callable[[bytes], bool] = lambda _: False
+) -> Iterator[bytes | records.Record]:
     """Blobs of whole lines (the last one's end cut off), and single records for lines too large to be held.
 
-    A stream that breaks off ends with a record that says so, after all that could be read.
+    Such a line is left unread, with all that follows, if `stops_at` says so of its beginning. A stream that breaks off
+    ends with a record that says so, after all that could be read.
     """
     rest = b""
     while data := blocks.read():
@@ -35,6 +38,9 @@ def line_blobs(blocks: Blocks, max_bytes: int, end: bytes) -> Iterator[bytes | r
             rest = rest[cut + 1 :]
         # One byte more, because it may be the carriage return of a line end that is still to come.
         if len(rest) > max_bytes + 1:
+            if stops_at(rest):
+                blocks.unread(rest)
+                return
             record, rest = _skip_long_line(blocks, rest, end)
             if record:
                 yield record

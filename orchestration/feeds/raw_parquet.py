@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -16,13 +16,17 @@ from orchestration.feeds.read_csv import read_csv
 from orchestration.feeds.read_json import read_json
 from orchestration.feeds.read_lines import read_lines
 from orchestration.feeds.read_parquet import read_parquet, unreadable
-from orchestration.feeds.streams import Blocks, decompressed_copy, is_compressed
+from orchestration.feeds.streams import Blocks, decompressed_copy, encoding_without_mark, is_compressed
 from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_READERS = {"lines": read_lines, "json": read_json, "csv": read_csv}
+_READERS: dict[str, Callable[[Blocks, int], Iterator[pa.RecordBatch]]] = {
+    "lines": read_lines,
+    "json": read_json,
+    "csv": read_csv,
+}
 # A row group is what a query reads in one thread: large enough to compress, small enough to be held.
 _GROUP_ROWS = 120_000
 _GROUP_BYTES = 32 << 20
@@ -31,6 +35,8 @@ _NUMBERS = ("source_record", "record_length")
 # A larger delivery is read in one thread and written in another.
 _LARGE = 4 << 20
 _AHEAD = 8
+# By so much of its beginning a text's encoding is told.
+_HEAD_BYTES = 4096
 # What would end a cell or its code mark, and what looks like it.
 _NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})
 
@@ -62,7 +68,12 @@ def read_delivery(
         return
     stream.seek(0)
     if declared.shape != "parquet":
-        yield from _READERS[declared.shape](Blocks(stream, declared.compression), max_record_bytes)
+        blocks = Blocks(stream, declared.compression)
+        if encoding := encoding_without_mark(blocks.peek()[:_HEAD_BYTES]):
+            reason = f"the file looks like {encoding} without a byte order mark; deliver it as UTF-8, or with the mark"
+            yield from records.to_batches([unreadable(stream, max_record_bytes, reason)])
+            return
+        yield from _READERS[declared.shape](blocks, max_record_bytes)
     elif declared.compression is None:
         yield from read_parquet(stream, max_record_bytes)
     else:

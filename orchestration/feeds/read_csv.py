@@ -2,7 +2,7 @@
 
 Runs of plain rows are read in bulk by Arrow, which gives the same records as reading them one by one
 (csv_rows), as the rows between them are. A row that does not fit its header is kept as its own text, as an
-unparseable record; blank lines are no rows.
+unparseable record, and so is each line of a file without a header; blank lines are no rows.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ def _rows(blocks: Blocks, max_bytes: int) -> Iterator[records.Record | pa.Record
     """The rows one by one, or many at once where they are plain."""
     end = line_end(blocks)
     lines = Lines(line_blobs(blocks, max_bytes, end), end)
-    names, delimiter = read_header(lines)
-    rows = Rows(lines, names, delimiter, max_bytes)
-    plain = _PlainRuns(lines, names, delimiter, max_bytes)
+    header = read_header(lines)
+    yield from (records.from_bytes(line, max_bytes, "unparseable") for line in header.above)
+    rows = Rows(lines, header.names, header.delimiter, max_bytes)
+    plain = _PlainRuns(lines, header.names, header.delimiter, max_bytes)
     while True:
         lines.begin_row()
         if not lines.more():
@@ -46,7 +47,7 @@ def _rows(blocks: Blocks, max_bytes: int) -> Iterator[records.Record | pa.Record
             yield obstacle
         elif (batch := plain.next()) is not None:
             yield batch
-        elif record := rows.next():
+        elif record := rows.next() if header.names else rows.line():
             yield record
 
 

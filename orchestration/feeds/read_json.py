@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from orchestration.feeds import records
-from orchestration.feeds.json_values import Values, is_page
+from orchestration.feeds.json_values import Values, is_page, says_error
 from orchestration.feeds.json_window import Scanner, Window
 from orchestration.feeds.read_lines import read_lines
 from orchestration.feeds.streams import Blocks
@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 def read_json(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
     """The records of a `.json` delivery, in batches."""
     if _is_line_delimited(blocks.peek()):
-        return read_lines(blocks, max_bytes)
-    return records.to_batches(_documents(blocks, max_bytes))
+        yield from read_lines(blocks, max_bytes, concatenated=True)
+        if not blocks.peek():
+            return
+    # Of lines, what is left begins with objects one after the other that are longer than a line may be.
+    yield from records.to_batches(_documents(blocks, max_bytes))
 
 
 def _is_line_delimited(head: bytes) -> bool:
@@ -38,7 +41,8 @@ def _is_line_delimited(head: bytes) -> bool:
         return not is_page(json.loads(line))
     except (ValueError, RecursionError):
         scanner = Scanner()
-        return scanner.feed(line, 0) is not None and not scanner.broken
+        end = scanner.feed(line, 0)
+        return end is not None and not scanner.broken and not line[end:].lstrip().startswith("{")
 
 
 def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
@@ -63,17 +67,27 @@ def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
 
 
 def _array(window: Window, values: Values) -> Iterator[records.Record]:
-    """The elements of the array at the cursor."""
+    """The elements of the array at the cursor, and commas that no value stands before, which are one, too."""
     window.at += 1
     values.unfinished = False
+    follows_value = False
+    gap = 0
     while opening := window.peek():
         if opening == ",":
             window.at += 1
-        elif opening == "]":
+            gap += not follows_value
+            follows_value = False
+            continue
+        if gap:
+            yield values.gap(gap)
+            gap = 0
+        if opening == "]":
             window.at += 1
             return
-        else:
-            yield values.value()
+        yield values.value()
+        follows_value = True
+    if gap:
+        yield values.gap(gap)
     yield from _not_closed(window, values, "array")
 
 
@@ -85,7 +99,10 @@ def _not_closed(window: Window, values: Values, what: str) -> Iterator[records.R
 
 
 def _page(window: Window, values: Values) -> Iterator[records.Record]:
-    """The elements of the page's `values`; its other members are about the page, and are passed over."""
+    """The elements of the page's `values`; its other members are about the page, and are passed over.
+
+    A member that says an error is a record that cannot be read: what the page lacks for it must not pass for nothing.
+    """
     window.at += 1
     values.unfinished = False
     while opening := window.peek():
@@ -103,5 +120,7 @@ def _page(window: Window, values: Values) -> Iterator[records.Record]:
         if name.text == '"values"' and window.peek() == "[":
             yield from _array(window, values)
         elif window.peek():
-            values.value()
+            about = values.value()
+            if says_error(name.text, about.text):
+                yield about if about.problem else values.unparseable(f"{name.text}:{about.text}")
     yield from _not_closed(window, values, "page")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from orchestration.feeds import json_text, records
+from orchestration.feeds.json_values import begins_with_several, objects_in
+from orchestration.feeds.json_window import SPACE
 from orchestration.feeds.line_blobs import line_blobs, line_end, split
 from orchestration.feeds.streams import Blocks
 
@@ -17,21 +19,31 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _BLANK = r"\A[\t-\r ]*\z"
+# Where one object may end and another begin.
+_ADJACENT = r"\}[ \t\r]*\{"
 
 
-def read_lines(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
-    """The records of a line-delimited delivery, in batches of about a block."""
+def read_lines(blocks: Blocks, max_bytes: int, *, concatenated: bool = False) -> Iterator[pa.RecordBatch]:
+    """The records of a line-delimited delivery, in batches of about a block.
+
+    If `concatenated`, a line may have several objects one after the other, which are a record each. A line of them that
+    is too large to be held is left unread in `blocks`, with all that follows.
+    """
     end = line_end(blocks)
-    for item in line_blobs(blocks, max_bytes, end):
+    for item in line_blobs(blocks, max_bytes, end, _begins_with_several if concatenated else lambda _: False):
         if isinstance(item, records.Record):
             yield from records.to_batches([item])
             continue
         if end == b"\n" and b"\r" in item:
             item = item.removesuffix(b"\r").replace(b"\r\n", b"\n")
-        yield from _lines(item, end, max_bytes)
+        yield from _lines(item, end, max_bytes, concatenated)
 
 
-def _lines(blob: bytes, end: bytes, max_bytes: int) -> Iterator[pa.RecordBatch]:
+def _begins_with_several(line: bytes) -> bool:
+    return begins_with_several(line.decode("utf-8", errors="surrogateescape"))
+
+
+def _lines(blob: bytes, end: bytes, max_bytes: int, concatenated: bool) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -41,9 +53,15 @@ def _lines(blob: bytes, end: bytes, max_bytes: int) -> Iterator[pa.RecordBatch]:
     except pa.ArrowInvalid:
         text = None
     lengths = pc.binary_length(lines)
-    if text is None or pc.max(lengths).as_py() > max_bytes:
+    if (
+        text is None
+        or pc.max(lengths).as_py() > max_bytes
+        or (concatenated and pc.any(pc.match_substring_regex(text, _ADJACENT)).as_py())
+    ):
         contents = (line for line in blob.split(end) if line and not line.isspace())
-        yield from records.to_batches(_one_line(line, max_bytes) for line in contents)
+        yield from records.to_batches(
+            _one_line(part, max_bytes) for line in contents for part in (_parts(line) if concatenated else [line])
+        )
         return
     if _may_have_blank_lines(blob, ends):
         text = text.filter(pc.invert(pc.match_substring_regex(text, _BLANK)))
@@ -61,6 +79,12 @@ def _may_have_blank_lines(blob: bytes, ends: Any) -> bool:
         return True
     content = np.frombuffer(blob, np.uint8)
     return bool(content[0] <= 32 or (content[ends[:-1] + 1] <= 32).any())
+
+
+def _parts(line: bytes) -> list[bytes]:
+    """The objects of a line that has several; else the line."""
+    found = objects_in(line.decode("utf-8", errors="surrogateescape").strip(SPACE))
+    return [text.encode("utf-8", errors="surrogateescape") for text in found] if len(found) > 1 else [line]
 
 
 def _one_line(line: bytes, max_bytes: int) -> records.Record:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestration.feeds import json_text, records
@@ -69,16 +70,19 @@ def _batch_rows(file: Any, group: int) -> int:
     return min(max(_BATCH_BYTES // max(average, 1), 1), _BATCH_ROWS)
 
 
-def unreadable(stream: BinaryIO, max_bytes: int) -> records.Record:
-    """A file that is not what its name says, as one unparseable record with its bytes."""
+def unreadable(stream: BinaryIO, max_bytes: int, reason: str | None = None) -> records.Record:
+    """A file that is not what its name says, as one unparseable record with its bytes; `reason` is its text, if any."""
     stream.seek(0)
     content = stream.read(max(max_bytes, records.KEPT_BYTES) + 1)
     if len(content) <= max_bytes:
+        if reason:
+            return records.Record(reason, "unparseable", content, len(content))
         return records.from_bytes(content, max_bytes, "unparseable")
     stream.seek(0)
     # Every binary stream of ours has the `readinto` that is asked for; the type BinaryIO does not say so.
     digest = hashlib.file_digest(stream, "sha256").hexdigest()  # type: ignore[arg-type]
-    return records.too_large(content, stream.seek(0, os.SEEK_END), digest)
+    record = records.too_large(content, stream.seek(0, os.SEEK_END), digest)
+    return replace(record, text=reason, content=content[: records.KEPT_BYTES]) if reason else record
 
 
 def _file_errors() -> tuple[type[Exception], ...]:

@@ -6,6 +6,8 @@ an OSError. What was read before the break is never lost.
 
 from __future__ import annotations
 
+import codecs
+import itertools
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -17,6 +19,17 @@ from orchestration.feeds.formats import Compression
 
 BLOCK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
+# The marks by which other encodings are known, and Python's names of these; the longer marks first.
+_OTHER_MARKS = (
+    (b"\xff\xfe\0\0", "utf-32"),
+    (b"\0\0\xfe\xff", "utf-32"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_LONGEST_MARK = 4
+# A shorter text does not tell its encoding; the share of zeros that does.
+_FEW_CHARACTERS = 8
+_MANY_ZEROS = 0.7
 # Compressed bytes for each call: a call's whole output is held in memory, and zstd may make 32 KiB of one byte.
 _STEPS: dict[Compression, int] = {"gz": 16 * 1024, "zst": 1024}
 _MAGIC: dict[Compression, tuple[bytes, ...]] = {
@@ -26,11 +39,12 @@ _MAGIC: dict[Compression, tuple[bytes, ...]] = {
 
 
 class BrokenStreamError(Exception):
-    """The compressed stream is truncated or corrupt; what was read before it is good."""
+    """The stream is truncated or corrupt; what was read before it is good."""
 
 
 class Blocks:
-    """A delivery's bytes, decompressed, in blocks of `size`, without a byte order mark.
+    """A delivery's bytes, decompressed, in blocks of `size`, without a byte order mark; a text that has the mark of
+    UTF-16 or UTF-32 is turned into UTF-8.
 
     When `read` has returned b"", `broken` says why the stream ended early, or is None where it is whole.
     """
@@ -60,11 +74,19 @@ class Blocks:
         """The next `size` bytes, or all that are left; they stay unread."""
         if self._first:
             self._first = False
-            self._read_ahead(len(_BOM))
+            self._read_ahead(_LONGEST_MARK)
             if self._ready.startswith(_BOM):
                 self._at = len(_BOM)
+            elif encoding := next((name for mark, name in _OTHER_MARKS if self._ready.startswith(mark)), None):
+                self._pieces = _as_utf8(self._ready, self._pieces, encoding)
+                self._ready = b""
         self._read_ahead(size)
         return self._ready[self._at : self._at + size]
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read last."""
+        self._ready = data + self._ready[self._at :]
+        self._at = 0
 
     def _read_ahead(self, size: int) -> None:
         """Have `size` bytes ready, or all that are left; what is one piece of the stream is not copied."""
@@ -80,6 +102,30 @@ class Blocks:
             rest = self._ready[self._at :]
             self._ready = b"".join([rest, *pieces] if rest else pieces)
             self._at = 0
+
+
+def encoding_without_mark(head: bytes) -> str | None:
+    """The encoding that a text without a byte order mark seems to have, if its beginning does not look like UTF-8.
+
+    Of the usual characters UTF-16 has a zero in every other byte, and UTF-8 never.
+    """
+    even, odd = head[0::2], head[1::2]
+    if len(odd) < _FEW_CHARACTERS:
+        return None
+    zeros = even.count(0) / len(even), odd.count(0) / len(odd)
+    return "UTF-16" if max(zeros) > _MANY_ZEROS and min(zeros) < 1 - _MANY_ZEROS else None
+
+
+def _as_utf8(head: bytes, pieces: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """A text in another encoding as UTF-8. Half a surrogate pair becomes bytes that are not UTF-8."""
+    decoder = codecs.getincrementaldecoder(encoding)(errors="surrogatepass")
+    try:
+        for piece in itertools.chain([head], pieces):
+            if text := decoder.decode(piece):
+                yield text.encode("utf-8", errors="surrogatepass")
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise BrokenStreamError(f"it is not {encoding.upper()}: {error.reason}") from None
 
 
 def is_compressed(head: bytes, compression: Compression) -> bool:

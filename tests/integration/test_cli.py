@@ -5,13 +5,21 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import re
+import sqlite3
 import subprocess
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from orchestration import lake, read_only_sql
+from orchestration.review.period import Period
+from orchestration.review.queries import Scope, queries
 from orchestration.settings import load_settings
-from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment, taken_port
+from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, taken_port
 
 
 @pytest.fixture(scope="module")
@@ -73,19 +81,45 @@ def test_sql_in_every_output(settings) -> None:  # type: ignore[no-untyped-def]
         "select * from audit.merge_adjacent_files()",
         "select * from \"ducklake_delete_orphaned_files\" ('audit', cleanup_all => true)",
         "select * from sqlite_query('__ducklake_metadata_audit', 'select 1')",
+        "select * from sqlite_scan\u200b('{other}', 't')",
+        "select * from sqlite_scan\ufeff('{other}', 't')",
+        "select * from sqlite_scan\u2060('{other}', 't')",
+        "select * from sqlite_scan--x\r('{other}', 't')",
+        "select * from query('select * from sqlite_' || 'scan(''{other}'', ''t'')')",
+        "select * from ducklake_cleanup_old_files--x\r('audit', cleanup_all => true)",
+        "explain (select * from sqlite_scan('{other}', 't')) select 1 --')",
+        "select * from '{data}/**/*.parquet'",
+        "from __ducklake_metadata_audit.ducklake_data_file",
         "select * from no_such_table",
         "selec 1",
         "",
     ],
 )
-def test_sql_only_reads_the_warehouse(settings, statement: str) -> None:  # type: ignore[no-untyped-def]
-    data = settings.home / "warehouse/data"
-    done = audit(settings, "sql", statement.replace("{data}", str(data)), check=False)
-    assert not (data / "leak.parquet").exists()
+def test_sql_only_reads_the_warehouse(settings, tmp_path: Path, statement: str) -> None:  # type: ignore[no-untyped-def]
+    data, other = settings.home / "warehouse/data", tmp_path / "other.sqlite"
+    with closing(sqlite3.connect(other)) as database, database:
+        database.executescript("create table t (secret text); insert into t values ('not yours')")
+    before = sorted(data.rglob("*"))
+    done = audit(settings, "sql", statement.replace("{data}", str(data)).replace("{other}", str(other)), check=False)
+    assert sorted(data.rglob("*")) == before
     assert done.returncode == 1
+    assert "not yours" not in done.stdout + done.stderr
     assert done.stderr.startswith("Error: ")
     assert "Traceback" not in done.stderr
     assert not Path("/tmp/leak.csv").exists()
+
+
+def test_what_the_documents_and_the_page_ask_only_reads(settings) -> None:  # type: ignore[no-untyped-def]
+    root = Path(__file__).parents[2]
+    texts = [path.read_text(encoding="utf-8") for path in (root / "README.md", *(root / "docs").glob("*.md"))]
+    written = [asked for text in texts for asked in re.findall(r'audit sql "([^"]+)"', text) if "…" not in asked]
+    period = Period(HOUR, HOUR + timedelta(days=1))
+    asked = [*written, *(query.sql for query in queries(Scope(period, ("search",))))]
+    assert len(asked) > 18
+    with lake.reader(settings) as connection:
+        lake.lock_down(connection, settings)
+        for query in asked:
+            connection.execute(read_only_sql.reading(connection, query)).fetchall()
 
 
 @pytest.mark.parametrize(
@@ -103,6 +137,7 @@ def test_sql_only_reads_the_warehouse(settings, statement: str) -> None:  # type
         (("run", "--from", "2026-05-01", "--to", "9999-12-31T23:59:59Z"), {}, "outside the calendar"),
         (("run",), {"AUDIT_HOME": "/tmp/what?"}, "AUDIT_HOME"),
         (("frobnicate",), {}, "No such command"),
+        (("sql", "select 1", "--at", os.fsdecode(b"\xff")), {}, "is not UTF-8"),
         (("serve", "--port", "8080"), {}, "are both 8080"),
         (("simulate",), {}, "--hours"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -90,8 +91,8 @@ def test_a_manifest_that_a_killed_process_left_half_written_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = transform.manifest()
-    torn = tmp_path / "manifest.json"
-    torn.write_bytes(transform.MANIFEST.read_bytes()[:1000])
-    monkeypatch.setattr(transform, "MANIFEST", torn)
-    monkeypatch.setattr(transform, "TARGET_DIR", tmp_path)
+    shutil.copytree(transform.target_dir(), tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(transform, "target_dir", lambda: tmp_path)
+    torn = transform.manifest_file()
+    torn.write_bytes(torn.read_bytes()[:1000])
     assert transform.manifest.__wrapped__()["nodes"].keys() == whole["nodes"].keys()

@@ -12,6 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from orchestration.keeper import kept
+from tests.integration.support import modules_that_tell
+
 # A command that starts one process in its own session and leaves another to itself; the last one ignores SIGTERM.
 _COMMAND = """
 (setsid sh -c 'trap "" TERM; sleep 300 & wait; sleep 300' &)
@@ -63,3 +66,11 @@ def test_what_ended_by_itself_says_how() -> None:
     for command, code in (("exit 3", 3), ("sleep 300 & exit 0", 0)):
         with subprocess.Popen([*keeper, command], stdin=subprocess.PIPE) as process:
             assert process.wait(60) == code
+
+
+def test_no_module_is_taken_out_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    marked = modules_that_tell(tmp_path)
+    with kept([sys.executable, "-m", "json.tool", "--help"]) as process:
+        assert process.wait(60) == 0
+    assert not marked.exists()

@@ -23,7 +23,7 @@ from orchestration import dagster_instance
 from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.hours import partition_key
 from orchestration.settings import Settings
-from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment
+from tests.integration.support import AUDIT, HOUR, deliver, event, lines, modules_that_tell, one, process_environment
 
 _PATIENCE = 240
 
@@ -96,7 +96,9 @@ def _is_at_work(process: psutil.Process) -> bool:
 
 
 @pytest.mark.slow
-def test_a_backfill_of_everything_is_one_run(settings: Settings) -> None:
+def test_a_backfill_of_everything_is_one_run(settings: Settings, tmp_path: Path) -> None:
+    """In a working directory with modules of others, none of which is imported."""
+    marked = modules_that_tell(tmp_path)
     for hour in range(3):
         deliver(settings, lines([event(f"{hour}")]), hour=hour)
     port = _free_port()
@@ -128,6 +130,7 @@ def test_a_backfill_of_everything_is_one_run(settings: Settings) -> None:
 
         assert _wait_for(done) == {"status": "COMPLETED_SUCCESS", "runs": [{"status": "SUCCESS"}]}
         assert one(settings, "select count(*) from fact_activity_event") == 3
+        assert not marked.exists()
         with httpx.Client(follow_redirects=True, timeout=60) as browser:
             assert f'href="{dagster}"' in browser.get(report).text
     finally:

@@ -253,7 +253,7 @@ class Stream(io.RawIOBase):
 @pytest.mark.parametrize("name", ["a.ndjson", "a.json", "a.csv"])
 def test_a_failing_disk_is_no_broken_file(name: str) -> None:
     with pytest.raises(OSError, match="Input/output error"):
-        list(batches(name, Stream([b"a,b\n" * 1000], fails=True)))
+        list(batches(name, Stream([b"entity,b\n" * 1000], fails=True)))
 
 
 @pytest.mark.parametrize("reads", [0, 1, 3, 5])
@@ -285,9 +285,11 @@ ELEMENT = b'{"eventId":"%s","comments":"%s"},\n' % (b"e" * 32, b"c" * 200)
         pytest.param("a.json", itertools.chain([b'[{"a":"'], itertools.repeat(b"x" * 65536, 800)), id="element"),
         pytest.param("a.ndjson", itertools.repeat(b"x" * 65536, 800), id="line"),
         pytest.param("a.ndjson", itertools.repeat(b" " * 65536, 800), id="blank line"),
-        pytest.param("a.csv", itertools.chain([b"a,b\n1,"], itertools.repeat(b"x" * 65536, 800)), id="row"),
+        pytest.param("a.csv", itertools.chain([b"entity,b\n1,"], itertools.repeat(b"x" * 65536, 800)), id="row"),
         pytest.param(
-            "a.csv", itertools.chain([b'a,b\n1,"'], itertools.repeat((b"x" * 127 + b"\n") * 512, 400)), id="long row"
+            "a.csv",
+            itertools.chain([b'entity,b\n1,"'], itertools.repeat((b"x" * 127 + b"\n") * 512, 400)),
+            id="long row",
         ),
         pytest.param("a.csv", itertools.repeat(b"a" * 65536, 800), id="header"),
     ],
@@ -307,11 +309,11 @@ HARMLESS = b"aaaaaaaa,bbbbbbbb,cccccccc\n"
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        pytest.param("a.csv", b"a,b,c\n" + b'b","c\n' * 60_000, id="rows that close and open a quote"),
-        pytest.param("a.csv", b"a,b,c\n" + b'"x,y\n' * 30_000, id="rows that open a quote"),
-        pytest.param("a.csv", b"a,b,c\n" + (b'"x\n' + HARMLESS * 500) * 60, id="now and then an open quote"),
-        pytest.param("a.csv", b"a,b,c\n" + b'a"b,c"d,e"f\n' * 30_000, id="stray quotes"),
-        pytest.param("a.csv", b"a,b,c\n" + (HARMLESS * 50 + b'a,"b\nc",d\n') * 1000, id="rows of two lines"),
+        pytest.param("a.csv", b"entity,b,c\n" + b'b","c\n' * 60_000, id="rows that close and open a quote"),
+        pytest.param("a.csv", b"entity,b,c\n" + b'"x,y\n' * 30_000, id="rows that open a quote"),
+        pytest.param("a.csv", b"entity,b,c\n" + (b'"x\n' + HARMLESS * 500) * 60, id="now and then an open quote"),
+        pytest.param("a.csv", b"entity,b,c\n" + b'a"b,c"d,e"f\n' * 30_000, id="stray quotes"),
+        pytest.param("a.csv", b"entity,b,c\n" + (HARMLESS * 50 + b'a,"b\nc",d\n') * 1000, id="rows of two lines"),
         pytest.param("a.json", b"[" + b'{"a":{\n' * 60_000, id="open objects"),
         pytest.param("a.json", b"[" + b'{"a":{' * 60_000, id="open objects on one line"),
         pytest.param("a.json", b"[" + b'{"a":"x\n' * 60_000, id="open strings"),
@@ -334,7 +336,7 @@ def test_no_content_takes_time_that_grows_with_the_square(name: str, content: by
     ("name", "content"),
     [
         ("a.json", b"[" + b",".join([b'{"a":"xxxxxxxxxxxxxxxxxxxxxxxxx"}'] * 100) + b"]"),
-        ("a.csv", b"a,b\n" + b'1,"xxxxxxxxxxxxxxxxxxxx\n"\n' * 100),
+        ("a.csv", b"entity,b\n" + b'1,"xxxxxxxxxxxxxxxxxxxx\n"\n' * 100),
     ],
 )
 def test_large_records_come_in_small_batches(name: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:

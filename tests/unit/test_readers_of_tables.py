@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import io
 import json
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,7 @@ def parse(content: bytes, limit: int = 1 << 20) -> list[Kept]:
     return [Kept(*row.values()) for batch in batches for row in batch.to_pylist()]
 
 
-def row(*values: str, names: str = "abcdef") -> str:
+def row(*values: str, names: Sequence[str] = ("entity", *"bcdef")) -> str:
     """A row as it is kept."""
     return json.dumps(dict(zip(names, values, strict=False)), ensure_ascii=False, separators=(",", ":"))
 
@@ -43,29 +44,33 @@ def row(*values: str, names: str = "abcdef") -> str:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        pytest.param("a,b\n1,2\n3,4\n", [row("1", "2"), row("3", "4")], id="plain"),
-        pytest.param("a,b\r\n1,2\r\n\r\n3,4", [row("1", "2"), row("3", "4")], id="crlf"),
-        pytest.param("a,b\r1,2\r3,4\r", [row("1", "2"), row("3", "4")], id="carriage returns only"),
-        pytest.param("\ufeffa,b\n1,2\n", [row("1", "2")], id="byte order mark"),
-        pytest.param("\n\na,b\n\n1,2\n \n\n3,4\n\n", [row("1", "2"), row("3", "4")], id="blank lines"),
-        pytest.param('a,b\n"x, ""y""",é\n', [row('x, "y"', "é")], id="quotes"),
+        pytest.param("entity,b\n1,2\n3,4\n", [row("1", "2"), row("3", "4")], id="plain"),
+        pytest.param("entity,b\r\n1,2\r\n\r\n3,4", [row("1", "2"), row("3", "4")], id="crlf"),
+        pytest.param("entity,b\r1,2\r3,4\r", [row("1", "2"), row("3", "4")], id="carriage returns only"),
+        pytest.param("\ufeffentity,b\n1,2\n", [row("1", "2")], id="byte order mark"),
+        pytest.param("\n\nentity,b\n\n1,2\n \n\n3,4\n\n", [row("1", "2"), row("3", "4")], id="blank lines"),
+        pytest.param('entity,b\n"x, ""y""",é\n', [row('x, "y"', "é")], id="quotes"),
         pytest.param(
-            'a,b\n"1\n2\n\n3",4\r\n5,"6\r\n7"\r\n', [row("1\n2\n\n3", "4"), row("5", "6\r\n7")], id="newlines"
+            'entity,b\n"1\n2\n\n3",4\r\n5,"6\r\n7"\r\n', [row("1\n2\n\n3", "4"), row("5", "6\r\n7")], id="newlines"
         ),
-        pytest.param("a;b\n1,5;2\n", [row("1,5", "2")], id="semicolons"),
-        pytest.param("a\tb\n1\t2\n", [row("1", "2")], id="tabs"),
-        pytest.param("a|b\n1|2\n", [row("1", "2")], id="bars"),
-        pytest.param('"a,b";c\n1;2\n', ['{"a,b":"1","c":"2"}'], id="delimiter in a quoted name"),
-        pytest.param('"a\nb",c\n1,2\n', ['{"a\\nb":"1","c":"2"}'], id="line end in a name"),
-        pytest.param("a,a,b,a\n1,2,3,4\n", ['{"a":"1","a (2)":"2","b":"3","a (3)":"4"}'], id="names twice"),
-        pytest.param("a,,\n1,2,3\n", ['{"a":"1","":"2"," (2)":"3"}'], id="no names"),
-        pytest.param("a\n1\n2\n", ['{"a":"1"}', '{"a":"2"}'], id="one column"),
-        pytest.param("a,b\n,\n", [row("", "")], id="empty fields"),
-        pytest.param("a,b\nnull,NaN\nNA,\\N\n", [row("null", "NaN"), row("NA", "\\N")], id="all is text"),
-        pytest.param("a,b\n 1 ,\t2\n", [row(" 1 ", "\t2")], id="white space is kept"),
-        pytest.param("a,b\nx\x00y,z\x85\u2028\n", [row("x\x00y", "z\x85\u2028")], id="nul and unicode line ends"),
-        pytest.param("a,b\n", [], id="header only"),
-        pytest.param("a,b", [], id="header without a line end"),
+        pytest.param("entity;b\n1,5;2\n", [row("1,5", "2")], id="semicolons"),
+        pytest.param("entity\tb\n1\t2\n", [row("1", "2")], id="tabs"),
+        pytest.param("entity|b\n1|2\n", [row("1", "2")], id="bars"),
+        pytest.param('"entity,b";entity\n1;2\n', ['{"entity,b":"1","entity":"2"}'], id="delimiter in a quoted name"),
+        pytest.param('"a\nb",entity\n1,2\n', ['{"a\\nb":"1","entity":"2"}'], id="line end in a name"),
+        pytest.param(
+            "entity,entity,b,entity\n1,2,3,4\n",
+            ['{"entity":"1","entity (2)":"2","b":"3","entity (3)":"4"}'],
+            id="names twice",
+        ),
+        pytest.param("entity,,\n1,2,3\n", ['{"entity":"1","":"2"," (2)":"3"}'], id="no names"),
+        pytest.param("entity\n1\n2\n", ['{"entity":"1"}', '{"entity":"2"}'], id="one column"),
+        pytest.param("entity,b\n,\n", [row("", "")], id="empty fields"),
+        pytest.param("entity,b\nnull,NaN\nNA,\\N\n", [row("null", "NaN"), row("NA", "\\N")], id="all is text"),
+        pytest.param("entity,b\n 1 ,\t2\n", [row(" 1 ", "\t2")], id="white space is kept"),
+        pytest.param("entity,b\nx\x00y,z\x85\u2028\n", [row("x\x00y", "z\x85\u2028")], id="nul and unicode line ends"),
+        pytest.param("entity,b\n", [], id="header only"),
+        pytest.param("entity,b", [], id="header without a line end"),
         pytest.param("", [], id="empty"),
         pytest.param("\n\n", [], id="blank"),
     ],
@@ -85,7 +90,7 @@ class TestRowsThatDoNotFit:
     def check(self, feeds: Feeds, around: int, lines: list[str], expected: list[tuple[str, str | None]]) -> None:
         before = [f"{n},x" for n in range(around)]
         after = [f"{n},y" for n in range(around)]
-        content = "\n".join(["a,b", *before, *lines, *after])
+        content = "\n".join(["entity,b", *before, *lines, *after])
         records = feeds.one("a.csv", content.encode())
         assert texts(records) == [
             *[row(str(n), "x") for n in range(around)],
@@ -113,7 +118,7 @@ class TestRowsThatDoNotFit:
 def test_an_undecodable_row_keeps_its_bytes(feeds: Feeds) -> None:
     bad = b'"\xff",2'
     many = b"".join(b"%d,x\n" % n for n in range(50))
-    records = feeds.one("a.csv", b"a,b\n" + many + bad + b"\r\n" + many)
+    records = feeds.one("a.csv", b"entity,b\n" + many + bad + b"\r\n" + many)
     assert len(records) == 101
     assert records[50] == Kept('"\\xff",2', "unparseable", bad, len(bad), None)
     assert texts(records[:50]) == texts(records[51:]) == [row(str(n), "x") for n in range(50)]
@@ -122,7 +127,7 @@ def test_an_undecodable_row_keeps_its_bytes(feeds: Feeds) -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_row_may_be_as_large_as_the_limit(feeds: Feeds, end: str) -> None:
     line = '1,"' + "x" * 60 + '"'
-    content = f"a,b{end}{line}{end}3,4{end}".encode()
+    content = f"entity,b{end}{line}{end}3,4{end}".encode()
     fits = feeds.one("fits.csv", content, limit=len(line))
     assert texts(fits) == [row("1", "x" * 60), row("3", "4")]
     assert [record.length for record in fits] == [len(line), 3]
@@ -134,7 +139,7 @@ def test_a_row_may_be_as_large_as_the_limit(feeds: Feeds, end: str) -> None:
 @pytest.mark.parametrize("inside", ["x" * 80, "x\n" * 40], ids=["one line", "many lines"])
 def test_an_oversized_row_over_blocks(feeds: Feeds, inside: str) -> None:
     huge = '1,"' + inside * (3 << 13) + '"'
-    large, after = feeds.one("a.csv", f"a,b\n{huge}\n3,4\n".encode(), limit=1 << 17)
+    large, after = feeds.one("a.csv", f"entity,b\n{huge}\n3,4\n".encode(), limit=1 << 17)
     digest = hashlib.sha256(huge.encode()).hexdigest()
     assert large == Kept(huge[:KEPT_BYTES], "too_large", None, len(huge), digest)
     assert after.text == row("3", "4")
@@ -142,7 +147,7 @@ def test_an_oversized_row_over_blocks(feeds: Feeds, inside: str) -> None:
 
 def test_unclosed_quotes_take_no_time_that_grows_with_the_square() -> None:
     lines = [f'{n},"open' if n % 2 else f"{n},x" for n in range(20_000)]
-    records = parse("\n".join(["a,b", *lines]).encode())
+    records = parse("\n".join(["entity,b", *lines]).encode())
     assert sum(record.text.count("\n") + record.text.count("\\n") + 1 for record in records) == len(lines)
 
 
@@ -167,7 +172,7 @@ def written(rows: list[list[str]], delimiter: str, end: str, quoting: int) -> by
 def test_rows_come_back_as_they_went(
     rows: list[list[str]], delimiter: str, end_and_quoting: tuple[str, int], shortest_run: int, block: int
 ) -> None:
-    content = written([["a", "b", "c"], *rows], delimiter, *end_and_quoting)
+    content = written([["entity", "b", "c"], *rows], delimiter, *end_and_quoting)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv_reader, "_SHORTEST_RUN", shortest_run)
         patch.setattr(streams, "BLOCK", block)
@@ -188,7 +193,7 @@ def test_rows_come_back_as_they_went(
     limit=st.sampled_from([6, 1 << 20]),
 )
 def test_reading_in_bulk_gives_what_reading_row_by_row_gives(lines: list[bytes], block: int, limit: int) -> None:
-    content = b"\n".join([b"a,b", *lines])
+    content = b"\n".join([b"entity,b", *lines])
     found = []
     for shortest_run in (1, 1000):
         with pytest.MonkeyPatch.context() as patch:

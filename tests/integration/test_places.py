@@ -1,0 +1,223 @@
+"""Where the product writes, and who may read that: nothing of a home but by its owner, nothing into the sources."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestration import dbt_target
+from orchestration.catalogue import DBT_PROJECT_DIR
+from orchestration.hours import iso
+from orchestration.private_files import keep_private
+from orchestration.settings import Settings, SettingsError, load_settings
+from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment
+
+_OTHERS = 0o077
+_PRODUCT = ("orchestration", "expectations", "report", "dbt_project", "workspace.yaml")
+# They may read everything, as the interpreter of these tests may be in a folder of root's, and write what is theirs.
+_NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
+           "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # fmt: skip
+_RUN = ("run", "--from", iso(HOUR), "--to", "2026-05-01T11:00:00Z")
+
+
+def _audit(settings: Settings, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A command of a user with the usual umask."""
+    return subprocess.run(
+        [AUDIT, *arguments],
+        env=process_environment(settings, **environment),
+        capture_output=True,
+        text=True,
+        umask=0o022,
+        check=False,
+    )
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def _open_to_others(home: Path) -> list[str]:
+    return [str(path) for path in (home, *home.rglob("*")) if _mode(path) & _OTHERS]
+
+
+@pytest.fixture
+def elsewhere(settings: Settings, tmp_path: Path) -> Settings:
+    """A home that is not there yet, with a delivery beside it."""
+    feeds = settings.model_copy(update={"feed_url": str(tmp_path / "feeds")})
+    deliver(feeds, lines([event("a")]))
+    return feeds
+
+
+def test_a_home_is_its_owner_s_alone_and_files_for_people_are_not(elsewhere: Settings, tmp_path: Path) -> None:
+    done = _audit(elsewhere, *_RUN)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert _open_to_others(elsewhere.home) == []
+    events = ("--from", "2026-05-01", "--to", "2026-05-02")
+    for arguments in (
+        ("export", *events, "--to-file", str(tmp_path / "a.csv")),
+        ("evidence", *events, "--out", str(tmp_path / "pack")),
+        ("review", "--no-verify", "--to-file", str(tmp_path / "a.html")),
+        ("review", "--no-verify"),
+    ):
+        done = _audit(elsewhere, *arguments)
+        assert done.returncode == 0, done.stderr
+    assert _open_to_others(elsewhere.home) == []
+    assert {_mode(tmp_path / name) for name in ("a.csv", "a.html", "pack/events.parquet")} == {0o644}
+    assert _mode(tmp_path / "pack") == 0o755
+
+
+@pytest.fixture
+def umask() -> Iterator[None]:
+    """The umask of the tests, whatever is done to it."""
+    before = os.umask(0)
+    os.umask(before)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("umask")
+@pytest.mark.parametrize(
+    ("home", "setting", "expected"),
+    [
+        (None, None, 0o600),
+        (0o700, None, 0o600),
+        (0o755, None, 0o644),
+        (0o2770, None, 0o660),
+        (0o755, "077", 0o600),
+        (None, "027", 0o640),
+    ],
+)
+def test_what_is_written_is_for_those_whom_the_home_is_for(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: int | None, setting: str | None,
+    expected: int,
+) -> None:  # fmt: skip
+    if home is not None:
+        settings.home.mkdir()
+        settings.home.chmod(home)
+    if setting:
+        monkeypatch.setenv("AUDIT_UMASK", setting)
+    keep_private(load_settings())
+    (tmp_path / "x").touch()
+    assert _mode(tmp_path / "x") == expected
+
+
+def test_a_home_that_is_open_is_warned_of(settings: Settings) -> None:
+    settings.home.mkdir()
+    settings.home.chmod(0o755)
+    assert (
+        f"warning: every user of this machine may read {settings.home} (mode 755); `chmod -R go= {settings.home}` "
+        "closes it, and AUDIT_UMASK says who is to read it\n"
+    ) in _audit(settings, "status").stderr
+    assert "warning" not in _audit(settings, "status", AUDIT_UMASK="022").stderr
+    settings.home.chmod(0o700)
+    assert "warning" not in _audit(settings, "status").stderr
+
+
+@pytest.mark.parametrize("wrong", ["7", "0777", "abc", "700", "-1"])
+def test_a_umask_leaves_the_owner_their_rights(monkeypatch: pytest.MonkeyPatch, wrong: str) -> None:
+    monkeypatch.setenv("AUDIT_UMASK", wrong)
+    if wrong == "7":
+        assert load_settings().umask == 0o007
+        return
+    with pytest.raises(SettingsError, match=r"AUDIT_UMASK='.*': must be an octal number"):
+        load_settings()
+
+
+def test_secrets_that_others_may_read_are_warned_of(settings: Settings, tmp_path: Path) -> None:
+    users = tmp_path / "users.toml"
+    for path in (users, tmp_path / ".env"):
+        path.write_text("")
+        path.chmod(0o644)
+    done = _audit(settings, "status", AUDIT_REPORT_USERS_FILE=str(users))
+    for path in (users, tmp_path / ".env"):
+        assert f"warning: every user of this machine may read {path}; `chmod go= {path}` closes it\n" in done.stderr
+        path.chmod(0o600)
+    assert "warning" not in _audit(settings, "status", AUDIT_REPORT_USERS_FILE=str(users)).stderr
+
+
+@pytest.mark.parametrize("content", [b"AUDIT_HOME=\xff", None])
+def test_a_dotenv_that_cannot_be_read_is_named(settings: Settings, tmp_path: Path, content: bytes | None) -> None:
+    if content is None:
+        (tmp_path / ".env").symlink_to(tmp_path / ".env")
+    else:
+        (tmp_path / ".env").write_bytes(content)
+    done = _audit(settings, "status")
+    if content is None:
+        assert "Traceback" not in done.stderr
+        return
+    assert done.returncode == 2
+    assert f"{tmp_path / '.env'} cannot be read: it is not UTF-8" in done.stderr
+
+
+def test_only_the_owner_of_the_project_writes_into_it(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert dbt_target.folder(tmp_path) == tmp_path / "target"
+    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
+    assert dbt_target.folder(tmp_path) == settings.home / "cache/dbt"
+
+
+def test_a_changed_project_is_parsed_again_whatever_its_times_are(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(DBT_PROJECT_DIR, project, ignore=shutil.ignore_patterns("target"))
+    (tmp_path / "manifest.json").write_text("{}")
+    assert not dbt_target.is_current(tmp_path, project)
+    dbt_target.mark(tmp_path, project)
+    assert dbt_target.is_current(tmp_path, project)
+    seed = project / "seeds/application.csv"
+    before = seed.stat()
+    seed.write_bytes(seed.read_bytes().replace(b"a", b"b", 1))
+    os.utime(seed, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert not dbt_target.is_current(tmp_path, project)
+
+
+@pytest.fixture
+def foreign() -> Iterator[Path]:
+    """A place that every user may reach, which pytest's own folder is not."""
+    folder = Path(tempfile.mkdtemp(prefix="audit-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root may act as another user")
+def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path) -> None:
+    root = DBT_PROJECT_DIR.parent
+    checkout = foreign / "checkout"
+    checkout.mkdir(mode=0o755)
+    for name in _PRODUCT:
+        if (root / name).is_dir():
+            shutil.copytree(root / name, checkout / name, ignore=shutil.ignore_patterns("target", "__pycache__"))
+        else:
+            shutil.copy(root / name, checkout)
+    subprocess.run(["chmod", "-R", "a+rX", str(checkout)], check=True)
+    before = {path: path.stat().st_mtime_ns for path in (checkout, *checkout.rglob("*"))}
+    own = foreign / "own"
+    own.mkdir()
+    shutil.chown(own, "nobody")
+    settings = load_settings(home=own / "home", feed_url=str(own / "feeds"))
+    deliver(settings, lines([event("a")]))
+    subprocess.run(["chown", "-R", "nobody", str(own)], check=True)
+    for arguments in (_RUN, ("verify",), ("review", "--no-verify")):
+        done = subprocess.run(
+            [*_NOBODY, sys.executable, "-P", "-c", "from orchestration.cli import main; main()", *arguments],
+            cwd=own,
+            env={**process_environment(settings), "PYTHONPATH": str(checkout), "HOME": "/nonexistent"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert one(settings, "select count(*) from fact_activity_event") == 1
+    assert (settings.home / "cache/dbt/column_lineage.json").exists()
+    assert {path: path.stat().st_mtime_ns for path in (checkout, *checkout.rglob("*"))} == before
+    assert {path.name for path in own.iterdir()} == {"home", "feeds"}
