@@ -52,6 +52,8 @@ class ObjectStore:
             raise SourceError(_what_to_install(url, error)) from None
         except Exception as error:
             raise SourceError(f"AUDIT_FEED_URL={_shown(url)} cannot be opened: {_text(error)}") from None
+        if _is_local(self._files):
+            raise SourceError(f"AUDIT_FEED_URL={_shown(url)} is a folder of this machine; write it as a path")
         self.root = root.rstrip("/")
         self.url = url
         schemes = self._files.protocol
@@ -166,6 +168,13 @@ class ObjectStore:
             f"the feeds below {_shown(self.url)} cannot be listed: {_text(error)}; check the URL, the store, "
             "and the credentials of the store's own environment (for S3: AWS_ACCESS_KEY_ID and the like)"
         )
+
+
+def _is_local(files: Any) -> bool:
+    """Whether it is a file system of this machine, or stands before one; neither knows which links lead out of it."""
+    inner = getattr(files, "fs", None)
+    schemes = files.protocol
+    return "file" in ((schemes,) if isinstance(schemes, str) else schemes) or (inner is not None and _is_local(inner))
 
 
 def _common_beginning(first: str, second: str) -> str:
