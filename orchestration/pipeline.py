@@ -98,6 +98,7 @@ def land_feeds(
             landed_at=now_utc(),
             max_record_bytes=settings.max_record_bytes,
             is_elsewhere=lambda uri: uri.startswith(own_uris) is not is_own,
+            limits=settings.limits,
             on_progress=on_progress,
         )
 

@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from orchestration import catalogue
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.durations import Duration
+from orchestration.feeds.limits import DEFAULT as LIMITS
+from orchestration.feeds.limits import Limits
 from orchestration.masking import has_credentials, without_secrets
 from orchestration.report_settings import ReportSettings
 from orchestration.retention.rules import RetentionRules, parse_retention
@@ -67,6 +69,22 @@ class Settings(BaseSettings):
     )
     data_path: str | None = Field(None, description="where the lake's Parquet files are; default in $AUDIT_HOME")
     max_record_bytes: int = Field(1_048_576, ge=1, description="a larger record is quarantined as too_large")
+    max_delivery_bytes: int = Field(
+        LIMITS.delivery_bytes, ge=1, description="a delivery with more, decompressed and decoded, is not landed"
+    )
+    max_delivery_records: int = Field(
+        LIMITS.delivery_records, ge=1, description="a delivery with more records is not landed"
+    )
+    max_delivery_expansion: int = Field(
+        LIMITS.delivery_expansion,
+        ge=1,
+        description="a compressed delivery that expands further is not landed; it may always expand to 256 MiB",
+    )
+    max_delivery_memory: int = Field(
+        LIMITS.delivery_memory,
+        ge=1 << 20,
+        description="a delivery of which a part takes more bytes of memory to read is not landed",
+    )
     future_tolerance: Duration = Field(
         timedelta(hours=1),
         description="how far after its feed hour's end an event may claim to have happened",
@@ -183,6 +201,16 @@ class Settings(BaseSettings):
     def feed_root(self) -> str:
         """The folder or URL below which feeds are delivered, without a trailing slash."""
         return (self.feed_url or str(self.home / "landing")).rstrip("/")
+
+    @property
+    def limits(self) -> Limits:
+        """What one delivery may take."""
+        return Limits(
+            self.max_delivery_bytes,
+            self.max_delivery_records,
+            self.max_delivery_expansion,
+            self.max_delivery_memory,
+        )
 
     @property
     def raw_dir(self) -> Path:

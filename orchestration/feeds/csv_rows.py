@@ -53,10 +53,11 @@ class Header:
     above: list[bytes]
 
 
-def read_header(lines: Lines) -> Header:
+def read_header(lines: Lines, max_bytes: int) -> Header:
     """Find the header: the first line that names a known field, or one soon after it that names several.
 
-    A line `sep=;` before it, as spreadsheets write it, names the delimiter and is no text.
+    A line `sep=;` before it, as spreadsheets write it, names the delimiter and is no text. Every record will
+    have the names, so what is larger than a record may be is no header.
     """
     delimiter = None
     above: list[bytes] = []
@@ -68,7 +69,7 @@ def read_header(lines: Lines) -> Header:
         if not above and delimiter is None and (declared := _SEPARATOR.fullmatch(first)):
             delimiter = declared[1].decode()
             continue
-        names, marked = _names(lines, delimiter)
+        names, marked = _names(lines, delimiter, max_bytes)
         if known_fields(names) >= (_UNDER_TITLES if above else 1):
             return Header(unique(names), marked, above)
         lines.give_up_row()
@@ -76,10 +77,12 @@ def read_header(lines: Lines) -> Header:
     return Header([], delimiter or ",", above)
 
 
-def _names(lines: Lines, declared: str | None) -> tuple[list[str], str]:
+def _names(lines: Lines, declared: str | None, max_bytes: int) -> tuple[list[str], str]:
     """The row at the mark, whose first line is read, as column names, and their delimiter; none where it is no row."""
     while lines.row().count(b'"') % 2 and lines.at - lines.mark < _HEADER_LINES and lines.more():
         lines.next()
+    if len(lines.row()) > max_bytes:
+        return [], declared or ","
     text = lines.row().decode("utf-8", errors="backslashreplace")
     delimiter = declared or max(_DELIMITERS, key=_QUOTED.sub("", text).count)
     try:

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from orchestration.feeds.landing_pass import Failed, Landed, LandingPass, publish_all
+from orchestration.feeds.limits import DEFAULT, Limits
 from orchestration.feeds.raw_files import found_deliveries, found_manifests, sync_names
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, RawIndex
 from orchestration.feeds.scratch import scratch
@@ -72,6 +73,7 @@ def land(
     window: tuple[datetime, datetime] | None,
     landed_at: datetime,
     max_record_bytes: int,
+    limits: Limits = DEFAULT,
     is_elsewhere: Callable[[str], bool] = lambda _: False,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> LandingReport:
@@ -92,7 +94,7 @@ def land(
     with scratch(raw_dir, lambda: _adopt(index, raw_dir)) as folder:
         manifests = {(found.feed, found.feed_hour): found for found in index.manifests(feeds, window)}
         newest = _newest_deliveries(index, [offer for offer in offers if offer.is_reading])
-        work = LandingPass(source, raw_dir, folder, manifests, newest, landed_at, max_record_bytes)
+        work = LandingPass(source, raw_dir, folder, manifests, newest, landed_at, max_record_bytes, limits)
         if follower:
             follower.prepare(offers, folder)
         pending: list[Landed] = []

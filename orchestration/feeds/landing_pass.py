@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from orchestration.feeds.file_systems import local_path
 from orchestration.feeds.formats import feed_format
+from orchestration.feeds.limits import Limits, machine_is_at_fault
 from orchestration.feeds.manifests import MOST_BYTES, too_large
 from orchestration.feeds.raw_files import manifest_path, publish, sync_contents
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, to_metadata
@@ -83,6 +84,7 @@ class LandingPass:
         newest: Mapping[tuple[str, datetime], LandedDelivery],
         landed_at: datetime,
         max_record_bytes: int,
+        limits: Limits,
     ) -> None:
         self._source = source
         self._raw_dir = raw_dir
@@ -91,6 +93,7 @@ class LandingPass:
         self._newest = newest
         self._landed_at = landed_at
         self._max_record_bytes = max_record_bytes
+        self._limits = limits
         self._numbers = itertools.count()
 
     def land(self, offer: Offer) -> Landed | Failed | None:
@@ -102,16 +105,16 @@ class LandingPass:
             OSError: if the raw lake cannot be written.
         """
         try:
-            if offer.is_manifest:
-                return self._land_manifest(offer)
-            with self._content(offer) as content:
-                return self._land_delivery(offer, content)
+            with machine_is_at_fault():
+                if offer.is_manifest:
+                    return self._land_manifest(offer)
+                self._limits.check_size(offer.size)
+                with self._content(offer) as content:
+                    return self._land_delivery(offer, content)
         except ChangedWhileReadError:
             return None
         except (SourceError, DeliveryError) as error:
             return Failed(offer, error)
-        except MemoryError:
-            return Failed(offer, DeliveryError("the memory of this machine does not suffice to read it"))
         except OSError:
             raise
         except Exception as error:
@@ -128,7 +131,7 @@ class LandingPass:
             copy = self._temporary()
             try:
                 with copy.open("w+b") as file:
-                    yield _copied_content(offer, stream, file)
+                    yield _copied_content(offer, stream, file, self._limits)
             finally:
                 copy.unlink()
 
@@ -182,7 +185,13 @@ class LandingPass:
         temporary = self._temporary()
         try:
             records = write_parquet(
-                content.stream, content.size, declared, temporary, to_metadata(delivery), self._max_record_bytes
+                content.stream,
+                content.size,
+                declared,
+                temporary,
+                to_metadata(delivery),
+                self._max_record_bytes,
+                self._limits,
             )
             content.check()
         except BaseException:
@@ -246,9 +255,14 @@ def _local_content(offer: Offer, stream: BinaryIO, path: Path) -> _Content:
     return _Content(io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), check)
 
 
-def _copied_content(offer: Offer, stream: BinaryIO, copy: BinaryIO) -> _Content:
+def _copied_content(offer: Offer, stream: BinaryIO, copy: BinaryIO, limits: Limits) -> _Content:
     """A copy of what the source sends, which must have the size that the source announced."""
-    sha256 = _hash(offer, stream, copy.write)
+
+    def keep(block: bytes) -> None:
+        copy.write(block)
+        limits.check_size(copy.tell())
+
+    sha256 = _hash(offer, stream, keep)
     size = copy.tell()
 
     def check() -> None:

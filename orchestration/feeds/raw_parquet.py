@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from orchestration.extensions import connect
 from orchestration.feeds import records
 from orchestration.feeds.formats import FeedFormat
+from orchestration.feeds.limits import DEFAULT, Expansion, Limits
 from orchestration.feeds.raw_index import METADATA_KEY, LandedDelivery, from_metadata
 from orchestration.feeds.read_csv import read_csv
 from orchestration.feeds.read_json import read_json
@@ -42,7 +43,13 @@ _NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "
 
 
 def write_parquet(
-    stream: BinaryIO, size: int, declared: FeedFormat, target: Path, metadata: str, max_record_bytes: int
+    stream: BinaryIO,
+    size: int,
+    declared: FeedFormat,
+    target: Path,
+    metadata: str,
+    max_record_bytes: int,
+    limits: Limits = DEFAULT,
 ) -> int:
     """Write every record of a delivery to the Parquet file `target`, with `metadata` in its footer.
 
@@ -50,35 +57,50 @@ def write_parquet(
     Returns the number of records.
 
     Raises:
+        DeliveryError: if it is past one of the limits.
+        MemoryError: if this machine lacks the memory to read it.
         OSError: if the delivery cannot be read, or the file cannot be written; never for what is in it.
     """
-    batches = read_delivery(stream, size, declared, max_record_bytes, target.parent)
-    return _write(_read_ahead(batches) if size > _LARGE else batches, target, metadata)
+    batches = read_delivery(stream, size, declared, max_record_bytes, target.parent, limits)
+    return _write(limits.checked(_read_ahead(batches) if size > _LARGE else batches), target, metadata)
 
 
 def read_delivery(
-    stream: BinaryIO, size: int, declared: FeedFormat, max_record_bytes: int, scratch: Path
+    stream: BinaryIO,
+    size: int,
+    declared: FeedFormat,
+    max_record_bytes: int,
+    scratch: Path,
+    limits: Limits = DEFAULT,
 ) -> Iterator[pa.RecordBatch]:
-    """Every record of a delivery, in order, as batches without positions. An empty file has none."""
+    """Every record of a delivery, in order, as batches without positions. An empty file has none.
+
+    Raises:
+        DeliveryError: if it is past one of the limits.
+        MemoryError: if this machine lacks the memory to read it.
+        OSError: if it cannot be read.
+    """
     if not size:
         return
+    limits.check_size(size)
     stream.seek(0)
     if declared.compression and not is_compressed(stream.read(4), declared.compression):
         yield from records.to_batches([unreadable(stream, max_record_bytes)])
         return
     stream.seek(0)
+    expansion = Expansion(limits, size)
     if declared.shape != "parquet":
-        blocks = Blocks(stream, declared.compression)
+        blocks = Blocks(stream, declared.compression, expansion)
         if encoding := encoding_without_mark(blocks.peek()[:_HEAD_BYTES]):
             reason = f"the file looks like {encoding} without a byte order mark; deliver it as UTF-8, or with the mark"
             yield from records.to_batches([unreadable(stream, max_record_bytes, reason)])
             return
         yield from _READERS[declared.shape](blocks, max_record_bytes)
     elif declared.compression is None:
-        yield from read_parquet(stream, max_record_bytes)
+        yield from read_parquet(stream, max_record_bytes, limits)
     else:
-        with decompressed_copy(stream, declared.compression, scratch) as copy:
-            yield from read_parquet(copy, max_record_bytes)
+        with decompressed_copy(Blocks(stream, declared.compression, expansion, strip_mark=False), scratch) as copy:
+            yield from read_parquet(copy, max_record_bytes, limits)
 
 
 def delivery_in(path: Path) -> LandedDelivery:

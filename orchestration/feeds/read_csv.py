@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _SHORTEST_RUN = 12
 # Arrow's regular expressions take no more; wider files are read row by row.
 _WIDEST = 100
+# All names are in each record, and a block may have half a million rows of nothing else; so many characters are held.
+_MOST_NAMES = 64 << 20
 
 
 def read_csv(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -34,7 +36,7 @@ def _rows(blocks: Blocks, max_bytes: int) -> Iterator[records.Record | pa.Record
     """The rows one by one, or many at once where they are plain."""
     end = line_end(blocks)
     lines = Lines(line_blobs(blocks, max_bytes, end), end)
-    header = read_header(lines)
+    header = read_header(lines, max_bytes)
     yield from (records.from_bytes(line, max_bytes, "unparseable") for line in header.above)
     rows = Rows(lines, header.names, header.delimiter, max_bytes)
     plain = _PlainRuns(lines, header.names, header.delimiter, max_bytes)
@@ -60,6 +62,7 @@ class _PlainRuns:
         self._delimiter = delimiter
         self._max_bytes = max_bytes
         self._usable = 2 <= len(names) <= _WIDEST
+        self._most_lines = _MOST_NAMES // max(sum(map(len, names)), 1)
         self._pattern = plain_row(delimiter, len(names), r"\z") if self._usable else ""
         self._block: LineBlock | None = None
         # Of the block: the lines that are not plain and the number of lines; and when a run of them is long
@@ -74,7 +77,7 @@ class _PlainRuns:
     def next(self) -> pa.RecordBatch | None:
         """The run at the cursor; None where there is none that is worth it."""
         lines = self._lines
-        if not self._usable or lines.block is None:
+        if not self._usable or lines.block is None or lines.block.count > self._most_lines:
             return None
         if self._block is not lines.block:
             self._block = lines.block

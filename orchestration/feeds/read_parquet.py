@@ -1,7 +1,7 @@
 """Parquet deliveries to record batches: each row becomes a JSON object of texts under the columns' names.
 
-Times are written as ISO 8601, those of a column in a time zone with `Z`; numbers keep all their digits; lists
-and structures are JSON.
+Every row of the file becomes a record. A row that cannot be read whole becomes one that says why, with what can be read
+of it. What the machine lacks to read a file is an error, never a record.
 """
 
 from __future__ import annotations
@@ -14,60 +14,47 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestration.feeds import json_text, records
-from orchestration.feeds.csv_rows import unique
+from orchestration.feeds.limits import Limits
+from orchestration.feeds.parquet_file import ParquetFile
+from orchestration.feeds.parquet_footer import RowGroup
+from orchestration.feeds.parquet_groups import DamagedRow, errors, group_rows, raise_if_real
+from orchestration.feeds.parquet_plan import BATCH_BYTES, plan
+from orchestration.feeds.parquet_values import column_values, count, size, texts
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Few, because rows that are small in the file, by its dictionary, may be large.
-_BATCH_ROWS = 500
-_BATCH_BYTES = 16 << 20
+# What a value in a list takes as a Python object, and again as text.
+_VALUE_BYTES = 200
 
 
-def read_parquet(stream: BinaryIO, max_bytes: int) -> Iterator[pa.RecordBatch]:
+def read_parquet(stream: BinaryIO, max_bytes: int, limits: Limits) -> Iterator[pa.RecordBatch]:
     """The rows of a Parquet file, in order.
 
-    A file that is no Parquet file is one unparseable record, its content. A row group that cannot be read is
-    one unparseable record that says so; the other row groups are read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    A file that is no Parquet file is one unparseable record, its content.
 
+    Raises:
+        DeliveryError: if it takes more than `limits` say.
+    """
     try:
-        file = pq.ParquetFile(pa.PythonFile(stream, mode="r"), page_checksum_verification=True)
-        names = unique(file.schema_arrow.names)
-        groups = file.num_row_groups
-    except _file_errors() as error:
-        _raise_if_real(error)
+        file = ParquetFile(stream, limits)
+    except errors() as error:
+        raise_if_real(error)
         yield from records.to_batches([unreadable(stream, max_bytes)])
         return
+    rows = _Rows(file.names, max_bytes, limits)
     missing = file.metadata.num_rows
-    for group in range(groups):
-        done = 0
-        error_text = "they are not there"
-        try:
-            for batch in file.iter_batches(_batch_rows(file, group), row_groups=[group], use_threads=False):
-                yield from _objects(batch, names, max_bytes)
-                done += batch.num_rows
-        except _file_errors() as error:
-            _raise_if_real(error)
-            error_text = str(error)
-        rows = file.metadata.row_group(group).num_rows
-        missing -= rows
-        if rows != done:
-            reason = f"the last {rows - done} rows of row group {group + 1} of {groups} are damaged: {error_text}"
+    for number, group in enumerate(file.groups):
+        missing -= group.rows
+        there = _rows_of(group)
+        yield from records.to_batches(_group(file, number, there, rows))
+        if group.rows != there:
+            reason = f"row group {number + 1} says that it has {group.rows} rows, its columns say {there}"
             yield from records.to_batches([records.broken_off(reason)])
     if missing:
         # A file that contradicts itself may have lost a whole row group from its list.
         reason = f"the file says that it has {file.metadata.num_rows} rows, its row groups differ by {missing}"
         yield from records.to_batches([records.broken_off(reason)])
-
-
-def _batch_rows(file: Any, group: int) -> int:
-    """How many rows of a row group are read at once."""
-    metadata = file.metadata.row_group(group)
-    average = metadata.total_byte_size // max(metadata.num_rows, 1)
-    return min(max(_BATCH_BYTES // max(average, 1), 1), _BATCH_ROWS)
 
 
 def unreadable(stream: BinaryIO, max_bytes: int, reason: str | None = None) -> records.Record:
@@ -85,96 +72,110 @@ def unreadable(stream: BinaryIO, max_bytes: int, reason: str | None = None) -> r
     return replace(record, text=reason, content=content[: records.KEPT_BYTES]) if reason else record
 
 
-def _file_errors() -> tuple[type[Exception], ...]:
-    import pyarrow as pa
-
-    return pa.ArrowException, OSError, ValueError, MemoryError
-
-
-def _raise_if_real(error: Exception) -> None:
-    """Arrow's own complaints about a file are OSErrors without a number; a failing disk's have one."""
-    if isinstance(error, OSError) and error.errno is not None:
-        raise error
+def _rows_of(group: RowGroup) -> int:
+    """How many rows a row group has: as many as it says, unless no column has values for so many."""
+    return max(min(group.rows, max((column.values for column in group.columns), default=group.rows)), 0)
 
 
-def _objects(batch: pa.RecordBatch, names: Sequence[str], max_bytes: int) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
+def _group(file: ParquetFile, group: int, there: int, rows: _Rows) -> Iterator[records.Record | pa.RecordBatch]:
+    """All rows of a row group."""
+    if not file.names:
+        for _ in range(there):
+            yield records.Record("{}", length=2)
+        return
+    planned = plan(
+        file.stream, file.metadata.schema, file.groups[group], rows.limits, lambda *column: file.longest(group, *column)
+    )
 
-    columns = [_texts(column) for column in batch.columns]
-    if columns and all(isinstance(column, pa.StringArray) for column in columns):
-        text = json_text.objects(names, columns)
+    def read(columns: Sequence[int] | None, batch_rows: int) -> Iterator[Any]:
+        return file.batches(group, columns, batch_rows, planned.dictionaries)
+
+    for found in group_rows(read, planned, file.leaves, there):
+        if isinstance(found, DamagedRow):
+            yield rows.damaged(found, group)
+        else:
+            yield from rows.whole(found)
+
+
+class _Rows:
+    """Makes records of rows."""
+
+    def __init__(self, names: Sequence[str], max_bytes: int, limits: Limits) -> None:
+        self.limits = limits
+        self._names = names
+        self._max_bytes = max_bytes
+        self._names_bytes = sum(len(name) + 6 for name in names)
+        self._bytes = 0
+
+    def whole(self, columns: Sequence[Any]) -> Iterator[records.Record | pa.RecordBatch]:
+        """The records of rows that are whole, of which not many large ones are in memory at a time."""
+        import pyarrow as pa
+
+        rows = len(columns[0])
+        total = sum(map(size, columns)) + rows * self._names_bytes
+        if rows > 1 and total > BATCH_BYTES:
+            half = rows // 2
+            yield from self.whole([column.slice(0, half) for column in columns])
+            yield from self.whole([column.slice(half) for column in columns])
+            return
+        self._take(total)
+        if rows == 1 and total > self._max_bytes:
+            yield self._large(columns)
+            return
+        shown = [texts(column) for column in columns]
+        if all(isinstance(column, pa.StringArray) for column in shown):
+            yield from self._texts(shown)
+            return
+        # Some rows are no UTF-8, or have values that are no texts.
+        lists = [column_values(column) for column in shown]
+        for row in zip(*lists, strict=True):
+            text = json_text.encode(dict(zip(self._names, row, strict=True)))
+            yield records.from_bytes(_bytes(text), self._max_bytes)
+
+    def damaged(self, row: DamagedRow, group: int) -> records.Record:
+        """The record of a row that cannot be read whole: why, and the values of its other columns."""
+        rest = {self._names[number]: column_values(texts(part))[0] for number, part in row.rest.items()
+                if size(part) <= self._max_bytes}  # fmt: skip
+        why = "; ".join(f"{self._names[number]}: {error}" for number, error in row.why.items())
+        text = f"row {row.row} of row group {group + 1} is damaged ({why}); the rest of it: {json_text.encode(rest)}"
+        self._take(len(text))
+        return records.from_bytes(_bytes(text), self._max_bytes, "unparseable")
+
+    def _texts(self, columns: list[Any]) -> Iterator[records.Record | pa.RecordBatch]:
+        import pyarrow.compute as pc
+
+        text = json_text.objects(self._names, columns)
         lengths = pc.binary_length(text)
-        if (pc.max(lengths).as_py() or 0) <= max_bytes:
+        if (pc.max(lengths).as_py() or 0) <= self._max_bytes:
             yield records.text_batch(text, lengths)
             return
-    # Some rows are too large, are no UTF-8, or have values that are no texts.
-    lists = [_values(column) for column in columns]
-    rows = (dict(zip(names, values, strict=True)) for values in zip(*lists, strict=True))
-    texts = (json_text.encode(row) for row in (rows if columns else ({} for _ in range(batch.num_rows))))
-    contents = (text.encode("utf-8", errors="surrogateescape") for text in texts)
-    yield from records.to_batches(records.from_bytes(content, max_bytes) for content in contents)
+        for row in text:
+            yield records.from_bytes(row.as_buffer().to_pybytes(), self._max_bytes)
+
+    def _large(self, columns: Sequence[Any]) -> records.Record:
+        """One row that is large, piece by piece: its text need not fit into memory."""
+        values = sum(map(count, columns))
+        if values * _VALUE_BYTES > self.limits.delivery_memory:
+            raise self.limits.too_much_memory(f"a row of {values} values", values * _VALUE_BYTES)
+        row = dict(zip(self._names, (column_values(texts(column))[0] for column in columns), strict=True))
+        whole = records.Summary()
+        head = bytearray()
+        for piece in _pieces(row):
+            whole.add(_bytes(piece))
+            if len(head) <= self._max_bytes:
+                head += _bytes(piece)
+        if len(head) <= self._max_bytes:
+            return records.from_bytes(bytes(head), self._max_bytes)
+        return whole.record()
+
+    def _take(self, size: int) -> None:
+        self._bytes += size
+        if self._bytes > self.limits.delivery_bytes:
+            raise self.limits.too_many_bytes()
 
 
-def _values(column: Any) -> list[Any]:
-    """A column as JSON values; bytes that are no UTF-8 stay recognisable."""
-    import pyarrow as pa
-
-    if isinstance(column, list):
-        return column
-    contents = column.cast(pa.binary()).to_pylist()
-    return [None if content is None else content.decode("utf-8", errors="surrogateescape") for content in contents]
+_pieces = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).iterencode
 
 
-def _texts(column: Any) -> Any:
-    """A column as a string array; as binary where it is no UTF-8, and as a list where its values are nested."""
-    import pyarrow as pa
-    from pyarrow import types
-
-    kind = column.type
-    if types.is_dictionary(kind):
-        return _texts(column.dictionary_decode())
-    if isinstance(kind, pa.BaseExtensionType) or types.is_nested(kind):
-        return [_plain(value) for value in column]
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return _decoded(column.cast(pa.binary()))
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
-        return _decoded(column.cast(pa.binary()))
-    if types.is_fixed_size_binary(kind):
-        return _decoded(column.cast(pa.binary()))
-    if types.is_timestamp(kind):
-        return _times(column)
-    try:
-        return column.cast(pa.string())
-    except (pa.ArrowException, NotImplementedError):
-        return pa.array([None if value is None else str(value) for value in map(_plain, column)], pa.string())
-
-
-def _decoded(column: Any) -> Any:
-    import pyarrow as pa
-
-    try:
-        return column.cast(pa.string())
-    except pa.ArrowInvalid:
-        return column
-
-
-def _times(column: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    plain = column.cast(pa.timestamp(column.type.unit, "UTC")) if column.type.tz else column
-    return pc.replace_substring_regex(plain.cast(pa.string()), r"^(\S+-\d\d-\d\d) ", r"\1T")
-
-
-def _nested_text(value: Any) -> str:
-    return value.decode("utf-8", errors="backslashreplace") if isinstance(value, bytes) else str(value)
-
-
-def _plain(scalar: Any) -> Any:
-    """A value as JSON can have it: what JSON has no form for is text."""
-    try:
-        value = scalar.as_py()
-        return None if value is None else json.loads(json.dumps(value, default=_nested_text), parse_constant=str)
-    except (ValueError, OverflowError, TypeError):
-        return f"a value of the type {scalar.type} that cannot be shown"
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", errors="surrogateescape")

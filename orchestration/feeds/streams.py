@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from orchestration.feeds.formats import Compression
+from orchestration.feeds.limits import DEFAULT, Expansion, Limits
 
 BLOCK = 1 << 20
 _BOM = b"\xef\xbb\xbf"
@@ -32,6 +33,8 @@ _FEW_CHARACTERS = 8
 _MANY_ZEROS = 0.7
 # Compressed bytes for each call: a call's whole output is held in memory, and zstd may make 32 KiB of one byte.
 _STEPS: dict[Compression, int] = {"gz": 16 * 1024, "zst": 1024}
+# No zstd stream looks further back.
+_WIDEST_WINDOW = 1 << 31
 _MAGIC: dict[Compression, tuple[bytes, ...]] = {
     "gz": (b"\x1f\x8b",),
     "zst": (b"\x28\xb5\x2f\xfd", *(bytes([0x50 + n]) + b"\x2a\x4d\x18" for n in range(16))),
@@ -46,17 +49,21 @@ class Blocks:
     """A delivery's bytes, decompressed, in blocks of `size`, without a byte order mark; a text that has the mark of
     UTF-16 or UTF-32 is turned into UTF-8.
 
-    When `read` has returned b"", `broken` says why the stream ended early, or is None where it is whole.
+    `expansion` counts what comes out of the compression, and bounds it. When `read` has returned b"", `broken` says why
+    the stream ended early, or is None where it is whole.
     """
 
     def __init__(
         self,
         stream: BinaryIO,
         compression: Compression | None = None,
+        expansion: Expansion | None = None,
+        *,
         size: int | None = None,
         strip_mark: bool = True,
     ) -> None:
-        self._pieces = _decompressed(stream, compression) if compression else _plain(stream)
+        self._pieces = _decompressed(stream, compression, expansion) if compression else _plain(stream)
+        self._expansion = expansion if compression else None
         self._size = size or BLOCK
         self._first = strip_mark
         # What is read ahead begins at `_at`.
@@ -96,6 +103,8 @@ class Blocks:
             while length < size and (piece := next(self._pieces, b"")):
                 pieces.append(piece)
                 length += len(piece)
+                if self._expansion:
+                    self._expansion.add(len(piece))
         except BrokenStreamError as error:
             self.broken = str(error)
         if pieces:
@@ -138,8 +147,9 @@ def _plain(stream: BinaryIO) -> Iterator[bytes]:
         yield piece
 
 
-def _decompressed(stream: BinaryIO, compression: Compression) -> Iterator[bytes]:
+def _decompressed(stream: BinaryIO, compression: Compression, expansion: Expansion | None) -> Iterator[bytes]:
     """The content of a gzip or zstd stream, of one member or several."""
+    limits = expansion.limits if expansion else DEFAULT
     start = 0
     while True:
         stream.seek(start)
@@ -150,14 +160,14 @@ def _decompressed(stream: BinaryIO, compression: Compression) -> Iterator[bytes]
         if not head:
             return
         start = stream.tell() - 1
-        used = yield from _member(stream, compression, start)
+        used = yield from _member(stream, compression, start, limits)
         start += used
 
 
-def _member(stream: BinaryIO, compression: Compression, start: int) -> Any:
+def _member(stream: BinaryIO, compression: Compression, start: int, limits: Limits) -> Any:
     """The content of the member that begins at `start`; returns the length of the member."""
     step = _STEPS[compression]
-    decoder = _decoder(compression)
+    decoder = _decoder(compression, limits)
     stream.seek(start)
     taken = 0
     while not decoder.eof:
@@ -167,7 +177,8 @@ def _member(stream: BinaryIO, compression: Compression, start: int) -> Any:
         try:
             piece = decoder.decompress(data)
         except _error(compression) as error:
-            yield from _up_to_the_break(stream, compression, start, taken, data)
+            _raise_if_real(error, limits)
+            yield from _up_to_the_break(stream, compression, start, taken, data, limits)
             raise BrokenStreamError(str(error)) from None
         taken += len(data)
         if piece:
@@ -176,10 +187,10 @@ def _member(stream: BinaryIO, compression: Compression, start: int) -> Any:
 
 
 def _up_to_the_break(
-    stream: BinaryIO, compression: Compression, start: int, taken: int, data: bytes
+    stream: BinaryIO, compression: Compression, start: int, taken: int, data: bytes, limits: Limits
 ) -> Iterator[bytes]:
     """What can be had of the step in which decoding failed, whose output was lost with the failure."""
-    decoder = _decoder(compression)
+    decoder = _decoder(compression, limits)
     stream.seek(start)
     while taken > 0:
         good = stream.read(min(taken, _STEPS[compression]))
@@ -188,18 +199,28 @@ def _up_to_the_break(
     for index in range(len(data)):
         try:
             piece = decoder.decompress(data[index : index + 1])
-        except _error(compression):
+        except _error(compression) as error:
+            _raise_if_real(error, limits)
             return
         if piece:
             yield piece
 
 
-def _decoder(compression: Compression) -> Any:
+def _raise_if_real(error: Exception, limits: Limits) -> None:
+    """Raise what is not the file's fault: that there is no memory, or that more would be needed than is allowed."""
+    words = str(error).lower()
+    if "too much memory" in words:
+        raise limits.too_much_memory("the window of its zstd compression") from error
+    if "memory" in words:
+        raise MemoryError(str(error)) from error
+
+
+def _decoder(compression: Compression, limits: Limits) -> Any:
     if compression == "gz":
         return zlib.decompressobj(wbits=31)
     import zstandard
 
-    return zstandard.ZstdDecompressor().decompressobj()
+    return zstandard.ZstdDecompressor(max_window_size=min(limits.delivery_memory, _WIDEST_WINDOW)).decompressobj()
 
 
 def _error(compression: Compression) -> type[Exception]:
@@ -211,10 +232,9 @@ def _error(compression: Compression) -> type[Exception]:
 
 
 @contextmanager
-def decompressed_copy(stream: BinaryIO, compression: Compression, folder: Path) -> Iterator[BinaryIO]:
+def decompressed_copy(blocks: Blocks, folder: Path) -> Iterator[BinaryIO]:
     """A temporary file in `folder` with the stream's content, as far as it can be read."""
     with tempfile.TemporaryFile(dir=folder) as copy:
-        blocks = Blocks(stream, compression, strip_mark=False)
         while block := blocks.read():
             copy.write(block)
         copy.seek(0)

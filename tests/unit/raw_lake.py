@@ -11,6 +11,7 @@ import duckdb
 
 from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import LandingReport, land, open_index
+from orchestration.feeds.limits import DEFAULT, Limits
 from orchestration.feeds.source import Source
 
 FEEDS = ("search", "bi")
@@ -47,7 +48,13 @@ class Feeds:
         return target
 
     def land(
-        self, root: str | None = None, *, limit: int = LIMIT, at: datetime = LANDED_AT, source: Source | None = None
+        self,
+        root: str | None = None,
+        *,
+        limit: int = LIMIT,
+        at: datetime = LANDED_AT,
+        source: Source | None = None,
+        limits: Limits = DEFAULT,
     ) -> LandingReport:
         """Land everything there is."""
         return land(
@@ -57,6 +64,7 @@ class Feeds:
             window=None,
             landed_at=at,
             max_record_bytes=limit,
+            limits=limits,
         )
 
     def one(self, name: str, content: bytes, limit: int = LIMIT) -> list[Kept]:

@@ -214,13 +214,23 @@ def test_padding_and_skippable_frames_are_no_content() -> None:
 # --- damaged Parquet
 
 
+PARQUET_OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"use_dictionary": False, "data_page_version": "2.0"},
+    {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}, "compression": "zstd"},
+]
+
+
 def test_no_damage_to_a_parquet_file_raises() -> None:
-    target = io.BytesIO()
     table = pa.table({"n": [1, None, 3], "text": ["a", "b", None], "list": [[1], None, []]})
-    pq.write_table(table, target, row_group_size=2)
+    files = []
+    for options in PARQUET_OPTIONS:
+        target = io.BytesIO()
+        pq.write_table(table, target, row_group_size=2, **options)
+        files.append(target.getvalue())
     chance = random.Random(1)
-    for _ in range(400):
-        data = bytearray(target.getvalue())
+    for number in range(1200):
+        data = bytearray(files[number % len(files)])
         for _ in range(chance.choice([1, 1, 2, 8])):
             data[chance.randrange(len(data))] = chance.randrange(256)
         assert parse("a.parquet", bytes(data[: chance.randrange(len(data)) if chance.random() < 0.2 else None]))
@@ -344,3 +354,16 @@ def test_large_records_come_in_small_batches(name: str, content: bytes, monkeypa
     sizes = [batch.num_rows for batch in batches(name, io.BytesIO(content))]
     assert sum(sizes) == 100
     assert max(sizes) <= 10
+
+
+def test_the_names_of_a_csv_header_take_little_memory_in_many_rows() -> None:
+    content = b"%s,eventId\n" % (b"a" * 10_000) + b",\n" * 20_000
+    sizes = [batch.nbytes for batch in batches("a.csv", io.BytesIO(content))]
+    assert sum(sizes) > 190 << 20
+    assert max(sizes) < 20 << 20
+
+
+def test_a_csv_header_that_is_larger_than_a_record_is_none() -> None:
+    rows = parse("a.csv", b'"a\n' + b"x" * 300 + b'",eventId\n1,2\n', limit=200)
+    assert texts(rows)[-1] == "1,2"
+    assert {row["problem"] for row in rows} <= {"unparseable", "too_large"}
