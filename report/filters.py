@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
 from orchestration.hours import floor_hour, iso, naive
+from report.long_texts import Digest, Value
 
 OUTCOMES = ("SUCCESS", "FAILURE")
 # The list of values that chooses by a field of the fact, for every field that can be chosen by.
@@ -20,9 +21,16 @@ CHOICES = {
     "instance": "instances",
     "event_id": "event_ids",
 }
+# By comments one chooses what they contain; a group of them is chosen by the whole text.
+_CHOSEN = CHOICES | {"comments": "comments_are"}
 # What `agg_activity_hourly` knows of an event, beside its hour.
 AGGREGATED = ("application", "entity", "activity", "outcome")
-EXCLUDABLE = (*CHOICES, "comments")
+EXCLUDABLE = tuple(_CHOSEN)
+
+
+def choice(field: str) -> str:
+    """The name of the filters' list of values by which a field of the fact is chosen."""
+    return _CHOSEN[field]
 
 
 def compared(field: str, value: Any) -> str:
@@ -38,22 +46,24 @@ def compared(field: str, value: Any) -> str:
 class Filters:
     """Events of the half-open period [start, end), by event time, UTC; an empty list of values keeps all.
 
-    Values are as the warehouse has them; None is the value of an event that has none. `comments` is a text that the
-    event's comments contain, in upper or lower case. `excluded` has pairs of a field of the fact and a value that no
-    event shall have. Raises ValueError if the period is empty, or a field is none that can be excluded by.
+    Values are as the warehouse has them, or the digests of long ones; None is the value of an event that has none.
+    `comments` is a text that the event's comments contain, in upper or lower case; `comments_are` are whole comments.
+    `excluded` has pairs of a field of the fact and a value that no event shall have. Raises ValueError if the period is
+    empty, or a field is none that can be excluded by.
     """
 
     start: datetime
     end: datetime
-    applications: tuple[str | None, ...] = ()
-    entities: tuple[str | None, ...] = ()
-    activities: tuple[str | None, ...] = ()
-    outcomes: tuple[str | None, ...] = ()
-    triggered_by: tuple[str | None, ...] = ()
-    instances: tuple[str | None, ...] = ()
-    event_ids: tuple[str | None, ...] = ()
+    applications: tuple[Value, ...] = ()
+    entities: tuple[Value, ...] = ()
+    activities: tuple[Value, ...] = ()
+    outcomes: tuple[Value, ...] = ()
+    triggered_by: tuple[Value, ...] = ()
+    instances: tuple[Value, ...] = ()
+    event_ids: tuple[Value, ...] = ()
     comments: str = ""
-    excluded: tuple[tuple[str, str | None], ...] = ()
+    comments_are: tuple[Value, ...] = ()
+    excluded: tuple[tuple[str, Value], ...] = ()
 
     def __post_init__(self) -> None:
         if self.start >= self.end:
@@ -65,13 +75,13 @@ class Filters:
     @property
     def fields(self) -> frozenset[str]:
         """The fields of the fact, but for the time, that are chosen or excluded by."""
-        chosen = {field for field, choice in CHOICES.items() if getattr(self, choice)}
+        chosen = {field for field, choice in _CHOSEN.items() if getattr(self, choice)}
         return frozenset(chosen | {field for field, _ in self.excluded} | ({"comments"} if self.comments else set()))
 
     def without(self, field: str) -> Filters:
         """The same, but for what is said about one field."""
         kept = tuple((name, value) for name, value in self.excluded if name != field)
-        said: dict[str, Any] = {CHOICES[field]: ()} if field in CHOICES else {"comments": ""}
+        said: dict[str, Any] = {choice(field): ()} | ({"comments": ""} if field == "comments" else {})
         return replace(self, excluded=kept, **said)
 
     def where(self) -> tuple[str, list[Any]]:
@@ -86,31 +96,56 @@ class Filters:
         return self._where("event_hour_utc", naive(floor_hour(self.start)), AGGREGATED)
 
     def as_dict(self) -> dict[str, Any]:
-        """The filters for people and programs, as files carry them; times are ISO 8601, UTC."""
-        return {name: iso(value) if isinstance(value, datetime) else value for name, value in asdict(self).items()}
+        """The filters for programs, as files carry them; times are ISO 8601, UTC, a digest is `{"sha256": …}`."""
+        said = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        if not said["comments_are"]:
+            del said["comments_are"]
+        return said
 
     def conditions(self, fields: Iterable[str]) -> tuple[list[str], list[Any]]:
         """What is said about these fields: conditions that all hold, and the values to bind."""
         conditions: list[str] = []
         values: list[Any] = []
         for field in fields:
-            if chosen := getattr(self, CHOICES[field]) if field in CHOICES else ():
-                named = [value for value in chosen if value is not None]
+            if chosen := getattr(self, choice(field)):
+                named = [value for value in chosen if isinstance(value, str)]
+                hashes = [value.sha256 for value in chosen if isinstance(value, Digest)]
                 # DuckDB looks up a list in a file's dictionary; for IN with several values it reads every column.
                 only = f"{compared(field, named[0])} = ?" if named else ""
                 either = [f"list_contains(?, {field})" if len(named) > 1 else only] if named else []
-                either += [f"{field} is null"] if len(named) < len(chosen) else []
+                either += [f"list_contains(?, sha256({field}))"] if hashes else []
+                either += [f"{field} is null"] if None in chosen else []
                 conditions.append(either[0] if len(either) == 1 else f"({' or '.join(either)})")
-                values += [named] if len(named) > 1 else named
+                values += [*([named] if len(named) > 1 else named), *([hashes] if hashes else [])]
             if field == "comments" and self.comments:
                 conditions.append("contains(lower(comments), lower(?))")
                 values.append(self.comments)
             for name, value in self.excluded:
                 if name == field:
-                    conditions.append(f"{field} is distinct from ?" if value is not None else f"{field} is not null")
-                    values += [] if value is None else [value]
+                    condition, bound = _not(field, value)
+                    conditions.append(condition)
+                    values += bound
         return conditions, values
 
     def _where(self, time: str, start: datetime, fields: Iterable[str]) -> tuple[str, list[Any]]:
         conditions, values = self.conditions(fields)
         return " and ".join([f"{time} >= ?", f"{time} < ?", *conditions]), [start, naive(self.end), *values]
+
+
+def _not(field: str, value: Value) -> tuple[str, list[Any]]:
+    if value is None:
+        return f"{field} is not null", []
+    if isinstance(value, Digest):
+        return f"sha256({field}) is distinct from ?", [value.sha256]
+    return f"{field} is distinct from ?", [value]
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            return iso(value)
+        case Digest():
+            return {"sha256": value.sha256}
+        case tuple():
+            return tuple(map(_plain, value))
+    return value

@@ -16,12 +16,12 @@ from filelock import FileLock
 
 from orchestration.hours import iso, now_utc
 from orchestration.whole_files import rewrite
+from report.long_texts import LONGEST_QUERY
 
 if TYPE_CHECKING:
     from report.queries.warehouse import Query
 
 LONGEST_NAME = 100
-_LONGEST_QUERY = 8000
 _MOST = 200
 EXAMPLE_ID = "example"
 _APPLICATION = "Analytics"
@@ -65,7 +65,7 @@ class SavedReports:
         if not name or len(name) > LONGEST_NAME or not name.isprintable():
             raise SavedReportError(f"the name must have 1 to {LONGEST_NAME} characters")
         query = query.removeprefix("?")
-        if len(query) > _LONGEST_QUERY:
+        if len(query) > LONGEST_QUERY:
             raise SavedReportError("there is too much chosen to be saved; choose fewer values")
         with self._changing() as reports:
             same = next((one for one in reports if one.owner == owner and one.name.casefold() == name.casefold()), None)

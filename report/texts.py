@@ -5,7 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from report.long_texts import Value
+
 NO_VALUE = "—"
+# Of a text in a table, and in a list; the page of an event has all of it. So a page has a bound, whatever events hold.
+LONGEST_CELL, LONGEST_VALUE = 1000, 300
 
 
 def time_text(value: datetime | None) -> str:
@@ -27,11 +31,16 @@ def cell_text(value: Any) -> str | None:
     return time_text(value) if isinstance(value, datetime) else value
 
 
-def value_text(value: str | None) -> str:
+def value_text(value: Value) -> str:
     """A value in a list of values."""
     if value is None:
         return "(no value)"
-    return value if value.strip() else "(blank)"
+    return cut(str(value), LONGEST_VALUE) if str(value).strip() else "(blank)"
+
+
+def cut(text: str, longest: int = LONGEST_CELL) -> str:
+    """The text, or its beginning and how long all of it is."""
+    return text if len(text) <= longest else f"{text[:longest]}… [cut: {len(text):,} characters]"
 
 
 def count_text(value: int) -> str:

@@ -14,7 +14,8 @@ from orchestration.catalogue import OWN_FEED
 from orchestration.feeds.spool import Spool
 from orchestration.hours import iso, now_utc
 from report.access.permissions import User
-from report.filters import Filters
+from report.filters import CHOICES, Filters
+from report.long_texts import Value
 
 APPLICATION = "Activity Audit"
 REPORT, EVENT, EXPORT, QUARANTINE, SAVED, USER = "Report", "Event", "Export", "Quarantine", "Saved Report", "User"
@@ -104,13 +105,14 @@ class Trail:
 def said(filters: Filters, how: str = "") -> str:
     """The filters in one line; `how` is what else was asked, such as the groups."""
     parts = [f"{iso(filters.start)} to {iso(filters.end)}"]
-    for name, value in filters.as_dict().items():
-        if name in ("start", "end") or not value:
-            continue
-        if name == "excluded":
-            parts += [f"not {field}: {'(none)' if text is None else text}" for field, text in value]
-        elif isinstance(value, str):
-            parts.append(f"{name} contain: {value}")
-        else:
-            parts.append(f"{name}: {', '.join('(none)' if text is None else text for text in value)}")
+    for name in (*CHOICES.values(), "comments_are"):
+        if chosen := getattr(filters, name):
+            parts.append(f"{name}: {', '.join(map(_shown, chosen))}")
+    if filters.comments:
+        parts.append(f"comments contain: {filters.comments}")
+    parts += [f"not {field}: {_shown(value)}" for field, value in filters.excluded]
     return "; ".join([*parts, *([how] if how else [])])
+
+
+def _shown(value: Value) -> str:
+    return "(none)" if value is None else str(value)

@@ -22,11 +22,11 @@ IN_SCOPE = f"semi join {FEED_HOURS} using (feed, feed_hour_utc)"
 _GAP = timedelta(days=1)
 
 
-def feeds_of(applications: Sequence[str | None]) -> list[str]:
+def feeds_of(applications: Sequence[object]) -> list[str]:
     """The feeds in which these applications deliver; of one that has none of its own, that of unattributed events."""
     from orchestration.feeds.cxone.reading import UNATTRIBUTED
 
-    return sorted({catalogue.slug_of(name or "") or UNATTRIBUTED for name in applications})
+    return sorted({catalogue.slug_of(str(name or "")) or UNATTRIBUTED for name in applications})
 
 
 def choose(connection: duckdb.DuckDBPyConnection, filters: Filters) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from orchestration.hours import iso
 from orchestration.lake import Snapshot
 from report.filters import Filters
+from report.long_texts import Value
 
 _NAME = "Activity Audit"
 _ALL = "all"
@@ -38,20 +39,22 @@ class About:
 
     def as_texts(self) -> dict[str, str]:
         """For people: each fact under its name."""
-        chosen = self.filters.as_dict()
+        chosen = self.filters
+        whole = {"Comments": _listed(chosen.comments_are)} if chosen.comments_are else {}
         return {
             "Report": _NAME,
-            "From (UTC)": chosen["start"],
-            "To (UTC, not included)": chosen["end"],
-            "Applications": _listed(chosen["applications"]) or _ALL,
-            "Entities": _listed(chosen["entities"]) or _ALL,
-            "Activities": _listed(chosen["activities"]) or _ALL,
-            "Outcomes": _listed(chosen["outcomes"]) or _ALL,
-            "Triggered by": _listed(chosen["triggered_by"]) or _ALL,
-            "Instances": _listed(chosen["instances"]) or _ALL,
-            "Event IDs": _listed(chosen["event_ids"]) or _ALL,
-            "Comments contain": chosen["comments"] or "anything",
-            "Excluded": _listed(f"{field}: {_shown(value)}" for field, value in chosen["excluded"]) or "nothing",
+            "From (UTC)": iso(chosen.start),
+            "To (UTC, not included)": iso(chosen.end),
+            "Applications": _listed(chosen.applications) or _ALL,
+            "Entities": _listed(chosen.entities) or _ALL,
+            "Activities": _listed(chosen.activities) or _ALL,
+            "Outcomes": _listed(chosen.outcomes) or _ALL,
+            "Triggered by": _listed(chosen.triggered_by) or _ALL,
+            "Instances": _listed(chosen.instances) or _ALL,
+            "Event IDs": _listed(chosen.event_ids) or _ALL,
+            "Comments contain": chosen.comments or "anything",
+            **whole,
+            "Excluded": _listed(f"{field}: {_shown(value)}" for field, value in chosen.excluded) or "nothing",
             "Rows": str(self.rows),
             "Snapshot": str(self.snapshot.snapshot_id),
             "Snapshot taken at (UTC)": iso(self.snapshot.taken_at),
@@ -60,9 +63,9 @@ class About:
         }
 
 
-def _listed(values: Iterable[str | None]) -> str:
+def _listed(values: Iterable[Value]) -> str:
     return ", ".join(map(_shown, values))
 
 
-def _shown(value: str | None) -> str:
-    return "(none)" if value is None else value
+def _shown(value: Value) -> str:
+    return "(none)" if value is None else str(value)

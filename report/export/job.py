@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from expectations.visible_text import visible
 from orchestration.hours import iso
 from report.filters import Filters
 
@@ -74,7 +75,7 @@ class Job:
             "rows": self.rows,
             "of": self.of,
             "name": self.name,
-            "error": self.error,
+            "error": visible(self.error) if self.error else None,
             "bytes": self.file.stat().st_size if self.state == "done" and self.file.exists() else None,
         }
 

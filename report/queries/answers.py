@@ -11,6 +11,8 @@ from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+# So many characters of long texts take the memory of a row.
+_LIKE_A_ROW, _SHORT = 1000, 250
 
 
 class Answers:
@@ -63,6 +65,12 @@ class Answers:
 
 
 def _rows(answer: Any) -> int:
-    """An answer's own `weight`, or how many rows it has."""
+    """An answer's own `weight`, or how many rows it has; a long text takes as much as several of them."""
     weight: int | None = getattr(answer, "weight", None)
-    return weight or 1 + len(getattr(answer, "rows", answer if isinstance(answer, list) else ()))
+    rows = getattr(answer, "rows", answer if isinstance(answer, list) else ())
+    return weight or 1 + len(rows) + sum(_characters(row) for row in rows) // _LIKE_A_ROW
+
+
+def _characters(row: Any) -> int:
+    parts = row if isinstance(row, tuple) else vars(row).values() if hasattr(row, "__dict__") else ()
+    return sum(len(part) for part in parts if type(part) is str and len(part) > _SHORT)

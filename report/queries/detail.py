@@ -10,6 +10,7 @@ from orchestration.hours import aware
 from orchestration.integrity.digests import record_sha256
 from report.columns import COLUMNS
 from report.filters import Filters
+from report.long_texts import Digest
 from report.queries.warehouse import Query
 
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
@@ -68,7 +69,7 @@ class Event:
     ledger: LedgerEntry | None
 
 
-def event(query: Query, event_id: str, at: datetime | None = None) -> Event | None:
+def event(query: Query, event_id: str | Digest, at: datetime | None = None) -> Event | None:
     """The event of this id, None if there is none.
 
     `at` is the event's time, plain UTC, where it is known: it spares a look through the whole history.

@@ -9,6 +9,7 @@ from typing import Any
 from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
 from report.filters import CHOICES, Filters
+from report.long_texts import Digest, NoSuchTextError
 from report.queries.counts import Grain, by_unit, cells, has_counts
 from report.queries.kinds import kind_counts
 from report.queries.orders import TIME, Key, Order, beyond, order_by
@@ -51,9 +52,10 @@ def page(
 
     Raises:
         ValueError: if a key is none of this order's.
+        NoSuchTextError: if a long text of the key is in no event any more.
     """
     reverse = before is not None
-    key = before if reverse else after
+    key = _whole(query, filters, order, before if reverse else after)
     if order.field == TIME:
         rows = _by_time(query, filters, order, key, reverse, limit + 1)
     elif has_counts(query, (*filters.fields, order.field)):
@@ -92,6 +94,26 @@ def page_at(query: Query, filters: Filters, index: int, *, descending: bool = Tr
     if len(rows) <= limit:
         rows += _by_time(query, filters, order, _key(rows[-1], order), False, limit + 1 - len(rows))
     return _page(rows, order, limit)
+
+
+def _whole(query: Query, filters: Filters, order: Order, key: Key | None) -> Key | None:
+    """The key with its long texts themselves, which a link has the digests of: the row is looked for by its time."""
+    if key is None or not any(isinstance(part, Digest) for part in key):
+        return key
+    parts = dict(zip(order.fields, key, strict=True))
+    within = filters
+    if at := parts.get(TIME):
+        within = Filters(aware(at), aware(at) + _MOMENT)
+    sql, values, reads = query.files.reading(within)
+    for field, part in parts.items():
+        if isinstance(part, Digest):
+            found = query.rows(
+                f"select {field} {sql} and sha256({field}) = ? limit 1", [*values, part.sha256], reads=reads
+            )
+            if not found:
+                raise NoSuchTextError
+            parts[field] = found[0][0]
+    return tuple(parts.values())
 
 
 def _page(rows: list[tuple[Any, ...]], order: Order, limit: int, *, reverse: bool = False) -> Page:

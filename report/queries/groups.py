@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from report.filters import AGGREGATED, OUTCOMES, Filters
+from report.long_texts import Digest, NoSuchTextError, Value
 from report.queries.counts import cells
 from report.queries.kinds import KindCounts, kind_counts
 from report.queries.warehouse import Query, remembered
@@ -18,7 +19,7 @@ MOST_LEVELS = 3
 class Group:
     """A value of a field, None where events have none, and how many events have it, by outcome."""
 
-    value: str | None
+    value: Value
     count: int
     success: int
     failure: int
@@ -29,7 +30,7 @@ def groups(
     query: Query,
     filters: Filters,
     fields: tuple[str, ...],
-    path: tuple[str | None, ...] = (),
+    path: tuple[Value, ...] = (),
     limit: int = 200,
     after: Group | None = None,
 ) -> list[Group]:
@@ -44,6 +45,7 @@ def groups(
         after: the last group that is known already; those behind it follow.
 
     Raises:
+        NoSuchTextError: if the last group is a long text that no event has any more.
         ValueError: if the fields cannot be grouped by, or the path does not fit them.
     """
     if not 1 <= len(fields) <= MOST_LEVELS or len(set(fields)) < len(fields):
@@ -55,12 +57,17 @@ def groups(
         raise ValueError("all levels of the groups are open; what follows are events")
     outer = fields[: len(path)]
     field = fields[len(path)]
+    if after is not None and isinstance(after.value, Digest):
+        after = replace(after, value=_found(query, filters, field, after.value))
     if {*outer, field}.issubset(AGGREGATED) and (kinds := kind_counts(query, filters)):
         return _of_kinds(kinds, field, dict(zip(outer, path, strict=True)), after)[:limit]
     needed = dict.fromkeys((*outer, field, "outcome"))
     sql, bound, reads = cells(query, filters, tuple(needed))
-    conditions = [f"{name} is not distinct from ?" for name in outer]
-    bound = [*bound, *path]
+    conditions = [
+        f"sha256({name}) = ?" if isinstance(value, Digest) else f"{name} is not distinct from ?"
+        for name, value in zip(outer, path, strict=True)
+    ]
+    bound = [*bound, *(value.sha256 if isinstance(value, Digest) else value for value in path)]
     where = f"where {' and '.join(conditions)}" if conditions else ""
     having = ""
     if after is not None:
@@ -77,7 +84,17 @@ def groups(
     return [Group(*row) for row in rows]
 
 
-def _of_kinds(kinds: KindCounts, field: str, path: dict[str, str | None], after: Group | None) -> list[Group]:
+def _found(query: Query, filters: Filters, field: str, value: Digest) -> str:
+    """The text of the field that has this digest."""
+    sql, bound, reads = cells(query, filters, (field,))
+    where = f"select {field} from ({sql}) where sha256({field}) = ? limit 1"
+    rows = query.rows(where, [*bound, value.sha256], reads=reads)
+    if not rows:
+        raise NoSuchTextError
+    return str(rows[0][0])
+
+
+def _of_kinds(kinds: KindCounts, field: str, path: dict[str, Value], after: Group | None) -> list[Group]:
     for name, value in path.items():
         kinds = kinds.of(name, value)
     success, failure = (dict(kinds.of("outcome", outcome).by(field)) for outcome in OUTCOMES)
@@ -86,7 +103,7 @@ def _of_kinds(kinds: KindCounts, field: str, path: dict[str, str | None], after:
 
 
 def _place(group: Group) -> tuple[int, bool, str]:
-    return -group.count, group.value is None, group.value or ""
+    return -group.count, group.value is None, str(group.value or "")
 
 
 def _after(field: str, last: Group) -> tuple[str, list[Any]]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from report.filters import AGGREGATED, CHOICES, Filters
+from report.long_texts import Value, short
 from report.queries.counts import cells
 from report.queries.warehouse import Query, remembered
 
@@ -38,11 +39,12 @@ class _Period:
         """How many rows of other answers take as much memory."""
         return 1 + len(self.events) // _LIKE_A_ROW
 
-    def having(self, field: str, chosen: tuple[str | None, ...]) -> NDArray[np.bool_]:
+    def having(self, field: str, chosen: tuple[Value, ...]) -> NDArray[np.bool_]:
         """Which kinds have one of these values. None has None: every event has a value."""
         import numpy as np
 
-        return np.array([value in chosen for value in self.values[field]], bool)[self.places[field]]
+        known = [value in chosen or short(value) in chosen for value in self.values[field]]
+        return np.array(known, bool)[self.places[field]]
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ class KindCounts:
         found = [(value, n) for value, n in zip(values, counts, strict=True) if n]
         return sorted(found, key=lambda one: (-one[1], one[0]))
 
-    def of(self, field: str, value: str | None) -> KindCounts:
+    def of(self, field: str, value: Value) -> KindCounts:
         """Those that have this value."""
         return KindCounts(self._period, self._events * self._period.having(field, (value,)))
 

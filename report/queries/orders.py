@@ -13,7 +13,7 @@ from report.filters import compared
 
 TIME = "event_time_utc"
 FIELDS = tuple(column.field for column in COLUMNS)
-# The value of every field that the order goes by, of one row.
+# The value of every field that the order goes by, of one row; that of a long text may be its digest.
 Key = tuple[Any, ...]
 # Fields, and whether each descends.
 Terms = tuple[tuple[str, bool], ...]

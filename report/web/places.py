@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import MAXYEAR, datetime
 from typing import Any
 
+from report.long_texts import Digest, short
 from report.queries.groups import Group
 from report.queries.orders import TIME, Key
 from report.web.urls import BadLinkError
@@ -18,15 +19,18 @@ _KINDS = {TIME: datetime, "quarantined_at_utc": datetime, "source_record": int}
 _LARGEST = 2**63
 
 
-def encode_key(key: Key | None) -> str | None:
-    """The key as text of letters, digits, `-` and `_`; None for None."""
+def encode_key(key: Key | None, *, whole: bool = False) -> str | None:
+    """The key as text of letters, digits, `-` and `_`; None for None.
+
+    Of a long text it has the digest, or all where it is to be `whole`.
+    """
     if key is None:
         return None
-    return _text([{"t": part.isoformat()} if isinstance(part, datetime) else part for part in key])
+    return _text([_part(part, whole) for part in key])
 
 
-def decode_key(text: str | None, fields: Sequence[str]) -> Key | None:
-    """The key of these fields that `encode_key` wrote.
+def decode_key(text: str | None, fields: Sequence[str], *, whole: bool = False) -> Key | None:
+    """The key of these fields that `encode_key` wrote, with digests of long texts unless it must be `whole`.
 
     Raises:
         BadLinkError: if it wrote nothing such.
@@ -36,10 +40,30 @@ def decode_key(text: str | None, fields: Sequence[str]) -> Key | None:
     parts = _parts(text)
     if len(parts) != len(fields):
         raise BadLinkError(_DAMAGED)
-    return tuple(_key_part(part, _KINDS.get(field, str)) for part, field in zip(parts, fields, strict=True))
+    key = tuple(_key_part(part, _KINDS.get(field, str)) for part, field in zip(parts, fields, strict=True))
+    if whole and any(isinstance(part, Digest) for part in key):
+        raise BadLinkError(_DAMAGED)
+    return key
 
 
-def _key_part(part: Any, kind: type) -> str | int | datetime | None:
+def _part(part: Any, whole: bool = False) -> Any:
+    match part:
+        case datetime():
+            return {"t": part.isoformat()}
+        case str() if not whole:
+            value = short(part)
+            return {"sha256": value.sha256} if isinstance(value, Digest) else value
+    return part
+
+
+def _digest(text: str) -> Digest:
+    try:
+        return Digest(text)
+    except ValueError:
+        raise BadLinkError(_DAMAGED) from None
+
+
+def _key_part(part: Any, kind: type) -> str | Digest | int | datetime | None:
     match part:
         case None | str() if kind is str:
             return part
@@ -47,6 +71,8 @@ def _key_part(part: Any, kind: type) -> str | int | datetime | None:
             return part
         case {"t": str(text)} if kind is datetime:
             return _time(text)
+        case {"sha256": str(text)} if kind is str:
+            return _digest(text)
     raise BadLinkError(_DAMAGED)
 
 
@@ -62,7 +88,7 @@ def _time(text: str) -> datetime:
 
 def encode_group(group: Group) -> str:
     """A group, as the place behind which the next ones stand."""
-    return _text([group.value, group.count, group.success, group.failure])
+    return _text([_part(group.value), group.count, group.success, group.failure])
 
 
 def decode_group(text: str | None) -> Group | None:
@@ -76,6 +102,8 @@ def decode_group(text: str | None) -> Group | None:
     match _parts(text):
         case [None | str() as value, int(count), int(success), int(failure)] if abs(count) < _LARGEST:
             return Group(value, count, success, failure)
+        case [{"sha256": str(text)}, int(count), int(success), int(failure)] if abs(count) < _LARGEST:
+            return Group(_digest(text), count, success, failure)
     raise BadLinkError(_DAMAGED)
 
 

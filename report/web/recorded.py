@@ -43,14 +43,14 @@ def run(endpoint: Endpoint) -> Endpoint:
 
 
 def event(endpoint: Endpoint) -> Endpoint:
-    """A page of the one event whose `id` its URL has."""
+    """A page of the one event, whose id the endpoint leaves as `request.state.event_id`."""
 
     @wraps(endpoint)
     async def recorded(request: Request) -> Response:
         response = await endpoint(request)
         if response.status_code < 300:
-            trail, event_id = request.app.state.trail, request.query_params.get("id", "")
-            await run_in_threadpool(trail.viewed_event, request.state.user, event_id)
+            trail, event_id = request.app.state.trail, request.state.event_id
+            await run_in_threadpool(trail.viewed_event, request.state.user, str(event_id))
         return response
 
     return recorded

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from report.columns import COLUMNS
-from report.texts import NO_VALUE, cell_text
+from report.long_texts import Digest, short
+from report.texts import NO_VALUE
+from report.web.cells import cell
 from report.web.urls import TIME, State
 
 if TYPE_CHECKING:
@@ -23,25 +25,33 @@ def table_rows(rows: Iterable[tuple[Any, ...]], state: State) -> Markup:
     from markupsafe import Markup
 
     shown = [(field, _PLACES[field]) for field in state.columns]
-    event = escape(state.url("/event"))
+    # Two hundred long links are a long page. The script puts the state into each; without it one goes back to the table
+    # as the browser does.
+    event = escape(state.url("/event")) if state.is_short else "/event?"
     return Markup("\n".join(_row(row, shown, event) for row in rows))
 
 
-def _row(row: tuple[Any, ...], shown: list[tuple[str, int]], event: str) -> str:
+def event_id(value: str) -> str:
+    """The parameter of the event's page that says which event."""
+    found = short(value)
+    return f"sha256={found.sha256}" if isinstance(found, Digest) else f"id={quote_plus(value)}"
+
+
+def _row(row: tuple[Any, ...], columns: list[tuple[str, int]], event: str) -> str:
     cells = []
-    for number, (field, place) in enumerate(shown):
-        text = cell_text(row[place])
+    for number, (field, place) in enumerate(columns):
+        shown = cell(row[place])
         named = field
-        if text is None:
+        if shown.shown is None:
             named, content = f"{field} null", NO_VALUE
         else:
-            content = escape(text)
+            content = escape(shown.shown)
             if field == "outcome":
                 named = f"{field} {content}"
             if number == 0:
                 # A time is quoted like this sooner than by `quote_plus`.
                 at = str(row[_AT]).replace(" ", "+").replace(":", "%3A")
-                which = f"id={quote_plus(row[_ID])}&amp;at={at}"
+                which = f"{event_id(row[_ID])}&amp;at={at}"
                 content = f'<a href="{event}&amp;{which}">{content}</a>'
-        cells.append(f'<td class="{named}" data-field="{field}">{content}</td>')
+        cells.append(f'<td class="{named}" data-field="{field}"{shown.attributes}>{content}</td>')
     return f'<tr class="event">{"".join(cells)}</tr>'

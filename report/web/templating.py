@@ -1,4 +1,8 @@
-"""Templates rendered on the server, every value escaped; what all of them know is put in here."""
+"""Templates rendered on the server; what all of them know is put in here.
+
+Every value is text that somebody else may have sent: it is escaped, and what cannot be seen in it is named. Where a
+value is not looked at but sent back, in a form or an address, `real` or `code` leaves it as it is.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,17 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from expectations.visible_text import visible
 from report import periods, texts
 from report.bars import share
 from report.columns import COLUMNS
+from report.web.cells import cell
 from report.web.heat import MARKS, MEANINGS
 from report.web.values import encode
 
 if TYPE_CHECKING:
     import jinja2
+    from markupsafe import Markup
     from starlette.requests import Request
     from starlette.responses import HTMLResponse
 
@@ -63,6 +70,7 @@ def static_version() -> str:
 def environment() -> jinja2.Environment:
     """The templates' environment."""
     import jinja2
+    from markupsafe import Markup
 
     made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
@@ -70,6 +78,7 @@ def environment() -> jinja2.Environment:
         # They do not change while the report is served.
         auto_reload=False,
         undefined=jinja2.StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -89,6 +98,31 @@ def environment() -> jinja2.Environment:
         "value": texts.value_text,
         "count": texts.count_text,
         "bytes": texts.bytes_text,
-        "code": encode,
+        "code": lambda value: _real(encode(value)),
+        "real": _real,
+        "cut": lambda text: texts.cut(text, texts.LONGEST_VALUE),
+        "lines": _lines,
+        "attributes": lambda value: Markup(cell(value).attributes),
     }
     return made
+
+
+def _shown(value: Any) -> Any:
+    """What stands on the page for a value of a template."""
+    from markupsafe import Markup
+
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _real(value: str) -> Markup:
+    """The value itself, for what sends it back."""
+    from markupsafe import escape
+
+    return escape(value)
+
+
+def _lines(text: str | None) -> Markup | None:
+    """A text of several lines, each on its own, where it is shown in full."""
+    from markupsafe import Markup, escape
+
+    return text if text is None else Markup("\n").join(escape(visible(line)) for line in text.split("\n"))

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from orchestration.hours import HOUR
 from report import periods
 from report.columns import COLUMNS
-from report.filters import CHOICES, EXCLUDABLE, Filters
+from report.filters import CHOICES, EXCLUDABLE, Filters, choice
+from report.long_texts import LONGEST_QUERY, Value
 from report.queries.groups import FIELDS as GROUPABLE
 from report.queries.groups import MOST_LEVELS
 from report.web.values import decode, encode
@@ -28,6 +29,7 @@ PARAMETERS = ("period", "from", "to", "hour", *CHOICES, "comments", "not", "sort
 VIEWS = {"table": "/", "groups": "/groups", "pictures": "/pictures"}
 _SAID_ONCE = ("period", "from", "to", "hour", "comments", "sort")
 _HOUR = "%Y-%m-%dT%H"
+_SHORT = 1500
 
 
 class BadLinkError(ValueError):
@@ -42,14 +44,14 @@ class State:
     first_day: date | None = None
     last_day: date | None = None
     hour: datetime | None = None
-    lists: dict[str, tuple[str | None, ...]] = field(default_factory=dict)
+    lists: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     comments: str = ""
-    excluded: tuple[tuple[str, str | None], ...] = ()
+    excluded: tuple[tuple[str, Value], ...] = ()
     sort: str = TIME
     descending: bool = True
     columns: tuple[str, ...] = FIELDS
     group: tuple[str, ...] = ()
-    path: tuple[str | None, ...] = ()
+    path: tuple[Value, ...] = ()
 
     def filters(self, now: datetime) -> Filters:
         """The filters, with the groups that were opened.
@@ -68,7 +70,7 @@ class State:
                 end,
                 comments=self.comments,
                 excluded=self.excluded,
-                **{CHOICES[name]: values for name, values in chosen.items()},
+                **{choice(name): values for name, values in chosen.items()},
             )
         except ValueError as error:
             raise BadLinkError(str(error)) from None
@@ -100,16 +102,21 @@ class State:
         extra = [(name, str(value)) for name, value in more.items() if value is not None]
         return f"{page}?{self._query}{'&' if extra else ''}{urlencode(extra)}"
 
+    @property
+    def is_short(self) -> bool:
+        """Whether a page may have hundreds of links with all of this state."""
+        return len(self._query) <= _SHORT
+
     @cached_property
     def _query(self) -> str:
         # A page has many links with the same state.
         return urlencode(self.pairs())
 
-    def with_list(self, name: str, values: Iterable[str | None]) -> State:
+    def with_list(self, name: str, values: Iterable[Value]) -> State:
         """With these values chosen in one list, and no others."""
         return replace(self, lists={**self.lists, name: tuple(values)})
 
-    def excluding(self, name: str, value: str | None) -> State:
+    def excluding(self, name: str, value: Value) -> State:
         """Without the events that have this value."""
         return self if (name, value) in self.excluded else replace(self, excluded=(*self.excluded, (name, value)))
 
@@ -148,7 +155,7 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
     """The state that the parameters of a URL say; `others` are parameters of the page, which are not looked at.
 
     Raises:
-        BadLinkError: naming the parameter that is unknown or wrong.
+        BadLinkError: naming the parameter that is unknown or wrong, or the limit of what is too much.
     """
     values: dict[str, list[str]] = {}
     for name, text in items:
@@ -166,7 +173,7 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
     sort = (values.get("sort") or [f"-{TIME}"])[0]
     first_day, last_day = _day(values, "from"), _day(values, "to")
     lists = {name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOICES if name in values}
-    return State(
+    state = State(
         period=_known((values.get("period") or [periods.DEFAULT])[0], periods.NAMES, "period"),
         first_day=first_day,
         last_day=last_day,
@@ -180,11 +187,17 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
         group=group,
         path=_path(values, group, lists),
     )
+    if (length := len(urlsplit(state.url()).query)) > LONGEST_QUERY:
+        raise BadLinkError(
+            f"too much is chosen: a link of it has {length:,} characters, and {LONGEST_QUERY:,} at most; choose fewer "
+            "values"
+        )
+    return state
 
 
 def _path(
-    values: dict[str, list[str]], group: tuple[str, ...], lists: dict[str, tuple[str | None, ...]]
-) -> tuple[str | None, ...]:
+    values: dict[str, list[str]], group: tuple[str, ...], lists: dict[str, tuple[Value, ...]]
+) -> tuple[Value, ...]:
     """The groups that are open; one whose value is filtered away is not, and none inside it."""
     path = tuple(map(decode, values.get("path", [])))
     if len(path) > len(group):
@@ -200,7 +213,7 @@ def _columns(values: dict[str, list[str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_known(name, FIELDS, "columns") for name in named))
 
 
-def _excluded(text: str) -> tuple[str, str | None]:
+def _excluded(text: str) -> tuple[str, Value]:
     name, _, value = text.partition(":")
     return _known(name, EXCLUDABLE, "not"), decode(value)
 

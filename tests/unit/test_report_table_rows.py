@@ -1,5 +1,6 @@
 """The rows of the table of events, as HTML."""
 
+import json
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from report.columns import COLUMNS
 from report.web.table_rows import table_rows
 from report.web.urls import FIELDS, State
+from report.web.values import encode
 
 AT = datetime(2026, 5, 1, 10, 15, 0, 250000, UTC).replace(tzinfo=None)
 HOSTILE = """<script>alert('1')</script> & "x" Ünï"""
@@ -67,6 +69,32 @@ def test_the_first_column_shown_leads_to_the_event_whatever_its_id_has() -> None
     assert asked["id"] == HOSTILE
     assert asked["at"] == "2026-05-01 10:15:00.250000"
     assert asked["comments"] == 'a"b&c'
+
+
+def test_what_cannot_be_seen_is_named_and_the_text_itself_is_there_for_menus() -> None:
+    long = "long " * 100_000
+    found = Cells(table_rows([row(event_id="e\u202e1", entity="\0", comments=long)], State()))
+    cells = {str(attributes["data-field"]): (attributes, text) for attributes, text in found.cells}
+    assert cells["event_id"][1] == "e⟨U+202E⟩1"
+    assert json.loads(str(cells["event_id"][0]["data-text"])) == "e\u202e1"
+    assert (cells["entity"][1], cells["entity"][0]["data-code"]) == ("⟨U+0000⟩", "~esc:%00")
+    attributes, text = cells["comments"]
+    assert len(text) < 1100
+    assert "[cut: 500,000 characters]" in text
+    assert attributes["data-code"] == encode(long)
+
+
+def test_a_long_id_is_told_by_its_hash() -> None:
+    [link] = Cells(table_rows([row(event_id="x" * 1_000_000)], State())).links
+    asked = dict(parse_qsl(urlsplit(link).query))
+    assert asked["sha256"] == encode("x" * 1_000_000).removeprefix("~sha256:")
+    assert "id" not in asked
+
+
+def test_the_links_of_a_long_state_leave_it_to_the_script() -> None:
+    state = State(excluded=tuple(("entity", f"value-{number}") for number in range(300)))
+    [link] = Cells(table_rows([row()], state)).links
+    assert parse_qsl(urlsplit(link).query) == [("id", "e-1"), ("at", "2026-05-01 10:15:00.250000")]
 
 
 def test_a_first_column_without_a_value_has_no_link() -> None:

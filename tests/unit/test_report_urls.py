@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from report import bars as charts
 from report import periods
 from report.filters import CHOICES, EXCLUDABLE
+from report.long_texts import LONGEST, LONGEST_QUERY, Digest, Value, short
 from report.queries.groups import Group
 from report.queries.orders import Order
 from report.queries.quality import Cell
 from report.texts import bytes_text, time_text, value_text
 from report.web.heat import day_rows, days_rows
+from report.web.pages.frame import chips
 from report.web.places import decode_group, decode_key, encode_group, encode_key
 from report.web.urls import FIELDS, GROUPABLE, PARAMETERS, BadLinkError, State, parse
 from report.web.values import decode, encode
@@ -27,13 +29,16 @@ from report.web.values import decode, encode
 NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
 
 
-def _opened(state: State) -> list[tuple[str, str | None]]:
+def _opened(state: State) -> list[tuple[str, Value]]:
     return list(zip(state.group, state.path, strict=False))
 
 
 ROOT = Path(__file__).parents[2]
 _at = datetime.fromisoformat
-_values = st.none() | st.text() | st.sampled_from(["~null", "~empty", "~", "~~x", "a&b=c", "Zoë +%"])
+_texts = st.text() | st.sampled_from(
+    ["~null", "~empty", "~", "~~x", "a&b=c", "Zoë +%", "~sha256:", "~esc:%00", "a\n%0A", "\0", "x" * 251, "é" * 126]
+)
+_values = (st.none() | _texts).map(short)
 _states = st.builds(
     State,
     period=st.sampled_from([name for name in periods.NAMES if name != "from-to"]),
@@ -63,9 +68,12 @@ def test_a_state_comes_back_from_its_url(state: State) -> None:
 
 
 @given(_values)
-def test_a_value_comes_back_from_its_text(value: str | None) -> None:
-    assert encode(value)
-    assert decode(encode(value)) == value
+def test_a_value_comes_back_from_its_text(value: Value) -> None:
+    code = encode(value)
+    assert code
+    assert decode(code) == value
+    assert not any(character in code for character in "\0\r\n\t"), "a browser changes them in a form"
+    assert len(code.encode()) <= 3 * LONGEST
 
 
 def test_the_documents_example_as_a_url() -> None:
@@ -114,6 +122,8 @@ def test_a_group_whose_value_is_filtered_away_is_not_open() -> None:
         ("group=event_time_utc", "event_time_utc"),
         ("group=application&group=entity&group=activity&group=outcome", "3 times"),
         ("not=event_time_utc:x", "event_time_utc"),
+        ("&".join(f"not=entity:{number}" for number in range(480)), f"{LONGEST_QUERY:,} at most"),
+        ("comments=" + "é" * 2000, f"{LONGEST_QUERY:,} at most"),
     ],
 )
 def test_a_link_that_cannot_be_read_says_what_is_wrong(query: str, names: str) -> None:
@@ -128,6 +138,29 @@ def test_the_parameters_are_documented() -> None:
     assert sorted(documented) == sorted([*PARAMETERS])
     for name in periods.NAMES:
         assert f"`{name}`" in table
+
+
+def test_a_long_text_is_told_by_its_hash() -> None:
+    long = short("x" * 1_000_000)
+    assert isinstance(long, Digest)
+    assert (short("x" * LONGEST), short("é" * LONGEST)) == ("x" * LONGEST, short("é" * LONGEST))
+    assert isinstance(short("é" * LONGEST), Digest)
+    assert len(encode("x" * 1_000_000)) < 100
+    assert decode(encode("x" * 1_000_000)) == decode("x" * 1_000_000) == long
+    assert decode("~sha256:" + "g" * 64) == "~sha256:" + "g" * 64
+    state = _read(f"/?group=comments&path={encode('x' * 1_000_000)}")
+    filters = state.filters(NOW)
+    assert filters.comments_are == (long,)
+    assert filters.where()[0].endswith("list_contains(?, sha256(comments))")
+    assert filters.without("comments").fields == frozenset()
+
+
+def test_a_page_has_so_many_links_of_filters() -> None:
+    values = tuple(f"value-{number}" for number in range(300))
+    for state in (State(lists={"entity": values}), State(excluded=tuple(("entity", value) for value in values))):
+        made = chips(state, "/")
+        assert [chip.url is not None for chip in made] == [True] * 50 + [False] * 250
+        assert sum(len(chip.url or "") for chip in made) < 500_000
 
 
 def test_places_come_back_and_damage_is_told() -> None:

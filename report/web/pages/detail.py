@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from orchestration.hours import naive, parse_time
 from report.access.permissions import VIEW, requires
+from report.long_texts import Digest, short
 from report.queries.detail import Event, event
 from report.queries.warehouse import Query
 from report.web import recorded
@@ -17,7 +18,7 @@ from report.web.pages.messages import message
 from report.web.templating import render
 from report.web.urls import BadLinkError
 
-_OTHERS = ("id", "at", "snapshot")
+_OTHERS = ("id", "sha256", "at", "snapshot")
 
 
 @requires(VIEW)
@@ -25,7 +26,7 @@ _OTHERS = ("id", "at", "snapshot")
 async def page(request: Request) -> Response:
     """The event whose id the URL says; `at`, its time, spares a look through all of the history."""
     state = state_of(request, _OTHERS)
-    event_id, at = request.query_params.get("id", ""), _time(request.query_params.get("at"))
+    event_id, at = _which(request), _time(request.query_params.get("at"))
 
     def work(query: Query) -> Event | None:
         return event(query, event_id, at)
@@ -39,7 +40,17 @@ async def page(request: Request) -> Response:
             f"The warehouse has no event with the ID “{event_id}”.",
             "Check the link for a letter that was lost. An event of the last hours may not be published yet.",
         )
+    request.state.event_id = short(found.fields["event_id"])
     return render(request, "event.html", event=found, state=state)
+
+
+def _which(request: Request) -> str | Digest:
+    """The event's id, or its hash where the id is too long for a link."""
+    sha256 = request.query_params.get("sha256")
+    try:
+        return Digest(sha256) if sha256 else request.query_params.get("id", "")
+    except ValueError as error:
+        raise BadLinkError(str(error)) from None
 
 
 def _time(text: str | None) -> datetime | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from starlette.requests import Request
 
 from report import periods, texts
 from report.filters import Filters
+from report.long_texts import Value, short
 from report.queries import lists
 from report.queries.applications import Application, applications
-from report.queries.lists import Value
 from report.queries.trust import Trust, trust
 from report.queries.warehouse import Query
 from report.web.templating import TITLES
@@ -23,6 +25,8 @@ FILTER_FIELDS = (*_ALWAYS, "triggered_by", "instance")
 # Parameters of the pages' own, which are no part of what is asked.
 OTHERS = ("form", "show", *(f"find-{field}" for field in FILTER_FIELDS))
 MOST_VALUES = 200
+# A link has all of the other filters in it, so a page with a link for each would grow with their square.
+_MOST_LINKED = 50
 
 
 @dataclass(frozen=True)
@@ -30,15 +34,19 @@ class FilterList:
     """The values of one field that can be chosen; None where they are not asked for yet."""
 
     field: str
-    chosen: tuple[str | None, ...]
-    values: list[Value] | None
+    chosen: tuple[Value, ...]
+    values: list[lists.Value] | None
     search: str = ""
 
     @property
-    def unlisted(self) -> list[str | None]:
+    def unlisted(self) -> list[Value]:
         """The chosen values that are not among them: a form must still send them."""
-        known = {value.value for value in self.values or []}
+        known = {short(value.value) for value in self.values or []}
         return [value for value in self.chosen if value not in known]
+
+    def has(self, value: Value) -> bool:
+        """Whether the value is chosen."""
+        return short(value) in self.chosen
 
     @property
     def is_cut(self) -> bool:
@@ -48,10 +56,10 @@ class FilterList:
 
 @dataclass(frozen=True)
 class Chip:
-    """A filter in words, and the URL without it."""
+    """A filter in words, and the URL without it; None where there are so many that not each has one."""
 
     text: str
-    url: str
+    url: str | None
     is_exclusion: bool = False
 
 
@@ -80,31 +88,38 @@ def frame(query: Query, request: Request, state: State | None, filters: Filters 
 
 
 def chips(state: State, page: str) -> list[Chip]:
-    """Every filter beside the prompt's, each with the URL of the page without it."""
+    """Every filter beside the prompt's, each with the URL of the page without it; of many, the first ones."""
     from dataclasses import replace
 
-    found = []
+    found: list[Chip] = []
+
+    def add(text: str, without: Callable[[], State], *, is_exclusion: bool = False) -> None:
+        found.append(Chip(text, without().url(page) if len(found) < _MOST_LINKED else None, is_exclusion))
+
     if state.hour:
-        found.append(Chip(f"Hour: {texts.hour_text(state.hour)} UTC", replace(state, hour=None).url(page)))
+        add(f"Hour: {texts.hour_text(state.hour)} UTC", lambda: replace(state, hour=None))
     for field, chosen in state.lists.items():
         if field == "application":
             continue
         for value in chosen:
-            rest = state.with_list(field, (other for other in chosen if other != value))
-            found.append(Chip(f"{TITLES[field]}: {texts.value_text(value)}", rest.url(page)))
+            add(
+                f"{TITLES[field]}: {texts.value_text(value)}",
+                partial(state.with_list, field, tuple(other for other in chosen if other != value)),
+            )
     if state.comments:
-        found.append(Chip(f"Comments contain: {state.comments}", replace(state, comments="").url(page)))
+        add(f"Comments contain: {texts.cut(state.comments)}", lambda: replace(state, comments=""))
     for pair in state.excluded:
-        without = replace(state, excluded=tuple(other for other in state.excluded if other != pair))
-        found.append(Chip(f"Not {TITLES[pair[0]]}: {texts.value_text(pair[1])}", without.url(page), True))
+        rest = tuple(other for other in state.excluded if other != pair)
+        text = f"Not {TITLES[pair[0]]}: {texts.value_text(pair[1])}"
+        add(text, partial(replace, state, excluded=rest), is_exclusion=True)
     return found
 
 
 def prompt_text(state: State, filters: Filters, known: list[Application]) -> str:
     """The prompt's choices in words."""
     names = {one.application: one.display_name for one in known}
-    chosen = [names.get(value or "", texts.value_text(value)) for value in state.lists.get("application", ())]
-    return f"{', '.join(chosen) or 'All applications'} · {period_text(state, filters)}"
+    chosen = [names.get(str(value or ""), texts.value_text(value)) for value in state.lists.get("application", ())]
+    return f"{texts.cut(', '.join(chosen)) or 'All applications'} · {period_text(state, filters)}"
 
 
 def period_text(state: State, filters: Filters) -> str:

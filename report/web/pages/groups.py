@@ -9,6 +9,7 @@ from starlette.responses import RedirectResponse, Response
 
 from orchestration.hours import iso, now_utc
 from report.access.permissions import VIEW, requires
+from report.long_texts import Value, short
 from report.queries import events
 from report.queries.groups import Group, groups
 from report.queries.warehouse import Query
@@ -20,6 +21,8 @@ from report.web.templating import render
 from report.web.urls import GROUPABLE, MOST_LEVELS, State
 
 _MOST = 200
+# Where each group's link is long.
+_MOST_LONG = 50
 _FIRST = ("application", "entity", "activity")
 
 
@@ -46,14 +49,15 @@ async def page(request: Request) -> Response:
     filters = state.filters(now)
     whole = replace(state, path=()).filters(now)
     after = decode_group(request.query_params.get("after"))
+    most = _MOST if state.is_short else _MOST_LONG
 
     def work(query: Query) -> _Found:
-        found = groups(query, whole, state.group, state.path, _MOST + 1, after)
+        found = groups(query, whole, state.group, state.path, most + 1, after)
         total, snapshot = events.count(query, filters), query.snapshot.snapshot_id
         return _Found(frame(query, request, state, filters), found, total, snapshot)
 
     found = await ask(request, work)
-    shown = found.groups[:_MOST]
+    shown = found.groups[:most]
     return render(
         request,
         "groups.html",
@@ -70,13 +74,13 @@ async def page(request: Request) -> Response:
         most=max((group.count for group in shown), default=0),
         field=state.group[len(state.path)],
         opened=lambda value: opened(state, value),
-        more=encode_group(shown[-1]) if len(found.groups) > _MOST else None,
+        more=encode_group(shown[-1]) if len(found.groups) > most else None,
         groupable=GROUPABLE,
         levels=range(MOST_LEVELS),
     )
 
 
-def opened(state: State, value: str | None) -> str:
+def opened(state: State, value: Value) -> str:
     """The URL of what is in a group: the next level, or its events."""
-    inner = replace(state, path=(*state.path, value))
+    inner = replace(state, path=(*state.path, short(value)))
     return inner.url("/groups" if len(inner.path) < len(inner.group) else "/")

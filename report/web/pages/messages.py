@@ -11,8 +11,10 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from expectations.visible_text import visible
 from orchestration.lake import NothingPublishedError, WarehouseError
 from report.access.csrf import ForeignFormError
+from report.long_texts import NoSuchTextError
 from report.queries.warehouse import QueryCancelledError, QueryTimeoutError
 from report.web.templating import render
 from report.web.urls import BadLinkError
@@ -32,8 +34,10 @@ _TEXTS = {
 
 def message(request: Request, status: int, title: str, why: str, what_to_do: str, again: str | None = None) -> Response:
     """The message as a page, or as JSON for a script."""
+    # What other programs say may have several lines.
+    why = " ".join(why.split("\n"))
     if "application/json" in request.headers.get("accept", ""):
-        return JSONResponse({"title": title, "why": why, "what_to_do": what_to_do}, status)
+        return JSONResponse({"title": title, "why": visible(why), "what_to_do": what_to_do}, status)
     return render(request, "message.html", status, title=title, why=why, what_to_do=what_to_do, again=again)
 
 
@@ -41,6 +45,7 @@ def exception_handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Respons
     """For Starlette: what is answered to each error that a page may end in."""
     return {
         BadLinkError: _bad_link,
+        NoSuchTextError: _bad_link,
         NothingPublishedError: _nothing_published,
         WarehouseError: _warehouse,
         QueryTimeoutError: _timeout,
@@ -51,7 +56,7 @@ def exception_handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Respons
     }
 
 
-async def _bad_link(request: Request, error: BadLinkError) -> Response:
+async def _bad_link(request: Request, error: ValueError) -> Response:
     return message(request, 400, "The link cannot be read", f"{_sentence(str(error))}.",
                    "Open the report, choose again, and copy the new link.")  # fmt: skip
 

@@ -22,6 +22,7 @@ from report.web.urls import FROM_TO, State
 
 _TOP = {"entity": "Top entities", "activity": "Top activities", "triggered_by": "Top users and automations"}
 _DAY = timedelta(days=1)
+_MOST_LINKED = 30
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ async def page(request: Request) -> Response:
 
     found = await ask(request, work)
     series = found.series
+    # Each point has two links, and a page of hundreds of long ones would be long.
+    is_linked = state.is_short or len(series.points) <= _MOST_LINKED
     labels = [label(at, series.unit) for at, _, _ in series.points]
     first, last = filters.start.date(), (filters.end - timedelta(microseconds=1)).date()
     return render(
@@ -68,7 +71,7 @@ async def page(request: Request) -> Response:
                 long_label(at, series.unit),
                 success,
                 failure,
-                narrowed(state, at, series.unit, first, last).url("/pictures"),
+                narrowed(state, at, series.unit, first, last).url("/pictures") if is_linked else None,
             )
             for at, success, failure in series.points
         ],

@@ -64,7 +64,7 @@ async def quarantine(request: Request) -> Response:
     """Records in quarantine, with every reason that holds now."""
     state_of(request, ("reason", "feed", "after"))
     reason, feed = request.query_params.get("reason") or None, request.query_params.get("feed") or None
-    after = decode_key(request.query_params.get("after"), quality.QUARANTINE_KEY)
+    after = decode_key(request.query_params.get("after"), quality.QUARANTINE_KEY, whole=True)
 
     def work(query: Query) -> tuple[list[quality.Quarantined], list[tuple[str, int]], Trust]:
         records = quality.quarantine(query, reason=reason, feed=feed, after=after, limit=_RECORDS + 1)
@@ -83,7 +83,7 @@ async def quarantine(request: Request) -> Response:
         reasons=reasons,
         reason=reason,
         feed=feed,
-        after=encode_key(last),
+        after=encode_key(last, whole=True),
     )
 
 

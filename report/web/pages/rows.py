@@ -10,8 +10,8 @@ from starlette.responses import JSONResponse, Response
 from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.warehouse import Query
-from report.texts import cell_text
 from report.web import recorded
+from report.web.cells import Cell, cell
 from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.report import ROWS
 from report.web.places import decode_key, encode_key
@@ -21,7 +21,11 @@ from report.web.urls import TIME, BadLinkError
 @requires(VIEW)
 @recorded.run
 async def page(request: Request) -> Response:
-    """`rows` have the report's nine columns as texts, null where there is no value; `first` and `last` are places."""
+    """`rows` have the report's nine columns as texts, null where there is no value; `first` and `last` are places.
+
+    `shown` has, by the row's number and the column's, what is to be shown in place of a text, and `codes` what a URL
+    says of it where that is not the text.
+    """
     state = state_of(request, ("after", "before", "index", "snapshot", "now"))
     filters = state.filters(moment_of(request))
     order = events.Order(state.sort, state.descending)
@@ -36,10 +40,22 @@ async def page(request: Request) -> Response:
         else:
             found = events.page(query, filters, order, after=after, before=before, limit=ROWS)
         return {
-            "rows": [[cell_text(cell) for cell in row] for row in found.rows],
+            **_as_json([[cell(value) for value in row] for row in found.rows]),
             "first": encode_key(found.first),
             "last": encode_key(found.last),
             "more": found.more,
         }
 
     return JSONResponse(await ask(request, work, number_of(request, "snapshot")))
+
+
+def _as_json(rows: list[list[Cell]]) -> dict[str, Any]:
+    shown: dict[int, dict[int, str | None]] = {}
+    codes: dict[int, dict[int, str]] = {}
+    for number, row in enumerate(rows):
+        for column, one in enumerate(row):
+            if one.shown != one.text:
+                shown.setdefault(number, {})[column] = one.shown
+            if one.code:
+                codes.setdefault(number, {})[column] = one.code
+    return {"rows": [[one.text for one in row] for row in rows], "shown": shown, "codes": codes}

@@ -4,7 +4,7 @@ import { encoded, excluding, filteredTo, groupedBy, sortedBy } from "./links.js"
 import { columnItems, titleOf } from "./columns.js";
 import { openMenu } from "./menu.js";
 import { go } from "./pages.js";
-import { FIELDS } from "./table.js";
+import { FIELDS, textOf } from "./table.js";
 
 const GROUPABLE = ["application", "entity", "activity", "outcome", "triggered_by", "instance", "comments"];
 const DEEPER = { application: "entity", entity: "activity", activity: "triggered_by", outcome: "activity", triggered_by: "activity", instance: "activity" };
@@ -40,27 +40,27 @@ export function show(place, x, y) {
   const about = table.owner.about(place);
   if (!about) return;
   place.focus({ preventScroll: true });
-  openMenu(cellItems(table.owner, about), x, y, `${titleOf(about.field)}: ${about.value ?? "no value"}`);
+  openMenu(cellItems(table.owner, about), x, y, `${titleOf(about.field)}: ${about.shown ?? "no value"}`);
 }
 
 function headerItems(field) {
   return [...sortItems(field), groupItem(field), null, ...columnItems(field)].filter((item) => item !== undefined);
 }
 
-function cellItems(owner, { field, value, row }) {
+function cellItems(owner, { field, value, shown, code, row }) {
   const isTime = field === "event_time_utc";
-  const named = value === null ? "(no value)" : isTime ? value.slice(0, 10) : shortened(value);
+  const named = value === null ? "(no value)" : isTime ? value.slice(0, 10) : shortened(shown);
   const items = [
     { text: "Open this event", run: () => owner.shown.get(owner.active.row)?.querySelector("a")?.click() },
-    deeper(field, value),
+    deeper(field, value, shown, code),
     null,
-    field === "comments" && !value ? undefined : { text: `Filter to ${isTime ? "the day " : ""}${named}`, run: () => go(filteredTo(field, value)) },
-    isTime ? undefined : { text: `Exclude ${named}`, run: () => go(excluding(field, value)) },
+    field === "comments" && !value ? undefined : { text: `Filter to ${isTime ? "the day " : ""}${named}`, run: () => go(filteredTo(field, value, code)) },
+    isTime ? undefined : { text: `Exclude ${named}`, run: () => go(excluding(field, value, code)) },
     null,
     ...sortItems(field),
     groupItem(field),
     null,
-    { text: "Copy the cell", run: () => copy(value ?? "") },
+    { text: isCut(code) ? "Copy the beginning of the cell" : "Copy the cell", run: () => copy(value ?? "") },
     { text: "Copy the row", run: () => copy(owner.fields.map((name) => row[FIELDS.indexOf(name)] ?? "").join("\t")) },
     null,
     ...columnItems(field),
@@ -72,15 +72,15 @@ function groupItems(place) {
   const link = place.querySelector("a");
   return [
     { text: `Open ${shortened(link.textContent)}`, run: () => link.click() },
-    { text: `Copy ${shortened(link.textContent)}`, run: () => copy(link.textContent) },
+    { text: `Copy ${shortened(link.textContent)}`, run: () => copy(textOf(place, link)) },
   ];
 }
 
-function deeper(field, value) {
+function deeper(field, value, shown, code) {
   const next = DEEPER[field];
   if (!next) return undefined;
-  const named = value === null ? "(no value)" : shortened(value);
-  const narrow = (to) => to.set(field, encoded(value));
+  const named = value === null ? "(no value)" : shortened(shown);
+  const narrow = (to) => to.set(field, code ?? encoded(value));
   return { text: `Drill down: ${named} by ${titleOf(next)}`, run: () => go(groupedBy([next], narrow)) };
 }
 
@@ -95,6 +95,11 @@ function sortItems(field) {
 function groupItem(field) {
   if (!GROUPABLE.includes(field)) return undefined;
   return { text: `Group by ${titleOf(field)}`, run: () => go(groupedBy([field])) };
+}
+
+/** Whether there may be more of a value than is in the page; the event's own page has all of it. */
+function isCut(code) {
+  return Boolean(code?.startsWith("~sha256:"));
 }
 
 function shortened(text) {

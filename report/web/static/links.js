@@ -1,6 +1,6 @@
 // The page's URL with something about it changed, as report/web/urls.py and values.py write it.
 
-/** The value as a URL has it. */
+/** The value as a URL has it, unless it is one that only the server can write: then it comes with its code. */
 export function encoded(value) {
   if (value === null) return "~null";
   if (value === "") return "~empty";
@@ -19,19 +19,31 @@ export function sortedBy(field, descending) {
   return linkTo("/", (to) => to.set("sort", (descending ? "-" : "") + field));
 }
 
-export function filteredTo(field, value) {
+export function filteredTo(field, value, code) {
+  // What comments contain is a line that somebody types; a whole comment of several, or a long one, is a group.
+  if (field === "comments" && code) return openedGroup(field, code);
   return linkTo("/", (to) => {
     if (field === "event_time_utc") {
       to.set("period", "from-to");
       to.set("from", value.slice(0, 10));
       to.set("to", value.slice(0, 10));
       to.delete("hour");
-    } else to.set(field, field === "comments" ? value : encoded(value));
+    } else to.set(field, field === "comments" ? value : code ?? encoded(value));
   });
 }
 
-export function excluding(field, value) {
-  return linkTo("/", (to) => to.append("not", `${field}:${encoded(value)}`));
+export function excluding(field, value, code) {
+  return linkTo("/", (to) => to.append("not", `${field}:${code ?? encoded(value)}`));
+}
+
+function openedGroup(field, code) {
+  return linkTo("/", (to) => {
+    closeGroups(to);
+    to.delete("group");
+    to.delete("path");
+    to.append("group", field);
+    to.append("path", code);
+  });
 }
 
 /** By these fields; `change` may narrow the filters. */
@@ -46,9 +58,17 @@ export function groupedBy(fields, change = () => {}) {
 /** The groups that are open become filters, so that others can be opened. */
 function closeGroups(to) {
   const groups = to.getAll("group");
-  for (const [level, value] of to.getAll("path").entries()) to.set(groups[level], value);
+  const path = to.getAll("path");
   to.delete("group");
   to.delete("path");
+  for (const [level, value] of path.entries()) {
+    if (groups[level] !== "comments") to.set(groups[level], value);
+    else {
+      // No filter keeps one whole comment but its group.
+      to.append("group", "comments");
+      to.append("path", value);
+    }
+  }
 }
 
 export function withColumns(fields) {

@@ -51,6 +51,8 @@ export class Rows {
       const answer = await fetch(url, { headers: { Accept: "application/json" }, signal: controller.signal });
       const found = await answer.json();
       if (!answer.ok) throw new Error(`${found.title ?? answer.statusText}. ${found.what_to_do ?? ""}`);
+      // A value that is shown in another way, or that a URL has in another way, comes with these.
+      for (const [index, row] of found.rows.entries()) Object.assign(row, { shown: found.shown[index], codes: found.codes[index] });
       this.chunks.set(chunk, found.rows);
       this.firsts.set(chunk, found.first);
       this.lasts.set(chunk, found.last);

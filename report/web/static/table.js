@@ -9,6 +9,11 @@ export const FIELDS = [
 ];
 let observer = null;
 
+/** The text of an element with a cell's attributes, and not what is shown of it in `shown`. */
+export function textOf(place, shown) {
+  return "text" in place.dataset ? JSON.parse(place.dataset.text) : shown.textContent;
+}
+
 /** The table of this page, if it has one. */
 export function enhanceTable() {
   observer?.disconnect();
@@ -54,12 +59,18 @@ class EventTable {
   read(line) {
     const link = line.querySelector("a")?.href;
     const found = new Array(FIELDS.length).fill(null);
+    Object.assign(found, { shown: {}, codes: {} });
     for (const cell of line.cells) {
-      if (!cell.classList.contains("null")) found[FIELDS.indexOf(cell.dataset.field)] = cell.textContent;
+      const place = FIELDS.indexOf(cell.dataset.field);
+      if (cell.classList.contains("null")) continue;
+      found[place] = textOf(cell, cell);
+      if ("text" in cell.dataset) found.shown[place] = cell.textContent;
+      if ("code" in cell.dataset) found.codes[place] = cell.dataset.code;
     }
     const parameters = link ? new URL(link).searchParams : new URLSearchParams();
     found[0] ??= parameters.get("at");
     found[1] ??= parameters.get("id");
+    if (parameters.has("sha256")) found.codes[1] = `~sha256:${parameters.get("sha256")}`;
     return found;
   }
 
@@ -143,7 +154,7 @@ class EventTable {
       if (!row) cell.classList.add("waiting");
       else if (value === null || value === undefined) cell.classList.add("null");
       if (field === "outcome" && value) cell.classList.add(value);
-      const text = row ? (value ?? "—") : column ? "" : "…";
+      const text = row ? (row.shown?.[FIELDS.indexOf(field)] ?? value ?? "—") : column ? "" : "…";
       cell.append(row && column === 0 ? element("a", { href: this.eventUrl(row), tabindex: "-1" }, text) : text);
       line.append(cell);
     }
@@ -153,7 +164,9 @@ class EventTable {
 
   eventUrl(row) {
     const url = new URL(this.table.dataset.event, location.href);
-    url.searchParams.set("id", row[1]);
+    const sha256 = row.codes?.[1]?.match(/^~sha256:(.*)/)?.[1];
+    if (sha256) url.searchParams.set("sha256", sha256);
+    else url.searchParams.set("id", row[1]);
     url.searchParams.set("at", row[0].replace(" ", "T"));
     return url.pathname + url.search;
   }
@@ -195,6 +208,8 @@ class EventTable {
   /** What a cell is about: its field, its value as the warehouse has it, and the whole row. */
   about(cell) {
     const row = this.rows.get(cell.closest("tr").index);
-    return row && { field: cell.dataset.field, value: row[FIELDS.indexOf(cell.dataset.field)] ?? null, row };
+    const place = FIELDS.indexOf(cell.dataset.field);
+    const value = row?.[place] ?? null;
+    return row && { field: cell.dataset.field, value, shown: row.shown?.[place] ?? value, code: row.codes?.[place], row };
   }
 }
