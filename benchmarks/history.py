@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING
 from orchestration import catalogue, known_ids, lake, spill
 from orchestration.extensions import connect
 from orchestration.hours import HOUR, hour_range, naive
-from orchestration.publish import transaction
 from orchestration.settings import Settings, load_settings
 from orchestration.simulator import profiles
+from orchestration.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -73,12 +73,12 @@ def build(settings: Settings, events: int, days: int, *, progress: bool = False)
         start = END - timedelta(days=days)
         _hours(connection, start, events)
         for first, last in pairwise(_months(start)):
-            with transaction(connection, f"history of {first:%Y-%m}", {}):
+            with transaction(connection, f"history of {first:%Y-%m}", {}, since=snapshot_now(connection)):
                 for day in range((last - first).days):
                     _insert_day(connection, naive(first + timedelta(days=day)))
             if progress:
                 print(f"{last:%Y-%m-%d}", file=sys.stderr, flush=True)
-        with transaction(connection, "history of the feeds", {}):
+        with transaction(connection, "history of the feeds", {}, since=snapshot_now(connection)):
             _insert_quality(connection)
         known_ids.complete(connection)
     finally:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from orchestration import inlined_rows, lake
 from orchestration.contract import PublishedModel
-from orchestration.publish import transaction
 from orchestration.sql_text import literal
+from orchestration.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -41,10 +41,11 @@ def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedMod
         # A table that a newer release brings is there only after that release's first run.
         if (model.schema, model.name) not in tables:
             continue
+        since = snapshot_now(connection)
         held = inlined_rows.sources(connection, model.schema, model.name)
         files = {*to_rewrite(lake.data_files(connection, model.schema, model.name)), *held}
         if files:
-            _rewrite(connection, model, sorted(files))
+            _rewrite(connection, model, sorted(files), since)
         if held:
             inlined_rows.end_emptied(connection, model.schema, model.name)
 
@@ -58,11 +59,13 @@ def to_rewrite(files: Iterable[tuple[str, int]]) -> list[str]:
     return [path for paths in small.values() if len(paths) >= _ENOUGH for path in paths]
 
 
-def _rewrite(connection: duckdb.DuckDBPyConnection, model: PublishedModel, files: Sequence[str]) -> None:
+def _rewrite(
+    connection: duckdb.DuckDBPyConnection, model: PublishedModel, files: Sequence[str], since: int | None
+) -> None:
     table = f"audit.{model.schema}.{model.name}"
     listed = ", ".join(map(literal, files))
     order = f" order by {', '.join(model.order_by)}" if model.order_by else ""
     connection.execute(f"create or replace table work.main.compacted as from {table} where filename in ({listed})")
-    with transaction(connection, "compaction", {}):
+    with transaction(connection, "compaction", {}, since=since):
         connection.execute(f"delete from {table} where filename in ({listed})")
         connection.execute(f"insert into {table} from work.main.compacted{order}")

@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from orchestration import dbt_macros
-from orchestration.publish import transaction
+from orchestration.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,6 +36,7 @@ def complete(connection: duckdb.DuckDBPyConnection) -> int:
     The catalog knows both numbers, so this costs nothing where there is nothing to do. The connection has `audit`
     attached, and the caller holds the run lock.
     """
+    since = snapshot_now(connection)
     counts = f"select (select count(*) from {FACT}), (select count(*) from {TABLE})"
     ((events, keys),) = connection.execute(counts).fetchall()
     if events == keys:
@@ -43,7 +44,7 @@ def complete(connection: duckdb.DuckDBPyConnection) -> int:
     months = connection.execute(
         f"select distinct date_trunc('month', event_hour_utc) from {FACT} order by all"
     ).fetchall()
-    with transaction(connection, "keys of the published event ids", {}):
+    with transaction(connection, "keys of the published event ids", {}, since=since):
         connection.execute(f"delete from {TABLE}")
         for (month,) in months:
             # A month at a time, which is a partition: what has to be sorted is bounded.

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from orchestration import extensions, spill
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     import duckdb
 
 ALIAS = "audit"
+# How often a catalog is opened that another process is making, and how long, in seconds, it waits before the next time.
+_ATTEMPTS = 5
+_PAUSE = 0.5
 _REMOTE = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -80,7 +84,15 @@ def attach(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """
     if location(settings).catalog_file:
         (settings.home / "warehouse").mkdir(parents=True, exist_ok=True)
-    _attach(connection, settings, "")
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return _attach(connection, settings, "")
+        except WarehouseError as error:
+            # Another process makes the same catalog at this moment, and has it made when this one looks again.
+            if "Failed to initialize DuckLake" not in str(error):
+                raise
+        sleep(_PAUSE)
+    return _attach(connection, settings, "")
 
 
 def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) -> bool:
@@ -98,6 +110,12 @@ def is_attached(connection: duckdb.DuckDBPyConnection) -> bool:
     """Whether the connection has a database `audit`."""
     query = "select count(*) from duckdb_databases() where database_name = ?"
     return connection.execute(query, [ALIAS]).fetchall() == [(1,)]
+
+
+def is_lake(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the attached `audit` is a DuckLake, and not a plain database that stands for an empty one."""
+    query = "select type from duckdb_databases() where database_name = ?"
+    return connection.execute(query, [ALIAS]).fetchall() == [("ducklake",)]
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, options: str) -> None:
@@ -120,6 +138,8 @@ def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: 
     connection.execute("set enable_progress_bar = false")
     extensions.load(connection, where.extensions)
     open_storage(connection, where.data_path)
+    # A snapshot's number is given once. DuckLake would go on and try the next one, on top of what it never looked at.
+    connection.execute("set global ducklake_max_retry_count = 0")
     connection.execute(
         f"attach {literal(where.catalog)} as {ALIAS} "
         f"(data_path {literal(where.data_path)}, override_data_path true{where.options}{options})"

@@ -23,6 +23,7 @@ from orchestration.retention.plan import RetentionPlan, make_plan
 from orchestration.retention.raw_removal import leftovers, remove
 from orchestration.retention.report import as_dict
 from orchestration.settings import Settings
+from orchestration.transactions import snapshot_now
 from orchestration.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -109,12 +110,13 @@ def _apply_retention(connection: duckdb.DuckDBPyConnection, settings: Settings, 
     """Delete what is past its retention, and return how many files of the raw lake are removed."""
     if settings.retention_rules.deletes:
         publish.create_tables(connection, transform.manifest())
-        done.retention = make_plan(connection, settings, now_utc())
-    if done.retention.due:
         known_ids.complete(connection)
-        delete(connection, done.retention.due, str(done.run_id), naive(now_utc()))
-        if warning := head.keep(connection, settings):
-            done.warnings.append(warning)
+        since = snapshot_now(connection)
+        done.retention = make_plan(connection, settings, now_utc())
+        if done.retention.due:
+            delete(connection, done.retention.due, str(done.run_id), naive(now_utc()), since)
+            if warning := head.keep(connection, settings):
+                done.warnings.append(warning)
     files = leftovers(connection, settings.raw_dir)
     remove(files, settings.raw_dir)
     return len(files)

@@ -36,6 +36,7 @@ from orchestration.masking import masked_errors
 from orchestration.planning import own_spool, source_of
 from orchestration.retention.deleted import deleted_deliveries
 from orchestration.settings import Settings
+from orchestration.transactions import snapshot_now
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:
@@ -132,6 +133,7 @@ def update_warehouse(
         ChecksFailedError: a blocking check failed; its `outcome` has all results.
         TransformError: dbt failed.
         WarehouseBusyError: another run held the warehouse too long.
+        WarehouseError: the warehouse cannot be reached or written, or another home published into it meanwhile.
     """
     acknowledgements.check()
     manifest = transform.manifest()
@@ -143,12 +145,13 @@ def update_warehouse(
                 publish.create_tables(connection, manifest)
                 known_ids.complete(connection)
                 adopt(connection, settings.raw_dir, naive(now_utc()))
+                since = snapshot_now(connection)
                 batch = _batch(connection, settings, run_id, feeds, window)
             before = {one.delivery_id: one for one in batch.set_aside if one.delivery_id}
             suspects = [delivery for delivery in batch.deliveries if delivery.delivery_id in before]
             if not suspects:
                 try:
-                    return _stage_and_publish(bench, batch, settings, manifest, progress)
+                    return _stage_and_publish(bench, batch, settings, manifest, since, progress)
                 except staging.DataFaultError as error:
                     fault = error
         progress("staging in parts")
@@ -158,7 +161,7 @@ def update_warehouse(
         landing = [one for one in batch.set_aside if not one.delivery_id]
         batch = replace(batch, set_aside=[*landing, *left])
         with Workbench(settings, f"{run_id}-rest").kept() as bench:
-            outcome = _stage_and_publish(bench, batch, settings, manifest, progress)
+            outcome = _stage_and_publish(bench, batch, settings, manifest, since, progress)
     aside = {one.delivery_id for one in left}
     SetAsides(settings.raw_dir).update(left, [one for key, one in before.items() if key not in aside])
     outcome.warnings += [one.sentence for one in left]
@@ -166,14 +169,19 @@ def update_warehouse(
 
 
 def _stage_and_publish(
-    bench: Workbench, batch: Batch, settings: Settings, manifest: dict[str, Any], progress: Progress
+    bench: Workbench,
+    batch: Batch,
+    settings: Settings,
+    manifest: dict[str, Any],
+    since: int | None,
+    progress: Progress,
 ) -> Outcome:
     lineage_is_known = column_lineage.is_current()
     staging.stage(bench, batch, settings, keep_manifest=not lineage_is_known)
     with bench.connect() as connection:
         if not lineage_is_known:
             column_lineage.refresh(connection, bench.target_dir / "manifest.json")
-        return check_and_publish(connection, settings, manifest, batch.run_id, progress)
+        return check_and_publish(connection, settings, manifest, batch.run_id, progress, since=since)
 
 
 @contextmanager
@@ -253,17 +261,21 @@ def check_and_publish(
     run_id: str,
     progress: Progress,
     *,
+    since: int | None,
     suites: Sequence[str] | None = None,
     stage_entries: Callable[[duckdb.DuckDBPyConnection, datetime], None] = ledger.stage,
     also: Sequence[str] = (),
 ) -> Outcome:
     """Check what is staged in `work` and publish it as one snapshot; the caller holds the run lock.
 
+    It was staged from the snapshot `since`, of `transactions.snapshot_now`.
+
     Only these suites are evaluated, or all. `stage_entries` puts the ledger entries to what is staged, at a plain UTC
     time, and the statements of `also` are part of the transaction.
 
     Raises:
         ChecksFailedError: a blocking check failed; its `outcome` has all results.
+        WarehouseError: the warehouse cannot be written, or somebody else published into it since.
     """
     from expectations.runner import SUITES, validate
 
@@ -284,11 +296,11 @@ def check_and_publish(
     _keep_results(connection, checks, started)
     outcome = Outcome(run_id, published=False, checks=checks, totals=_totals(connection), warnings=warnings)
     if any(result.blocking and not result.success for result in checks):
-        publish.publish_failure(connection, manifest, run_id)
+        publish.publish_failure(connection, manifest, run_id, since)
         raise ChecksFailedError(outcome)
     progress("publishing")
     stage_entries(connection, naive(now_utc()))
-    publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()}, also)
+    publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()}, since, also)
     outcome.published = True
     if warning := head.keep(connection, settings):
         outcome.warnings.append(warning)

@@ -5,17 +5,18 @@ Everything happens in one transaction of the DuckLake catalog, so a reader sees 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from orchestration import lake
 from orchestration.contract import PublishedModel, published_models
 from orchestration.sql_text import literal
+from orchestration.transactions import PublishedMeanwhileError, snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb
 
-_AUTHOR = "activity-audit"
 # zstd takes half of what Snappy does, DuckLake's own choice, and is no slower to write. Rows and deletions that the
 # catalog keeps are not seen by a program that reads the files without DuckDB, and a file whose last rows are deleted
 # there never ends.
@@ -26,6 +27,8 @@ _OPTIONS = {
     "data_inlining_row_limit": "0",
 }
 _FAILED_RUN_TABLES = ("validation_result",)
+# How often set-up looks at what is there before it gives up.
+_LOOKS = 5
 # What every run adds a row to, whatever else it does.
 _OWN_ACCOUNT = ("integrity_ledger", "pipeline_run", "validation_result")
 
@@ -33,35 +36,47 @@ _OWN_ACCOUNT = ("integrity_ledger", "pipeline_run", "validation_result")
 def create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> None:
     """Create the public tables that are not there yet, and add columns that a newer release brought.
 
+    Where another process does so at the same time, what it has done is not done again.
+
     Raises:
         RuntimeError: if a public column has another type than the contract says; the message says which.
+        PublishedMeanwhileError: if others went on to change the warehouse, however often this looked again.
     """
+    for _ in range(_LOOKS - 1):
+        with suppress(PublishedMeanwhileError):
+            return _create_tables(connection, manifest)
+    return _create_tables(connection, manifest)
+
+
+def _create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> None:
+    since = snapshot_now(connection)
     models = [model for model in published_models(manifest) if model.is_table]
     existing = _columns(connection)
     statements = [f"create schema if not exists audit.{schema}" for schema in sorted({m.schema for m in models})]
     for model in models:
         known = existing.get((model.schema, model.name))
-        statements += _creation(model, _is_lake(connection)) if known is None else _additions(model, known)
+        statements += _creation(model, lake.is_lake(connection)) if known is None else _additions(model, known)
     options = _missing_options(connection)
     if len(statements) == len({m.schema for m in models}) and existing and not options:
         return
     statements += options
-    with transaction(connection, "set up", {}):
+    with transaction(connection, "set up", {}, since=since):
         for statement in statements:
             connection.execute(statement)
 
 
 def set_options(connection: duckdb.DuckDBPyConnection) -> None:
     """Let a lake that an earlier release made write its data files as this release does."""
+    since = snapshot_now(connection)
     if statements := _missing_options(connection):
-        with transaction(connection, "set up", {}):
+        with transaction(connection, "set up", {}, since=since):
             for statement in statements:
                 connection.execute(statement)
 
 
 def _missing_options(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """What has to be said to a lake, so that its data files are written as we want them; nothing if it is known."""
-    if not _is_lake(connection):
+    if not lake.is_lake(connection):
         return []
     options = connection.execute("select option_name, lower(value) from audit.options() where scope = 'GLOBAL'")
     known = dict(options.fetchall())
@@ -89,14 +104,15 @@ def publish(
     manifest: dict[str, Any],
     run_id: str,
     extra: dict[str, Any],
+    since: int | None,
     also: Iterable[str] = (),
 ) -> None:
     """Bring all that is staged in `work` into `audit`, as one snapshot with the run id as its message.
 
-    The statements of `also` are part of it.
+    It was staged from the snapshot `since`. The statements of `also` are part of it. For errors see `transaction`.
     """
     models = published_models(manifest)
-    with transaction(connection, run_id, extra):
+    with transaction(connection, run_id, extra, since=since):
         for model in models:
             for statement in _statements(connection, model):
                 connection.execute(statement)
@@ -104,42 +120,26 @@ def publish(
             connection.execute(statement)
 
 
-def publish_failure(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], run_id: str) -> None:
-    """Keep what the checks of a run found that must not be published; nothing else of it is kept."""
-    with transaction(connection, f"{run_id} (checks failed)", {"published": False}):
+def publish_failure(
+    connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], run_id: str, since: int | None
+) -> None:
+    """Keep what the checks of a run found that must not be published; nothing else of it is kept.
+
+    Raises:
+        PublishedMeanwhileError: if it was staged from another snapshot than the newest, so that what was found may be
+            that.
+    """
+    with transaction(connection, f"{run_id} (checks failed)", {"published": False}, since=since):
         for model in published_models(manifest):
             if model.name in _FAILED_RUN_TABLES:
                 connection.execute(f"insert into {_public(model)} by name select * from work.raw.{model.name}")
-
-
-class transaction:
-    """One transaction of the warehouse and its commit message, with `extra` as JSON; rolled back if the block fails."""
-
-    def __init__(self, connection: duckdb.DuckDBPyConnection, message: str, extra: dict[str, Any]) -> None:
-        self._connection = connection
-        self._message = message
-        self._extra = extra
-
-    def __enter__(self) -> None:
-        self._connection.execute("begin transaction")
-
-    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
-        if error_type is not None:
-            self._connection.execute("rollback")
-            return
-        if _is_lake(self._connection):
-            self._connection.execute(
-                "call audit.set_commit_message(?, ?, extra_info => ?)",
-                [_AUTHOR, self._message, json.dumps(self._extra)],
-            )
-        self._connection.execute("commit")
 
 
 def _statements(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[str]:
     public, staged = _public(model), f"work.{model.schema}.{model.name}"
     names = ", ".join(_quoted(column.name) for column in model.columns)
     # A lake sorts each file by what the table is sorted by; to sort all of it before that takes as long again.
-    is_sorted = model.sorted_by and _is_lake(connection)
+    is_sorted = model.sorted_by and lake.is_lake(connection)
     order = f" order by {', '.join(model.order_by)}" if model.order_by and not is_sorted else ""
     insert = f"insert into {public} ({names}) select {names} from {staged}{order}"
     match model.strategy:
@@ -227,11 +227,6 @@ def _columns(connection: duckdb.DuckDBPyConnection) -> dict[tuple[str, str], dic
     for schema, table, column, data_type in connection.execute(query).fetchall():
         found.setdefault((schema, table), {})[column] = data_type
     return found
-
-
-def _is_lake(connection: duckdb.DuckDBPyConnection) -> bool:
-    row = connection.execute("select type from duckdb_databases() where database_name = 'audit'").fetchone()
-    return bool(row and row[0] == "ducklake")
 
 
 def _public(model: PublishedModel) -> str:

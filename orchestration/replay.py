@@ -21,6 +21,7 @@ from orchestration.pipeline import Progress
 from orchestration.quarantine import CUT_OFF, unresolved
 from orchestration.replay_report import Report, describe
 from orchestration.settings import Settings
+from orchestration.transactions import snapshot_now
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ def replay(
         ChecksFailedError: a blocking check failed, so that nothing is published; its `outcome` has all results.
         TransformError: dbt failed.
         WarehouseBusyError: a run held the warehouse too long.
+        WarehouseError: the warehouse cannot be reached or written, or another home published into it meanwhile.
     """
     with lake.reader(settings):
         pass
@@ -71,6 +73,7 @@ def replay(
             publish.create_tables(connection, manifest)
             known_ids.complete(connection)
             adopt(connection, settings.raw_dir, naive(now_utc()))
+            since = snapshot_now(connection)
             cut_off = _stage(connection, settings, run_id, reason, feed)
         transform.build(bench.attach, bench.target_dir, instance=bench.instance)
         with bench.connect() as connection:
@@ -86,6 +89,7 @@ def replay(
                 manifest,
                 run_id,
                 progress,
+                since=since,
                 # What the sources sent was judged when they sent it.
                 suites=("conformance",),
                 stage_entries=replays.stage,

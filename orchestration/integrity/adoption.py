@@ -16,7 +16,7 @@ from orchestration.integrity import digests, ledger
 from orchestration.integrity.chain import ADOPTED, append
 from orchestration.integrity.raw_hashes import ABSENT, each_sha256
 from orchestration.integrity.slices import condition, slices
-from orchestration.publish import transaction
+from orchestration.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -33,6 +33,7 @@ def adopt(connection: duckdb.DuckDBPyConnection, raw_dir: Path, recorded_at: dat
     Raises:
         OSError: if a raw file cannot be read.
     """
+    since = snapshot_now(connection)
     rows = connection.execute(
         "select delivery_id, feed, feed_hour_utc, run_id, accepted + quarantined from audit.quality.feed_delivery "
         f"where {_UNKNOWN} order by feed_hour_utc"
@@ -43,7 +44,7 @@ def adopt(connection: duckdb.DuckDBPyConnection, raw_dir: Path, recorded_at: dat
     wanted = {(feed, hour, run) for _, feed, hour, run, _ in rows}
     wanted -= {entry.batch.key for entry in ledger.entries(connection)}
     parts = slices([(hour, count) for _, _, hour, _, count in rows])
-    with transaction(connection, "adoption by the ledger", {}):
+    with transaction(connection, "adoption by the ledger", {}, since=since):
         connection.execute(
             "update audit.quality.feed_delivery set raw_sha256 = known.raw_sha256 from work.main.raw_hash as known "
             f"where feed_delivery.delivery_id = known.delivery_id and feed_delivery.{_UNKNOWN}"

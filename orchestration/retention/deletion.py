@@ -15,8 +15,8 @@ from orchestration.integrity import ledger
 from orchestration.integrity.chain import DELETION, append
 from orchestration.known_ids import FACT, rows_of_fact
 from orchestration.known_ids import TABLE as KEYS
-from orchestration.publish import transaction
 from orchestration.retention.plan import DueBatch
+from orchestration.transactions import transaction
 
 if TYPE_CHECKING:
     import duckdb
@@ -36,17 +36,20 @@ _GONE = {"audit.quality.vanished_event": _HOUR, KEYS: _TOUCHED}
 _GROUP = "event_hour_utc, application, entity, activity, outcome"
 
 
-def delete(connection: duckdb.DuckDBPyConnection, due: Sequence[DueBatch], run_id: str, now: datetime) -> None:
+def delete(
+    connection: duckdb.DuckDBPyConnection, due: Sequence[DueBatch], run_id: str, now: datetime, since: int | None
+) -> None:
     """Delete what these batches added to the warehouse, and record that it was; `now` is a plain UTC timestamp.
 
-    The connection has `work` and `audit` attached, and the caller holds the run lock.
+    They were found in the snapshot `since`. The connection has `work` and `audit` attached, and the caller holds the
+    run lock. For errors see `transaction`.
     """
     _stage_batches(connection, due, run_id, now)
     _stage_aggregate(connection)
     rewritten = [_stage_rest(connection, number, table) for number, table in enumerate(_ORDER)]
     _stage_dimension(connection)
     entries = append(ledger.newest(connection), DELETION, [batch.digest for batch in due], now)
-    with transaction(connection, run_id, {"deleted_batches": len(due)}):
+    with transaction(connection, run_id, {"deleted_batches": len(due)}, since=since):
         for table, staged, files in rewritten:
             if files:
                 connection.execute(f"delete from {table} where filename in (select unnest(?))", [files])

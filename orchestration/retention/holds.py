@@ -15,6 +15,7 @@ from orchestration.pipeline import exclusive
 from orchestration.retention.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
 from orchestration.retention.hold_table import insert, rows_of
 from orchestration.settings import Settings
+from orchestration.transactions import snapshot_now, transaction
 from orchestration.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def place(
         HoldError: if there is no such application.
         NothingPublishedError: if nothing is published yet.
         WarehouseBusyError: if a run holds the warehouse for too long.
+        WarehouseError: if it cannot be written, or another home published into it meanwhile.
     """
 
     def row(connection: duckdb.DuckDBPyConnection, known: list[HoldRow]) -> HoldRow:
@@ -56,6 +58,7 @@ def release(settings: Settings, hold_id: str, reason: str, by: str) -> tuple[Hol
         HoldError: if no such hold stands.
         NothingPublishedError: if nothing is published yet.
         WarehouseBusyError: if a run holds the warehouse for too long.
+        WarehouseError: if it cannot be written, or another home published into it meanwhile.
     """
 
     def row(_: duckdb.DuckDBPyConnection, known: list[HoldRow]) -> HoldRow:
@@ -76,9 +79,10 @@ def _record(
         pass
     with exclusive(settings), Workbench(settings, "hold").connect() as connection:
         publish.create_tables(connection, transform.manifest())
+        since = snapshot_now(connection)
         row = make(connection, rows_of(connection))
         entries = append(ledger.newest(connection), HOLD, [digest_of(row)], row.recorded_at_utc)
-        with publish.transaction(connection, f"hold {row.hold_id} {row.action}", {}):
+        with transaction(connection, f"hold {row.hold_id} {row.action}", {}, since=since):
             insert(connection, row)
             ledger.insert(connection, f"audit.{ledger.TABLE}", entries)
         return row, head.keep(connection, settings)

@@ -11,9 +11,17 @@ from orchestration import dagster_instance
 from orchestration.settings import Settings, load_settings
 from report.queries.warehouse import Query, Warehouse
 from tests.integration.evidence_support import HARD
+from tests.integration.postgres_server import PostgresServer, postgres_server
 from tests.integration.report_rows import TITLES, counted_warehouse, varied_records
 from tests.integration.retention_support import EARLIER, read
 from tests.integration.support import deliver, event, lines, query, run
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests; each takes a database of its own."""
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
 import duckdb
 import pytest
 
@@ -19,41 +12,17 @@ from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.planning import plan
 from orchestration.settings import Settings
+from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import audit, deliver, dump, event, lines, one, query, run
 from tests.integration.tampering import change, warehouse
-
-_PLACES = [*os.environ["PATH"].split(os.pathsep), *sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")))]
-INITDB = shutil.which("initdb", path=os.pathsep.join(_PLACES))
-_USER = "nobody" if os.geteuid() == 0 else None
 
 pytestmark = pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
 
 
 @pytest.fixture
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The connection string of a server that listens on a Unix socket only."""
-    assert INITDB is not None
-    binaries = Path(INITDB).resolve().parent
-    folder = Path(f"/tmp/activity-audit-postgres-{os.getpid()}")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    if _USER:
-        shutil.chown(folder, _USER)
-    common = {"user": _USER, "cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run([INITDB, "-D", f"{folder}/data", "-U", "audit", "--auth=trust"], check=True, **common)
-    process = subprocess.Popen(
-        [binaries / "postgres", "-D", f"{folder}/data", "-k", str(folder), "-c", "listen_addresses="], **common
-    )
-    try:
-        for _ in range(100):
-            if (folder / ".s.PGSQL.5432").exists():
-                break
-            time.sleep(0.1)
-        yield f"postgres:dbname=postgres user=audit host={folder}"
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(folder, ignore_errors=True)
+def server(postgres: PostgresServer) -> str:
+    """The connection string of an empty catalog."""
+    return postgres.new_database()
 
 
 def test_the_pipeline_on_postgresql(settings: Settings, server: str) -> None:

@@ -1,0 +1,158 @@
+"""Transactions of the warehouse: each commits only onto the snapshot that its work was made from.
+
+A lock lets one run of a home write at a time. Of two homes on one catalogue each has its own, so the catalogue itself
+decides: a run remembers the number of the snapshot that it began with, its transaction begins only if that is still the
+newest, and DuckLake gives the next number to one transaction alone, because snapshots have a primary key
+(`lake.attach` keeps it from trying again with the number after that). So what a run found when it judged, the published
+ids and the end of the ledger among it, is what its own snapshot follows on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import suppress
+from time import sleep
+from typing import TYPE_CHECKING, Any
+
+from orchestration import lake
+from orchestration.masking import without_secrets
+
+if TYPE_CHECKING:
+    import duckdb
+
+_AUTHOR = "activity-audit"
+# How often it is asked what another writer has committed, and how long, in seconds, that is waited for each time.
+_LOOKS = 10
+_PAUSE = 0.2
+# DuckDB's messages begin with what it sent to the catalog's database, which may be very long.
+_QUERY = re.compile(r'^.*?Failed to (?:execute query|prepare COPY) ".*": ', re.DOTALL)
+
+
+class PublishedMeanwhileError(lake.WarehouseError):
+    """Another process published into the warehouse since this one looked at it; nothing of this one is published."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "another run published into this warehouse meanwhile; nothing of this run was published; the next run, or "
+            "the same command again, publishes it"
+        )
+
+
+class NotPublishedError(lake.WarehouseError):
+    """DuckDB or the catalog's database failed before anything was published."""
+
+
+class OutcomeUnknownError(lake.WarehouseError):
+    """The catalog's database went away while a transaction was committed, so that nobody knows yet what it has."""
+
+
+def snapshot_now(connection: duckdb.DuckDBPyConnection) -> int | None:
+    """The number of the newest snapshot; None where `audit` is not a lake, but a scratch database of one process.
+
+    To be asked before anything is read that is to be published: see `transaction`.
+    """
+    if not lake.is_lake(connection):
+        return None
+    return connection.execute(f"select id from {lake.ALIAS}.current_snapshot()").fetchall()[0][0]
+
+
+class transaction:
+    """One transaction of the warehouse and its commit message, with `extra` as JSON; rolled back if the block fails.
+
+    What it writes was made from the snapshot `since`, of `snapshot_now`; if there is a newer one, nothing is written.
+
+    Raises:
+        PublishedMeanwhileError: if somebody else changed the warehouse since.
+        NotPublishedError: if DuckDB or the catalog's database failed; nothing is written.
+        OutcomeUnknownError: if the catalog's database cannot say whether the transaction was committed.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, message: str, extra: dict[str, Any], *, since: int | None
+    ) -> None:
+        self._connection = connection
+        self._message = message
+        self._extra = extra
+        self._since = since
+
+    def __enter__(self) -> None:
+        import duckdb
+
+        self._connection.execute("begin transaction")
+        try:
+            # From here on the transaction reads the snapshot that this finds.
+            if snapshot_now(self._connection) == self._since:
+                return
+        except duckdb.Error as error:
+            self._roll_back()
+            raise _not_published(error) from None
+        self._roll_back()
+        raise PublishedMeanwhileError
+
+    def __exit__(self, error_type: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
+        import duckdb
+
+        if error_type is not None:
+            self._roll_back()
+            if isinstance(error, duckdb.Error):
+                with suppress(duckdb.Error):
+                    if self._newer(error):
+                        raise PublishedMeanwhileError from None
+                raise _not_published(error) from None
+            return
+        try:
+            if self._since is not None:
+                self._connection.execute(
+                    f"call {lake.ALIAS}.set_commit_message(?, ?, extra_info => ?)",
+                    [_AUTHOR, self._message, json.dumps(self._extra)],
+                )
+            self._connection.execute("commit")
+        except duckdb.Error as failure:
+            if not self._is_committed(failure):
+                raise _not_published(failure) from None
+
+    def _roll_back(self) -> None:
+        import duckdb
+
+        # A catalog that is gone cannot roll back either, and that is not what went wrong first.
+        with suppress(duckdb.Error):
+            self._connection.execute("rollback")
+
+    def _is_committed(self, failure: duckdb.Error) -> bool:
+        """Whether a commit that failed was carried out all the same; the catalog is asked, not the message."""
+        import duckdb
+
+        try:
+            newer = self._newer(failure)
+        except duckdb.Error as unreachable:
+            raise OutcomeUnknownError(
+                "the catalogue went away while this run was committed, so it is not known whether it is published: "
+                f"{_cause(unreachable)}. When the catalogue is back, the next run finds out and publishes what is "
+                "missing; `audit status` shows what is published"
+            ) from None
+        if newer and newer[0] != self._message:
+            raise PublishedMeanwhileError from None
+        return bool(newer)
+
+    def _newer(self, failure: duckdb.Error) -> list[str | None]:
+        """The messages of what was committed since, the oldest first."""
+        if self._since is None:
+            return []
+        query = f"select commit_message from {lake.ALIAS}.snapshots() where snapshot_id > ? order by snapshot_id"
+        # SQLite refuses a second writer at once, while the first is about to commit.
+        for _ in range(_LOOKS if "database is locked" in str(failure) else 1):
+            if newer := self._connection.execute(query, [self._since]).fetchall():
+                break
+            sleep(_PAUSE)
+        return [row[0] for row in newer]
+
+
+def _not_published(error: duckdb.Error) -> NotPublishedError:
+    return NotPublishedError(f"nothing of this run was published, because the warehouse failed: {_cause(error)}")
+
+
+def _cause(error: duckdb.Error) -> str:
+    """What DuckDB says went wrong, as one line."""
+    text = _QUERY.sub("", str(error), count=1).partition("\n\n")[0]
+    return without_secrets(" ".join(text.split()))

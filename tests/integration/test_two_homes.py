@@ -1,0 +1,241 @@
+"""Two homes on one catalogue: a lock of each does not keep them apart, so the catalogue itself has to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import duckdb
+import pytest
+
+from orchestration.integrity.chain import breaks
+from orchestration.settings import Settings
+from orchestration.transactions import PublishedMeanwhileError, snapshot_now, transaction
+from tests.integration.postgres_server import INITDB, postgres_server
+from tests.integration.support import (
+    AUDIT,
+    deliver,
+    event,
+    key_differences,
+    lines,
+    one,
+    process_environment,
+    query,
+    run,
+    until,
+)
+from tests.integration.tampering import entries, findings, warehouse
+
+MEANWHILE = "another run published into this warehouse meanwhile; nothing of this run was published; the next run"
+# Runs the first hour, and at one point waits until the other home has come to it too.
+RUNS = """
+import sys
+from pathlib import Path
+from orchestration import lake, pipeline, publish
+from orchestration.lake import WarehouseError
+from orchestration.settings import load_settings
+from tests.integration.support import run, until
+
+me, other, point = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]
+
+def at(module, name, does_meet=lambda *_: True):
+    original = getattr(module, name)
+    def meets(*arguments, **named):
+        if does_meet(*arguments):
+            me.touch()
+            until(other.exists)
+        return original(*arguments, **named)
+    setattr(module, name, meets)
+
+match point:
+    case "making the catalogue":
+        at(lake, "_attach_at")
+    case "setting up":
+        at(publish, "_missing_options")
+    case "staged":
+        at(pipeline, "check_and_publish")
+    case "publishing":
+        at(publish, "_statements")
+    case "writing":
+        at(publish.transaction, "__exit__", lambda transaction, *_: transaction._message != "set up")
+try:
+    run(load_settings())
+except WarehouseError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def homes(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) -> list[Settings]:
+    """Two homes, each with a raw lake of its own, that share feeds, catalogue and data."""
+    if request.param == "postgres" and INITDB is None:
+        pytest.skip("PostgreSQL is not installed; `make system-packages` does it")
+    catalogue = (
+        str(tmp_path / "catalogue.sqlite")
+        if request.param == "sqlite"
+        else request.getfixturevalue("postgres").new_database()
+    )
+    shared = {"catalog": catalogue, "data_path": str(tmp_path / "data"), "feed_url": str(tmp_path / "landing")}
+    return [settings.model_copy(update={"home": tmp_path / name, **shared}) for name in ("one", "two")]
+
+
+def _start(home: Settings, *command: str) -> subprocess.Popen:
+    assert home.catalog
+    assert home.data_path
+    environment = process_environment(home, AUDIT_CATALOG=home.catalog, AUDIT_DATA_PATH=home.data_path)
+    return subprocess.Popen(
+        command, env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _meet(homes: list[Settings], point: str) -> list[str]:
+    """What both homes say of a run in which they meet at a point; the one that published says nothing."""
+    flags = [str(home.home.with_suffix(f".{point.replace(' ', '-')}")) for home in homes]
+    both = [
+        _start(home, sys.executable, "-c", RUNS, *order, point)
+        for home, order in zip(homes, (flags, flags[::-1]), strict=True)
+    ]
+    said = [process.communicate(timeout=300)[1].strip() for process in both]
+    for process, told in zip(both, said, strict=True):
+        assert process.returncode == (1 if told else 0), told
+    return sorted(said)
+
+
+def _is_whole(home: Settings, events: int, quarantined: int) -> None:
+    """Everything is there once."""
+    assert list(breaks(iter(entries(home)))) == []
+    ((counted, distinct),) = query(home, "select count(*), count(distinct event_id) from fact_activity_event")
+    assert (counted, distinct) == (events, events)
+    assert one(home, "select count(*) from quality.quarantined_event") == quarantined
+    assert one(home, "select coalesce(sum(event_count), 0) from agg_activity_hourly") == events
+    assert one(home, "select coalesce(sum(event_count), 0) from dim_entity_activity") == events
+    deliveries = "select count(*), count(distinct delivery_id) from quality.feed_delivery"
+    ((counted, distinct),) = query(home, deliveries)
+    assert counted == distinct
+    assert key_differences(home) == []
+    # The raw lake of a home has what this home landed, and not the other's bytes.
+    assert {found.layer for found in findings(home)} <= {"raw"}
+
+
+def test_of_two_runs_at_once_one_publishes(homes: list[Settings]) -> None:
+    deliver(homes[0], lines([*(event(f"e{n}") for n in range(20)), "junk"]))
+    published, refused = _meet(homes, "writing")
+    assert (published, refused[: len(MEANWHILE)]) == ("", MEANWHILE)
+    _is_whole(homes[0], 20, 1)
+    # The other one finds it published.
+    run(homes[1])
+    _is_whole(homes[1], 20, 1)
+
+
+def test_what_was_not_published_is_by_the_next_run(homes: list[Settings], tmp_path: Path) -> None:
+    # Only bad records, so that nothing but the quarantine and the ledger has them.
+    apart = [
+        home.model_copy(update={"feed_url": str(tmp_path / f"landing-{number}")}) for number, home in enumerate(homes)
+    ]
+    for number, home in enumerate(apart):
+        deliver(home, lines([f"junk of {number}"]), feed=("search", "qm")[number])
+    published, refused = _meet(apart, "staged")
+    assert (published, refused[: len(MEANWHILE)]) == ("", MEANWHILE)
+    _is_whole(homes[0], 0, 1)
+    for home in apart:
+        run(home)
+    _is_whole(homes[0], 0, 2)
+    assert [entry.sequence for entry in entries(homes[0])] == [1, 2]
+
+
+@pytest.mark.parametrize("point", ["making the catalogue", "setting up"])
+def test_the_very_first_runs_of_two_homes(homes: list[Settings], point: str) -> None:
+    deliver(homes[0], lines([event("a"), "junk"]))
+    for told in _meet(homes, point):
+        assert told[: len(MEANWHILE)] in ("", MEANWHILE)
+    for home in homes:
+        run(home)
+        _is_whole(home, 1, 1)
+
+
+@pytest.mark.parametrize("rounds", [1, pytest.param(6, marks=pytest.mark.slow)])
+def test_two_commands_at_once(homes: list[Settings], rounds: int) -> None:
+    for hour in range(rounds):
+        deliver(homes[0], lines([*(event(f"e{hour}-{n}") for n in range(20)), "junk"]), hour=hour)
+        both = [_start(home, AUDIT, "run", "--feed", "search") for home in homes]
+        for process in both:
+            told = process.communicate(timeout=300)
+            assert process.returncode == 0 or (process.returncode == 1 and MEANWHILE in told[1]), told
+            assert "Traceback" not in told[1]
+        _is_whole(homes[0], 20 * (hour + 1), hour + 1)
+    assert len(entries(homes[0])) == rounds
+
+
+@pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
+def test_what_postgresql_dies_under_says_so(settings: Settings, tmp_path: Path) -> None:
+    with postgres_server() as server:
+        home = settings.model_copy(
+            update={"catalog": server.dsn, "data_path": str(tmp_path / "data"), "feed_url": str(tmp_path / "landing")}
+        )
+        deliver(home, lines([*(event(f"e{n}") for n in range(20)), "junk"]))
+        for point, told in (
+            ("publishing", "nothing of this run was published, because the warehouse failed: "),
+            ("writing", "the catalogue went away while this run was committed, so it is not known whether it is "),
+        ):
+            arrived, killed = tmp_path / f"{point}.arrived", tmp_path / f"{point}.killed"
+            process = _start(home, sys.executable, "-c", RUNS, str(arrived), str(killed), point)
+            until(arrived.exists)
+            server.kill()
+            killed.touch()
+            said = process.communicate(timeout=300)[1]
+            server.start()
+            assert said.startswith(told), said
+            assert "server closed the connection" in said or "Unable to connect to Postgres" in said
+            assert "ROLLBACK" not in said
+            assert len(said.splitlines()) == 1
+        run(home)
+        _is_whole(home, 20, 1)
+
+
+class _Deaf:
+    """A connection whose catalog carries out a commit, and goes away before it says so."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def execute(self, query: str, *arguments: object) -> duckdb.DuckDBPyConnection:
+        done = self._connection.execute(query, *arguments)
+        if query == "commit":
+            raise duckdb.IOException("server closed the connection unexpectedly")
+        return done
+
+
+def test_a_commit_that_was_carried_out_and_not_told_is_published(homes: list[Settings]) -> None:
+    with warehouse(homes[0]) as connection:
+        deaf = cast("duckdb.DuckDBPyConnection", _Deaf(connection))
+        with transaction(deaf, "one", {}, since=snapshot_now(connection)):
+            connection.execute("create table audit.main.some_table as select 1 as n")
+        assert connection.execute("select n from audit.main.some_table").fetchall() == [(1,)]
+
+
+def _refused(connection: duckdb.DuckDBPyConnection, since: int | None, *before: Callable[[], None]) -> None:
+    with pytest.raises(PublishedMeanwhileError):
+        _create(connection, "refused", since, *before)
+
+
+def _create(connection: duckdb.DuckDBPyConnection, name: str, since: int | None, *before: Callable[[], None]) -> None:
+    """Create a table in a transaction, in the middle of which something else happens."""
+    with transaction(connection, name, {}, since=since):
+        connection.execute(f"create table audit.main.{name} as select 1 as n")
+        for happens in before:
+            happens()
+
+
+def test_a_transaction_that_does_not_follow_on_what_it_knows_is_refused(homes: list[Settings]) -> None:
+    with warehouse(homes[0]) as mine, warehouse(homes[1]) as other:
+        since = snapshot_now(mine)
+        _refused(other, since, lambda: _create(mine, "first", since))
+        _refused(other, since)
+        # A connection whose transaction was refused goes on.
+        _create(other, "second", snapshot_now(other))
+        named = "select list(table_name order by table_name) from duckdb_tables() where database_name = 'audit'"
+        assert mine.execute(named).fetchall() == [(["first", "second"],)]
