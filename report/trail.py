@@ -19,6 +19,7 @@ from report.long_texts import Value
 
 APPLICATION = "Activity Audit"
 REPORT, EVENT, EXPORT, QUARANTINE, SAVED, USER = "Report", "Event", "Export", "Quarantine", "Saved Report", "User"
+DAGSTER = "Dagster"
 # The same pairs are in dbt_project/seeds/own_activity.csv, by which the warehouse knows them.
 ACTIVITIES = {
     REPORT: ("Run",),
@@ -27,6 +28,7 @@ ACTIVITIES = {
     QUARANTINE: ("Viewed",),
     SAVED: ("Saved", "Shared", "Unshared", "Deleted"),
     USER: ("Login", "Logout"),
+    DAGSTER: ("Viewed", "Changed"),
 }
 _LONGEST_COMMENT = 4000
 
@@ -73,6 +75,14 @@ class Trail:
     def signed_out(self, user: User) -> None:
         """Somebody ended their session."""
         self.record(user.name, USER, "Logout", user.name)
+
+    def viewed_dagster(self, user: User) -> None:
+        """Dagster's pages were looked at."""
+        self.record(user.name, DAGSTER, "Viewed", "")
+
+    def changed_dagster(self, user: User, text: str) -> None:
+        """Dagster is asked to change something, such as to launch a run; `text` says what."""
+        self.record(user.name, DAGSTER, "Changed", "", text)
 
     def record(
         self, name: str, entity: str, activity: str, instance: str, comments: str = "", *, ok: bool = True

@@ -54,6 +54,9 @@ class KnownHosts:
         self._anywhere = frozenset(anywhere)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket" and not self._is_known(scope):
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] == "http" and not self._is_known(scope):
             answer = PlainTextResponse(
                 "The report is not served under this host name; open the link that `audit report` printed, "

@@ -19,12 +19,16 @@ VIEW = "view"
 EXPORT = "export"
 QUARANTINE = "quarantine"
 EDIT = "edit"
-PERMISSIONS = (VIEW, EXPORT, QUARANTINE, EDIT)
+RUNS = "runs"
+LAUNCH = "launch"
+PERMISSIONS = (VIEW, EXPORT, QUARANTINE, EDIT, RUNS, LAUNCH)
 # Names for what people usually have together; a permission's own name is a role as well.
 ROLES = {
     "viewer": (VIEW,),
     "analyst": (VIEW, EXPORT, EDIT),
     "auditor": (VIEW, EXPORT, QUARANTINE),
+    # Dagster's pages show samples of raw records, so who looks there must be one who may see those.
+    "operator": (VIEW, QUARANTINE, RUNS, LAUNCH),
     "admin": PERMISSIONS,
 } | {permission: (permission,) for permission in PERMISSIONS}
 

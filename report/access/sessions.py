@@ -90,6 +90,14 @@ class Sessions:
         self._tell(ended)
         return session
 
+    def knows(self, session: Session) -> bool:
+        """Whether a session is there and not over; it has not been seen by that."""
+        with self._lock:
+            ended = self._over(self._clock())
+            known = session.key in self._by_key
+        self._tell(ended)
+        return known
+
     def sweep(self) -> None:
         """Forget the sessions that are over, though nobody asks for them any more."""
         with self._lock:

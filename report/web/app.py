@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from orchestration.settings import Settings
@@ -18,12 +21,22 @@ from report.access.access import Access
 from report.access.headers import KnownHosts, SecurityHeaders
 from report.access.permissions import NotSignedInError
 from report.access.users import UsersFileError
+from report.dagster import PATH as DAGSTER
 from report.trail import Trail, TrailError
 from report.web.bounds import Bounds
 from report.web.links import links
 
 if TYPE_CHECKING:
     from report.queries.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class DagsterAt:
+    """Dagster's pages: the Unix socket on which they are served, and whether nobody may change anything there."""
+
+    socket: Path
+    read_only: bool
+
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +63,7 @@ class WhoAsks:
         self._access = access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
@@ -62,16 +75,19 @@ class WhoAsks:
             state["user"] = self._access.user(session)
         except UsersFileError as error:
             _log.error("%s", error)
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1011})
+                return
             await PlainTextResponse("The report's users cannot be read; its log says why.", 503)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 
 
-def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster_url: str | None = None) -> Starlette:
+def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster: DagsterAt | None = None) -> Starlette:
     """The application. Its `state` has the settings, the warehouse, the access, the trail, exports and named reports,
     and how many answers each user waits for.
 
-    `dagster_url` is where the runs are, if that is known.
+    `dagster` is where Dagster's pages are, if they are served with the report.
     """
     from report.export.jobs import ExportJobs
     from report.saved import SavedReportError, SavedReports
@@ -79,8 +95,14 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster_
     from report.web.pages.messages import exception_handlers
     from report.web.pages.routes import routes
 
+    trail = Trail(settings.own_feeds_dir)
+    doors: list[BaseRoute] = []
+    if dagster:
+        from report.dagster.door import Door
+
+        doors = [Mount(DAGSTER, Door(dagster.socket, access, trail, read_only=dagster.read_only))]
     app = ReportApp(
-        routes=[*sign_in.routes(), *exports.routes(), *saved_reports.routes(), *data_docs.routes(), *routes()],
+        routes=[*sign_in.routes(), *exports.routes(), *saved_reports.routes(), *data_docs.routes(), *routes(), *doors],
         exception_handlers={
             **exception_handlers(),
             NotSignedInError: _not_signed_in,
@@ -93,8 +115,8 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster_
     app.state.warehouse = warehouse
     app.state.under_way = Counter()
     app.state.access = access
-    app.state.links = partial(links, settings, dagster_url)
-    app.state.trail = Trail(settings.own_feeds_dir)
+    app.state.links = partial(links, settings, bool(dagster))
+    app.state.trail = trail
     app.state.saved = SavedReports(settings.report_dir / "saved.json")
     app.state.exports = ExportJobs(warehouse, settings.report_dir / "exports", settings.report.export_space)
     access.sessions.on_end = app.state.exports.end_session

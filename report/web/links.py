@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from expectations.docs_site import REVIEW
 from orchestration.settings import Settings
-from report.access.permissions import QUARANTINE, VIEW
+from report.access.permissions import QUARANTINE, RUNS, VIEW
+from report.dagster import PATH as DAGSTER
 from report.web.data_docs import PATH
 
 
@@ -19,11 +20,11 @@ class Link:
     permission: str = VIEW
 
 
-def links(settings: Settings, dagster_url: str | None) -> list[Link]:
-    """The links of a page, now; Dagster's is there where its URL is known, the auditor's page once it was written."""
-    dagster = dagster_url or settings.report.dagster_url
+def links(settings: Settings, with_dagster: bool) -> list[Link]:
+    """The links of a page, now; Dagster's is there where it is known, the auditor's page once it was written."""
+    elsewhere = settings.report.dagster_url
     return [
-        *([Link("Runs", dagster)] if dagster else []),
+        *([Link("Runs", elsewhere)] if elsewhere else [Link("Runs", f"{DAGSTER}/", RUNS)] if with_dagster else []),
         Link("Data docs", f"{PATH}/index.html", QUARANTINE),
         *([Link("Auditor's page", f"{PATH}/{REVIEW}", QUARANTINE)] if settings.review_file.exists() else []),
     ]

@@ -17,8 +17,10 @@ from orchestration.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     import uvicorn
+    from starlette.types import ASGIApp
 
     from report.access.access import Access
+    from report.web.app import DagsterAt
 
 # How long requests that are under way may go on when the server stops, in seconds.
 _PATIENCE = 5
@@ -32,9 +34,10 @@ class PortTakenError(RuntimeError):
 
 @dataclass(frozen=True)
 class Served:
-    """A report that is being served: the URL that readers open first."""
+    """A report that is being served: the URL that readers open first, and the one that all others begin with."""
 
     url: str
+    base: str
 
 
 def check(settings: Settings, host: str) -> None:
@@ -65,7 +68,7 @@ def serve(
     host: str,
     port: int,
     on_ready: Callable[[Served], None],
-    dagster_url: str | None = None,
+    dagster: DagsterAt | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Serve the report until SIGINT, SIGTERM, or `stop` says so; `on_ready` is called when it listens.
@@ -80,7 +83,6 @@ def serve(
     from report.access.access import Access
     from report.queries.warehouse import Warehouse
     from report.web.app import build_app
-    from report.web.connection import LONGEST_HEAD, Connection
 
     check(settings, host)
     with _listen(host, port) as listening:
@@ -89,22 +91,8 @@ def serve(
         base = settings.report.url or f"http://{named}:{taken}"
         access = Access(settings.report, base)
         warehouse = Warehouse(settings)
-        app = build_app(settings, warehouse, access, dagster_url)
-        # What a proxy says of a reader's address is not believed: who asks is decided by the connection itself. The
-        # log of requests would have the link's token in it.
-        config = uvicorn.Config(
-            app,
-            http=Connection,
-            # The report has none.
-            ws="none",
-            h11_max_incomplete_event_size=LONGEST_HEAD,
-            access_log=False,
-            log_level="warning",
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_PATIENCE,
-        )
-        server = uvicorn.Server(config)
+        app = build_app(settings, warehouse, access, dagster)
+        server = uvicorn.Server(configuration(app, with_dagster=dagster is not None))
         try:
             with _signals_end_here():
                 ready = partial(_say, on_ready, access)
@@ -112,6 +100,28 @@ def serve(
         finally:
             app.state.exports.close()
             warehouse.close()
+
+
+def configuration(app: ASGIApp, *, with_dagster: bool) -> uvicorn.Config:
+    """How uvicorn serves the report."""
+    import uvicorn
+
+    from report.web.connection import LONGEST_HEAD, Connection
+
+    # What a proxy says of a reader's address is not believed: who asks is decided by the connection itself. The log of
+    # requests would have the link's token in it.
+    return uvicorn.Config(
+        app,
+        http=Connection,
+        # The report itself has no web sockets.
+        ws="auto" if with_dagster else "none",
+        h11_max_incomplete_event_size=LONGEST_HEAD,
+        access_log=False,
+        log_level="warning",
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=_PATIENCE,
+    )
 
 
 async def _run(
@@ -157,7 +167,8 @@ def _signals_end_here() -> Iterator[None]:
 
 def _say(on_ready: Callable[[Served], None], access: Access) -> None:
     by_link = access.mode == "token"
-    on_ready(Served(f"{access.base_url}/open?token={access.tokens.give()}" if by_link else access.base_url))
+    first = f"{access.base_url}/open?token={access.tokens.give()}" if by_link else access.base_url
+    on_ready(Served(first, access.base_url))
 
 
 def _listen(host: str, port: int) -> socket.socket:

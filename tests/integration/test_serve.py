@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
 import socket
 import subprocess
+import sys
 import time
-import urllib.request
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,13 @@ _PATIENCE = 240
 _LAUNCH = """
 mutation($launch: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $launch) { ... on LaunchBackfillSuccess { backfillId } }
+}
+"""
+_SCHEDULES = """
+query {
+  schedulesOrError(
+    repositorySelector: {repositoryName: "__repository__", repositoryLocationName: "activity_audit"}
+  ) { ... on Schedules { results { name } } }
 }
 """
 _PROGRESS = """
@@ -58,12 +65,12 @@ def _free_port() -> int:
 
 
 def _serve(settings: Settings, port: int, said: Path, by: Sequence[str] = ()) -> subprocess.Popen[bytes]:
-    with said.open("w") as output:
+    with said.open("w") as output, said.with_name("said.errors").open("w") as errors:
         return subprocess.Popen(
             [*by, AUDIT, "serve", "--port", str(port), "--report-port", "0"],
             env=process_environment(settings),
             stdout=output,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
         )
 
 
@@ -71,21 +78,43 @@ def _links(said: Path) -> list[str]:
     return re.findall(r"^(?:Report|Dagster): (\S+)", said.read_text(), re.MULTILINE)
 
 
+@dataclass
+class _Dagster:
+    """Dagster's pages as a reader meets them who opened the link."""
+
+    browser: httpx.Client
+    report: str
+    url: str
+
+    def ask(self, query: str, **variables: Any) -> Any:
+        """The data of a GraphQL answer, as a page of Dagster asks for it."""
+        origin = self.url.removesuffix("/dagster/")
+        answer = self.browser.post(
+            f"{self.url}graphql", json={"query": query, "variables": variables}, headers={"Origin": origin}
+        )
+        if answer.status_code == 503:
+            raise httpx.ConnectError("it is starting")
+        return answer.json()["data"]
+
+
+def _open(said: Path) -> _Dagster:
+    """Open the link, and wait for Dagster."""
+    report, url = _wait_for(lambda: len(found := _links(said)) == 2 and found)
+    browser = httpx.Client(follow_redirects=True, timeout=60)
+    dagster = _Dagster(browser, browser.get(report).text, url)
+    nodes = "{repositoriesOrError {... on RepositoryConnection {nodes {location {name}}}}}"
+    _wait_for(lambda: dagster.ask(nodes)["repositoriesOrError"]["nodes"] == [{"location": {"name": "activity_audit"}}])
+    return dagster
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_no_process_is_left(settings: Settings, tmp_path: Path, how: signal.Signals) -> None:
-    port = _free_port()
-    serve = _serve(settings, port, tmp_path / "said")
+    serve = _serve(settings, _free_port(), tmp_path / "said")
+    _open(tmp_path / "said").browser.close()
     # A web server, a daemon, and a server of the code for them.
-    started = _wait_for(
-        lambda: (
-            (found := psutil.Process(serve.pid).children(recursive=True))
-            and any("dagster_webserver" in one.cmdline() for one in found)
-            and len(found) >= 5
-            and httpx.get(f"http://127.0.0.1:{port}/server_info").is_success
-            and found
-        )
-    )
+    started = psutil.Process(serve.pid).children(recursive=True)
+    assert len(started) >= 6
     serve.send_signal(how)
     assert serve.wait(timeout=120) == (0 if how == signal.SIGTERM else -how)
     _wait_for(lambda: not any(map(_is_at_work, started)))
@@ -95,50 +124,114 @@ def _is_at_work(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
+def _process(serve: subprocess.Popen[bytes], *words: str) -> psutil.Process | None:
+    """The process of `audit serve` that has these words in its command; the one that started it comes first."""
+    for process in psutil.Process(serve.pid).children(recursive=True):
+        if all(any(word in part for part in process.cmdline()) for word in words):
+            return process
+    return None
+
+
+@pytest.mark.slow
+def test_only_the_door_leads_to_dagster(settings: Settings, tmp_path: Path) -> None:
+    """Nothing else of it can be reached over a port, or by another user of this machine; and what ends it is told."""
+    port = _free_port()
+    serve = _serve(settings, port, tmp_path / "said")
+    try:
+        dagster = _open(tmp_path / "said")
+        processes = [psutil.Process(serve.pid), *psutil.Process(serve.pid).children(recursive=True)]
+        found = [connection for process in processes for connection in process.net_connections("inet")]
+        ours = int(dagster.url.split(":")[2].split("/")[0])
+        assert {found.laddr.port for found in found if found.status == psutil.CONN_LISTEN} == {port, ours}
+        # The old address leads to the door, and does nothing else.
+        moved = httpx.get(f"http://127.0.0.1:{port}/runs/x?a=b")
+        assert (moved.status_code, moved.headers["location"]) == (307, f"{dagster.url}runs/x?a=b")
+        assert httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": "{version}"}).status_code == 501
+        sockets = {c.laddr for process in processes for c in process.net_connections("unix") if c.laddr}
+        assert len([at for at in sockets if str(at).startswith("/")]) >= 3
+        if os.geteuid() == 0:
+            tried = subprocess.run(
+                ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", sys.executable, "-c", _TRIES]
+                + [str(at) for at in sockets if str(at).startswith("/")],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert set(tried.stdout.split()) == {"PermissionError"}, tried
+        # What Dagster itself would execute is refused once more, should the door ever let it through.
+        web = _process(serve, "report.dagster.pages")
+        assert web
+        inside = next(part for part in web.cmdline() if part.endswith(".sock"))
+        with httpx.Client(transport=httpx.HTTPTransport(uds=inside), base_url="http://x/dagster", timeout=60) as past:
+            for answer in (
+                past.get("/graphql", params={"query": _STOP}),
+                past.post("/graphql", json={"query": _STOP}),
+                past.get("/graphql", params={"query": _STOP}, headers={"X-Audit-May-Launch": "1"}),
+            ):
+                assert answer.status_code == 403, answer.text
+            # Its pages offer nobody what would be refused.
+            offered = "{permissions {permission value}}"
+            for headers, expected in (({}, {False}), ({"X-Audit-May-Launch": "1"}, {True})):
+                given = past.post("/graphql", json={"query": offered}, headers=headers).json()["data"]["permissions"]
+                assert {one["value"] for one in given if one["permission"] == "launch_pipeline_execution"} == expected
+        code = _process(serve, "code-server")
+        assert code
+        code.kill()
+        _wait_for(lambda: (again := _process(serve, "code-server")) and again.pid != code.pid and _is_at_work(again))
+        _wait_for(lambda: dagster.ask(_SCHEDULES)["schedulesOrError"].get("results"))
+        daemon = _process(serve, "dagster-daemon")
+        assert daemon
+        daemon.kill()
+        assert serve.wait(timeout=120) == 1
+        assert "Dagster's daemon ended" in (tmp_path / "said.errors").read_text()
+    finally:
+        serve.terminate()
+        serve.wait(timeout=120)
+
+
+# Each socket, as somebody else meets it.
+_TRIES = """
+import socket, sys
+for at in sys.argv[1:]:
+    try:
+        socket.socket(socket.AF_UNIX).connect(at)
+        print("open", at)
+    except OSError as error:
+        print(type(error).__name__)
+"""
+_STOP = 'mutation {stopRunningSchedule(id: "x") {__typename}}'
+
+
 @pytest.mark.slow
 def test_a_backfill_of_everything_is_one_run(settings: Settings, tmp_path: Path) -> None:
     """In a working directory with modules of others, none of which is imported."""
     marked = modules_that_tell(tmp_path)
     for hour in range(3):
         deliver(settings, lines([event(f"{hour}")]), hour=hour)
-    port = _free_port()
-
-    def ask(query: str, **variables: Any) -> Any:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{port}/graphql",
-            json.dumps({"query": query, "variables": variables}).encode(),
-            {"Content-Type": "application/json"},
-        )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.loads(answer.read())["data"]
-
     said = settings.home / "said"
-    serve = _serve(settings, port, said)
+    serve = _serve(settings, _free_port(), said)
     try:
-        report, dagster = _wait_for(lambda: _links(said))
-        assert dagster == f"http://127.0.0.1:{port}"
-        nodes = _wait_for(lambda: ask("{assetNodes{assetKey{path} isExecutable}}")["assetNodes"])
+        dagster = _open(said)
+        assert 'href="/dagster/"' in dagster.report
+        nodes = dagster.ask("{assetNodes{assetKey{path} isExecutable}}")["assetNodes"]
         launch = {
             "assetSelection": [{"path": node["assetKey"]["path"]} for node in nodes if node["isExecutable"]],
             "partitionNames": [partition_key(HOUR + hour * ONE_HOUR) for hour in range(3)],
         }
-        backfill = ask(_LAUNCH, launch=launch)["launchPartitionBackfill"]["backfillId"]
+        backfill = dagster.ask(_LAUNCH, launch=launch)["launchPartitionBackfill"]["backfillId"]
 
         def done() -> Any:
-            progress = ask(_PROGRESS, id=backfill)["partitionBackfillOrError"]
+            progress = dagster.ask(_PROGRESS, id=backfill)["partitionBackfillOrError"]
             return progress if progress["status"].startswith(("COMPLETED", "FAILED")) else None
 
         assert _wait_for(done) == {"status": "COMPLETED_SUCCESS", "runs": [{"status": "SUCCESS"}]}
         assert one(settings, "select count(*) from fact_activity_event") == 3
         assert not marked.exists()
-        with httpx.Client(follow_redirects=True, timeout=60) as browser:
-            assert f'href="{dagster}"' in browser.get(report).text
     finally:
         serve.send_signal(signal.SIGINT)
         assert serve.wait(timeout=60) == 0
-    for link in (report, dagster):
-        with pytest.raises(httpx.ConnectError):
-            httpx.get(link)
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(dagster.url)
 
 
 @pytest.mark.slow

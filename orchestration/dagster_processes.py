@@ -1,0 +1,105 @@
+"""Dagster's three processes: `python -m orchestration.dagster_processes FOLDER`, started by `audit serve`.
+
+The code server runs the schedule, the sensor and the runs; the daemon tells it when; the pages show them. All of them
+listen on Unix sockets in FOLDER, which only its owner can open: on a port of this machine every local user could have
+the code server run what they like. It takes the place of `dagster dev`, which knows no such thing for the pages.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+
+LOCATION = "activity_audit"
+PAGES_SOCKET = "pages.sock"
+_CODE_SOCKET = "code.sock"
+_ROOT = Path(__file__).resolve().parents[1]
+_LOOK_EVERY = 0.2
+# A code server that ended is started again after so long, and all end together within so long, in seconds.
+_PAUSE = 5.0
+_PATIENCE = 20.0
+
+
+def run(folder: Path) -> int:
+    """Run them until one of them ends by itself, or SIGTERM or SIGINT comes; the exit code.
+
+    A code server that ended is started again, with what it ran failed by the next tick: it may have taken too much
+    memory, or have been told to end in Dagster's pages.
+    """
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    # Dagster makes sockets of its own among temporary files.
+    os.environ["TMPDIR"] = str(folder)
+    workspace = folder / "workspace.yaml"
+    at = {"host": "localhost", "socket": str(folder / _CODE_SOCKET), "location_name": LOCATION}
+    workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": at}]}), encoding="utf-8")
+    code = _start_code_server(folder)
+    others: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        while not over.is_set():
+            if (ended := code.poll()) is not None:
+                _say(f"Dagster's code server ended with exit code {ended}; it is started again")
+                over.wait(_PAUSE)
+                code = _start_code_server(folder)
+            elif not others and _listens(folder / _CODE_SOCKET):
+                others = _start_others(folder, workspace)
+            for name, process in others.items():
+                if (ended := process.poll()) is not None:
+                    _say(f"Dagster's {name} ended with exit code {ended}")
+                    return 1
+            over.wait(_LOOK_EVERY)
+        return 0
+    finally:
+        _end([*others.values(), code])
+
+
+def _start_code_server(folder: Path) -> subprocess.Popen[bytes]:
+    at = folder / _CODE_SOCKET
+    at.unlink(missing_ok=True)
+    return subprocess.Popen([
+        _program("dagster"), "code-server", "start", "--module-name", "orchestration.definitions",
+        "--working-directory", str(_ROOT), "--location-name", LOCATION, "--socket", str(at), "--log-level", "warning",
+    ])  # fmt: skip
+
+
+def _start_others(folder: Path, workspace: Path) -> dict[str, subprocess.Popen[bytes]]:
+    pages = [sys.executable, "-P", "-m", "report.dagster.pages", str(workspace), str(folder / PAGES_SOCKET)]
+    daemon = [_program("dagster-daemon"), "run", "--workspace", str(workspace)]
+    return {"web server": subprocess.Popen(pages), "daemon": subprocess.Popen(daemon)}
+
+
+def _program(name: str) -> str:
+    return str(Path(sys.executable).with_name(name))
+
+
+def _listens(at: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as looking:
+        return looking.connect_ex(str(at)) == 0
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ask them to end; who started this process ends what is left."""
+    for process in processes:
+        process.terminate()
+    end = time.monotonic() + _PATIENCE
+    while any(process.poll() is None for process in processes) and time.monotonic() < end:
+        time.sleep(_LOOK_EVERY)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1])))
