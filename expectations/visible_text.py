@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import unicodedata
-
-# Controls, formats (the direction of writing among them), surrogates, private and unassigned characters, line and
-# paragraph separators. A blank of another width is shown too: it is how two equal-looking names differ.
-_HIDDEN = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp", "Zs"}
-
 
 def visible(text: str) -> str:
-    """`text` with every character that a reader could not see as its code point, such as `⟨U+202E⟩`."""
-    if text.isascii() and text.isprintable():
+    """`text` with every character that a reader could not see as its code point, such as `⟨U+202E⟩`.
+
+    Those are controls, formats (the direction of writing among them), surrogates, private and unassigned characters,
+    line and paragraph separators, and blanks of another width, which is how two equal-looking names differ.
+    """
+    if text.isprintable():
         return text
-    return "".join(
-        f"⟨U+{ord(char):04X}⟩" if char != " " and unicodedata.category(char) in _HIDDEN else char for char in text
-    )
+    return "".join(char if char.isprintable() else f"⟨U+{ord(char):04X}⟩" for char in text)

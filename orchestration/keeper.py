@@ -23,12 +23,12 @@ _LOOK_EVERY = 0.1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def kept(command: Sequence[str]) -> subprocess.Popen[bytes]:
+def kept(command: Sequence[str], output: int | None = None) -> subprocess.Popen[bytes]:
     """Start a command that ends, with all that it starts, when this process does: also when that is killed.
 
     No Python of it takes modules out of the working directory. A Ctrl-C does not reach it. SIGTERM to the process that
     is returned ends it as well; it is over when all of it is. Its exit code is the command's if that ended by itself,
-    else 0.
+    else 0. What it writes, on standard error too, goes to `output`, as Popen's `stdout`.
     """
     # The pipe is what tells: it is closed when this process is gone, whatever became of it.
     return subprocess.Popen(
@@ -36,6 +36,8 @@ def kept(command: Sequence[str]) -> subprocess.Popen[bytes]:
         [sys.executable, "-P", "-m", __name__, *command],
         env=os.environ | {"PYTHONSAFEPATH": "1"},
         stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
         start_new_session=True,
     )
 

@@ -71,16 +71,14 @@ def _explain(explained: re.Match[str]) -> str:
 
 def _parsed(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
     """DuckDB's parse of a query."""
-    import duckdb
-
     (text,) = connection.execute("select json_serialize_sql(?)", [query]).fetchall()[0]
     try:
         parsed = json.loads(text)
     except RecursionError:
         raise NotReadingError("the query is nested too deep; ask it in smaller parts") from None
     if parsed["error"]:
-        if parsed["error_type"] == "parser":
-            raise duckdb.ParserException(f"Parser Error: {parsed['error_message']}")
+        # Says where SQL is wrong.
+        connection.extract_statements(query)
         raise NotReadingError(_ONE_QUERY)
     if len(parsed["statements"]) != 1:
         raise NotReadingError(_ONE_QUERY)

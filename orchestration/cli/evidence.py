@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestration.cli.filter_options import Choose, filter_options
-from orchestration.cli.output import OUTPUT, print_json, print_table, say_if_empty
+from orchestration.cli.output import OUTPUT, print_json, print_table, say, say_if_empty
 from orchestration.private_files import for_people
 from orchestration.settings import Settings
 
@@ -71,11 +71,11 @@ def command(
 def _print(pack: Pack) -> None:
     about = pack.about
     print_table(["in the pack", "rows"], list(about["rows"].items()))
-    click.echo(f"{pack.folder}: {about['rows']['events']} events, snapshot {about['snapshot']['id']}")
+    say(f"{pack.folder}: {about['rows']['events']} events, snapshot {about['snapshot']['id']}")
     say_if_empty(about["rows"]["events"])
-    click.echo(f"The ledger ends with entry {about['head']['sequence']}: {about['head']['entry_sha256']}")
-    click.echo(f"Send by another way, the SHA-256 of its SHA256SUMS: {pack.sums_sha256}")
+    say(f"The ledger ends with entry {about['head']['sequence']}: {about['head']['entry_sha256']}")
+    say(f"Send by another way, the SHA-256 of its SHA256SUMS: {pack.sums_sha256}")
     if about["intact"]:
-        click.secho("Intact: what it accounts for is as it was when it was recorded.", fg="green")
+        say("Intact: what it accounts for is as it was when it was recorded.", fg="green")
     else:
-        click.secho("NOT INTACT: its README.md and integrity.json say what differs.", fg="red")
+        say("NOT INTACT: its README.md and integrity.json say what differs.", fg="red")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.cli.times import TIME
 from orchestration.settings import Settings
 
@@ -41,7 +41,7 @@ def place(settings: Settings, application: str, start: datetime, end: datetime, 
     if start >= end:
         raise click.UsageError("--from must be earlier than --to; the period is half-open, [from, to)")
     row = _recorded(lambda: holds.place(settings, application, start, end, reason, by))
-    click.echo(f"Hold {row.hold_id} is placed on {row.application}, {row.from_utc:%Y-%m-%dT%H:%M:%SZ} to "
+    say(f"Hold {row.hold_id} is placed on {row.application}, {row.from_utc:%Y-%m-%dT%H:%M:%SZ} to "
                f"{row.to_utc:%Y-%m-%dT%H:%M:%SZ}.")  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
     from orchestration.retention import holds
 
     row = _recorded(lambda: holds.release(settings, hold_id, reason, by))
-    click.echo(f"Hold {row.hold_id} on {row.application} is released.")
+    say(f"Hold {row.hold_id} on {row.application} is released.")
 
 
 @command.command("list")
@@ -77,7 +77,7 @@ def list_holds(settings: Settings, output: str) -> None:
     elif holds:
         print_table(list(holds[0]), [list(hold.values()) for hold in holds])
     else:
-        click.echo("No hold was ever placed.")
+        say("No hold was ever placed.")
 
 
 def _as_holds(rows: list[HoldRow]) -> list[dict[str, Any]]:
@@ -116,5 +116,5 @@ def _recorded(record: Callable[[], tuple[HoldRow, str | None]]) -> HoldRow:
     except (WarehouseError, WarehouseBusyError) as error:
         raise click.ClickException(str(error)) from None
     if warning:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     return row

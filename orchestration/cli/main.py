@@ -9,9 +9,13 @@ import gc
 import importlib
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
+from orchestration.cli.output import say, visible_lines
 from orchestration.private_files import keep_private, open_doors
 from orchestration.seeds import SeedError
 from orchestration.settings import SettingsError, load_settings, misspelt
@@ -36,12 +40,30 @@ _COMMANDS = {
 
 
 class _LazyGroup(click.Group):
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        with _visible_errors():
+            return super().make_context(*arguments, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _visible_errors():
+            return super().invoke(ctx)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         module = _COMMANDS.get(cmd_name)
         return importlib.import_module(module).command if module else None
+
+
+@contextmanager
+def _visible_errors() -> Iterator[None]:
+    """Errors quote what was given, and what sources sent."""
+    try:
+        yield
+    except click.ClickException as error:
+        vars(error).update(message=visible_lines(error.message))
+        raise
 
 
 @click.command(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -64,7 +86,7 @@ def cli(context: click.Context) -> None:
     keep_private(context.obj)
     alike = [f"{name} is no setting and is passed over; is {meant} meant?" for name, meant in misspelt().items()]
     for warning in (*alike, *open_doors(context.obj)):
-        click.secho(f"warning: {warning}", fg="yellow", err=True)
+        say(f"warning: {warning}", fg="yellow", err=True)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def command(settings: Settings, dry_run: bool, output: str) -> None:
     else:
         _print(upkeep, dry_run)
     for warning in upkeep.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     if upkeep.refused:
         raise click.exceptions.Exit(1)
 
@@ -79,4 +79,4 @@ def _held(hours: Iterable[HeldHour]) -> list[list[object]]:
 
 def _more(number: int) -> None:
     if number > _MOST_LINES:
-        click.echo(f"... and {number - _MOST_LINES} more with --output json")
+        say(f"... and {number - _MOST_LINES} more with --output json")

@@ -1,4 +1,8 @@
-"""How results are written: tables for people, JSON and CSV for programs."""
+"""How results and messages are written: tables and sentences for people, JSON and CSV for programs.
+
+Nothing else of the command line writes. What a source sent must not reach a terminal as it is: escape sequences in it
+would clear the screen, set the clipboard, or write lines that pass for ours.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,8 @@ from decimal import Decimal
 from typing import Any
 
 import click
+
+from expectations.visible_text import visible
 
 OUTPUT = click.Choice(["table", "json"])
 
@@ -45,9 +51,34 @@ def unique(columns: Sequence[str]) -> list[str]:
     return names
 
 
+def say(*lines: str, fg: str | None = None, err: bool = False) -> None:
+    """Lines of text for people, on standard output or standard error; a line break inside of one is shown as such."""
+    for line in lines:
+        click.secho(visible(line), fg=fg, err=err)
+
+
+def visible_lines(text: str) -> str:
+    """`text` with every character that a reader could not see as its code point, but for its line breaks.
+
+    Its second line and the rest are indented, lest a line of what it quotes passes for one of ours.
+    """
+    return "\n  ".join(map(visible, text.split("\n")))
+
+
+def as_json(value: Any, indent: int | None = None) -> str:
+    """JSON of the same value, in which characters that a reader could not see are escaped."""
+    text = json.dumps(plain(value), ensure_ascii=False, indent=indent)
+    return text if text.isprintable() else "".join(map(_escaped, text))
+
+
+def _escaped(char: str) -> str:
+    # A line break is JSON's own: those of texts are escaped already.
+    return char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1]
+
+
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    click.echo(json.dumps(plain(value), ensure_ascii=False, indent=2))
+    click.echo(as_json(value, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
@@ -57,11 +88,17 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    cells = [[_cell(value) for value in row] for row in rows]
+    table = Table(
+        title=visible(title) if title else None,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    cells = [[visible(_cell(value)) for value in row] for row in rows]
     for index, column in enumerate(columns):
         numeric = bool(cells) and all(isinstance(row[index], str) and _is_number(row[index]) for row in cells)
-        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(visible(column)), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
         table.add_row(*(Text(cell) for cell in row))
     console = Console(highlight=False)
@@ -71,16 +108,21 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """CSV with a header on standard output; a null is an empty field."""
+    """CSV with a header on standard output; a null is an empty field.
+
+    Texts are as they are, for a program to read; a terminal gets them in their visible form.
+    """
+    shown = visible if sys.stdout.isatty() else str
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
+    writer.writerow(map(shown, columns))
     for row in rows:
-        writer.writerow(["" if value is None else _csv_cell(value) for value in row])
+        cells = ("" if value is None else _csv_cell(value) for value in row)
+        writer.writerow([shown(cell) if isinstance(cell, str) else cell for cell in cells])
 
 
 def _csv_cell(value: Any) -> Any:
     value = plain(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
+    return as_json(value) if isinstance(value, dict | list) else value
 
 
 def _cell(value: Any) -> str:
@@ -91,7 +133,7 @@ def _cell(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     value = plain(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    return as_json(value) if isinstance(value, dict | list) else str(value)
 
 
 def _is_number(text: str) -> bool:
@@ -101,4 +143,4 @@ def _is_number(text: str) -> bool:
 def say_if_empty(events: int) -> None:
     """Say it of a file or a pack that was written without any event, which is seldom what was wanted."""
     if not events:
-        click.secho("It has no event: none in the warehouse is what the filters say.", fg="yellow")
+        say("It has no event: none in the warehouse is what the filters say.", fg="yellow")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
+
+from orchestration.cli.output import as_json, say
 
 
 @click.command("password")
@@ -34,6 +34,6 @@ def command(name: str, roles: tuple[str, ...]) -> None:
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     # Text and lists of JSON are those of TOML.
-    click.echo(f"[users.{json.dumps(name, ensure_ascii=False)}]")
-    click.echo(f"password = {json.dumps(known)}")
-    click.echo(f"roles = {json.dumps(chosen)}")
+    say(f"[users.{as_json(name)}]")
+    say(f"password = {as_json(known)}")
+    say(f"roles = {as_json(chosen)}")

@@ -8,7 +8,7 @@ import click
 
 from orchestration.cli.feeds import known_feeds
 from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
-from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.quarantine import REASONS
 from orchestration.settings import Settings
 
@@ -65,24 +65,24 @@ def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any
 def _print(report: dict[str, Any]) -> None:
     _print_records(report)
     for change in report["catalogue"][:_MOST_LINES]:
-        click.echo(f"{change['table']}: {change['change']}: {change['name']}")
+        say(f"{change['table']}: {change['change']}: {change['name']}")
     if len(report["catalogue"]) > _MOST_LINES:
-        click.echo(f"... and {len(report['catalogue']) - _MOST_LINES} more changes of the catalogue")
+        say(f"... and {len(report['catalogue']) - _MOST_LINES} more changes of the catalogue")
     if report["cut_off"]:
-        click.echo(
+        say(
             f"{report['cut_off']} records cannot be judged, because they are too large and only their beginning was "
             "kept: raise AUDIT_MAX_RECORD_BYTES and deliver their files again under another name."
         )
     for warning in report["warnings"]:
-        click.secho(f"warning: {warning}", fg="yellow")
+        say(f"warning: {warning}", fg="yellow")
     judged, remaining = report["judged"], report["remaining"]
     if report["run_id"] is None:
-        click.echo(f"Nothing changed: {judged} records judged again, {remaining} remain.")
+        say(f"Nothing changed: {judged} records judged again, {remaining} remain.")
         return
-    click.echo(
+    say(
         f"{judged} records judged again: {report['accepted']} accepted, {report['duplicate']} duplicate, {remaining} "
-        f"remain, {report['changed']} of them for other reasons.\n"
-        f"Published as run {report['run_id']}: {', '.join(report['tables'])}"
+        f"remain, {report['changed']} of them for other reasons.",
+        f"Published as run {report['run_id']}: {', '.join(report['tables'])}",
     )
 
 

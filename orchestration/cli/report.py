@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from orchestration.cli.output import say
 from orchestration.settings import Settings, SettingsError
 
 
@@ -16,11 +17,11 @@ def command(settings: Settings, host: str, port: int) -> None:
     from report.access.users import UsersFileError
     from report.web.server import PortTakenError, Served, serve
 
-    def say(served: Served) -> None:
-        click.echo(f"Report: {served.url}   (Ctrl-C stops)")
+    def start(served: Served) -> None:
+        say(f"Report: {served.url}   (Ctrl-C stops)")
 
     try:
-        serve(settings, host, port, say)
+        serve(settings, host, port, start)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
     except (PortTakenError, UsersFileError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from orchestration import catalogue
+from orchestration.cli.output import say
 from orchestration.cli.times import TIME, window
 from orchestration.private_files import for_people
 from orchestration.settings import Settings
@@ -53,4 +54,4 @@ def command(
             write(review, settings, target)
     except OSError as error:
         raise click.ClickException(f"{target} cannot be written: {error.strerror}") from None
-    click.echo(target)
+    say(str(target))

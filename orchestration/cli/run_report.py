@@ -6,10 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import click
-
 from orchestration import lake
-from orchestration.cli.output import print_table
+from orchestration.cli.output import print_table, say
 from orchestration.hours import naive
 from orchestration.settings import Settings
 
@@ -73,22 +71,23 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
     if report["checks"]:
         _print_checks(report["checks"])
     for warning in report["warnings"]:
-        click.secho(f"warning: {warning}", fg="yellow")
+        say(f"warning: {warning}", fg="yellow")
     failed = [run for run in report["runs"] if not run["success"]]
     if not report["runs"]:
-        click.echo(f"Nothing new: every delivery{_below(settings)} is published already.")
+        say(f"Nothing new: every delivery{_below(settings)} is published already.")
     elif not report["new"].get("deliveries") and not failed:
-        click.echo("Nothing new in these hours: every delivery is published already.")
+        say("Nothing new in these hours: every delivery is published already.")
     else:
         new = report["new"]
-        click.echo(
+        say(
             f"New in this run: {new.get('deliveries', 0)} deliveries with {new.get('received', 0)} records: "
             f"{new.get('accepted', 0)} accepted, {new.get('duplicate', 0)} duplicate, "
             f"{new.get('quarantined', 0)} quarantined."
         )
     _print_next_steps(settings)
     for run in failed:
-        click.secho(f"run {run['run_id']} ({run['from']} to {run['to']}) failed: {run['error']}", fg="red", err=True)
+        text = f"run {run['run_id']} ({run['from']} to {run['to']}) failed: {run['error']}"
+        say(*text.split("\n"), fg="red", err=True)
 
 
 def _below(settings: Settings) -> str:
@@ -109,9 +108,9 @@ def _print_reconciliation(rows: list[dict[str, Any]]) -> None:
     print_table(columns, body, f"Reconciliation, feed hours {first:%Y-%m-%dT%HZ} to {last:%Y-%m-%dT%HZ}")
     troubled = [row for row in rows if row["status"] == "incomplete" or row["detail"]]
     for row in troubled[:_MOST_LINES]:
-        click.secho(f"{row['feed']} {row['feed_hour_utc']:%Y-%m-%dT%HZ} {row['status']}: {row['detail']}", fg="yellow")
+        say(f"{row['feed']} {row['feed_hour_utc']:%Y-%m-%dT%HZ} {row['status']}: {row['detail']}", fg="yellow")
     if len(troubled) > _MOST_LINES:
-        click.echo(f"... and {len(troubled) - _MOST_LINES} more in quality.feed_reconciliation")
+        say(f"... and {len(troubled) - _MOST_LINES} more in quality.feed_reconciliation")
 
 
 def _print_checks(checks: list[dict[str, Any]]) -> None:
@@ -132,16 +131,17 @@ def _print_checks(checks: list[dict[str, Any]]) -> None:
     if body:
         print_table(columns, body, title)
     else:
-        click.echo(title + "\n")
+        say(title, "")
 
 
 def _print_next_steps(settings: Settings) -> None:
-    click.echo(
-        "\nWhere to look next:\n"
-        '  audit sql "select * from activity_audit_report limit 10"\n'
-        '  audit sql "select feed, reasons, record from quality.quarantined_event limit 10"\n'
-        "  audit status\n"
-        "  audit review   a page for auditors, to open or print\n"
-        f"  data docs   {settings.docs_dir / 'index.html'}\n"
-        "  make serve  the report as a page, and Dagster with its schedule and sensors"
+    say(
+        "",
+        "Where to look next:",
+        '  audit sql "select * from activity_audit_report limit 10"',
+        '  audit sql "select feed, reasons, record from quality.quarantined_event limit 10"',
+        "  audit status",
+        "  audit review   a page for auditors, to open or print",
+        f"  data docs   {settings.docs_dir / 'index.html'}",
+        "  make serve  the report as a page, and Dagster with its schedule and sensors",
     )

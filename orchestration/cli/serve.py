@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+import threading
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 
 import click
 
+from orchestration.cli.output import say
 from orchestration.keeper import kept
 from orchestration.settings import Settings, SettingsError
 
+# Dagster's log has them wherever it goes.
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+# In bytes; what is longer becomes several lines.
+_LONGEST_LINE = 65_536
 # A Unix socket's path must be short, and Dagster adds to this one.
 _LONGEST_FOLDER = 60
 
@@ -59,15 +67,15 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
             with dagster_instance.instance(settings) as instance:
                 dead = dagster_instance.fail_dead_runs(instance)
             if dead:
-                click.echo(f"{dead} dead run{'s were' if dead > 1 else ' was'} marked as failed: the process is gone.")
+                say(f"{dead} dead run{'s were' if dead > 1 else ' was'} marked as failed: the process is gone.")
             manifest()
             folder = Path(stack.enter_context(_private_folder()))
             stack.callback(_stop, dagster)
 
             def start(served: Served) -> None:
-                click.echo(f"Report: {served.url}   (Ctrl-C stops)")
+                say(f"Report: {served.url}   (Ctrl-C stops)")
                 first = "   (open the report first, which signs you in)" if served.url != served.base else ""
-                click.echo(f"Dagster: {served.base}{PATH}/{first}   data docs: {settings.docs_dir / 'index.html'}")
+                say(f"Dagster: {served.base}{PATH}/{first}   data docs: {settings.docs_dir / 'index.html'}")
                 sys.stdout.flush()
                 stack.enter_context(leads_to(old_address, served.base))
                 dagster.append(_start_dagster(folder))
@@ -109,8 +117,17 @@ def _private_folder() -> tempfile.TemporaryDirectory[str]:
 
 
 def _start_dagster(folder: Path) -> subprocess.Popen[bytes]:
-    """Dagster, which ends with this process, however that ends."""
-    return kept([sys.executable, "-P", "-m", "orchestration.dagster_processes", str(folder)])
+    """Dagster, which ends with this process, however that ends; its log quotes what sources sent."""
+    process = kept([sys.executable, "-P", "-m", "orchestration.dagster_processes", str(folder)], subprocess.PIPE)
+    threading.Thread(target=_pass_on, args=(process.stdout,), daemon=True).start()
+    return process
+
+
+def _pass_on(log: IO[bytes]) -> None:
+    """Write a log to standard error until it ends. It is read to its end, lest who writes it waits."""
+    for line in iter(lambda: log.readline(_LONGEST_LINE), b""):
+        with suppress(OSError, ValueError):
+            say(_COLOURS.sub("", line.decode(errors="replace").removesuffix("\n")), err=True)
 
 
 def _stop(dagster: list[subprocess.Popen[bytes]]) -> None:

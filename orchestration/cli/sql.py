@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestration import lake, read_only_sql
-from orchestration.cli.output import plain, print_csv, print_json, print_table, unique
+from orchestration.cli.output import plain, print_csv, print_json, print_table, say, unique
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 
@@ -33,5 +33,8 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
         print_json([dict(zip(columns, map(plain, row), strict=True)) for row in rows])
     elif output == "csv":
         print_csv(columns, rows)
+    elif columns == ["explain_key", "explain_value"]:
+        for _, text in rows:
+            say(*text.split("\n"))
     else:
         print_table(columns, rows)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.settings import Settings
 
 _MOST_GAPS = 20
@@ -79,9 +79,9 @@ def _print(report: dict[str, Any], docs: Path) -> None:
             title,
         )
     else:
-        click.echo(title)
-    click.echo(f"For auditors: `audit review`, and {docs}")
+        say(title)
+    say(f"For auditors: `audit review`, and {docs}")
     for sentence in report["broken"]:
-        click.secho(f"BROKEN: {sentence}", fg="red")
+        say(f"BROKEN: {sentence}", fg="red")
     if not report["broken"]:
-        click.secho("All promises hold: the data is fresh and complete.", fg="green")
+        say("All promises hold: the data is fresh and complete.", fg="green")

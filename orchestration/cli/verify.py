@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestration.cli.output import OUTPUT, print_json, print_table
+from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.cli.times import TIME, window
 from orchestration.settings import Settings
 
@@ -56,11 +56,11 @@ def _print(report: Report) -> None:
         rows = [[f.severity, f.layer, f.problem, f.what, f.detail] for f in report.findings[:_MOST_LINES]]
         print_table(["", "layer", "problem", "what", "detail"], rows, "Findings")
         if len(report.findings) > _MOST_LINES:
-            click.echo(f"... and {len(report.findings) - _MOST_LINES} more with --output json")
+            say(f"... and {len(report.findings) - _MOST_LINES} more with --output json")
     if report.head:
-        click.echo(f"The ledger ends with entry {report.head['sequence']}: {report.head['entry_sha256']}")
+        say(f"The ledger ends with entry {report.head['sequence']}: {report.head['entry_sha256']}")
     errors = sum(finding.severity == "error" for finding in report.findings)
     if errors:
-        click.secho(f"NOT INTACT: {errors} findings.", fg="red")
+        say(f"NOT INTACT: {errors} findings.", fg="red")
     else:
-        click.secho("Intact: everything checked is as it was when it was recorded.", fg="green")
+        say("Intact: everything checked is as it was when it was recorded.", fg="green")
