@@ -160,10 +160,10 @@ class _Rows:
         row = dict(zip(self._names, (column_values(texts(column))[0] for column in columns), strict=True))
         whole = records.Summary()
         head = bytearray()
-        for piece in _pieces(row):
-            whole.add(_bytes(piece))
+        for piece in map(_bytes, _pieces(row)):
+            whole.add(piece)
             if len(head) <= self._max_bytes:
-                head += _bytes(piece)
+                head += piece
         if len(head) <= self._max_bytes:
             return records.from_bytes(bytes(head), self._max_bytes)
         return whole.record()

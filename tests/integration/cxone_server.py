@@ -254,6 +254,8 @@ class _Handler(BaseHTTPRequestHandler):
             return self._hang_up()
         if fault in ("truncated", "no json"):
             return self._send(200, b'{"values": [{"a": 1}, {"b"' if fault == "truncated" else b"<html>later</html>")
+        if fault == "nested":
+            return self._send(200, b"[" * 100_000)
         if fault.startswith("429"):
             later = format_datetime(datetime.now(UTC) + timedelta(seconds=int(api.retry_after)), usegmt=True)
             return self._error(429, "slowly", {"Retry-After": later if "date" in fault else api.retry_after})

@@ -47,7 +47,7 @@ def test_what_fails_for_the_moment_is_asked_for_again(
     assert len(set(api.requests)) == PAGES
 
 
-@pytest.mark.parametrize("fault", ["429", "500", "drop", "reset", "truncated"])
+@pytest.mark.parametrize("fault", ["429", "500", "drop", "reset", "truncated", "nested"])
 def test_a_token_is_asked_for_again_too(api: Api, patch: pytest.MonkeyPatch, fault: str) -> None:
     api.token_script = [fault, fault]
     home = Home(api, patch)

@@ -181,7 +181,7 @@ class Client:
             raise SourceRefusedError(f"{url} answered {said}; see to CXONE_DISCOVERY_URL and CXONE_TENANT_ID")
         try:
             document = json.loads(response.content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TransientError("its answer is no JSON") from None
         endpoint = document.get("api_endpoint") if isinstance(document, dict) else None
         try:

@@ -101,7 +101,7 @@ class Tokens:
     def _document(self, content: bytes) -> dict[str, Any]:
         try:
             document = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise TransientError("its answer is no JSON") from None
         given = document if isinstance(document, dict) else {}
         for secret in (given.get(name) for name in _GIVEN):
