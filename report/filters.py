@@ -120,11 +120,10 @@ class Filters:
             if field == "comments" and self.comments:
                 conditions.append("contains(lower(comments), lower(?))")
                 values.append(self.comments)
-            for name, value in self.excluded:
-                if name == field:
-                    condition, bound = _not(field, value)
-                    conditions.append(condition)
-                    values += bound
+            if excluded := [value for name, value in self.excluded if name == field]:
+                found, bound = _none_of(field, excluded)
+                conditions += found
+                values += bound
         return conditions, values
 
     def _where(self, time: str, start: datetime, fields: Iterable[str]) -> tuple[str, list[Any]]:
@@ -132,12 +131,20 @@ class Filters:
         return " and ".join([f"{time} >= ?", f"{time} < ?", *conditions]), [start, naive(self.end), *values]
 
 
-def _not(field: str, value: Value) -> tuple[str, list[Any]]:
-    if value is None:
-        return f"{field} is not null", []
-    if isinstance(value, Digest):
-        return f"sha256({field}) is distinct from ?", [value.sha256]
-    return f"{field} is distinct from ?", [value]
+def _none_of(field: str, excluded: list[Value]) -> tuple[list[str], list[Any]]:
+    """The conditions that keep none of these values, and what to bind: lists, however many values there are."""
+    named = [value for value in excluded if isinstance(value, str)]
+    hashes = [value.sha256 for value in excluded if isinstance(value, Digest)]
+    conditions: list[str] = []
+    bound: list[Any] = []
+    for text, values in ((field, named), (f"sha256({field})", hashes)):
+        if len(values) == 1:
+            conditions.append(f"{text} is distinct from ?")
+            bound += values
+        elif values:
+            conditions.append(f"({field} is null or not list_contains(?, {text}))")
+            bound.append(values)
+    return [*conditions, *([f"{field} is not null"] if None in excluded else [])], bound
 
 
 def _plain(value: Any) -> Any:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from report.queries.warehouse import Query, remembered
 
+MOST = 200
+
 
 @dataclass(frozen=True)
 class Application:
@@ -24,11 +26,14 @@ class Application:
 
 
 @remembered
-def applications(query: Query) -> list[Application]:
-    """The prompt's applications, the documented ones first, then what was seen beside them; each by name."""
+def applications(query: Query, limit: int = MOST) -> list[Application]:
+    """The prompt's applications, the documented ones first, then what was seen beside them; each by name.
+
+    There are `limit` at most: events may name any number of applications, and every page has the prompt.
+    """
     rows = query.rows(
         "select application, display_name, in_report_prompt from audit.main.dim_application "
         "where in_report_prompt or last_event_time_utc is not null "
-        "order by in_report_prompt desc, lower(application), application"
+        f"order by in_report_prompt desc, lower(application), application limit {int(limit)}"
     )
     return [Application(*row) for row in rows]

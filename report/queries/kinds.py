@@ -43,7 +43,8 @@ class _Period:
         """Which kinds have one of these values. None has None: every event has a value."""
         import numpy as np
 
-        known = [value in chosen or short(value) in chosen for value in self.values[field]]
+        wanted = frozenset(chosen)
+        known = [value in wanted or short(value) in wanted for value in self.values[field]]
         return np.array(known, bool)[self.places[field]]
 
 
@@ -84,8 +85,9 @@ def kind_counts(query: Query, filters: Filters) -> KindCounts | None:
     for field in AGGREGATED:
         if chosen := getattr(filters, CHOICES[field]):
             events = events * period.having(field, chosen)
-    for field, value in filters.excluded:
-        events = events * ~period.having(field, (value,))
+    for field in AGGREGATED:
+        if excluded := tuple(value for name, value in filters.excluded if name == field):
+            events = events * ~period.having(field, excluded)
     return KindCounts(period, events)
 
 

@@ -16,6 +16,8 @@ NEWEST_CHECKED = """
     select run_id from audit.quality.validation_result
     group by run_id order by max(validated_at_utc) desc, run_id limit 1
 """
+# Events may name anything; a page of it has a bound.
+MOST_DRIFT, _MOST_REASONS = 500, 100
 QUARANTINE_KEY = ("quarantined_at_utc", "feed", "source_uri", "source_record", "delivery_id")
 
 
@@ -103,14 +105,14 @@ def newest_feed_hour(query: Query) -> datetime | None:
 
 
 def reasons(query: Query) -> list[tuple[str, int]]:
-    """Every reason for which records are in quarantine now, with their number, the most first."""
+    """The reasons for which records are in quarantine now, with their number, the most first."""
     return [
         (reason, records)
         for reason, records in query.rows(
             f"""
             select reason, count(*) as records
             from (select unnest(reasons) as reason from ({_unresolved(query)}))
-            group by reason order by records desc, reason
+            group by reason order by records desc, reason limit {_MOST_REASONS}
             """
         )
     ]
@@ -156,12 +158,13 @@ def _unresolved(query: Query) -> str:
     return unresolved_records(has_replays=bool(found))
 
 
-def drift(query: Query) -> list[Drift]:
+def drift(query: Query, limit: int = MOST_DRIFT) -> list[Drift]:
     """What was seen that nobody documented, the most frequent first; what was acknowledged comes last."""
     names = ", ".join(Drift.__dataclass_fields__)
     rows = query.rows(
         f"select {names} from audit.quality.catalogue_drift "
-        "order by acknowledged_by is not null, event_count desc, application, entity, activity"
+        "order by acknowledged_by is not null, event_count desc, application, entity, activity "
+        f"limit {int(limit)}"
     )
     return [Drift(*row) for row in rows]
 

@@ -15,6 +15,7 @@ from expectations.visible_text import visible
 from report import periods, texts
 from report.bars import share
 from report.columns import COLUMNS
+from report.queries import applications
 from report.web.cells import cell
 from report.web.heat import MARKS, MEANINGS
 from report.web.values import encode
@@ -90,6 +91,7 @@ def environment() -> jinja2.Environment:
         "columns": COLUMNS,
         "titles": TITLES,
         "period_titles": periods.TITLES,
+        "most_applications": applications.MOST,
     }
     made.filters |= {
         "time": texts.time_text,

@@ -32,6 +32,9 @@ FILTERS = [
     Filters(START, END, comments="% _"),
     Filters(START, END, excluded=(("comments", None), ("triggered_by", "ann@x.example"), ("application", "Search"))),
     Filters(RAGGED.start, RAGGED.end, excluded=(("comments", "a'b; drop table x --"),)),
+    Filters(START, END, excluded=(("comments", "Reviewed"), ("comments", ""), ("instance", "1"), ("instance", "2"))),
+    Filters(START, END, excluded=(("entity", "User"), ("entity", "Chat"), ("activity", "none"))),
+    Filters(START, END, comments_are=("Reviewed", None)),
     Filters(START, END, applications=("Nobody",)),
 ]
 
@@ -83,7 +86,7 @@ def kept_by(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]
     lists_of = {
         "application": filters.applications, "entity": filters.entities, "activity": filters.activities,
         "outcome": filters.outcomes, "triggered_by": filters.triggered_by, "instance": filters.instances,
-        "event_id": filters.event_ids,
+        "event_id": filters.event_ids, "comments": filters.comments_are,
     }  # fmt: skip
     return [
         row

@@ -10,6 +10,7 @@ import pytest
 from report import names
 from report.export.rows import parts
 from report.filters import Filters
+from report.long_texts import Digest
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 
@@ -44,6 +45,18 @@ def test_null_is_a_value_and_a_field_to_exclude_by_is_one_of_ours() -> None:
     assert chosen.without("triggered_by").without("entity").fields == {"instance", "comments"}
     with pytest.raises(ValueError, match="cannot be excluded by 'event_time_utc'"):
         _filters(excluded=(("event_time_utc", "x"),))
+
+
+def test_many_values_are_one_condition_and_what_has_no_value_is_kept() -> None:
+    long = Digest("0" * 64)
+    excluded = (("entity", "a"), ("entity", "b"), ("entity", long), ("instance", "c"), ("instance", None))
+    where, values = _filters(excluded=excluded, activities=("x", long, None)).where()
+    assert where.partition("event_time_utc < ? and ")[2] == (
+        "(entity is null or not list_contains(?, entity)) and sha256(entity) is distinct from ? "
+        "and (activity = ? or list_contains(?, sha256(activity)) or activity is null) "
+        "and instance is distinct from ? and instance is not null"
+    )
+    assert values[2:] == [["a", "b"], "0" * 64, "x", ["0" * 64], "c"]
 
 
 def test_of_the_aggregate_is_asked_only_what_it_has() -> None:

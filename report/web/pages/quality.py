@@ -92,7 +92,7 @@ async def drift(request: Request) -> Response:
     """What was seen and is not in the catalogue."""
     state_of(request)
     found, state = await ask(request, lambda query: (quality.drift(query), _trust(query, request)))
-    return render(request, "drift.html", tab="drift", trust=state, drift=found)
+    return render(request, "drift.html", tab="drift", trust=state, drift=found, most=quality.MOST_DRIFT)
 
 
 @requires(VIEW)
