@@ -160,8 +160,6 @@ def test_a_new_snapshot_is_read_without_a_restart_and_an_old_one_as_long_as_it_i
         assert asked.has_people
         assert asked.snapshot.run_id != old.run_id
         assert events.count(asked, DAYS) == 31
-        # So few rows are in the catalog, and in no file.
-        assert FACT in asked.files.reading(DAYS).sql
         assert events.page(asked, DAYS, events.Order()).rows[-1][1] == "late"
         found = groups.groups(asked, DAYS, ("triggered_by",))
         assert {one.value: one.count for one in found} == {"user 0": 10, "user 1": 10, "user 2": 10, "user 9": 1}
