@@ -52,6 +52,8 @@ def configuration(home: Path) -> dict[str, object]:
 
     return {
         "telemetry": {"enabled": False},
+        # Dagster's pages would ask a reader for their mail address, and send it away.
+        "nux": {"enabled": False},
         "run_storage": storage("dagster._core.storage.runs", "SqliteRunStorage", "history"),
         "event_log_storage": storage("orchestration.dagster_storage", "BatchedSqliteEventLogStorage", "history/runs"),
         "schedule_storage": storage("dagster._core.storage.schedules", "SqliteScheduleStorage", "schedules"),
