@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+from pathlib import Path
+
 import duckdb
 import pytest
 
-from orchestration import catalogue, lake, publish
+from orchestration import catalogue, extensions, lake, publish
 from orchestration.inlined_rows import remove_expired, sources
 from orchestration.integrity import ledger
 from orchestration.integrity.verify import verify
@@ -107,3 +111,36 @@ def _inlined(connection: duckdb.DuckDBPyConnection, table: str) -> int:
         [table],
     ).fetchall()
     return sum(connection.execute(f'select count(*) from {catalog}."{name}"').fetchall()[0][0] for (name,) in names)
+
+
+def test_the_documented_roles_are_all_that_it_needs(settings: Settings, server: str) -> None:
+    document = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    section = document.split("**PostgreSQL for the catalog**")[1].split("**Object storage for the data**")[0]
+    # The fixture's superuser has the name of the role.
+    make, grants = (
+        re.sub(r"\baudit\b", "lake", code)
+        for code in re.findall(r"^```sql\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    )
+    of_database = re.sub(r"dbname=\w+", "dbname=lake", server)
+    _psql(server, make)
+    shared = settings.model_copy(update={"catalog": of_database.replace("user=audit", "user=lake")})
+    deliver(shared, lines([event("a"), event("b")]))
+    run(shared, feeds=["search"])
+    _psql(of_database, grants)
+    reader = settings.model_copy(update={"catalog": of_database.replace("user=audit", "user=reader")})
+    assert one(reader, "select count(*) from fact_activity_event") == 2
+    deliver(shared, lines([event("c")]), name="c.ndjson")
+    run(shared, feeds=["search"])
+    assert one(reader, "select count(*) from fact_activity_event") == 3
+    with extensions.connect() as connection:
+        lake.attach(connection, reader)
+        with pytest.raises(duckdb.Error, match="permission denied"):
+            connection.execute("delete from audit.fact_activity_event")
+
+
+def _psql(catalog: str, statements: str) -> None:
+    """Run SQL by PostgreSQL's own client."""
+    assert INITDB is not None
+    client = Path(INITDB).resolve().parent / "psql"
+    command = [client, "-X", "-v", "ON_ERROR_STOP=1", "-d", catalog.removeprefix("postgres:")]
+    subprocess.run(command, input=statements, text=True, check=True, capture_output=True)
