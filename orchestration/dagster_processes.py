@@ -8,6 +8,7 @@ the code server run what they like. It takes the place of `dagster dev`, which k
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -61,6 +62,8 @@ def run(folder: Path) -> int:
         return 0
     finally:
         _end([*others.values(), code])
+        # Where who started this process was killed, nobody else removes it.
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _start_code_server(folder: Path) -> subprocess.Popen[bytes]:

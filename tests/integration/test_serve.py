@@ -115,9 +115,14 @@ def test_no_process_is_left(settings: Settings, tmp_path: Path, how: signal.Sign
     # A web server, a daemon, and a server of the code for them.
     started = psutil.Process(serve.pid).children(recursive=True)
     assert len(started) >= 6
+    web = _process(serve, "report.dagster.pages")
+    assert web
+    folder = Path(web.cmdline()[-1]).parent
+    assert folder.exists()
     serve.send_signal(how)
     assert serve.wait(timeout=120) == (0 if how == signal.SIGTERM else -how)
     _wait_for(lambda: not any(map(_is_at_work, started)))
+    assert not folder.exists()
 
 
 def _is_at_work(process: psutil.Process) -> bool:
