@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from orchestration.feeds.sweeps import Sweeps
 from orchestration.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
 from orchestration.masking import masked_errors
 from orchestration.settings import Settings
+from orchestration.waiting import Waiting
 
 if TYPE_CHECKING:
     import duckdb
@@ -107,17 +108,18 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     uris, ids = {one.source_uri for one in aside}, {one.delivery_id for one in aside}
     changed = {offer.feed_hour for offer in offers if offer.uri not in uris} | set(unsealed)
     ahead = sorted(hour for hour in changed if hour > current)
-    landed = {delivery.delivery_id: delivery.feed_hour for delivery in index.deliveries(feeds)}
+    waiting = Waiting(settings.raw_dir)
     hours = {hour for hour in changed if hour <= current}
     try:
         with lake.reader(settings) as connection:
-            hours |= {landed[delivery] for delivery in unpublished(connection, landed) if delivery not in ids}
+            waiting.look(connection)
+            hours |= waiting.hours(feeds, ids)
             hours |= _passed_over(connection, hours, current, set(feeds) & set(settings.expected_feeds))
     except lake.NothingPublishedError:
-        hours |= {hour for delivery, hour in landed.items() if delivery not in ids}
-    waiting = {one.feed_hour for one in aside if one.feed_hour and not one.gone_at}
-    waiting |= {one.feed_hour for one in listing.unlisted if one.feed_hour and one.feed in feeds}
-    again = {hour for hour in waiting if hour <= current} - hours
+        hours |= waiting.all_hours(feeds, ids)
+    tried = {one.feed_hour for one in aside if one.feed_hour and not one.gone_at}
+    tried |= {one.feed_hour for one in listing.unlisted if one.feed_hour and one.feed in feeds}
+    again = {hour for hour in tried if hour <= current} - hours
     warnings = [f"no feed is known for {path}; it was not read" for path in listing.unknown] + listing.warnings
     # The others are told of by the runs over their hours.
     warnings += [one.sentence for one in aside if one.feed_hour is None]
@@ -147,12 +149,6 @@ def _set_aside(settings: Settings, feeds: Collection[str], listing: Listing, at:
     return known
 
 
-def unpublished(connection: duckdb.DuckDBPyConnection, landed: Iterable[str]) -> set[str]:
-    """Those of the landed deliveries (ids) that are not in the warehouse, as after a run that was killed."""
-    published = connection.execute("select delivery_id from quality.feed_delivery").fetchall()
-    return set(landed) - {row[0] for row in published}
-
-
 def _passed_over(
     connection: duckdb.DuckDBPyConnection, hours: Collection[datetime], current: datetime, expected: Collection[str]
 ) -> set[datetime]:
@@ -168,10 +164,11 @@ def _passed_over(
                 count(*) filter (
                     list_contains(?, feed) and reconciled_at_utc >= feed_hour_utc + interval 1 hour
                 ) as looked_at
-            from quality.feed_reconciliation group by all
+            from quality.feed_reconciliation
+            where feed_hour_utc >= (select max(feed_hour_utc) from quality.feed_reconciliation) - to_hours(?)
+            group by all
         )
-        select feed_hour_utc, looked_at
-        from hour where feed_hour_utc >= (select max(feed_hour_utc) from hour) - to_hours(?)
+        select feed_hour_utc, looked_at from hour
         """,
         [list(expected), int(LONGEST_GAP / HOUR)],
     ).fetchall()

@@ -11,9 +11,9 @@ from orchestration.feeds.landing import open_index
 from orchestration.feeds.set_aside import SetAside, SetAsides
 from orchestration.hours import HOUR, aware, floor_hour, iso, naive, now_utc
 from orchestration.integrity import head
-from orchestration.planning import unpublished
 from orchestration.quarantine import unresolved
 from orchestration.settings import Settings
+from orchestration.waiting import Waiting
 
 if TYPE_CHECKING:
     import duckdb
@@ -81,7 +81,7 @@ def status(settings: Settings) -> dict[str, Any]:
         forgotten = _forgotten(settings, connection)
         not_kept = head.not_kept(connection, settings)
     report = one | {
-        "unpublished_deliveries": len(forgotten),
+        "unpublished_deliveries": forgotten,
         "last_run": run[0] if run else None,
         "gaps": gaps,
         "set_aside": [shown(one) for one in aside],
@@ -124,13 +124,14 @@ def shown(one: SetAside) -> dict[str, Any]:
     }
 
 
-def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> set[str]:
-    """Deliveries that were landed longer ago than AUDIT_FRESHNESS and are not published, whatever ran since."""
-    due = now_utc() - settings.freshness
-    landed = open_index(settings.raw_dir).deliveries(catalogue.slugs())
+def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> int:
+    """How many deliveries were landed longer ago than AUDIT_FRESHNESS and are not published, whatever ran since."""
+    open_index(settings.raw_dir)
     # These are told of by themselves.
     aside = {one.delivery_id for one in SetAsides(settings.raw_dir).all(catalogue.slugs())}
-    return unpublished(connection, (delivery.delivery_id for delivery in landed if delivery.landed_at < due)) - aside
+    waiting = Waiting(settings.raw_dir)
+    waiting.look(connection)
+    return waiting.count(now_utc() - settings.freshness, aside)
 
 
 def _broken(settings: Settings, report: dict[str, Any], head_not_kept: str | None) -> list[str]:

@@ -171,11 +171,16 @@ class RawIndex:
             ).fetchone()
         return row[0] if row else None
 
-    def newest_hours(self) -> dict[str, datetime]:
-        """The newest feed hour of which something is landed, by feed."""
+    def newest_hours(self, feeds: Collection[str]) -> dict[str, datetime]:
+        """The newest feed hour of which something is landed, of each of these feeds that has one."""
         with self.connect() as connection:
-            rows = connection.execute("select feed, max(feed_hour) from delivery group by feed").fetchall()
-        return {feed: parse_time(hour) for feed, hour in rows}
+            # An earlier release made none, and without it all deliveries are gone over.
+            connection.execute("create index if not exists delivery_feed on delivery (feed, feed_hour)")
+            found = {
+                feed: connection.execute("select max(feed_hour) from delivery where feed = ?", [feed]).fetchone()[0]
+                for feed in feeds
+            }
+        return {feed: parse_time(hour) for feed, hour in found.items() if hour}
 
     def manifests(
         self, feeds: Collection[str], window: tuple[datetime, datetime] | None = None

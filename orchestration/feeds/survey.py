@@ -38,7 +38,7 @@ def survey(
         listing = source.list(feeds, None)
         return listing, changed_offers(index, listing)
     known = sweeps.read()
-    newest = index.newest_hours()
+    newest = index.newest_hours(feeds)
     spans: dict[str, Span] = {
         feed: (begin(known.get(feed), newest.get(feed), now, reach), None) for feed in sorted(feeds)
     }
