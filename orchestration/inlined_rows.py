@@ -10,12 +10,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from orchestration import lake
-from orchestration.lake import ALIAS
+from orchestration.lake_catalog import CATALOG
 
 if TYPE_CHECKING:
     import duckdb
 
-_CATALOG = f"__ducklake_metadata_{ALIAS}"
 _DELETIONS = "ducklake_inlined_delete_"
 
 
@@ -26,7 +25,7 @@ def sources(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> l
     """
     number = _table_id(connection, schema, table)
     rows = connection.execute(
-        f"select table_name from {_CATALOG}.ducklake_inlined_data_tables where table_id = ?", [number]
+        f"select table_name from {CATALOG}.ducklake_inlined_data_tables where table_id = ?", [number]
     ).fetchall()
     held = [name for (name,) in rows if _has_rows(connection, name)]
     names = {path.rsplit("/", 1)[-1] for _, path in _with_deletions(connection, number)}
@@ -43,7 +42,7 @@ def end_emptied(connection: duckdb.DuckDBPyConnection, schema: str, table: str) 
     newest = lake.newest_version(connection)
     for file, _ in _with_deletions(connection, number, only_emptied=True):
         connection.execute(
-            f"update {_CATALOG}.ducklake_data_file set end_snapshot = {newest:d} where data_file_id = {file:d}"
+            f"update {CATALOG}.ducklake_data_file set end_snapshot = {newest:d} where data_file_id = {file:d}"
         )
 
 
@@ -52,15 +51,15 @@ def remove_expired(connection: duckdb.DuckDBPyConnection) -> None:
 
     No reader can ask for it, so none is disturbed.
     """
-    tables = connection.execute(f"select table_name from {_CATALOG}.ducklake_inlined_data_tables").fetchall()
-    (oldest,) = connection.execute(f"select min(snapshot_id) from {_CATALOG}.ducklake_snapshot").fetchall()[0]
+    tables = connection.execute(f"select table_name from {CATALOG}.ducklake_inlined_data_tables").fetchall()
+    (oldest,) = connection.execute(f"select min(snapshot_id) from {CATALOG}.ducklake_snapshot").fetchall()[0]
     for (table,) in tables:
-        connection.execute(f'delete from {_CATALOG}."{table}" where end_snapshot <= ?', [oldest])
-    for (number,) in connection.execute(f"select distinct table_id from {_CATALOG}.ducklake_table").fetchall():
+        connection.execute(f'delete from {CATALOG}."{table}" where end_snapshot <= ?', [oldest])
+    for (number,) in connection.execute(f"select distinct table_id from {CATALOG}.ducklake_table").fetchall():
         if _has_deletions(connection, number):
             connection.execute(
-                f'delete from {_CATALOG}."{_DELETIONS}{number:d}" '
-                f"where file_id not in (select data_file_id from {_CATALOG}.ducklake_data_file)"
+                f'delete from {CATALOG}."{_DELETIONS}{number:d}" '
+                f"where file_id not in (select data_file_id from {CATALOG}.ducklake_data_file)"
             )
 
 
@@ -77,11 +76,11 @@ def _with_deletions(
     return connection.execute(
         f"""
         select file.data_file_id, file.path
-        from {_CATALOG}.ducklake_data_file as file
+        from {CATALOG}.ducklake_data_file as file
         inner join (
-            select file_id, count(*) as count from {_CATALOG}."{_DELETIONS}{number:d}" group by file_id
+            select file_id, count(*) as count from {CATALOG}."{_DELETIONS}{number:d}" group by file_id
         ) as known on file.data_file_id = known.file_id
-        left join {_CATALOG}.ducklake_delete_file as beside
+        left join {CATALOG}.ducklake_delete_file as beside
             on file.data_file_id = beside.data_file_id and beside.end_snapshot is null
         where file.table_id = ? and file.end_snapshot is null
         group by file.data_file_id, file.path, file.record_count, known.count
@@ -97,20 +96,20 @@ def _has_deletions(connection: duckdb.DuckDBPyConnection, number: int) -> bool:
     import duckdb
 
     try:
-        rows = connection.execute(f'select 1 from {_CATALOG}."{_DELETIONS}{number:d}" limit 1').fetchall()
+        rows = connection.execute(f'select 1 from {CATALOG}."{_DELETIONS}{number:d}" limit 1').fetchall()
     except duckdb.CatalogException:
         return False
     return bool(rows)
 
 
 def _has_rows(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
-    query = f'select count(*) from {_CATALOG}."{name}" where end_snapshot is null'
+    query = f'select count(*) from {CATALOG}."{name}" where end_snapshot is null'
     return connection.execute(query).fetchall() != [(0,)]
 
 
 def _table_id(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> int:
     (row,) = connection.execute(
-        f"select table_id from {_CATALOG}.ducklake_table as known join {_CATALOG}.ducklake_schema using (schema_id) "
+        f"select table_id from {CATALOG}.ducklake_table as known join {CATALOG}.ducklake_schema using (schema_id) "
         "where schema_name = ? and table_name = ? and known.end_snapshot is null",
         [schema, table],
     ).fetchall()

@@ -14,8 +14,10 @@ from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
-from orchestration import extensions, spill
+from orchestration import data_folder, extensions, home_record, spill
+from orchestration.data_folder import DataFolderError
 from orchestration.hours import parse_time
+from orchestration.lake_catalog import warehouse_id
 from orchestration.masking import without_secrets
 from orchestration.object_storage import ObjectStorageError, open_storage
 from orchestration.settings import Settings
@@ -28,6 +30,11 @@ ALIAS = "audit"
 # How often a catalog is opened that another process is making, and how long, in seconds, it waits before the next time.
 _ATTEMPTS = 5
 _PAUSE = 0.5
+_NO_CATALOG = "creating a new DuckLake is explicitly disabled"
+_REMEDY = (
+    "restore the catalog from a backup; or, to rebuild the warehouse from raw/ with a new ledger, move aside what the "
+    "old one left (docs/operations.md, Rebuild)"
+)
 _REMOTE = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
@@ -37,6 +44,10 @@ class WarehouseError(RuntimeError):
 
 class NothingPublishedError(WarehouseError):
     """There is no warehouse yet: no run has published anything here."""
+
+
+class LostCatalogueError(WarehouseError):
+    """There was a warehouse, and its catalog is not where it was."""
 
 
 @dataclass(frozen=True)
@@ -61,38 +72,118 @@ class Snapshot:
 
 def location(settings: Settings) -> Location:
     """Where the settings put the warehouse: by default a SQLite catalog and Parquet files in `$AUDIT_HOME`."""
-    folder = settings.home / "warehouse"
-    data_path = settings.data_path or str(folder / "data")
+    data_path = settings.data_root
     names = ["ducklake"]
     if _REMOTE.match(data_path):
         names.append("httpfs")
-    catalog = settings.catalog or str(folder / "catalog.sqlite")
-    if catalog.startswith(("postgres:", "postgresql:")):
+    if settings.catalog_file is None:
+        catalog = settings.catalog or ""
         dsn = catalog if "://" in catalog else catalog.split(":", 1)[1]
         return Location(f"ducklake:postgres:{dsn}", _slash(data_path), (*names, "postgres_scanner"), "", None)
     # Write-ahead logging and a busy timeout let readers and the run go on beside each other.
     options = ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
-    path = catalog.removeprefix("sqlite:")
+    path = str(settings.catalog_file)
     return Location(f"ducklake:sqlite:{path}", _slash(data_path), (*names, "sqlite_scanner"), options, path)
 
 
 def attach(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Attach the warehouse for writing, creating its catalog where there is none.
+    """Attach the warehouse for writing, creating its catalog where there never was one.
 
     Raises:
-        WarehouseError: if it cannot be reached.
+        LostCatalogueError: if this home has published, and the catalog is gone or another one.
+        WarehouseError: if it cannot be reached, or its data folder is not its own.
     """
-    if location(settings).catalog_file:
+    where = location(settings)
+    if where.catalog_file:
         (settings.home / "warehouse").mkdir(parents=True, exist_ok=True)
     for _ in range(_ATTEMPTS - 1):
         try:
-            return _attach(connection, settings, "")
-        except WarehouseError as error:
-            # Another process makes the same catalog at this moment, and has it made when this one looks again.
-            if "Failed to initialize DuckLake" not in str(error):
-                raise
-        sleep(_PAUSE)
-    return _attach(connection, settings, "")
+            return _attach_own(connection, settings, where)
+        except _MadeMeanwhileError:
+            sleep(_PAUSE)
+    return _attach_own(connection, settings, where)
+
+
+class _MadeMeanwhileError(WarehouseError):
+    """Another process made the same catalog at this moment, and has it made when this one looks again."""
+
+
+def _attach_own(connection: duckdb.DuckDBPyConnection, settings: Settings, where: Location) -> None:
+    import duckdb
+
+    try:
+        _prepare(connection, where)
+        if _is_there(connection, where):
+            return _require_known(connection, settings, where)
+        if lost := _why_lost(settings):
+            raise LostCatalogueError(lost)
+        try:
+            data_folder.require_empty(connection, where.data_path)
+            _attach_at(connection, where, "")
+        except (duckdb.Error, DataFolderError) as error:
+            if "Failed to initialize DuckLake" in str(error) or _is_there(connection, where):
+                connection.execute(f"detach database if exists {ALIAS}")
+                raise _MadeMeanwhileError(str(_unreachable(where, error))) from None
+            raise
+        data_folder.mark(connection, where.data_path, warehouse_id(connection))
+    except (duckdb.Error, extensions.ExtensionError, ObjectStorageError, OSError) as error:
+        raise _unreachable(where, error) from None
+    except DataFolderError as error:
+        raise WarehouseError(str(error)) from None
+
+
+def _is_there(connection: duckdb.DuckDBPyConnection, where: Location) -> bool:
+    """Whether there is a catalog; it is attached then."""
+    import duckdb
+
+    # DuckDB would make the file to look into it.
+    if where.catalog_file and not Path(where.catalog_file).exists():
+        return False
+    try:
+        _attach_at(connection, where, ", create_if_not_exists false")
+    except duckdb.Error as error:
+        if _NO_CATALOG in str(error):
+            return False
+        raise
+    return True
+
+
+def _require_known(connection: duckdb.DuckDBPyConnection, settings: Settings, where: Location) -> None:
+    """Let go of the warehouse if it is not the one that this home publishes into, or its data folder is not its own."""
+    try:
+        own = warehouse_id(connection)
+        known = _recorded(settings)
+        if known not in (own, None):
+            raise LostCatalogueError(
+                f"the catalog {where.catalog} is of the warehouse {own}, and {home_record.path(settings)} says that "
+                f"this home publishes into {known}: check AUDIT_CATALOG, or {_REMEDY}"
+            )
+        data_folder.require_own(connection, where.data_path, own)
+        remember(connection, settings)
+    except BaseException:
+        connection.execute(f"detach {ALIAS}")
+        raise
+
+
+def remember(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    """Keep in the home that it has published, once it has; the connection has `audit` attached."""
+    if _recorded(settings) is None and _is_set_up(connection):
+        home_record.write(settings, warehouse_id(connection))
+
+
+def _recorded(settings: Settings) -> str | None:
+    try:
+        return home_record.read(settings)
+    except (OSError, ValueError) as error:
+        raise WarehouseError(str(error)) from None
+
+
+def _why_lost(settings: Settings) -> str | None:
+    try:
+        why = home_record.why_lost(settings)
+    except (OSError, ValueError) as error:
+        raise WarehouseError(str(error)) from None
+    return why and without_secrets(f"{why}, and its catalog is not at {location(settings).catalog}: {_REMEDY}")
 
 
 def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) -> bool:
@@ -123,16 +214,21 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, options: 
 
     where = location(settings)
     try:
+        _prepare(connection, where)
         _attach_at(connection, where, options)
     except (duckdb.Error, extensions.ExtensionError, ObjectStorageError) as error:
-        if "creating a new DuckLake is explicitly disabled" in str(error):
+        if _NO_CATALOG in str(error):
             raise _nothing(settings) from None
-        # The connection string may have a password, and DuckDB's message quotes it.
-        message = f"the warehouse {where.catalog} in {where.data_path} cannot be reached: {error}"
-        raise WarehouseError(without_secrets(message)) from None
+        raise _unreachable(where, error) from None
 
 
-def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
+def _unreachable(where: Location, error: Exception) -> WarehouseError:
+    # The connection string may have a password, and DuckDB's message quotes it.
+    message = f"the warehouse {where.catalog} in {where.data_path} cannot be reached: {error}"
+    return WarehouseError(without_secrets(message))
+
+
+def _prepare(connection: duckdb.DuckDBPyConnection, where: Location) -> None:
     connection.execute("set global TimeZone = 'UTC'")
     # DuckDB draws a bar of its own where it takes the process for an interactive one.
     connection.execute("set enable_progress_bar = false")
@@ -140,6 +236,9 @@ def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: 
     open_storage(connection, where.data_path)
     # A snapshot's number is given once. DuckLake would go on and try the next one, on top of what it never looked at.
     connection.execute("set global ducklake_max_retry_count = 0")
+
+
+def _attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
     connection.execute(
         f"attach {literal(where.catalog)} as {ALIAS} "
         f"(data_path {literal(where.data_path)}, override_data_path true{where.options}{options})"
@@ -218,7 +317,10 @@ def _open(settings: Settings) -> duckdb.DuckDBPyConnection:
     return extensions.connect(memory_limit=settings.memory_limit, temp_directory=str(spill.folder(settings)))
 
 
-def _nothing(settings: Settings) -> NothingPublishedError:
+def _nothing(settings: Settings) -> WarehouseError:
+    """What is to be said where nothing is published: that it is lost, or that it has to be published."""
+    if lost := _why_lost(settings):
+        return LostCatalogueError(lost)
     return NothingPublishedError(f"nothing is published in {settings.home} yet; start with `audit run`")
 
 

@@ -302,6 +302,7 @@ def check_and_publish(
     stage_entries(connection, naive(now_utc()))
     publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()}, since, also)
     outcome.published = True
+    lake.remember(connection, settings)
     if warning := head.keep(connection, settings):
         outcome.warnings.append(warning)
     return outcome

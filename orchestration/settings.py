@@ -24,6 +24,7 @@ from orchestration.durations import Duration
 from orchestration.feeds.limits import DEFAULT as LIMITS
 from orchestration.feeds.limits import Limits
 from orchestration.masking import has_credentials, without_secrets
+from orchestration.overlaps import overlaps
 from orchestration.report_settings import ReportSettings
 from orchestration.retention.rules import RetentionRules, parse_retention
 
@@ -107,6 +108,12 @@ class Settings(BaseSettings):
         None,
         description="how long feed hours are kept, for all feeds and as slug=duration; default: for ever",
     )
+    retention_max_share: float = Field(
+        0.7, ge=0, le=1, description="how much of all feed hours, or events, an upkeep deletes at once by itself"
+    )
+    max_clock_lead: Duration = Field(
+        timedelta(days=7), description="how far the clock may be ahead of the newest data for an upkeep to go by it"
+    )
     run_history: Duration = Field(timedelta(days=30), description="how long Dagster's record of a run is kept")
     umask: int | None = Field(
         None, description="the umask of all that is written below the home, in octal; default: what the home grants"
@@ -188,6 +195,7 @@ class Settings(BaseSettings):
         "schedule_lag",
         "freshness",
         "snapshot_retention",
+        "max_clock_lead",
         "run_history",
         "lock_timeout",
     )
@@ -211,6 +219,17 @@ class Settings(BaseSettings):
             self.max_delivery_expansion,
             self.max_delivery_memory,
         )
+
+    @property
+    def data_root(self) -> str:
+        """The folder or URL of the warehouse's data files."""
+        return self.data_path or str(self.home / "warehouse" / "data")
+
+    @property
+    def catalog_file(self) -> Path | None:
+        """The file of a SQLite catalog; None where the catalog is in PostgreSQL."""
+        catalog = self.catalog or str(self.home / "warehouse" / "catalog.sqlite")
+        return None if catalog.startswith(("postgres:", "postgresql:")) else Path(catalog.removeprefix("sqlite:"))
 
     @property
     def raw_dir(self) -> Path:
@@ -306,6 +325,8 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         (prefix,) = (prefix for kind, prefix in _prefixes() if kind.__name__ == error.title)
         raise SettingsError("\n".join(_explain(prefix, item) for item in error.errors())) from None
+    if overlapping := overlaps(settings):
+        raise SettingsError("\n".join(overlapping))
     return settings
 
 

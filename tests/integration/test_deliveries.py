@@ -150,6 +150,9 @@ def test_the_warehouse_is_rebuilt_from_raw_alone(settings: Settings) -> None:
     before = query(settings, "select event_id, source_record, comments from fact_activity_event")
     shutil.rmtree(settings.home / "warehouse")
     shutil.rmtree(settings.home / "landing")
+    with pytest.raises(lake.LostCatalogueError, match=r"warehouse\.json.*restore the catalog"):
+        plan(settings, catalogue.slugs())
+    (settings.home / "warehouse.json").unlink()
     assert plan(settings, catalogue.slugs()).ranges == [(HOUR, HOUR + timedelta(hours=1))]
     run(settings)
     assert query(settings, "select event_id, source_record, comments from fact_activity_event") == before
