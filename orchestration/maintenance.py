@@ -1,4 +1,4 @@
-"""Upkeep: retention, compaction, expiry of old snapshots and runs, removal of files that nothing refers to.
+"""Upkeep: retention, compaction, expiry of old snapshots and runs, removal of files that nothing needs any more.
 
 What the warehouse says is changed by retention alone; and snapshots older than the snapshot retention can no longer
 be asked for.
@@ -11,16 +11,17 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from orchestration import dagster_instance, known_ids, lake, publish, transform
+from orchestration import dagster_instance, known_ids, lake, leftovers, publish, transform
 from orchestration.compaction import compact
 from orchestration.contract import published_models
 from orchestration.hours import naive, now_utc
 from orchestration.inlined_rows import remove_expired
 from orchestration.integrity import head
 from orchestration.pipeline import exclusive
+from orchestration.retention.caution import clock_doubt, share_doubt
 from orchestration.retention.deletion import delete
 from orchestration.retention.plan import RetentionPlan, make_plan
-from orchestration.retention.raw_removal import leftovers, remove
+from orchestration.retention.raw_removal import of_deleted, remove
 from orchestration.retention.report import as_dict
 from orchestration.settings import Settings
 from orchestration.transactions import snapshot_now
@@ -33,29 +34,53 @@ if TYPE_CHECKING:
 _GRACE = timedelta(hours=1)
 
 
+@dataclass(frozen=True)
+class Allowed:
+    """What an upkeep does not do by itself, and a person may ask for.
+
+    To believe the clock although the data is much older, to delete a large part of everything at once, and to remove
+    files that no snapshot knows.
+    """
+
+    trust_clock: bool = False
+    large_deletion: bool = False
+    remove_leftovers: bool = False
+
+
 @dataclass
 class Upkeep:
-    """What an upkeep did, or would do: retention, and counts by their names. `run_id` is its own."""
+    """What an upkeep did, or would do: retention, and counts by their names. `run_id` is its own.
+
+    `doubts` are sentences that say what was not done, because it may be a mistake.
+    """
 
     run_id: str | None
     retention: RetentionPlan
     counts: dict[str, int] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
 
     @property
     def refused(self) -> bool:
-        """Whether something was not deleted because it is not as it was recorded."""
-        return bool(self.retention.differing)
+        """Whether something stays because it is not as it was recorded, or because it may be a mistake."""
+        return bool(self.retention.differing or self.doubts)
 
     def as_dict(self) -> dict[str, Any]:
         """The upkeep as data, as `--output json` has it."""
-        return {"run_id": self.run_id, "retention": as_dict(self.retention), "warnings": self.warnings, **self.counts}
+        return {
+            "run_id": self.run_id,
+            "retention": as_dict(self.retention),
+            "errors": self.doubts,
+            "warnings": self.warnings,
+            **self.counts,
+        }
 
 
-def maintain(settings: Settings) -> Upkeep:
-    """Apply retention, compact small files, expire snapshots past theirs, delete retired and orphaned files.
+def maintain(settings: Settings, allowed: Allowed = Allowed()) -> Upkeep:
+    """Apply retention, compact small files, expire snapshots and runs past theirs, delete files that are retired.
 
-    The counts are of snapshots before and after, of data files before and after, and of Dagster runs forgotten.
+    Where the clock is in doubt, nothing that goes by time is done. The counts are of snapshots before and after, of
+    data files before and after, and of Dagster runs forgotten.
 
     Raises:
         NothingPublishedError: if nothing is published yet.
@@ -67,15 +92,17 @@ def maintain(settings: Settings) -> Upkeep:
         pass
     done = Upkeep(str(uuid4()), RetentionPlan())
     with exclusive(settings), Workbench(settings, "maintain").connect() as connection:
+        now = now_utc()
         snapshots, files = _count(connection, "audit.snapshots()"), _data_files(connection)
         publish.set_options(connection)
-        done.counts["raw files removed"] = _apply_retention(connection, settings, done)
+        is_believed = _is_believed(connection, settings, allowed, now, done)
+        if is_believed:
+            _apply_retention(connection, settings, allowed, now, done)
+        done.counts["raw files removed"] = _remove_raw_files(connection, settings)
         compact(connection, published_models(transform.manifest()))
-        connection.execute(
-            "call ducklake_expire_snapshots('audit', older_than => ?)", [_expire_before(settings, now_utc())]
-        )
-        connection.execute("call ducklake_cleanup_old_files('audit', older_than => ?)", [_retired(now_utc())])
-        connection.execute("call ducklake_delete_orphaned_files('audit', older_than => ?)", [now_utc() - _GRACE])
+        if is_believed:
+            _expire(connection, settings, now)
+            _clean(connection, settings, allowed, now, done)
         remove_expired(connection)
         done.counts |= {
             "snapshots before": snapshots,
@@ -84,42 +111,108 @@ def maintain(settings: Settings) -> Upkeep:
             "data files after": _data_files(connection),
         }
     with dagster_instance.instance(settings) as instance:
-        done.counts["runs forgotten"] = dagster_instance.forget_runs(instance, now_utc() - settings.run_history)
+        before = now - settings.run_history
+        done.counts["runs forgotten"] = dagster_instance.forget_runs(instance, before) if is_believed else 0
     return done
 
 
-def preview(settings: Settings) -> Upkeep:
+def preview(settings: Settings, allowed: Allowed = Allowed()) -> Upkeep:
     """What `maintain` would delete and expire now; nothing at all is changed, and no lock is taken.
+
+    What it would leave because that may be a mistake is in `doubts`, and is listed all the same.
 
     Raises:
         NothingPublishedError: if nothing is published yet.
     """
+    now = now_utc()
+    would = Upkeep(None, RetentionPlan())
     with lake.reader(settings) as connection:
-        plan = make_plan(connection, settings, now_utc())
+        _is_believed(connection, settings, allowed, now, would)
+        would.retention = make_plan(connection, settings, now)
+        _is_moderate(connection, settings, allowed, would)
         expired = "call ducklake_expire_snapshots('audit', dry_run => true, older_than => ?)"
         retired = "call ducklake_cleanup_old_files('audit', dry_run => true, older_than => ?)"
-        counts = {
-            "raw files left by an earlier upkeep": len(leftovers(connection, settings.raw_dir)),
-            "snapshots to expire": len(connection.execute(expired, [_expire_before(settings, now_utc())]).fetchall()),
-            "data files to remove": len(connection.execute(retired, [_retired(now_utc())]).fetchall()),
+        would.counts = {
+            "raw files left by an earlier upkeep": len(of_deleted(connection, settings.raw_dir)),
+            "snapshots to expire": len(connection.execute(expired, [_expire_before(settings, now)]).fetchall()),
+            "data files to remove": len(connection.execute(retired, [_retired(now)]).fetchall()),
         }
-    return Upkeep(None, plan, counts)
+    return would
 
 
-def _apply_retention(connection: duckdb.DuckDBPyConnection, settings: Settings, done: Upkeep) -> int:
-    """Delete what is past its retention, and return how many files of the raw lake are removed."""
-    if settings.retention_rules.deletes:
-        publish.create_tables(connection, transform.manifest())
-        known_ids.complete(connection)
-        since = snapshot_now(connection)
-        done.retention = make_plan(connection, settings, now_utc())
-        if done.retention.due:
-            delete(connection, done.retention.due, str(done.run_id), naive(now_utc()), since)
-            if warning := head.keep(connection, settings):
-                done.warnings.append(warning)
-    files = leftovers(connection, settings.raw_dir)
+def _is_believed(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, allowed: Allowed, now: datetime, upkeep: Upkeep
+) -> bool:
+    """Whether what goes by time may go."""
+    doubt = None if allowed.trust_clock else clock_doubt(connection, now, settings.max_clock_lead)
+    upkeep.doubts += [doubt] if doubt else []
+    return doubt is None
+
+
+def _is_moderate(connection: duckdb.DuckDBPyConnection, settings: Settings, allowed: Allowed, upkeep: Upkeep) -> bool:
+    """Whether what is past its retention may go at once."""
+    bound = 1 if allowed.large_deletion else settings.retention_max_share
+    doubt = share_doubt(connection, upkeep.retention.due, bound)
+    upkeep.doubts += [doubt] if doubt else []
+    return doubt is None
+
+
+def _apply_retention(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, allowed: Allowed, now: datetime, done: Upkeep
+) -> None:
+    """Delete what is past its retention from the warehouse."""
+    if not settings.retention_rules.deletes:
+        return
+    publish.create_tables(connection, transform.manifest())
+    known_ids.complete(connection)
+    since = snapshot_now(connection)
+    done.retention = make_plan(connection, settings, now)
+    if not _is_moderate(connection, settings, allowed, done):
+        done.retention.due = []
+    if not done.retention.due:
+        return
+    delete(connection, done.retention.due, str(done.run_id), naive(now), since)
+    if warning := head.keep(connection, settings):
+        done.warnings.append(warning)
+
+
+def _remove_raw_files(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
+    """Remove from the raw lake what was ever deleted from the warehouse; how many files."""
+    files = of_deleted(connection, settings.raw_dir)
     remove(files, settings.raw_dir)
     return len(files)
+
+
+def _expire(connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime) -> None:
+    connection.execute("call ducklake_expire_snapshots('audit', older_than => ?)", [_expire_before(settings, now)])
+
+
+def _clean(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, allowed: Allowed, now: datetime, done: Upkeep
+) -> None:
+    """Remove the data files that the catalog has retired, and where that is asked for those that it never knew."""
+    data_path = lake.location(settings).data_path
+    found = leftovers.find(connection, data_path, now - _GRACE)
+    if found.foreign:
+        done.warnings.append(
+            f"{len(found.foreign)} files in {data_path} are not of this warehouse, the first is {found.foreign[0]}; "
+            "they are left alone: move them away"
+        )
+    if allowed.remove_leftovers:
+        leftovers.give_up(connection, found.own)
+    elif found.own:
+        done.warnings.append(
+            f"{len(found.own)} data files are of no snapshot, the first is {found.own[0]}: killed runs leave such "
+            "files; `audit maintain --remove-leftovers` removes them"
+        )
+    done.counts["leftover data files"] = len(found.own)
+    if strange := leftovers.strange(connection):
+        done.warnings.append(
+            f"the catalog says that {strange[0]} is to be removed, which is not a data file of this warehouse, so no "
+            "file was; somebody changed the catalog"
+        )
+        return
+    connection.execute("call ducklake_cleanup_old_files('audit', older_than => ?)", [_retired(now)])
 
 
 def _count(connection: duckdb.DuckDBPyConnection, what: str) -> int:

@@ -17,6 +17,8 @@ def build_upkeep(settings: Settings) -> dg.ScheduleDefinition:
         for warning in done.warnings:
             context.log.warning(warning)
         context.log.info(f"{len(done.retention.due)} batches were deleted; {done.counts}")
+        if done.doubts:
+            raise dg.Failure(" ".join(done.doubts), allow_retries=False)
         if done.refused:
             raise dg.Failure(
                 f"{len(done.retention.differing)} things are not as they were recorded, and stayed; the first: "

@@ -19,19 +19,30 @@ _MOST_LINES = 50
 
 @click.command("maintain")
 @click.option("--dry-run", is_flag=True, help="Show what would go, and change nothing.")
+@click.option("--trust-clock", is_flag=True, help="Go by the clock although it is far ahead of the newest data.")
+@click.option("--allow-large-deletion", is_flag=True, help="Delete more than AUDIT_RETENTION_MAX_SHARE at once.")
+@click.option("--remove-leftovers", is_flag=True, help="Remove data files that no snapshot knows, of killed runs.")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
-def command(settings: Settings, dry_run: bool, output: str) -> None:
+def command(
+    settings: Settings,
+    dry_run: bool,
+    trust_clock: bool,
+    allow_large_deletion: bool,
+    remove_leftovers: bool,
+    output: str,
+) -> None:
     """Delete what is past AUDIT_RETENTION, merge small files, expire snapshots older than AUDIT_SNAPSHOT_RETENTION.
 
-    The exit code is 1 if something was to be deleted that is not as it was recorded; it stays.
+    The exit code is 1 if something stays that is not as it was recorded, or that may go by mistake.
     """
     from orchestration.lake import WarehouseError
-    from orchestration.maintenance import maintain, preview
+    from orchestration.maintenance import Allowed, maintain, preview
     from orchestration.pipeline import WarehouseBusyError
 
+    allowed = Allowed(trust_clock, allow_large_deletion, remove_leftovers)
     try:
-        upkeep = preview(settings) if dry_run else maintain(settings)
+        upkeep = preview(settings, allowed) if dry_run else maintain(settings, allowed)
     except (WarehouseError, WarehouseBusyError) as error:
         raise click.ClickException(str(error)) from None
     if output == "json":
@@ -40,6 +51,8 @@ def command(settings: Settings, dry_run: bool, output: str) -> None:
         _print(upkeep, dry_run)
     for warning in upkeep.warnings:
         say(f"warning: {warning}", err=True)
+    for doubt in upkeep.doubts:
+        say(f"Error: {doubt}", err=True)
     if upkeep.refused:
         raise click.exceptions.Exit(1)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 FeedHour = tuple[str, datetime]
 
 
-def leftovers(connection: duckdb.DuckDBPyConnection, raw_dir: Path) -> list[Path]:
+def of_deleted(connection: duckdb.DuckDBPyConnection, raw_dir: Path) -> list[Path]:
     """The files that are there of deleted batches, of feed hours of which nothing else is left, and of no held hour.
 
     Raw files, manifests, and the pages of an hour of which every feed's part is deleted.

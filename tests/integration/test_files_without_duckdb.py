@@ -11,7 +11,7 @@ import pytest
 from orchestration import lake, publish
 from orchestration.contract import published_models
 from orchestration.integrity.verify import verify
-from orchestration.maintenance import maintain
+from orchestration.maintenance import Allowed, maintain
 from orchestration.settings import Settings
 from orchestration.transform import manifest
 from tests.integration.retention_support import keeping
@@ -71,7 +71,7 @@ def test_after_each_run_and_upkeep_the_files_say_what_the_tables_say(settings: S
     maintain(settings)
     assert counted_by_files(settings) == counted_by_duckdb(settings)
     assert dump(settings, set()) == before
-    maintain(keeping(settings, "search=30d"))
+    maintain(keeping(settings, "search=30d"), Allowed(large_deletion=True))
     assert counted_by_files(settings) == counted_by_duckdb(settings)
     assert counted_by_files(settings)["main.fact_activity_event"] == 0
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from orchestration import lake
 from orchestration.cli.hold import command as hold
 from orchestration.cli.maintain import command as maintain_command
-from orchestration.maintenance import maintain, preview
+from orchestration.maintenance import Allowed, maintain, preview
 from orchestration.retention import holds
 from orchestration.settings import Settings
 from tests.integration.retention_support import BY_FEED, EARLIER, keeping
@@ -62,7 +62,7 @@ def test_a_hold_keeps_what_it_covers_and_its_release_lets_it_go(home: Settings) 
     assert query(home, "select action, application, reason from quality.legal_hold order by recorded_at_utc") == [
         ("placed", "Search", "matter 7"), ("released", "Search", "settled"),
     ]  # fmt: skip
-    maintain(kept)
+    maintain(kept, Allowed(large_deletion=True))
     assert query(home, BY_FEED) == []
     # That the hour is sealed is kept in mind, so that the API is not asked for it again.
     assert [path.name for path in pages.iterdir()] == ["sealed.json"]

@@ -1,0 +1,66 @@
+"""Files in the data folder that no snapshot knows: what a killed run wrote and never published.
+
+Another program could have put a file there as well, or a warehouse that shares the folder by mistake. So no routine
+deletes them: they are counted, and deleted where somebody asks for it, and only those that bear our name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from orchestration.data_folder import is_in_folder, is_own, relative
+from orchestration.lake_catalog import CATALOG, table_folders
+
+if TYPE_CHECKING:
+    import duckdb
+
+# The files of tables have small numbers; these are only told apart from them and from one another.
+_FIRST_NUMBER = 9_000_000_000_000_000_000
+_LONG_AGO = "1970-01-01 00:00:00+00"
+
+
+@dataclass(frozen=True)
+class Leftovers:
+    """Parquet files that no snapshot knows, by their names relative to the data folder: our own, and others'."""
+
+    own: Sequence[str]
+    foreign: Sequence[str]
+
+
+def find(connection: duckdb.DuckDBPyConnection, data_path: str, before: datetime) -> Leftovers:
+    """Those that were written before that time (aware); the connection has `audit` attached."""
+    found = connection.execute(
+        "call ducklake_delete_orphaned_files('audit', dry_run => true, older_than => ?)", [before]
+    ).fetchall()
+    folders = table_folders(connection)
+    names = sorted(relative(path, data_path) for (path,) in found)
+    own = [name for name in names if is_own(name, folders)]
+    return Leftovers(own, [name for name in names if name not in set(own)])
+
+
+def give_up(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> None:
+    """Enter files in the catalog's list of what is to be removed; its next cleanup removes them, in a bucket too."""
+    for block in _blocks(names):
+        rows = ", ".join(["(?, ?, ?, ?)"] * len(block))
+        values = [value for number, name in block for value in (_FIRST_NUMBER + number, name, 1, _LONG_AGO)]
+        connection.execute(
+            f"insert into {CATALOG}.ducklake_files_scheduled_for_deletion "
+            f"(data_file_id, path, path_is_relative, schedule_start) values {rows}",
+            values,
+        )
+
+
+def strange(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """What the catalog lists as to be removed and no table of ours can have had; a cleanup would remove it."""
+    rows = connection.execute(
+        f"select path, path_is_relative from {CATALOG}.ducklake_files_scheduled_for_deletion order by path"
+    ).fetchall()
+    return [path for path, is_relative in rows if not (is_relative and is_in_folder(path))]
+
+
+def _blocks(names: Sequence[str], size: int = 500) -> Iterator[list[tuple[int, str]]]:
+    numbered = list(enumerate(names))
+    return (numbered[start : start + size] for start in range(0, len(numbered), size))
