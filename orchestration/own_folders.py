@@ -6,6 +6,7 @@ What a killed process left is known by its free lock, and removed by the next th
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 _LOCK = ".lock"
+# What this release and earlier ones make there. In a home that was somebody's folder before, anything else is theirs.
+_OWN = re.compile(r"\d+-[a-z0-9_]{8}|tmp[a-z0-9_]{8}|duckdb_temp_.*")
 
 
 class OwnFolder:
@@ -39,7 +42,7 @@ class OwnFolder:
 
 
 def sweep(root: Path) -> None:
-    """Remove all that lies in `root` but for folders that a living process holds."""
+    """Remove what is of ours in `root`, but for folders that a living process holds."""
     if root.is_dir():
         with FileLock(root / _LOCK):
             _sweep(root)
@@ -47,9 +50,11 @@ def sweep(root: Path) -> None:
 
 def _sweep(root: Path) -> None:
     for path in root.iterdir():
+        if not _OWN.fullmatch(path.name):
+            continue
         if path.is_dir():
             _remove_if_left(path)
-        elif path.name != _LOCK:
+        else:
             path.unlink(missing_ok=True)
 
 

@@ -209,12 +209,16 @@ def exclusive(settings: Settings, progress: Progress = lambda _: None) -> Iterat
 
 
 def _clear(settings: Settings) -> None:
-    """Empty the scratch space, of a killed run too, but for what processes that live spilt; the caller has the lock."""
+    """Remove what runs left in the scratch space, killed ones too, and processes that are gone spilt; under the lock.
+
+    A home may have been somebody's folder before, so what is not named as ours is left alone.
+    """
     settings.work_dir.mkdir(parents=True, exist_ok=True)
+    own_folders.sweep(settings.spill_dir)
     for path in settings.work_dir.iterdir():
-        if path == settings.spill_dir:
-            own_folders.sweep(path)
-        elif path.is_dir():
+        if not workbench.is_scratch(path.name):
+            continue
+        if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
             path.unlink(missing_ok=True)

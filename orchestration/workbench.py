@@ -7,6 +7,7 @@ inputs that `dbt_project/models/sources.yml` declares are made here, and nothing
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ create table work.raw.ledger_entry (
     entry_sha256 varchar
 );
 """
+# The ids of runs, and of the commands that are none; a run in parts has workbenches of its own.
+_SCRATCH = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-rest|-\d+)?|maintain|hold)\.(duckdb(\.wal)?|dbt)")
 _NO_RECORDS = """
     select
         null::varchar as delivery_id, null::bigint as source_record, null::varchar as record,
@@ -137,6 +140,11 @@ class Workbench:
             finally:
                 connection.close()
                 instance.execute("detach database if exists work")
+
+
+def is_scratch(name: str) -> bool:
+    """Whether a name in the scratch space is of a workbench, so that it may be removed when no run is under way."""
+    return _SCRATCH.fullmatch(name) is not None
 
 
 def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:

@@ -18,6 +18,8 @@ from orchestration import home_record, lake, leftovers
 from orchestration.data_folder import MARKER
 from orchestration.hours import now_utc
 from orchestration.maintenance import Allowed, maintain
+from orchestration.own_folders import OwnFolder
+from orchestration.pipeline import exclusive
 from orchestration.settings import Settings
 from tests.integration.support import audit, deliver, event, lines, one, query, run
 from tests.integration.tampering import warehouse
@@ -238,3 +240,18 @@ def test_the_command_removes_leftovers_only_where_it_is_asked_to(settings: Setti
     assert left.exists()
     audit(settings, "maintain", "--remove-leftovers")
     assert not left.exists()
+
+
+def test_scratch_space_that_was_somebodys_folder_loses_nothing_of_theirs(settings: Settings) -> None:
+    theirs = [settings.work_dir / name for name in ("thesis.txt", "my.duckdb", "src/main.py", "spill/oil/report.txt")]
+    theirs += [settings.home / "report/exports/2025/mine.csv"]
+    for path in theirs:
+        _put(path)
+    left = [settings.work_dir / f"{uuid4()}.duckdb", settings.work_dir / f"{uuid4()}-3.dbt/manifest.json"]
+    left += [settings.work_dir / "maintain.duckdb.wal", settings.spill_dir / "1-abcdefgh/x.tmp"]
+    for path in left:
+        _put(path)
+    with exclusive(settings):
+        assert not any(path.exists() for path in left)
+    OwnFolder(settings.home / "report/exports").remove()
+    assert all(path.exists() for path in theirs)
