@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from report.filters import AGGREGATED, CHOICES, Filters
@@ -74,11 +73,14 @@ class KindCounts:
         return KindCounts(self._period, self._events * self._period.having(field, (value,)))
 
 
-def kind_counts(query: Query, filters: Filters) -> KindCounts | None:
-    """The events that the filters keep, by kind; None if the filters look at more, or there are too many kinds."""
-    if not filters.fields.issubset(AGGREGATED):
+def kind_counts(query: Query, filters: Filters, *, reading: bool = False) -> KindCounts | None:
+    """The events that the filters keep, by kind; None if there are too many kinds.
+
+    None also if the filters look at more than kinds have, unless the events may be read for it (`reading`).
+    """
+    if not (reading or filters.fields.issubset(AGGREGATED)):
         return None
-    period = _period(query, filters.start, filters.end)
+    period = _period(query, _of_others(filters))
     if period is None:
         return None
     events = period.events
@@ -91,11 +93,23 @@ def kind_counts(query: Query, filters: Filters) -> KindCounts | None:
     return KindCounts(period, events)
 
 
+def events_read(query: Query, filters: Filters) -> int:
+    """About how many events are read to count those that the filters keep by kind."""
+    return cells(query, _of_others(filters), AGGREGATED).reads
+
+
+def _of_others(filters: Filters) -> Filters:
+    """What the filters say of the period and of fields that kinds have not."""
+    for field in AGGREGATED:
+        filters = filters.without(field)
+    return filters
+
+
 @remembered
-def _period(query: Query, start: datetime, end: datetime) -> _Period | None:
+def _period(query: Query, filters: Filters) -> _Period | None:
     import numpy as np
 
-    sql, bound, reads = cells(query, Filters(start, end), AGGREGATED)
+    sql, bound, reads = cells(query, filters, AGGREGATED)
     rows = query.rows(
         f"select {', '.join(AGGREGATED)}, cast(sum(n) as bigint) from ({sql}) group by all limit {_MOST + 1}",
         bound,

@@ -1,17 +1,16 @@
-"""The values that a filter offers: only those with an event in the period, under what is chosen before them."""
+"""The values that a filter offers: those that events have, in the period and under all of the other filters."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from report.filters import AGGREGATED, CHOICES, Filters
-from report.queries.counts import cells
+from report.filters import AGGREGATED, Filters
+from report.queries.counts import cells, has_counts
 from report.queries.instances import MOST
-from report.queries.kinds import kind_counts
+from report.queries.kinds import events_read, kind_counts
+from report.queries.query import MANY
 from report.queries.warehouse import Query, remembered
 
-# The prompt and the two lists that depend on it; what comes later in a chain does not narrow what comes before.
-_CHAIN = ("application", "entity", "activity")
 FIELDS = ("application", "entity", "activity", "outcome", "triggered_by", "instance")
 
 
@@ -27,17 +26,18 @@ class Value:
 def values(query: Query, filters: Filters, field: str, search: str = "", limit: int = 200) -> list[Value]:
     """The values of a field that contain `search`, in upper or lower case, those of the most events first.
 
-    Applications depend on the period; entities on the applications too, activities on both. The other fields depend
-    on everything else that is chosen.
+    Every list is counted under everything that is chosen or excluded by the other fields, and by none of its own.
 
     Raises:
         ValueError: if there is no list for the field.
     """
     if field not in FIELDS:
         raise ValueError(f"there is no list of {field!r}, only of {', '.join(FIELDS)}")
-    filters = depends_on(filters, field)
-    if field in AGGREGATED and not search and (kinds := kind_counts(query, filters)):
-        return [Value(*row) for row in kinds.by(field)[:limit]]
+    filters = filters.without(field)
+    if field in AGGREGATED and not search:
+        kinds = kind_counts(query, filters, reading=_reading(query, filters, field))
+        if kinds:
+            return [Value(*row) for row in kinds.by(field)[:limit]]
     known = query.instances
     if field == "instance" and not search and limit <= MOST and known and known.are_of(filters):
         return [Value(*row) for row in known.most[:limit]]
@@ -52,11 +52,14 @@ def values(query: Query, filters: Filters, field: str, search: str = "", limit: 
     return [Value(*row) for row in rows]
 
 
-def depends_on(filters: Filters, field: str) -> Filters:
-    """The filters under which the values of a field are listed."""
-    if field not in _CHAIN:
-        return filters.without(field)
-    earlier = _CHAIN[: _CHAIN.index(field)]
-    kept = tuple((name, value) for name, value in filters.excluded if name in earlier)
-    chosen = {CHOICES[name]: getattr(filters, CHOICES[name]) for name in earlier}
-    return replace(Filters(filters.start, filters.end, **chosen), excluded=kept)
+def is_quick(query: Query, filters: Filters, field: str) -> bool:
+    """Whether the list is counted without reading much of the history."""
+    filters = filters.without(field)
+    if field in AGGREGATED:
+        return not _reading(query, filters, field) or events_read(query, filters) <= MANY
+    return cells(query, filters, (field,)).reads <= MANY
+
+
+def _reading(query: Query, filters: Filters, field: str) -> bool:
+    """Whether events must be read; then one reading serves the lists of all fields that kinds have."""
+    return not has_counts(query, {*filters.fields, field})

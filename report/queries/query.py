@@ -23,7 +23,7 @@ Rows = list[tuple[Any, ...]]
 _INTERRUPT_EVERY = 0.02
 _LOOK_EVERY = 0.1
 # To read so many events takes longer than a reader's turn may.
-_MANY = 4_000_000
+MANY = 4_000_000
 _numbers = itertools.count()
 
 
@@ -77,7 +77,7 @@ class Query:
             QueryTimeoutError: if it has taken too long.
         """
         self.check()
-        if reads > _MANY:
+        if reads > MANY:
             return self._scan(sql, values)
         self._take_turn()
         if self._counting is None:

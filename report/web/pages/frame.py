@@ -19,12 +19,14 @@ from report.queries.warehouse import Query
 from report.web.templating import TITLES
 from report.web.urls import FROM_TO, State
 
-# These lists come with every page, for the aggregate has them; the others when they are opened.
+# These lists come with every page, unless much must be read for them; the others when they are opened.
 _ALWAYS = ("entity", "activity", "outcome")
 FILTER_FIELDS = (*_ALWAYS, "triggered_by", "instance")
 # Parameters of the pages' own, which are no part of what is asked.
 OTHERS = ("form", "show", *(f"find-{field}" for field in FILTER_FIELDS))
 MOST_VALUES = 200
+# Events name no more applications than these, or the prompt has no counts.
+MOST_APPLICATIONS = 20_000
 # A link has all of the other filters in it, so a page with a link for each would grow with their square.
 _MOST_LINKED = 50
 
@@ -43,6 +45,11 @@ class FilterList:
         """The chosen values that are not among them: a form must still send them."""
         known = {short(value.value) for value in self.values or []}
         return [value for value in self.chosen if value not in known]
+
+    @property
+    def has_all(self) -> bool:
+        """Whether every value that has an event is among them, so that a chosen one that is not has none."""
+        return self.values is not None and not self.search and not self.is_cut
 
     def has(self, value: Value) -> bool:
         """Whether the value is chosen."""
@@ -70,6 +77,8 @@ class Frame:
     trust: Trust
     applications: list[Application]
     lists: list[FilterList]
+    # Events by application under all other filters; None where there are no filters, or much would have to be read.
+    events_of: dict[str | None, int] | None
 
 
 def frame(query: Query, request: Request, state: State | None, filters: Filters | None) -> Frame:
@@ -77,14 +86,21 @@ def frame(query: Query, request: Request, state: State | None, filters: Filters 
     freshness: timedelta = request.app.state.settings.freshness
     show = request.query_params.getlist("show")
     found = []
+    events_of = None
     if state and filters:
+        if lists.is_quick(query, filters, "application"):
+            counted = lists.values(query, filters, "application", limit=MOST_APPLICATIONS)
+            # Of more applications than these it is not known which have none.
+            events_of = {one.value: one.count for one in counted} if len(counted) < MOST_APPLICATIONS else None
         for field in FILTER_FIELDS:
             search = request.query_params.get(f"find-{field}", "")
             chosen = state.lists.get(field, ())
-            is_asked = field in _ALWAYS or chosen or field in show or search
+            is_asked = field in show or bool(search)
+            if not is_asked and (field in _ALWAYS or chosen):
+                is_asked = lists.is_quick(query, filters, field)
             values = lists.values(query, filters, field, search, MOST_VALUES) if is_asked else None
             found.append(FilterList(field, chosen, values, search))
-    return Frame(trust(query, freshness), applications(query), found)
+    return Frame(trust(query, freshness), applications(query), found, events_of)
 
 
 def chips(state: State, page: str) -> list[Chip]:

@@ -2,7 +2,7 @@
 import { startColumns, enhanceColumns } from "./columns.js";
 import { startDialogs } from "./dialog.js";
 import { startExports } from "./export.js";
-import { startFilters } from "./filters.js";
+import { loadLists, startFilters } from "./filters.js";
 import { enhanceTable } from "./table.js";
 import { onPage, startPages } from "./pages.js";
 import { startCellMenus } from "./cell_menu.js";
@@ -10,6 +10,7 @@ import { startCellMenus } from "./cell_menu.js";
 document.documentElement.classList.add("js");
 onPage(enhanceTable);
 onPage(enhanceColumns);
+onPage(loadLists);
 startPages();
 startFilters();
 startDialogs();

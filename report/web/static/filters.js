@@ -16,6 +16,11 @@ export function startFilters() {
   if (matchMedia("(max-width: 50rem)").matches) document.querySelector("[data-filters]")?.removeAttribute("open");
 }
 
+/** Have the open lists that are not in the page, because much must be read for them. */
+export function loadLists() {
+  document.querySelectorAll("[data-list][open]").forEach(loadOnce);
+}
+
 function submitted(event) {
   const form = event.target;
   if (form.method !== "get" || !form.closest("main") || !document.getElementById("results")) return;
@@ -37,8 +42,11 @@ const typed = debounced((event) => {
 }, PAUSE);
 
 function opened(event) {
-  const list = event.target;
-  if (list.dataset?.list && list.open && !("loaded" in list.dataset)) load(list, "");
+  if (event.target.dataset?.list && event.target.open) loadOnce(event.target);
+}
+
+function loadOnce(list) {
+  if (!("loaded" in list.dataset)) load(list, "");
 }
 
 async function load(list, search) {
