@@ -1,7 +1,8 @@
 """`quality.known_event_id`: the short keys by which a run finds the published events that its ids may be of.
 
-A run adds the keys of its own events, and retention takes away those of what it deletes. What is here makes them anew
-from the fact: for a warehouse that an earlier release published, and for one whose keys are not as many as its events.
+A run adds the keys of its own events, and retention takes away those of what it deletes. Each of them also keeps the
+digest of all keys, in `quality.known_event_id_digest`, so that the next one knows whether the keys are those that were
+written. What is here makes them anew from the fact where they are not.
 """
 
 from __future__ import annotations
@@ -17,6 +18,18 @@ if TYPE_CHECKING:
 
 FACT = "audit.main.fact_activity_event"
 TABLE = "audit.quality.known_event_id"
+_DIGEST = "audit.quality.known_event_id_digest"
+_STAGED = "work.quality.known_event_id"
+# A prime, so that the digest of two sets of keys is the sum of theirs, and fits a bigint.
+_MODULUS = 2**61 - 1
+# The upper bits of the hour's number are spread over those of the key; the mask takes the sign away.
+_OF_A_ROW = f"(xor(event_id_key, (epoch_us(event_hour_utc) // 3600000000) * 2654435761) & {2**63 - 1})"
+# The same rows, in any order, have the same.
+_SUMS = "event_hour_utc, count(*) as n, sum(event_id_key) as keys, bit_xor(hash(event_id_key)) as hashes"
+_WRONG = (
+    "the keys of the published event ids were not those of the fact; they were made again from it. `audit verify` says "
+    "whether an event was published twice meanwhile"
+)
 
 
 @cache
@@ -30,17 +43,47 @@ def rows_of_fact(where: str) -> str:
     return f"select {event_id_key()} as event_id_key, event_hour_utc from {FACT} where {where}"
 
 
-def complete(connection: duckdb.DuckDBPyConnection) -> int:
-    """Make all keys anew if they are not as many as the events, in one transaction; returns how many were made.
+def digest_of(rows: str) -> str:
+    """The query of the digest of some keys: how many they are, and a sum over their rows."""
+    return f"select count(*) as keys, cast(coalesce(sum({_OF_A_ROW}), 0) % {_MODULUS} as bigint) as row_sum from {rows}"
 
-    The catalog knows both numbers, so this costs nothing where there is nothing to do. The connection has `audit`
+
+def differing_hours(connection: duckdb.DuckDBPyConnection, where: str = "true") -> list[tuple]:
+    """The event hours whose keys are not those of the fact's events, with the number of events and of keys.
+
+    `where` is a condition on `event_hour_utc`.
+
+    Raises:
+        duckdb.Error: if a table cannot be read.
+    """
+    return connection.execute(f"""
+        with
+        event as (select {_SUMS} from ({rows_of_fact(where)}) group by all),
+        known as (select {_SUMS} from {TABLE} where {where} group by all)
+        select event_hour_utc, coalesce(event.n, 0), coalesce(known.n, 0)
+        from event full join known using (event_hour_utc)
+        where (event.n, event.keys, event.hashes) is distinct from (known.n, known.keys, known.hashes)
+        order by all
+    """).fetchall()
+
+
+def complete(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """See that the keys are those of the fact, and make all of them anew if they are not.
+
+    Keys that have the digest that was written with them are right. Without one, as in a warehouse of an earlier
+    release, they are compared with the fact. What is returned warns of keys that were wrong. The connection has `audit`
     attached, and the caller holds the run lock.
     """
     since = snapshot_now(connection)
     counts = f"select (select count(*) from {FACT}), (select count(*) from {TABLE})"
     ((events, keys),) = connection.execute(counts).fetchall()
     if events == keys:
-        return 0
+        if are_as_written(connection):
+            return []
+        if not differing_hours(connection):
+            with transaction(connection, "digest of the keys of the published event ids", {}, since=since):
+                record(connection)
+            return []
     months = connection.execute(
         f"select distinct date_trunc('month', event_hour_utc) from {FACT} order by all"
     ).fetchall()
@@ -51,4 +94,39 @@ def complete(connection: duckdb.DuckDBPyConnection) -> int:
             start = f"timestamp '{month}'"
             of_month = f"event_hour_utc >= {start} and event_hour_utc < {start} + interval 1 month"
             connection.execute(f"insert into {TABLE} by name {rows_of_fact(of_month)}")
-    return events
+        record(connection)
+    # Without any key the warehouse is one of an earlier release, or somebody asked for this.
+    return [_WRONG] if keys else []
+
+
+def are_as_written(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the keys have the digest that was written with them.
+
+    Raises:
+        duckdb.Error: if a table cannot be read.
+    """
+    return _recorded(connection) == connection.execute(digest_of(TABLE)).fetchall()
+
+
+def record(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the digest to the keys as they are now, in the transaction that changes them."""
+    ((keys_before, sum_before),) = _recorded(connection)
+    ((keys, row_sum),) = connection.execute(digest_of(TABLE)).fetchall()
+    connection.execute(_addition(keys - keys_before, row_sum - sum_before))
+
+
+def additions(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The statements that add the staged keys to the digest, for the transaction that publishes them."""
+    ((keys, row_sum),) = connection.execute(digest_of(_STAGED)).fetchall()
+    return [_addition(keys, row_sum)] if keys else []
+
+
+def _addition(keys: int, row_sum: int) -> str:
+    return f"insert into {_DIGEST} by name select {keys} as keys, {row_sum % _MODULUS} as row_sum"
+
+
+def _recorded(connection: duckdb.DuckDBPyConnection) -> list[tuple[int, int]]:
+    """The digest of all keys by what was recorded of each change."""
+    return connection.execute(
+        f"select coalesce(sum(keys), 0), coalesce(sum(row_sum), 0) % {_MODULUS} from {_DIGEST}"
+    ).fetchall()

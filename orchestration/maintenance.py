@@ -164,7 +164,7 @@ def _apply_retention(
     if not settings.retention_rules.deletes:
         return
     publish.create_tables(connection, transform.manifest())
-    known_ids.complete(connection)
+    done.warnings += known_ids.complete(connection)
     since = snapshot_now(connection)
     done.retention = make_plan(connection, settings, now)
     if not _is_moderate(connection, settings, allowed, done):

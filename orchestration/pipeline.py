@@ -143,7 +143,7 @@ def update_warehouse(
         with Workbench(settings, run_id).kept() as bench:
             with bench.connect() as connection:
                 publish.create_tables(connection, manifest)
-                known_ids.complete(connection)
+                warnings = known_ids.complete(connection)
                 adopt(connection, settings.raw_dir, naive(now_utc()))
                 since = snapshot_now(connection)
                 batch = _batch(connection, settings, run_id, feeds, window)
@@ -151,7 +151,9 @@ def update_warehouse(
             suspects = [delivery for delivery in batch.deliveries if delivery.delivery_id in before]
             if not suspects:
                 try:
-                    return _stage_and_publish(bench, batch, settings, manifest, since, progress)
+                    outcome = _stage_and_publish(bench, batch, settings, manifest, since, progress)
+                    outcome.warnings += warnings
+                    return outcome
                 except staging.DataFaultError as error:
                     fault = error
         progress("staging in parts")
@@ -164,7 +166,7 @@ def update_warehouse(
             outcome = _stage_and_publish(bench, batch, settings, manifest, since, progress)
     aside = {one.delivery_id for one in left}
     SetAsides(settings.raw_dir).update(left, [one for key, one in before.items() if key not in aside])
-    outcome.warnings += [one.sentence for one in left]
+    outcome.warnings += [*warnings, *(one.sentence for one in left)]
     return outcome
 
 
@@ -304,7 +306,8 @@ def check_and_publish(
         raise ChecksFailedError(outcome)
     progress("publishing")
     stage_entries(connection, naive(now_utc()))
-    publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()}, since, also)
+    changes = (*also, *known_ids.additions(connection))
+    publish.publish(connection, manifest, run_id, {"started_at_utc": started.isoformat()}, since, changes)
     outcome.published = True
     lake.remember(connection, settings)
     if warning := head.keep(connection, settings):

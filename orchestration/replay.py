@@ -71,7 +71,7 @@ def replay(
         progress("staging")
         with bench.connect() as connection:
             publish.create_tables(connection, manifest)
-            known_ids.complete(connection)
+            warnings = known_ids.complete(connection)
             adopt(connection, settings.raw_dir, naive(now_utc()))
             since = snapshot_now(connection)
             cut_off = _stage(connection, settings, run_id, reason, feed)
@@ -95,7 +95,7 @@ def replay(
                 stage_entries=replays.stage,
                 also=(_RESOLVE,),
             )
-            report.run_id, report.warnings = run_id, outcome.warnings
+            report.run_id, report.warnings = run_id, [*warnings, *outcome.warnings]
             return report
 
 

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 
 from orchestration import lake
 from orchestration.integrity.findings import Finding, Problem, listed
-from orchestration.known_ids import FACT, TABLE, event_id_key, rows_of_fact
+from orchestration.known_ids import FACT, TABLE, differing_hours, event_id_key, rows_of_fact
 
 if TYPE_CHECKING:
     import duckdb
 
 # Each event hour that differs is looked into by itself; of more than these it is said how many they are.
 _MOST_HOURS = 10
-# The same rows, in any order, have the same.
-_SUMS = "event_hour_utc, count(*) as n, sum(event_id_key) as keys, bit_xor(hash(event_id_key)) as hashes"
 
 
 def check_known_ids(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding]:
@@ -31,15 +29,7 @@ def check_known_ids(connection: duckdb.DuckDBPyConnection, where: str) -> Iterat
     if not lake.has_table(connection, "quality", "known_event_id"):
         return
     hours = where if where == "true" else f"event_hour_utc in (select event_hour_utc from {FACT} where {where})"
-    rows = connection.execute(f"""
-        with
-        event as (select {_SUMS} from ({rows_of_fact(hours)}) group by all),
-        known as (select {_SUMS} from {TABLE} where {hours} group by all)
-        select event_hour_utc, coalesce(event.n, 0), coalesce(known.n, 0)
-        from event full join known using (event_hour_utc)
-        where (event.n, event.keys, event.hashes) is distinct from (known.n, known.keys, known.hashes)
-        order by all
-    """).fetchall()
+    rows = differing_hours(connection, hours)
     for hour, events, keys in rows[:_MOST_HOURS]:
         yield _look(connection, hour, events, keys)
     if len(rows) > _MOST_HOURS:

@@ -16,6 +16,9 @@ FACT = "main.fact_activity_event"
 _TABLES: tuple[tuple[str, str, Layer], ...] = (
     ("main", "fact_activity_event", "fact"),
     ("quality", "known_event_id", "key"),
+    ("main", "agg_activity_hourly", "derived"),
+    ("main", "dim_application", "derived"),
+    ("main", "dim_entity_activity", "derived"),
     ("quality", "feed_delivery", "delivery"),
     ("quality", "quarantined_event", "quarantine"),
     ("quality", "feed_reconciliation", "reconciliation"),

@@ -15,6 +15,7 @@ Layer = Literal[
     "delivery",
     "fact",
     "key",
+    "derived",
     "quarantine",
     "replay",
     "reconciliation",

@@ -22,7 +22,6 @@ from orchestration.integrity.chain import DELETION, BatchKey
 from orchestration.integrity.check_batches import Differing, SliceState, check_batches
 from orchestration.integrity.check_deletions import check_deletions
 from orchestration.integrity.check_holds import check_holds
-from orchestration.integrity.check_known_ids import check_known_ids
 from orchestration.integrity.check_landing import check_landing
 from orchestration.integrity.check_ledger import Expected, LedgerState, check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, check_raw
@@ -31,6 +30,7 @@ from orchestration.integrity.check_tables import check_origins, check_reconcilia
 from orchestration.integrity.check_unseen import check_unseen
 from orchestration.integrity.data_files import FACT, wrong_files
 from orchestration.integrity.findings import Finding, Layer, Report, batch_name, listed
+from orchestration.integrity.from_fact import check_derived, check_keys, unreadable
 from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
 from orchestration.integrity.slices import Slice, condition, even, halves, slices
@@ -134,7 +134,7 @@ def verify_snapshot(
         parts = [_recorded(connection, window, removed) for window in windows]
         holds, wrong_holds = check_holds(connection)
     except duckdb.Error as error:
-        report.findings.append(_unreadable("the ledger and quality.feed_delivery", error))
+        report.findings.append(unreadable("the ledger and quality.feed_delivery", error))
         report.findings += [wrong.finding for wrong in wrong_files(connection)]
         return report
     report.head = describe(state.newest) if state.newest else None
@@ -248,7 +248,8 @@ def _check_tables(
 
         most = even([count for _, count in rows], _EVENTS_AT_A_TIME, _SLICES_AT_A_TIME)
         parts = deque(begin(part) for part in slices(rows, bounds, most))
-        keys = beside.submit(_check_keys, condition(bounds))
+        keys = beside.submit(check_keys, condition(bounds))
+        derived = beside.submit(check_derived, condition(bounds))
         while parts:
             part, checked = parts.popleft()
             try:
@@ -268,11 +269,13 @@ def _check_tables(
             seen += found.rows
         if window is None and not failed:
             report.findings += check_unseen(connection, seen)
-        # Keys are made from the fact: where it is not what it was, neither can they be.
+        # Keys and counts are made from the fact: where it is not what it was, neither can they be.
         if not (failed or differing or any(finding.layer == "fact" for finding in report.findings)):
-            report.findings += keys.result()
+            report.findings += [*keys.result().findings, *derived.result()]
+        if not failed:
+            report.findings += keys.result().doubled
     if failed:
-        report.findings.append(_unreadable(listed(where for where, _ in failed), failed[0][1]))
+        report.findings.append(unreadable(listed(where for where, _ in failed), failed[0][1]))
         differing += _look_into_files(connection, condition(bounds), known.published, report)
     return differing
 
@@ -285,19 +288,6 @@ def _check_slice(own: duckdb.DuckDBPyConnection, where: str, edited: set[int], k
     state.findings += check_resolutions(own, where)
     state.findings += check_reconciliation(own, where)
     return state
-
-
-def _check_keys(own: duckdb.DuckDBPyConnection, where: str) -> list[Finding]:
-    import duckdb
-
-    try:
-        return list(check_known_ids(own, where))
-    except duckdb.Error as error:
-        return [_unreadable("quality.known_event_id", error), *(wrong.finding for wrong in wrong_files(own))]
-
-
-def _unreadable(what: str, error: duckdb.Error) -> Finding:
-    return Finding("warehouse", "unreadable", what, f"this could not be checked: {error}")
 
 
 def _look_into_files(

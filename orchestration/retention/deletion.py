@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestration import known_ids
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import DELETION, append
 from orchestration.known_ids import FACT, rows_of_fact
@@ -54,6 +55,7 @@ def delete(
             if files:
                 connection.execute(f"delete from {table} where filename in (select unnest(?))", [files])
                 connection.execute(f"insert into {table} by name from {staged} order by {_ORDER[table]}")
+        known_ids.record(connection)
         for table, key in (("agg_activity_hourly", "event_hour_utc"), ("dim_entity_activity", "entity_activity_key")):
             connection.execute(
                 f"delete from audit.main.{table} where {key} in (select {key} from work.main.touched_{table})"

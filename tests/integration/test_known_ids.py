@@ -5,14 +5,18 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from orchestration import compaction, known_ids
+from orchestration import compaction, known_ids, lake
+from orchestration.integrity import check_doubled
+from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.settings import Settings, load_settings
 from tests.integration.support import (
+    HOUR,
     deliver,
     dump,
     event,
@@ -23,7 +27,7 @@ from tests.integration.support import (
     query,
     run,
 )
-from tests.integration.tampering import change, copied, findings
+from tests.integration.tampering import change, copied, findings, warehouse
 
 KNOWN = "quality.known_event_id"
 LONG_AGO = "2025-02-28T23:59:59.999999Z"
@@ -166,6 +170,70 @@ def test_keys_that_are_others_are_named(home: Settings) -> None:
     # Where the fact is not what was published, that is what there is to say.
     change(home, "delete from fact_activity_event where event_id = 'old-7'")
     assert {finding.layer for finding in findings(home)} == {"fact"}
+
+
+@pytest.mark.parametrize("changed", ["the key", "the hour", "none is recorded, the key"])
+def test_a_run_makes_keys_again_that_are_wrong_and_right_in_number(home: Settings, changed: str) -> None:
+    columns = "event_hour_utc = '1999-05-01 10:00'" if changed == "the hour" else "event_id_key = event_id_key // 2 + 5"
+    # Of an earlier release there is no digest, and the keys are compared with the fact.
+    change(
+        home, *([f"delete from {KNOWN}_digest"] if changed.startswith("none") else []), f"update {KNOWN} set {columns}"
+    )
+    _deliver_again(home)
+    outcome = run(home, 1)
+    (warning,) = outcome.warnings
+    assert warning.startswith("the keys of the published event ids were not those of the fact")
+    _published_as_it_should_be(home)
+    # What was made again is trusted, and what the run added is in the digest.
+    with warehouse(home) as connection:
+        assert known_ids.are_as_written(connection)
+        assert known_ids.complete(connection) == []
+
+
+def test_keys_of_an_earlier_release_that_are_right_are_kept(home: Settings) -> None:
+    change(home, f"drop table {KNOWN}_digest")
+    _deliver_again(home)
+    assert run(home, 1).warnings == []
+    _published_as_it_should_be(home)
+    messages = [row[0] for row in query(home, "select commit_message from audit.snapshots()")]
+    assert "keys of the published event ids" not in messages
+    assert "digest of the keys of the published event ids" in messages
+
+
+@pytest.mark.parametrize("with_keys", [True, False])
+def test_an_id_that_is_in_the_fact_twice_is_named(
+    home: Settings, with_keys: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if the ledger vouches for both, as where a run accepted it again because it found no key."""
+    _deliver_again(home)
+    with pytest.MonkeyPatch.context() as patch:
+        # A run of before, that trusted keys which were wrong and right in number.
+        patch.setattr(known_ids, "complete", lambda _: [])
+        change(home, f"update {KNOWN} set event_id_key = event_id_key // 2 + 5")
+        run(home, 1)
+    if with_keys:
+        # As the documents say; the next run makes them again.
+        change(home, f"delete from {KNOWN}")
+        deliver(home, lines([event("later")]), hour=2)
+        run(home, 2)
+        assert key_differences(home) == []
+    # Slices that are smaller than what there is find the same.
+    monkeypatch.setattr(check_doubled, "_KEYS_AT_A_TIME", 7)
+    found = {finding.layer: finding for finding in findings(home)}
+    assert found.keys() == ({"fact"} if with_keys else {"fact", "key"})
+    assert (found["fact"].problem, found["fact"].what) == ("added", "6 event ids")
+    for name in ("old-1", "old-2", "old-3", "recent-1", "recent-2", "recent-3"):
+        assert f"{name} (2 times: search 2026-05-01T10:00Z run " in found["fact"].detail
+    # Of a period, its ids are looked up in all the history.
+    first, later = HOUR + timedelta(hours=1), HOUR + timedelta(hours=2)
+    assert "6 event ids" in [finding.what for finding in verify(home, (first, later)).findings]
+    assert "6 event ids" not in [finding.what for finding in verify(home, (later, later + timedelta(hours=1))).findings]
+
+
+def test_ids_that_share_a_key_are_no_fault(home: Settings) -> None:
+    change(home, f"update {KNOWN} set event_id_key = 5, event_hour_utc = '2026-05-01 10:00'")
+    with lake.reader(home) as connection:
+        assert list(check_doubled.check_doubled(connection, "true", keys_hold=True)) == []
 
 
 def test_of_many_hours_that_differ_some_are_named(home: Settings) -> None:

@@ -20,6 +20,7 @@ PUBLIC = ("marts", "quality")
 # Models that decide nothing: a select of columns, or one macro that is tried elsewhere.
 WITHOUT_RULES = {
     "activity_audit_report", "validation_result", "integrity_ledger", "stg_entity_activity", "deletion", "legal_hold",
+    "known_event_id_digest",
 }  # fmt: skip
 
 
