@@ -25,6 +25,8 @@ CHOICES = {
 _CHOSEN = CHOICES | {"comments": "comments_are"}
 # What `agg_activity_hourly` knows of an event, beside its hour.
 AGGREGATED = ("application", "entity", "activity", "outcome")
+# What is matched by the catalogue's key, however it is spelled.
+NAMES = ("application", "entity", "activity")
 EXCLUDABLE = tuple(_CHOSEN)
 
 

@@ -26,7 +26,10 @@ def applications(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) ->
     """
     rows = connection.execute("select application, display_name, slug from audit.main.dim_application").fetchall()
     by_slug = {slug: application for application, _, slug in rows if slug}
-    known = {normalised_name(shown): [row[0]] for row in rows for shown in row if shown}
+    known: dict[str, list[str]] = {}
+    for row in rows:
+        for key in {normalised_name(shown) for shown in row if shown}:
+            known.setdefault(key, []).append(row[0])
     found: dict[str, None] = {}
     for name in names:
         documented = by_slug.get(catalogue.slug_of(name) or "")
@@ -35,7 +38,9 @@ def applications(connection: duckdb.DuckDBPyConnection, names: Iterable[str]) ->
 
 
 def spellings(connection: duckdb.DuckDBPyConnection, field: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Every spelling that events have of these names, and the catalogue's own; `field` is `entity` or `activity`.
+    """Every spelling that events have of these names, the one that the warehouse shows first.
+
+    `field` is `entity` or `activity`.
 
     Raises:
         UnknownNameError: naming the first that neither the catalogue nor an event has.
@@ -44,13 +49,16 @@ def spellings(connection: duckdb.DuckDBPyConnection, field: str, names: Iterable
     if not asked:
         return ()
     rows = connection.execute(f"""
-        select {field} from audit.main.agg_activity_hourly group by all
-        union
-        select {field} from audit.main.dim_entity_activity where {field} is not null
-        order by all
+        select {field}, bool_or(is_label)
+        from (
+            select {field}, false as is_label from audit.main.agg_activity_hourly group by all
+            union all
+            select {field}, true from audit.main.dim_entity_activity where {field} is not null
+        )
+        group by all order by 2 desc, 1
     """).fetchall()
     known: dict[str, list[str]] = {}
-    for (spelling,) in rows:
+    for spelling, _ in rows:
         known.setdefault(normalised_name(spelling), []).append(spelling)
     return tuple(dict.fromkeys(spelling for name in asked for spelling in _spellings_of(name, field, known)))
 

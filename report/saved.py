@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 from uuid import uuid4
 
 from filelock import FileLock
@@ -25,6 +26,7 @@ LONGEST_NAME = 100
 _MOST = 200
 EXAMPLE_ID = "example"
 _APPLICATION = "Analytics"
+_VIEWED = {"entity": "Chat", "activity": "Interaction Viewed"}
 
 
 class SavedReportError(ValueError):
@@ -129,8 +131,8 @@ def example(query: Query | None, now: datetime) -> SavedReport:
         found = query.rows(
             "select max(event_hour_utc) filter (month(event_hour_utc) = 5), max(event_hour_utc) "
             "from audit.main.agg_activity_hourly "
-            "where application = ? and entity = 'Chat' and activity = 'Interaction Viewed'",
-            [_APPLICATION],
+            "where application = ? and list_contains(?, entity) and list_contains(?, activity)",
+            [_APPLICATION, *(list(query.labels.spellings(*name)) for name in _VIEWED.items())],
         )[0]
         newest = found[0] or found[1]
         first = newest.date().replace(day=1) if newest else first
@@ -140,8 +142,7 @@ def example(query: Query | None, now: datetime) -> SavedReport:
         name=f"Example: chats viewed in Interaction Analytics, {month_name[first.month]} {first.year}",
         owner=None,
         shared=True,
-        query=f"period=from-to&from={first}&to={last}&application={_APPLICATION}&entity=Chat"
-        "&activity=Interaction+Viewed",
+        query=f"period=from-to&from={first}&to={last}&application={_APPLICATION}&{urlencode(_VIEWED)}",
         saved_at="",
     )
 

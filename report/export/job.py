@@ -109,11 +109,12 @@ class Job:
                 written(0)
                 self.snapshot = query.snapshot.snapshot_id
                 if self.suffix == pdf_file.SUFFIX:
-                    document = pdf_file.collect(query, self.filters, now())
+                    document = pdf_file.collect(query, query.labels.spelled(self.filters), now())
                 else:
                     connection = query.scanner()
-                    self.of = expected_rows(connection, self.filters)
-                    self.about = export(connection, self.filters, self.file, now(), written)
+                    spelled = query.labels.spelled(self.filters)
+                    self.of = expected_rows(connection, spelled)
+                    self.about = export(connection, spelled, self.file, now(), written)
             if document:
                 # Nobody who asks the warehouse waits while it is set.
                 self.of = document.about.rows

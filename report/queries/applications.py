@@ -31,9 +31,12 @@ def applications(query: Query, limit: int = MOST) -> list[Application]:
 
     There are `limit` at most: events may name any number of applications, and every page has the prompt.
     """
+    # Another spelling of one that is listed is listed with it.
+    odd = list(query.labels.odd.get("application", ()))
     rows = query.rows(
         "select application, display_name, in_report_prompt from audit.main.dim_application "
-        "where in_report_prompt or last_event_time_utc is not null "
-        f"order by in_report_prompt desc, lower(application), application limit {int(limit)}"
+        "where (in_report_prompt or last_event_time_utc is not null) and not list_contains(?, application) "
+        f"order by in_report_prompt desc, lower(application), application limit {int(limit)}",
+        [odd],
     )
     return [Application(*row) for row in rows]

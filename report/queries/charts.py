@@ -34,6 +34,7 @@ class Series:
 @remembered
 def over_time(query: Query, filters: Filters) -> Series:
     """Events by outcome over the period. A week begins on Monday; the first and the last unit may be cut."""
+    filters = query.labels.spelled(filters)
     unit = unit_of(filters.end - filters.start)
     sql, values, reads = cells(query, filters, ("outcome",), by="hour" if unit == "hour" else "day")
     rows = query.rows(

@@ -27,11 +27,30 @@ class Cells(NamedTuple):
 
 
 def cells(query: Query, filters: Filters, fields: tuple[str, ...] = (), *, by: Grain = "period") -> Cells:
-    """SQL of `begins`, of `fields`, and of `n`, whose sum is the exact number of events.
+    """SQL of `begins`, of `fields`, and of `n`, whose sum is the exact number of events; names have their labels.
 
     `begins` is the hour that a row counts, or `by` day its hour or day, or by period nothing that means something. A
-    combination may have several rows.
+    combination may have several rows. What the filters choose is compared with what events have.
     """
+    found = cells_as_sent(query, filters, fields, by=by)
+    odd = {field: labels for field in fields if (labels := query.labels.odd.get(field))}
+    if not odd:
+        return found
+    shown = "".join(
+        f"coalesce(label_of_{field}.label, sent.{field}) as {field}, " if field in odd else f"sent.{field}, "
+        for field in fields
+    )
+    joined = " ".join(
+        f"left join (select unnest(?) as {field}, unnest(?) as label) as label_of_{field} using ({field})"
+        for field in odd
+    )
+    bound = [part for labels in odd.values() for part in (list(labels), list(labels.values()))]
+    sql = f"select sent.begins, {shown}sent.n from ({found.sql}) as sent {joined}"
+    return Cells(sql, [*found.values, *bound], found.reads)
+
+
+def cells_as_sent(query: Query, filters: Filters, fields: tuple[str, ...] = (), *, by: Grain = "period") -> Cells:
+    """The same with every name as events have it."""
     needed = filters.fields.union(fields)
     begin, end = ceil_hour(filters.start), floor_hour(filters.end)
     first_day, last_day = ceil_day(begin), floor_day(end)

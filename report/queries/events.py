@@ -10,7 +10,7 @@ from orchestration.hours import HOUR, aware
 from report.columns import COLUMNS
 from report.filters import CHOICES, Filters
 from report.long_texts import Digest, NoSuchTextError
-from report.queries.counts import Grain, by_unit, cells, has_counts
+from report.queries.counts import Grain, by_unit, cells, cells_as_sent, has_counts
 from report.queries.kinds import kind_counts
 from report.queries.orders import TIME, Key, Order, beyond, order_by
 from report.queries.warehouse import Query, remembered
@@ -54,6 +54,7 @@ def page(
         ValueError: if a key is none of this order's.
         NoSuchTextError: if a long text of the key is in no event any more.
     """
+    filters = query.labels.spelled(filters)
     reverse = before is not None
     key = _whole(query, filters, order, before if reverse else after)
     if order.field == TIME:
@@ -71,6 +72,7 @@ def page_at(query: Query, filters: Filters, index: int, *, descending: bool = Tr
 
     An index behind the end is taken for the last row's.
     """
+    filters = query.labels.spelled(filters)
     order = Order(descending=descending)
     within, skip = filters, index
     if has_counts(query, filters.fields):
@@ -128,6 +130,7 @@ def _page(rows: list[tuple[Any, ...]], order: Order, limit: int, *, reverse: boo
 @remembered
 def count(query: Query, filters: Filters) -> int:
     """How many events the filters keep, exactly."""
+    filters = query.labels.spelled(filters)
     if kinds := kind_counts(query, filters):
         return kinds.total
     if not has_counts(query, filters.fields):
@@ -163,7 +166,8 @@ def _by_value(
 ) -> list[tuple[Any, ...]]:
     """Rows in the order by a field that the roll-ups know: those of one value after the other, each by time."""
     by_value = order.terms[:1]
-    sql, bound, reads = cells(query, filters, (order.field,))
+    # Rows are sorted by what their cells show.
+    sql, bound, reads = cells_as_sent(query, filters, (order.field,))
     where = ""
     rows: list[tuple[Any, ...]] = []
     if key is not None:

@@ -55,7 +55,9 @@ def groups(
             raise ValueError(f"events cannot be grouped by {field!r}, only by {', '.join(FIELDS)}")
     if len(path) >= len(fields):
         raise ValueError("all levels of the groups are open; what follows are events")
+    filters = query.labels.spelled(filters)
     outer = fields[: len(path)]
+    path = tuple(query.labels.of(name, value) for name, value in zip(outer, path, strict=True))
     field = fields[len(path)]
     if after is not None and isinstance(after.value, Digest):
         after = replace(after, value=_found(query, filters, field, after.value))

@@ -77,6 +77,7 @@ def kind_counts(query: Query, filters: Filters, *, reading: bool = False) -> Kin
     """The events that the filters keep, by kind; None if there are too many kinds.
 
     None also if the filters look at more than kinds have, unless the events may be read for it (`reading`).
+    The filters are spelled, and so have the label of every name that they choose.
     """
     if not (reading or filters.fields.issubset(AGGREGATED)):
         return None

@@ -33,7 +33,7 @@ def values(query: Query, filters: Filters, field: str, search: str = "", limit: 
     """
     if field not in FIELDS:
         raise ValueError(f"there is no list of {field!r}, only of {', '.join(FIELDS)}")
-    filters = filters.without(field)
+    filters = query.labels.spelled(filters.without(field))
     if field in AGGREGATED and not search:
         kinds = kind_counts(query, filters, reading=_reading(query, filters, field))
         if kinds:

@@ -49,6 +49,7 @@ class Query:
     def __init__(self, attached: Attached, timeout: float, turns: Turns, scans: ThreadPoolExecutor) -> None:
         self.snapshot = attached.snapshot
         self.files = attached.files
+        self.labels = attached.labels
         self.has_people = attached.has_people
         self.instances = attached.instances
         self.is_prepared = attached.is_prepared

@@ -13,10 +13,10 @@ from report.filters import AGGREGATED
 if TYPE_CHECKING:
     import duckdb
 
-_COUNTS = "counts"
-KIND = f"{_COUNTS}.main.kind"
-HOURLY = f"{_COUNTS}.main.hourly"
-DAILY = f"{_COUNTS}.main.daily"
+COUNTS = "counts"
+KIND = f"{COUNTS}.main.kind"
+HOURLY = f"{COUNTS}.main.hourly"
+DAILY = f"{COUNTS}.main.daily"
 _PUBLISHED = "audit.main.agg_activity_hourly"
 
 
@@ -26,7 +26,7 @@ def build(connection: duckdb.DuckDBPyConnection) -> None:
     # DuckLake would ask its catalog for the files that have the names joined with, and a character 0 in one of them
     # ends that question in the middle. All of the table is read anyhow.
     connection.execute("set disabled_optimizers = 'join_filter_pushdown'")
-    connection.execute(f"attach ':memory:' as {_COUNTS} (compress)")
+    connection.execute(f"attach ':memory:' as {COUNTS} (compress)")
     connection.execute(f"""
         create table {KIND} as
         select cast(row_number() over (order by {names}) as integer) as kind, {names}
@@ -45,4 +45,4 @@ def build(connection: duckdb.DuckDBPyConnection) -> None:
     """)
     connection.execute("reset disabled_optimizers")
     # This compresses them, to an eighth or so.
-    connection.execute(f"checkpoint {_COUNTS}")
+    connection.execute(f"checkpoint {COUNTS}")

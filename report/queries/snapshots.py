@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from orchestration import lake
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
-from report.queries import instances, people, rollups
+from report.queries import instances, labels, people, rollups
 from report.queries.answers import Answers
 from report.queries.event_ids import EventIds
 from report.queries.files import FactFiles, fact_files
 from report.queries.instances import Instances
+from report.queries.labels import Labels
 from report.queries.turns import kindly
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class Attached:
     connection: duckdb.DuckDBPyConnection
     scanning: duckdb.DuckDBPyConnection
     files: FactFiles
+    labels: Labels
     answers: Answers
     users: int = 0
     has_people: bool = False
@@ -133,6 +135,7 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
     connection = lake.open_reader(settings, number)
     try:
         rollups.build(connection)
+        labels.build(connection)
         people.prepare(connection)
         files = fact_files(connection, number, event_ids)
         # Many questions at once leave no processor idle, and to share out each of them would cost more than it brings.
@@ -141,7 +144,8 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
         scanning = kindly(lambda: lake.open_reader(settings, number))
         try:
             lake.lock_down(scanning, settings)
-            return Attached(lake.snapshot(connection), connection, scanning, files, Answers(remembered))
+            answers = Answers(remembered)
+            return Attached(lake.snapshot(connection), connection, scanning, files, Labels(connection), answers)
         except BaseException:
             scanning.close()
             raise

@@ -5,17 +5,18 @@ A link that is opened by somebody else, tomorrow, gives the same page.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from orchestration.catalogue import normalised_name
 from orchestration.hours import HOUR
 from report import periods
 from report.columns import COLUMNS
-from report.filters import CHOICES, EXCLUDABLE, Filters, choice
+from report.filters import CHOICES, EXCLUDABLE, NAMES, Filters, choice
 from report.long_texts import LONGEST_QUERY, Value
 from report.queries.groups import FIELDS as GROUPABLE
 from report.queries.groups import MOST_LEVELS
@@ -112,6 +113,18 @@ class State:
         # A page has many links with the same state.
         return urlencode(self.pairs())
 
+    def named(self, label: Callable[[str, Value], Value]) -> State:
+        """With the label of every value, however a link spells it; `label` takes the field and the value."""
+        return replace(
+            self,
+            lists={
+                field: tuple(dict.fromkeys(label(field, value) for value in values))
+                for field, values in self.lists.items()
+            },
+            excluded=tuple(dict.fromkeys((field, label(field, value)) for field, value in self.excluded)),
+            path=tuple(label(field, value) for field, value in zip(self.group, self.path, strict=False)),
+        )
+
     def with_list(self, name: str, values: Iterable[Value]) -> State:
         """With these values chosen in one list, and no others."""
         return replace(self, lists={**self.lists, name: tuple(values)})
@@ -202,8 +215,15 @@ def _path(
     path = tuple(map(decode, values.get("path", [])))
     if len(path) > len(group):
         raise BadLinkError("“path” names more groups than “group” has levels")
-    kept = [value in lists.get(name, (value,)) for name, value in zip(group, path, strict=False)]
+    kept = [_is_kept(name, value, lists.get(name)) for name, value in zip(group, path, strict=False)]
     return path[: [*kept, False].index(False)]
+
+
+def _is_kept(field: str, value: Value, chosen: tuple[Value, ...] | None) -> bool:
+    def key(value: Value) -> Value:
+        return normalised_name(value) if field in NAMES and isinstance(value, str) else value
+
+    return chosen is None or key(value) in map(key, chosen)
 
 
 def _columns(values: dict[str, list[str]]) -> tuple[str, ...]:

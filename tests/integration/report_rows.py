@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestration.catalogue import applications, entity_activities, normalised_name
 from orchestration.settings import Settings
 from report.columns import COLUMNS
-from report.filters import Filters
+from report.filters import NAMES, Filters
 from report.queries.orders import Order
 from report.queries.warehouse import Warehouse
 from tests.integration.support import event, until
@@ -81,6 +82,36 @@ def counted_warehouse(home: Settings) -> Iterator[Warehouse]:
     warehouse.close()
 
 
+def same(field: str, value: Any, other: Any) -> bool:
+    """Whether both are one value: names are, however they are spelled."""
+    if field in NAMES and value is not None and other is not None:
+        return normalised_name(value) == normalised_name(other)
+    return value == other
+
+
+def labelled(rows: list[dict[str, Any]], chosen: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """The rows, or some of them, with the label of each name in place of its spelling, by rules written a second time.
+
+    It is the catalogue's, else the spelling of the most of all rows, of as many the smallest.
+    """
+    catalogue = {
+        "application": [one.name for one in applications()],
+        "entity": [one.entity for one in entity_activities()],
+        "activity": [one.activity for one in entity_activities() if one.activity],
+    }
+    labels = {}
+    for field in NAMES:
+        counts = Counter(row[field] for row in rows)
+        for spelling in counts:
+            documented = [name for name in catalogue[field] if same(field, name, spelling)]
+            alike = sorted((one for one in counts if same(field, one, spelling)), key=lambda one: (-counts[one], one))
+            labels[field, spelling] = [*documented, *alike][0]
+    return [
+        {field: labels.get((field, value), value) for field, value in row.items()}
+        for row in (rows if chosen is None else chosen)
+    ]
+
+
 def kept_by(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]]:
     """The rows that the filters keep, by rules written a second time."""
     lists_of = {
@@ -92,10 +123,10 @@ def kept_by(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]
         row
         for row in rows
         if filters.start <= row["event_time_utc"].replace(tzinfo=UTC) < filters.end
-        and all(row[field] in chosen for field, chosen in lists_of.items() if chosen)
+        and all(any(same(field, row[field], value) for value in chosen) for field, chosen in lists_of.items() if chosen)
         and filters.comments.lower() in (row["comments"] or "").lower()
         and (not filters.comments or row["comments"] is not None)
-        and all(row[field] != value for field, value in filters.excluded)
+        and not any(same(field, row[field], value) for field, value in filters.excluded)
     ]
 
 

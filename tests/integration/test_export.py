@@ -148,7 +148,7 @@ def test_values_choose_events_and_names_may_be_typed_anyhow(home: Settings, tmp_
     assert _export(home, target, *PERIOD, "--application", "userhub")["rows"] == 1
     said = _export(home, target, *PERIOD, "--entity", "search", "--entity", "user")
     assert said["rows"] == 9
-    assert said["filters"]["entities"] == ["SEARCH", "Search", "User"]
+    assert said["filters"]["entities"] == ["Search", "SEARCH", "User"]
     assert _export(home, target, *PERIOD, "--entity", "search", "--activity", "Login")["rows"] == 0
     assert list(pd.read_csv(target).columns) == TITLES
 
@@ -166,7 +166,7 @@ def test_what_cannot_be_written_is_said_and_what_was_there_stays(home: Settings,
     for arguments, code, message in (
         ((*PERIOD, "--to-file", str(tmp_path / "report.pdf")), 2, "must end in one of .csv, .xlsx, .parquet"),
         ((*PERIOD, "--to-file", str(tmp_path / "no" / "report.csv")), 2, "there is no folder"),
-        ((*PERIOD, "--entity", "Serch", "--to-file", str(target)), 2, "did you mean 'SEARCH'"),
+        ((*PERIOD, "--entity", "Serch", "--to-file", str(target)), 2, "did you mean 'Search'"),
         (("--from", "2026-05-02", "--to", "2026-05-01", "--to-file", str(target)), 2, "half-open"),
     ):
         done = audit(home, "export", *arguments, check=False)

@@ -116,7 +116,7 @@ def test_an_application_is_found_by_its_name_its_display_name_and_its_slug(
 
 
 def test_every_spelling_of_a_name_is_found(warehouse: duckdb.DuckDBPyConnection) -> None:
-    assert names.spellings(warehouse, "entity", ["chat"]) == ("CHAT", "Chat")
+    assert names.spellings(warehouse, "entity", ["chat"]) == ("Chat", "CHAT")
     assert names.spellings(warehouse, "activity", ["interaction viewed", "VIEWED"]) == (
         "Interaction Viewed", "Interaction viewed", "viewed"
     )  # fmt: skip

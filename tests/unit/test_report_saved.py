@@ -18,8 +18,18 @@ from report.web.urls import parse
 NOW = datetime(2026, 4, 24, tzinfo=UTC)
 
 
+class Labels:
+    """Those of a warehouse whose events have names in upper case too."""
+
+    def spellings(self, _field: str, value: str) -> tuple[str, ...]:
+        """As of the report's."""
+        return value, value.upper()
+
+
 class Counts:
     """A warehouse that has nothing but hourly counts."""
+
+    labels = Labels()
 
     def __init__(self, hours: Sequence[str]) -> None:
         self._connection = duckdb.connect()
@@ -28,7 +38,7 @@ class Counts:
             "create table audit.main.agg_activity_hourly "
             "(event_hour_utc timestamp, application varchar, entity varchar, activity varchar)"
         )
-        rows = [*((hour, "Analytics", "Chat") for hour in hours), ("2030-05-01", "Analytics", "Voice")]
+        rows = [*((hour, "Analytics", "CHAT") for hour in hours), ("2030-05-01", "Analytics", "Voice")]
         self._connection.executemany(
             "insert into audit.main.agg_activity_hourly values (?, ?, ?, 'Interaction Viewed')", rows
         )

@@ -15,6 +15,7 @@ from report.web import recorded
 from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
+from report.web.urls import State
 
 # What each is good for.
 _FORMATS = (
@@ -33,10 +34,11 @@ async def page(request: Request) -> Response:
     now = moment_of(request)
     filters = state.filters(now)
 
-    def work(query: Query) -> tuple[int, int, list[Application]]:
-        return events.count(query, filters), query.snapshot.snapshot_id, applications(query)
+    def work(query: Query) -> tuple[State, int, int, list[Application]]:
+        named = state.named(query.labels.of)
+        return named, events.count(query, filters), query.snapshot.snapshot_id, applications(query)
 
-    total, snapshot, known = await ask(request, work, number_of(request, "snapshot"))
+    state, total, snapshot, known = await ask(request, work, number_of(request, "snapshot"))
     return render(
         request,
         "export.html",

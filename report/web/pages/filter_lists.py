@@ -28,7 +28,7 @@ async def page(request: Request) -> Response:
 
     def work(query: Query) -> FilterList:
         values = lists.values(query, filters, field, search, MOST_VALUES)
-        return FilterList(field, state.lists.get(field, ()), values, search)
+        return FilterList(field, state.named(query.labels.of).lists.get(field, ()), values, search)
 
     found = await ask(request, work, number_of(request, "snapshot"))
     return render(request, "values.html", list=found, state=state)

@@ -28,6 +28,7 @@ _FIRST = ("application", "entity", "activity")
 
 @dataclass(frozen=True)
 class _Found:
+    state: State
     frame: Frame
     groups: list[Group]
     total: int
@@ -54,10 +55,11 @@ async def page(request: Request) -> Response:
     def work(query: Query) -> _Found:
         found = groups(query, whole, state.group, state.path, most + 1, after)
         total, snapshot = events.count(query, filters), query.snapshot.snapshot_id
-        return _Found(frame(query, request, state, filters), found, total, snapshot)
+        named = state.named(query.labels.of)
+        return _Found(named, frame(query, request, named, filters), found, total, snapshot)
 
     found = await ask(request, work)
-    shown = found.groups[:most]
+    state, shown = found.state, found.groups[:most]
     return render(
         request,
         "groups.html",

@@ -27,6 +27,7 @@ _MOST_LINKED = 30
 
 @dataclass(frozen=True)
 class _Found:
+    state: State
     frame: Frame
     series: Series
     tops: dict[str, list[Group]]
@@ -43,12 +44,11 @@ async def page(request: Request) -> Response:
 
     def work(query: Query) -> _Found:
         tops = {field: top(query, filters, field, 10) for field in _TOP}
-        return _Found(
-            frame(query, request, state, filters), over_time(query, filters), tops, query.snapshot.snapshot_id
-        )
+        named, series = state.named(query.labels.of), over_time(query, filters)
+        return _Found(named, frame(query, request, named, filters), series, tops, query.snapshot.snapshot_id)
 
     found = await ask(request, work)
-    series = found.series
+    state, series = found.state, found.series
     # Each point has two links, and a page of hundreds of long ones would be long.
     is_linked = state.is_short or len(series.points) <= _MOST_LINKED
     labels = [label(at, series.unit) for at, _, _ in series.points]

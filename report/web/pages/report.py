@@ -24,6 +24,7 @@ ROWS = 200
 
 @dataclass(frozen=True)
 class _Found:
+    state: State
     frame: Frame
     page: events.Page
     total: int
@@ -48,9 +49,11 @@ async def page(request: Request) -> Response:
     def work(query: Query) -> _Found:
         rows = events.page(query, filters, order, after=after, before=before, limit=ROWS)
         total = events.count(query, filters)
-        return _Found(frame(query, request, state, filters), rows, total, query.snapshot.snapshot_id)
+        named = state.named(query.labels.of)
+        return _Found(named, frame(query, request, named, filters), rows, total, query.snapshot.snapshot_id)
 
     found = await ask(request, work, number_of(request, "snapshot"))
+    state = found.state
     has_before, has_after = _neighbours(found.page, after is not None, before is not None)
     return render(
         request,

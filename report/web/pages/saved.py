@@ -15,7 +15,7 @@ from report.saved import LONGEST_NAME, SavedReport, example
 from report.web.pages.asking import ask, state_of
 from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
-from report.web.urls import VIEWS, view_of
+from report.web.urls import VIEWS, State, view_of
 
 
 @requires(VIEW)
@@ -26,10 +26,11 @@ async def page(request: Request) -> Response:
     filters = state.filters(now_utc()) if state else None
     name = request.state.user.name
 
-    def work(query: Query) -> tuple[list[SavedReport], list[Application]]:
-        return [example(query, now_utc()), *request.app.state.saved.visible_to(name)], applications(query)
+    def work(query: Query) -> tuple[State | None, list[SavedReport], list[Application]]:
+        named = state.named(query.labels.of) if state else None
+        return named, [example(query, now_utc()), *request.app.state.saved.visible_to(name)], applications(query)
 
-    reports, known = await ask(request, work)
+    state, reports, known = await ask(request, work)
     return render(
         request,
         "saved.html",
