@@ -86,9 +86,22 @@ def nice_ceiling(value: int) -> int:
         power *= 10
 
 
-def share(value: int, most: int, width: float = 100.0) -> float:
-    """How long a bar of `value` is, if one of `most` is `width` long; something is never nothing."""
-    return round(max(1.0 if value else 0.0, width * value / most), 2) if most else 0.0
+def share(value: int, total: int) -> float:
+    """How many hundredths of `total` the value is, exactly in proportion; something is never quite nothing.
+
+    Whoever draws it gives a part that is too short to be seen the width of a hairline.
+    """
+    return max(0.0001 if value else 0.0, round(100 * value / total, 4)) if total else 0.0
+
+
+def percent(value: int, total: int) -> str:
+    """The share of the total as people read it; what is neither nothing nor all is not said to be."""
+    if not total or not value:
+        return "0 %"
+    if value == total:
+        return "100 %"
+    shown = 100 * value / total
+    return "< 0.1 %" if shown < 0.1 else "> 99.9 %" if shown > 99.9 else f"{shown:.1f} %"
 
 
 def label(at: datetime, unit: str) -> str:

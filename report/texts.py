@@ -43,6 +43,20 @@ def cut(text: str, longest: int = LONGEST_CELL) -> str:
     return text if len(text) <= longest else f"{text[:longest]}… [cut: {len(text):,} characters]"
 
 
+def some_text(detail: str, most: int = 10) -> str:
+    """What is wrong with an hour: the first things that are named in it, and how many more there are."""
+    named = detail.split("; ")
+    shown = cut("; ".join(named[:most]))
+    if (more := len(named) - most) <= 0:
+        return shown
+    return f"{shown}; and {count_text(more)} more, all of which quality.feed_reconciliation has"
+
+
+def opening(text: str, longest: int = 400, lines: int = 8) -> str:
+    """The beginning of a text that is shown in full elsewhere: so many characters, and lines, at most."""
+    return "\n".join(text[:longest].split("\n")[:lines])
+
+
 def count_text(value: int) -> str:
     """A count with its thousands apart: 1,234,567."""
     return f"{value:,}"

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from report.bars import bars, label
+from report.bars import bars, label, percent
 from report.columns import COLUMNS
 from report.export.about import About
 from report.export.pdf_fonts import FAMILIES, readable
@@ -79,13 +79,15 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
         ],
         "facts": [[name, readable(text)] for name, text in facts.items() if name not in ("Report", "Rows")],
         "total": count_text(total),
-        "outcomes": [_group(group) for group in outcomes],
+        "events": total,
+        "outcomes": [_group(group, total) for group in outcomes],
         "unit": series.unit,
         "chart": _chart(series.points, series.unit),
-        "tops": [[title, [_group(group) for group in tops[field]]] for field, title in _TOPS.items()],
+        "tops": [[title, [_group(group, total) for group in tops[field]]] for field, title in _TOPS.items()],
         "columns": [column.title for column in COLUMNS],
         "rows": cells,
-        "shown": count_text(len(rows)),
+        "listed": f"the newest {count_text(len(rows))} of {count_text(total)}" if len(rows) < total else "all",
+        "rest": _said_rest(total - len(rows)),
         "cut": _said_cut(cells),
     }
     return PdfReport(about, content)
@@ -97,8 +99,9 @@ def _chart(points: Sequence[tuple[datetime, int, int]], unit: str) -> dict[str, 
     return chart | {"ticks": [tick | {"value": count_text(tick["value"])} for tick in chart["ticks"]]}
 
 
-def _group(group: Group) -> dict[str, Any]:
+def _group(group: Group, total: int) -> dict[str, Any]:
     shown = {"value": _cell(value_text(group.value)), "events": count_text(group.count)}
+    shown["percent"] = percent(group.count, total)
     return shown | {"failures": count_text(group.failure), "success": group.success, "failure": group.failure}
 
 
@@ -107,6 +110,12 @@ def _cell(value: Any) -> str:
     if text is None:
         return "—"
     return readable(text if len(text) <= _LONGEST_CELL else text[:_LONGEST_CELL] + _CUT)
+
+
+def _said_rest(missing: int) -> str:
+    if not missing:
+        return ""
+    return f"{count_text(missing)} older events are counted above and not listed; the other formats have every event."
 
 
 def _said_cut(cells: Sequence[Sequence[str]]) -> str:

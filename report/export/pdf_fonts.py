@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import typst
 
-FAMILIES = ("Noto Sans", "Noto Sans CJK SC", "Noto Sans Symbols", "Noto Emoji")
+_EMBEDDED = "DejaVu Sans Mono"
+FAMILIES = ("Noto Sans", "Noto Sans CJK SC", "Noto Sans Symbols", "Noto Emoji", _EMBEDDED)
+# Signs that only the typesetter's own font has, such as ✓, ≤ and ★. It is no file whose table could be read.
+_EMBEDDED_SIGNS = (
+    (0x2190, 0x2213), (0x2215, 0x2215), (0x2217, 0x2220), (0x2223, 0x2223), (0x2227, 0x222D), (0x2234, 0x223D),
+    (0x2241, 0x2269), (0x226D, 0x228B), (0x228D, 0x22A5), (0x2308, 0x2315), (0x2500, 0x262F), (0x2638, 0x268B),
+    (0x2690, 0x269C), (0x2701, 0x2704), (0x2706, 0x2709), (0x270C, 0x2727), (0x2729, 0x274B), (0x274D, 0x274D),
+    (0x274F, 0x2752), (0x2756, 0x2756), (0x2758, 0x275E), (0x2761, 0x2775), (0x2798, 0x27AF), (0x27B1, 0x27BE),
+)  # fmt: skip
 # The second one is the extra `cjk`: Chinese, Japanese and Korean take 33 MB.
 _PACKAGES = ("manimgx_fonts", "manimgx_fonts_cjk")
 # They join characters or choose their shape, and have none of their own.
@@ -24,7 +32,7 @@ def fonts() -> typst.Fonts:
     import typst
 
     return typst.Fonts(
-        include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(folder) for folder in _folders()]
+        include_system_fonts=False, include_embedded_fonts=True, font_paths=[str(folder) for folder in _folders()]
     )
 
 
@@ -44,7 +52,7 @@ def _named(sign: str) -> str:
 def _characters() -> frozenset[str]:
     from fontTools.ttLib import TTCollection, TTFont
 
-    codes: set[int] = set()
+    codes = {code for first, last in _EMBEDDED_SIGNS for code in range(first, last + 1)}
     for path in (path for folder in _folders() for path in sorted(folder.iterdir())):
         if path.suffix == ".ttf":
             codes.update(TTFont(path, lazy=True).getBestCmap())

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from report.queries.quality import Cell
+from report.texts import some_text
 
 # From the worst to the best, with the sign that stands for it.
 MARKS = {"missing": "x", "incomplete": "!", "quarantined": "q", "balanced": "✓", "none": ""}
@@ -62,7 +63,7 @@ def _hour(cell: Cell | None) -> Mark:
         return Mark("none", "", MEANINGS["none"])
     state = state_of(cell)
     text = f"{state}: {cell.received} received, {cell.accepted} accepted, {cell.quarantined} in quarantine"
-    return Mark(state, MARKS[state], f"{text}. {cell.detail}" if cell.detail else text)
+    return Mark(state, MARKS[state], f"{text}. {some_text(cell.detail, 3)}" if cell.detail else text)
 
 
 def _day(cells: list[Cell]) -> Mark:

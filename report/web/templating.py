@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from expectations.visible_text import visible
 from report import periods, texts
-from report.bars import share
+from report.bars import percent, share
 from report.columns import COLUMNS
 from report.queries import applications
 from report.web.cells import cell
@@ -85,6 +85,7 @@ def environment() -> jinja2.Environment:
     )
     made.globals |= {
         "static": static,
+        "percent": percent,
         "share": share,
         "marks": MARKS,
         "meanings": MEANINGS,
@@ -104,6 +105,8 @@ def environment() -> jinja2.Environment:
         "real": _real,
         "cut": lambda text: texts.cut(text, texts.LONGEST_VALUE),
         "lines": _lines,
+        "opening": texts.opening,
+        "some": texts.some_text,
         "attributes": lambda value: Markup(cell(value).attributes),
     }
     return made

@@ -66,7 +66,10 @@ def test_an_export_as_pdf(warehouse: Warehouse, tmp_path: Path, monkeypatch: pyt
         "Applications all",
         "SUCCESS 100",
         "Events over time, by day",
-        "The first 60 of 100, newest first.",
+        "Events: the newest 60 of 100",
+        "40 older events are counted above and not listed; the other formats have every event.",
+        "Share of all",
+        "100 %",
         "Comments",
         "=c0",
     ):
@@ -95,6 +98,16 @@ def test_any_script_and_nothing_that_runs(warehouse: Warehouse) -> None:
     assert readable("a\u202eb\x00c") == "a[U+202E]b[U+0000]c"
     # No font in the lock file has it, or the extra is installed.
     assert readable("中") in ("[U+4E2D]", "中")
+
+
+def test_a_sign_is_set_and_not_named_by_its_number(warehouse: Warehouse) -> None:
+    sent = "✓ ✗ ≤ ≥ ★ → ☐"
+    assert readable(sent) == sent
+    document = _collected(warehouse, MAY)
+    pdf = PdfReader(BytesIO(typeset(document.content | {"rows": [[sent, *["—"] * 8]]}, MADE_AT)))
+    assert "✓" in pdf.pages[-1].extract_text()
+    fonts = {font["/BaseFont"] for page in pdf.pages for font in page["/Resources"]["/Font"].values()}
+    assert any("DejaVuSansMono" in str(name) for name in fonts)
 
 
 def test_more_than_a_pipe_holds(warehouse: Warehouse) -> None:

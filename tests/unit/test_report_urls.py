@@ -190,8 +190,16 @@ def test_bars_are_as_high_as_their_numbers() -> None:
     assert [tick.value for tick in chart.ticks] == [0, 10, 20, 30, 40]
     assert [charts.nice_ceiling(value) for value in (0, 1, 3, 5, 6, 99, 101, 1001)] == [1, 1, 4, 5, 10, 100, 200, 2000]
     assert charts.bars([], []).bars == []
-    assert charts.share(1, 1_000_000) == 1, "something is never nothing"
-    assert charts.share(0, 5) == 0
+
+
+def test_the_parts_of_a_share_are_in_proportion() -> None:
+    assert (charts.share(96, 100), charts.share(4, 100)) == (96, 4)
+    assert charts.share(960, 100_000) / charts.share(40, 100_000) == 24, "of a small group too"
+    assert 0 < charts.share(1, 10_000_000) < 0.001, "something is never nothing"
+    assert charts.share(0, 5) == charts.share(0, 0) == 0
+    told = [charts.percent(value, 10_000) for value in (0, 1, 10, 400, 9_999, 10_000)]
+    assert told == ["0 %", "< 0.1 %", "0.1 %", "4.0 %", "> 99.9 %", "100 %"]
+    assert charts.percent(0, 0) == "0 %"
 
 
 def test_the_heat_map_shows_the_worst() -> None:

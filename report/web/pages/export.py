@@ -11,6 +11,7 @@ from report.export.pdf_file import MOST_ROWS
 from report.queries import events
 from report.queries.applications import Application, applications
 from report.queries.warehouse import Query
+from report.texts import count_text
 from report.web import recorded
 from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.frame import chips, prompt_text
@@ -18,11 +19,11 @@ from report.web.templating import render
 from report.web.urls import State
 
 # What each is good for.
+_PDF = "to read and hand on: counts, pictures, and the list of "
 _FORMATS = (
     ("csv", "CSV", "for any program; formulas are made harmless"),
     ("xlsx", "XLSX", "for Excel, with a sheet about it"),
     ("parquet", "Parquet", "exactly what the warehouse has; the one for evidence"),
-    ("pdf", "PDF", f"to read and hand on: counts, pictures, and the newest {MOST_ROWS} events"),
 )
 
 
@@ -31,7 +32,7 @@ _FORMATS = (
 async def page(request: Request) -> Response:
     """What the file will hold, and the formats to choose from."""
     state = state_of(request, ("snapshot", "now"))
-    now = moment_of(request)
+    now = await moment_of(request, state)
     filters = state.filters(now)
 
     def work(query: Query) -> tuple[State, int, int, list[Application]]:
@@ -47,7 +48,14 @@ async def page(request: Request) -> Response:
         snapshot=snapshot,
         now=iso(now),
         jobs=request.app.state.exports.of_session(request.state.session.key),
-        formats=_FORMATS,
+        formats=(*_FORMATS, ("pdf", "PDF", _PDF + _listed(total))),
         about=prompt_text(state, filters, known),
         chips=chips(state, "/"),
     )
+
+
+def _listed(total: int) -> str:
+    """Which of so many events a PDF lists."""
+    if total <= MOST_ROWS:
+        return "all of them"
+    return f"the newest {count_text(MOST_ROWS)} of these {count_text(total)} events only"
