@@ -33,6 +33,14 @@ class SavedReportError(ValueError):
     """A named report cannot be saved or changed; the message says why."""
 
 
+class SameNameError(SavedReportError):
+    """One's own report of the name is there; `report` is it, and is replaced only if one says so."""
+
+    def __init__(self, report: SavedReport) -> None:
+        super().__init__(f"you have a saved report “{report.name}” already; say that it is to be replaced")
+        self.report = report
+
+
 @dataclass(frozen=True)
 class SavedReport:
     """One of them. `query` is the part of the URL behind the `?`, `view` how it is shown; the example has no owner."""
@@ -57,10 +65,30 @@ class SavedReports:
         found = [report for report in self._read() if report.shared or report.owner == name]
         return sorted(found, key=lambda report: (report.name.casefold(), report.id))
 
-    def save(self, name: str, owner: str, query: str, *, shared: bool, view: str = "table") -> SavedReport:
-        """Save one; the owner's own of the same name is replaced.
+    def own(self, report_id: str, name: str) -> SavedReport:
+        """The user's own of this id.
 
         Raises:
+            SavedReportError: if there is none.
+        """
+        return _own(self._read(), report_id, name)
+
+    def save(
+        self,
+        name: str,
+        owner: str,
+        query: str,
+        *,
+        shared: bool | None = None,
+        view: str = "table",
+        replace_id: str = "",
+    ) -> SavedReport:
+        """Save one. The owner's own of the same name is replaced if it has the id `replace_id`.
+
+        Where `shared` is not said, what is replaced stays shared or not, and what is new is not.
+
+        Raises:
+            SameNameError: if the owner has one of the name, and that one is not said to be replaced.
             SavedReportError: if the name is blank or too long, or there are too many.
         """
         name = " ".join(name.split())
@@ -71,11 +99,16 @@ class SavedReports:
             raise SavedReportError("there is too much chosen to be saved; choose fewer values")
         with self._changing() as reports:
             same = next((one for one in reports if one.owner == owner and one.name.casefold() == name.casefold()), None)
+            if same and same.id != replace_id:
+                raise SameNameError(same)
             if same:
                 reports.remove(same)
+                shared = same.shared if shared is None else shared
             elif sum(one.owner == owner for one in reports) >= _MOST:
                 raise SavedReportError(f"you have {_MOST} already; delete one first")
-            saved = SavedReport(same.id if same else str(uuid4()), name, owner, shared, query, iso(now_utc()), view)
+            saved = SavedReport(
+                same.id if same else str(uuid4()), name, owner, bool(shared), query, iso(now_utc()), view
+            )
             reports.append(saved)
         return saved
 

@@ -1,4 +1,8 @@
-"""Saving, sharing and deleting named reports. Each leads back to the list of them."""
+"""Saving, sharing and deleting named reports. Each leads back to the list of them.
+
+A page asks first where something would be lost: a report that another is to replace, or that is to be deleted. A
+program that accepts JSON is not asked; it says `replace`, and what it deletes it has named.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,10 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from report.access.permissions import EDIT, requires
-from report.saved import SavedReport, SavedReportError, SavedReports
-from report.web.urls import parse, view_of
+from report.saved import SameNameError, SavedReport, SavedReportError, SavedReports
+from report.web.templating import render
+from report.web.urls import parse
+from report.web.views import VIEWS, view_of
 
 
 def routes() -> list[BaseRoute]:
@@ -28,16 +34,30 @@ def routes() -> list[BaseRoute]:
 
 @requires(EDIT)
 async def save(request: Request) -> Response:
-    """Save the form's `query`, which is that of a URL of the report, under its `name`; `shared` if it says so.
+    """Save the form's `query`, which is that of a URL of the report, under its `name`.
 
-    `view` names how it is shown, the table if the form does not say.
+    `view` names how it is shown, the table if the form does not say. `shared` is 1 or 0; without it nothing changes
+    about that. `replace` has the id of one's own report of the name, if there is one.
     """
     form = await request.form()
     name, query = str(form.get("name", "")), str(form.get("query", ""))
     # What cannot be opened again is not saved.
     parse(parse_qsl(query.removeprefix("?"), keep_blank_values=True))
-    view, shared = view_of(form), bool(form.get("shared"))
-    return await _changed(request, "Saved", lambda saved, user: saved.save(name, user, query, shared=shared, view=view))
+    view, said = view_of(form), form.get("shared")
+    shared = None if said is None else said == "1"
+    replaced = str(form.get("replace", ""))
+
+    def change(saved: SavedReports, user: str) -> SavedReport:
+        return saved.save(name, user, query, shared=shared, view=view, replace_id=replaced)
+
+    try:
+        return await _changed(request, "Saved", change)
+    except SameNameError as error:
+        if _is_json(request):
+            raise HTTPException(409, f"{error}, with its id as `replace`: {error.report.id}") from None
+        wanted = {"name": name, "query": query, "view": view, "replace": error.report.id}
+        shared = error.report.shared or bool(shared)
+        return render(request, "saved_replace.html", 409, old=error.report, wanted=wanted, shared=shared, views=VIEWS)
 
 
 @requires(EDIT)
@@ -54,7 +74,15 @@ async def unshare(request: Request) -> Response:
 
 @requires(EDIT)
 async def delete(request: Request) -> Response:
-    """Delete one's own."""
+    """Delete one's own; a form that does not `confirm` it is answered with the question."""
+    form = await request.form()
+    if not (form.get("confirm") or _is_json(request)):
+        saved, name = request.app.state.saved, request.state.user.name
+        try:
+            old = await run_in_threadpool(saved.own, request.path_params["id"], name)
+        except SavedReportError as error:
+            raise HTTPException(409, str(error)) from None
+        return render(request, "saved_delete.html", old=old, views=VIEWS)
     return await _changed(request, "Deleted", lambda saved, user: saved.delete(request.path_params["id"], user))
 
 
@@ -68,10 +96,16 @@ async def _changed(request: Request, activity: str, change: Callable[[SavedRepor
 
     try:
         saved = await run_in_threadpool(work)
+    except SameNameError:
+        raise
     except SavedReportError as error:
         raise HTTPException(409, str(error)) from None
-    if "application/json" in request.headers.get("accept", ""):
+    if _is_json(request):
         return JSONResponse(
             {"id": saved.id, "name": saved.name, "shared": saved.shared, "view": saved.view, "query": saved.query}
         )
     return RedirectResponse("/saved", 303)
+
+
+def _is_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from axe_playwright_python.base import AxeResults
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -41,7 +43,7 @@ def test_groups_lead_down_to_events_and_back(open_page: Open) -> None:
     page = open_page(f"/?{MAY}")
     page.get_by_role("link", name="Groups").click()
     first = page.locator("#groups tbody tr").first
-    assert first.inner_text().split("\t") == ["Analytics", "900", "900", "0", ""]
+    assert first.inner_text().split("\t") == ["Analytics", "900", "900", "0", "75.0 %"]
     page.get_by_role("link", name="Search", exact=True).click()
     expect(page.locator("#groups thead th").first).to_have_text("Entity")
     page.get_by_label("then by").last.select_option("outcome")
@@ -116,9 +118,7 @@ def test_an_export_is_made_in_its_dialog(open_page: Open, tmp_path: Path) -> Non
     with page.expect_download() as downloaded:
         page.get_by_role("button", name="Make the file").click()
     downloaded.value.save_as(tmp_path / "report.pdf")
-    assert "The first 300 of 300, newest first." in "".join(
-        one.extract_text() for one in PdfReader(tmp_path / "report.pdf").pages
-    )
+    assert "Events: all" in "".join(one.extract_text() for one in PdfReader(tmp_path / "report.pdf").pages)
 
 
 def test_a_report_opens_as_it_was_saved(open_page: Open) -> None:
@@ -130,8 +130,51 @@ def test_a_report_opens_as_it_was_saved(open_page: Open) -> None:
     page.wait_for_url("**/groups?**group=entity")
     expect(page.locator("#groups thead th").first).to_have_text("Entity")
     page.goto("/saved")
-    page.get_by_role("button", name="Delete: entities of May").click()
-    expect(page.get_by_role("link", name="entities of May", exact=True)).to_have_count(0)
+    page.get_by_role("button", name="Share: entities of May").click()
+    page.goto(f"/groups?{MAY}&group=activity")
+    page.get_by_role("link", name="Save this view").click()
+    page.get_by_label("Name", exact=True).fill("Entities of may")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Replace “entities of May”?")
+    expect(page.get_by_label("Everybody who may view the report")).to_be_checked()
+    page.get_by_role("link", name="Choose another name").click()
+    expect(page.get_by_role("link", name="entities of May", exact=True)).to_have_attribute(
+        "href", f"/groups?{MAY}&group=entity"
+    )
+    page.get_by_label("Name", exact=True).fill("Entities of may")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Replace").click()
+    row = page.locator("tr", has=page.get_by_role("link", name="Entities of may", exact=True))
+    expect(row).to_contain_text("yours, shared")
+    expect(row.get_by_role("link")).to_have_attribute("href", f"/groups?{MAY}&group=activity")
+    page.get_by_role("button", name="Delete: Entities of may").click()
+    page.get_by_role("link", name="Keep it").click()
+    page.get_by_role("button", name="Delete: Entities of may").click()
+    page.get_by_role("button", name="Delete", exact=True).click()
+    page.wait_for_url("**/saved")
+    expect(page.get_by_role("link", name="Entities of may", exact=True)).to_have_count(0)
+
+
+@pytest.mark.parametrize("scripts", [True, False])
+def test_a_period_that_is_none_is_told_at_its_field_and_all_else_is_kept(open_page: Open, scripts: bool) -> None:
+    page = open_page(
+        f"/pictures?{MAY}&application=Analytics&entity=Chat&comments=x&columns=outcome", java_script_enabled=scripts
+    )
+    page.get_by_text("Re-Prompt").click()
+    page.get_by_label("First day").fill("2026-06-02")
+    page.get_by_role("button", name="Run report").click()
+    wrong = page.locator("#wrong-period")
+    expect(wrong).to_have_text("The period ends on 2026-05-31, before it begins on 2026-06-02.")
+    expect(page.get_by_text("link cannot be read")).to_have_count(0)
+    expect(page.get_by_label("First day")).to_have_value("2026-06-02")
+    expect(page.get_by_label("First day")).to_be_focused()
+    expect(page.get_by_label("Analytics (Interaction Analytics)")).to_be_checked()
+    page.get_by_label("First day").fill("2026-05-01")
+    page.get_by_role("button", name="Run report").click()
+    page.wait_for_url("**/pictures?**")
+    asked = parse_qs(urlsplit(page.url).query)
+    assert (asked["from"], asked["application"], asked["entity"]) == (["2026-05-01"], ["Analytics"], ["Chat"])
+    assert (asked["comments"], asked["columns"]) == (["x"], ["outcome"])
 
 
 def test_the_auditors_page_is_linked_once_it_is_there(open_page: Open, home: Settings) -> None:

@@ -214,8 +214,18 @@ def test_named_reports(clients: dict[str, httpx.Client]) -> None:
     try:
         saved = client.post("/saved", data={"name": " May  chats ", "query": f"{PERIOD}&entity=Chat"}).json()
         assert (saved["name"], saved["shared"]) == ("May chats", False)
-        again = client.post("/saved", data={"name": "may chats", "query": PERIOD, "view": "pictures"}).json()
+        other = {"name": "may chats", "query": PERIOD, "view": "pictures"}
+        assert client.post(f"/saved/{saved['id']}/share").json()["shared"] is True
+        refused = client.post("/saved", data=other)
+        assert (refused.status_code, saved["id"] in refused.text) == (409, True), "it is not replaced unasked"
+        assert client.post("/saved", data=other | {"replace": "x"}).status_code == 409
+        again = client.post("/saved", data=other | {"replace": saved["id"]}).json()
         assert (again["id"], again["query"], again["view"]) == (saved["id"], PERIOD, "pictures")
+        assert again["shared"] is True, "it stays shared as it was"
+        again = client.post("/saved", data=other | {"replace": saved["id"], "shared": "0"}).json()
+        assert again["shared"] is False
+        asking = client.post(f"/saved/{saved['id']}/delete", headers={"Accept": "text/html"})
+        assert (asking.status_code, "Delete “may chats”?" in asking.text) == (200, True)
         assert client.post("/saved", data={"name": "x", "query": PERIOD, "view": "/quality"}).status_code == 400
         assert client.post(f"/saved/{saved['id']}/share").json()["shared"] is True
         assert client.post("/saved", data={"name": "x", "query": "sql=select+1"}).status_code == 400

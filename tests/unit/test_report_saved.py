@@ -12,7 +12,7 @@ import duckdb
 import pytest
 
 from report.filters import Filters
-from report.saved import SavedReportError, SavedReports, example
+from report.saved import SameNameError, SavedReportError, SavedReports, example
 from report.web.urls import parse
 
 NOW = datetime(2026, 4, 24, tzinfo=UTC)
@@ -87,6 +87,21 @@ def test_a_report_is_its_owners_until_it_is_shared(tmp_path: Path) -> None:
     assert mine in seen
     saved.delete(mine.id, "clarissa")
     assert mine not in saved.visible_to("clarissa")
+
+
+def test_one_of_the_same_name_is_replaced_only_by_its_id_and_stays_shared(tmp_path: Path) -> None:
+    saved = SavedReports(tmp_path / "saved.json")
+    mine = saved.save("May", "clarissa", "period=today", shared=True)
+    for wrong in ("", "x"):
+        with pytest.raises(SameNameError, match="you have a saved report “May” already") as refused:
+            saved.save("may", "clarissa", "period=yesterday", replace_id=wrong)
+        assert refused.value.report == mine
+    assert saved.visible_to("peter") == [mine]
+    new = saved.save("may", "clarissa", "period=yesterday", replace_id=mine.id)
+    assert (new.id, new.query, new.shared) == (mine.id, "period=yesterday", True)
+    assert saved.save("MAY", "clarissa", "", shared=False, replace_id=mine.id).shared is False
+    # Somebody else's id replaces nothing.
+    assert saved.save("May", "peter", "", replace_id=mine.id).id != mine.id
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 101, "a\u202eb", "a\x00b"])

@@ -12,10 +12,11 @@ from report.access.permissions import VIEW, requires
 from report.queries.applications import Application, applications
 from report.queries.warehouse import Query
 from report.saved import LONGEST_NAME, SavedReport, example
-from report.web.pages.asking import ask, state_of
+from report.web.pages.asking import ask, moment_of, state_of
 from report.web.pages.frame import chips, prompt_text
 from report.web.templating import render
-from report.web.urls import VIEWS, State, view_of
+from report.web.urls import State
+from report.web.views import VIEWS, view_of
 
 
 @requires(VIEW)
@@ -23,7 +24,7 @@ async def page(request: Request) -> Response:
     """The list; with the parameters of a view, the form to save it too."""
     state = state_of(request, ("view",)) if request.query_params else None
     view = view_of(request.query_params)
-    filters = state.filters(now_utc()) if state else None
+    filters = state.filters(await moment_of(request, state)) if state else None
     name = request.state.user.name
 
     def work(query: Query) -> tuple[State | None, list[SavedReport], list[Application]]:
