@@ -1,6 +1,8 @@
 """The orders in which rows can be shown, and the condition that says which rows are beyond one of them.
 
-An order ends in the event's id, so that it is one and only one; nulls stand last in either direction.
+An order ends in the event's id, so that it is one and only one; nulls stand last in either direction. Names and texts
+are sorted without regard to case and accents, and those that then are the same by their characters. Times and ids are
+sorted as they are.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from report.filters import compared
 
 TIME = "event_time_utc"
 FIELDS = tuple(column.field for column in COLUMNS)
+_AS_THEY_ARE = (TIME, "event_id")
 # The value of every field that the order goes by, of one row; that of a long text may be its digest.
 Key = tuple[Any, ...]
 # Fields, and whether each descends.
@@ -52,9 +55,15 @@ class Order:
 def order_by(terms: Terms, *, reverse: bool = False) -> str:
     """What stands behind ORDER BY."""
     return ", ".join(
-        f"{field} {'desc' if descending != reverse else 'asc'} nulls {'first' if reverse else 'last'}"
+        f"{shown} {'desc' if descending != reverse else 'asc'} nulls {'first' if reverse else 'last'}"
         for field, descending in terms
+        for shown in ((field,) if field in _AS_THEY_ARE else (_folded(field), field))
     )
+
+
+def _folded(text: str) -> str:
+    """SQL of a text without what makes no difference at first."""
+    return f"lower(strip_accents({text}))"
 
 
 def beyond(terms: Terms, key: Key, *, reverse: bool = False) -> tuple[str, list[Any]]:
@@ -83,7 +92,9 @@ def _beyond(field: str, descending: bool, value: Any, reverse: bool) -> tuple[st
     if value is None:
         # Nulls are last: nothing comes after one, and everything else before it.
         return (f"{field} is not null", []) if reverse else ("", [])
-    if reverse:
-        return f"{compared(field, value)} {'>' if descending else '<'} ?", [value]
-    nullable = "" if field in (TIME, "event_id") else f" or {field} is null"
-    return f"({compared(field, value)} {'<' if descending else '>'} ?{nullable})", [value]
+    sign = ">" if descending == reverse else "<"
+    condition, bound = f"{compared(field, value)} {sign} ?", [value]
+    if field in _AS_THEY_ARE:
+        return condition, bound
+    condition = f"({_folded(field)} {sign} {_folded('?')} or ({_folded(field)} = {_folded('?')} and {condition}))"
+    return condition if reverse else f"({condition} or {field} is null)", [value, value, *bound]

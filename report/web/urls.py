@@ -5,7 +5,7 @@ A link that is opened by somebody else, tomorrow, gives the same page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
@@ -26,8 +26,6 @@ FIELDS = tuple(column.field for column in COLUMNS)
 TIME = FIELDS[0]
 FROM_TO = "from-to"
 PARAMETERS = ("period", "from", "to", "hour", *CHOICES, "comments", "not", "sort", "columns", "group", "path")
-# The views of a report by their names, and the page of each.
-VIEWS = {"table": "/", "groups": "/groups", "pictures": "/pictures"}
 _SAID_ONCE = ("period", "from", "to", "hour", "comments", "sort")
 _HOUR = "%Y-%m-%dT%H"
 _SHORT = 1500
@@ -35,6 +33,14 @@ _SHORT = 1500
 
 class BadLinkError(ValueError):
     """A URL says something that the report does not know; the message says what."""
+
+
+class BadPeriodError(BadLinkError):
+    """The period is none; `state` has all else that was asked for, so that only the period must be chosen again."""
+
+    def __init__(self, message: str, state: State) -> None:
+        super().__init__(message)
+        self.state = state
 
 
 @dataclass(frozen=True)
@@ -58,12 +64,16 @@ class State:
         """The filters, with the groups that were opened.
 
         Raises:
-            BadLinkError: if the period is empty.
+            BadPeriodError: if the prompt's period is none.
+            BadLinkError: if the hour is none of the period.
         """
         opened = dict(zip(self.group, self.path, strict=False))
         chosen = self.lists | {name: (value,) for name, value in opened.items()}
         try:
             start, end = periods.period(self.period, now, self.first_day, self.last_day)
+        except ValueError as error:
+            raise BadPeriodError(str(error), self) from None
+        try:
             if self.hour:
                 start, end = max(start, self.hour), min(end, self.hour + HOUR)
             return Filters(
@@ -152,22 +162,11 @@ class State:
         return replace(self, lists=kept, comments="", excluded=(), hour=None, path=())
 
 
-def view_of(said: Mapping[str, Any]) -> str:
-    """The name of the view that a form or a URL says, the table if it says none.
-
-    Raises:
-        BadLinkError: if there is no such view.
-    """
-    name = str(said.get("view") or "table")
-    if name not in VIEWS:
-        raise BadLinkError(f"the report has no view “{name}”, only {', '.join(VIEWS)}")
-    return name
-
-
 def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State:
     """The state that the parameters of a URL say; `others` are parameters of the page, which are not looked at.
 
     Raises:
+        BadPeriodError: if a day of the period is none.
         BadLinkError: naming the parameter that is unknown or wrong, or the limit of what is too much.
     """
     values: dict[str, list[str]] = {}
@@ -184,12 +183,19 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
     if len(group) > MOST_LEVELS:
         raise BadLinkError(f"“group” may be said {MOST_LEVELS} times at most")
     sort = (values.get("sort") or [f"-{TIME}"])[0]
-    first_day, last_day = _day(values, "from"), _day(values, "to")
+    days: dict[str, date | None] = {}
+    wrong: list[str] = []
+    for name in ("from", "to"):
+        try:
+            days[name] = _day(values, name)
+        except ValueError as error:
+            days[name] = None
+            wrong.append(str(error))
     lists = {name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOICES if name in values}
     state = State(
         period=_known((values.get("period") or [periods.DEFAULT])[0], periods.NAMES, "period"),
-        first_day=first_day,
-        last_day=last_day,
+        first_day=days["from"],
+        last_day=days["to"],
         hour=_hour(values),
         lists=lists,
         comments=(values.get("comments") or [""])[0],
@@ -205,6 +211,8 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
             f"too much is chosen: a link of it has {length:,} characters, and {LONGEST_QUERY:,} at most; choose fewer "
             "values"
         )
+    if wrong:
+        raise BadPeriodError(wrong[0], state)
     return state
 
 
@@ -250,7 +258,7 @@ def _day(values: dict[str, list[str]], name: str) -> date | None:
     try:
         return date.fromisoformat(values[name][0])
     except ValueError:
-        raise BadLinkError(f"“{values[name][0]}” is no day; write it as 2026-05-31") from None
+        raise ValueError(f"“{values[name][0]}” is no day; write it as 2026-05-31") from None
 
 
 def _hour(values: dict[str, list[str]]) -> datetime | None:

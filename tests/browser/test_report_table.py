@@ -66,12 +66,23 @@ def test_a_long_way_down_only_what_is_in_sight_is_in_the_page(open_page: Open) -
     page.get_by_text("view-0899", exact=True).wait_for()
     settled(page)
     page.goto(f"/?{ANALYTICS}&sort=instance")
-    # No index leads into this order: each chunk is had behind the one before.
-    for _ in range(6):
-        page.locator("#scroller").evaluate("box => box.scrollTop = box.scrollHeight")
-        page.wait_for_timeout(150)
-        settled(page)
+    page.locator("#events tr.event td").first.focus()
+    page.keyboard.press("Control+End")
     page.get_by_text("interaction-99", exact=True).wait_for()
+    expect(page.locator("#events tr:has(:focus)")).to_have_attribute("aria-rowindex", str(VIEWED + 1))
+    page.locator("#scroller").evaluate("box => box.scrollTop = 450 * 30")
+    page.get_by_text("interaction-503", exact=True).wait_for()
+    settled(page)
+
+
+def test_without_some_columns_the_others_come_into_sight(open_page: Open) -> None:
+    page = open_page(f"/?{MAY}&columns=event_time_utc,triggered_by,entity,activity,outcome")
+    box = page.locator("#scroller").bounding_box()
+    outcome = page.locator("#events th[data-field=outcome]").bounding_box()
+    assert box
+    assert outcome
+    assert outcome["x"] + outcome["width"] <= box["x"] + box["width"] + 1
+    assert page.locator("#scroller").evaluate("box => box.scrollWidth <= box.clientWidth")
 
 
 def test_five_million_rows_fit_into_a_scrollbar(open_page: Open) -> None:

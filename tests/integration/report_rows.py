@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,11 +132,20 @@ def kept_by(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]
 
 
 def in_order(rows: list[dict[str, Any]], order: Order) -> list[tuple[Any, ...]]:
-    """The rows in that order, nulls last, as pages have them."""
+    """The rows in that order, nulls last, as pages have them: texts first without case and accents, ids as they are."""
+
+    def place(field: str, value: Any) -> Any:
+        if field in ("event_time_utc", "event_id"):
+            return value
+        plain = "".join(sign for sign in unicodedata.normalize("NFD", value) if not unicodedata.combining(sign))
+        return plain.lower(), value
+
     ordered = list(rows)
     for field, descending in reversed(order.terms):
         known = sorted(
-            (row for row in ordered if row[field] is not None), key=lambda row: row[field], reverse=descending
+            (row for row in ordered if row[field] is not None),
+            key=lambda row: place(field, row[field]),
+            reverse=descending,
         )
         ordered = known + [row for row in ordered if row[field] is None]
     return [tuple(row[field] for field in TITLES) for row in ordered]

@@ -95,12 +95,35 @@ def test_a_jump_lands_on_the_row_of_that_number(
         at = min(index, len(expected) - 1)
         # Three rows are of the hour that is led to; of so many that none is busy enough, some are of the next.
         for limit in (3, 230):
-            page = events.page_at(asked, filters, index, descending=descending, limit=limit)
+            page = events.page_at(asked, filters, index, order, limit=limit)
             assert page.rows == expected[at : at + limit]
             assert page.more == (len(expected) > at + limit)
             following = events.page(asked, filters, order, after=page.last, limit=3)
             assert following.rows == expected[at + limit : at + limit + 3]
     assert events.page_at(asked, FILTERS[-1], 5) == Page([], None, None, more=False)
+
+
+@pytest.mark.parametrize(("field", "descending"), ORDERS)
+def test_a_jump_lands_on_the_row_of_that_number_in_every_order(
+    asked: Query, rows: list[dict[str, Any]], field: str, descending: bool
+) -> None:
+    order = Order(field, descending)
+    for filters in (RAGGED, FILTERS[5]):
+        expected = in_order(kept_by(rows, filters), order)
+        last = len(expected) - 1
+        for index in (0, 1, last // 3, last - 1, last, last + 500):
+            at = min(index, last)
+            page = events.page_at(asked, filters, index, order, limit=9)
+            assert page.rows == expected[at : at + 9]
+            assert page.more == (len(expected) > at + 9)
+            following = events.page(asked, filters, order, after=page.last, limit=3)
+            assert following.rows == expected[at + 9 : at + 12]
+    assert events.page_at(asked, FILTERS[-1], 5, order) == Page([], None, None, more=False)
+
+
+def test_texts_are_in_an_alphabets_order_and_not_in_that_of_bytes(asked: Query) -> None:
+    found = [row[2] for row in events.page(asked, WHOLE, Order("triggered_by", False), limit=400).rows]
+    assert list(dict.fromkeys(found)) == ["ann@x.example", "Zoë@x.example", "zoë@x.example", None]
 
 
 def test_only_the_nine_fields_sort_and_nothing_can_be_written(warehouse: Warehouse) -> None:

@@ -14,10 +14,10 @@ from report.queries.warehouse import Query
 from report.web import recorded
 from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
+from report.web.pages.prompt import asks_again, prompt
 from report.web.places import decode_key, encode_key
 from report.web.table_rows import table_rows
 from report.web.templating import render
-from report.web.urls import TIME, State
 
 ROWS = 200
 
@@ -33,15 +33,16 @@ class _Found:
 
 @requires(VIEW)
 @recorded.run
+@asks_again
 async def page(request: Request) -> Response:
     """The prompt where nothing is asked yet, else the events."""
     if not request.query_params:
-        return await _prompt(request)
+        return await prompt(request)
     state = state_of(request, (*OTHERS, "after", "before", "snapshot", "now"))
     if "form" in request.query_params:
         # A form's URL says what was left empty, too; the one that people share does not.
         return RedirectResponse(state.url(), 303)
-    now = moment_of(request)
+    now = await moment_of(request, state)
     filters = state.filters(now)
     order = events.Order(state.sort, state.descending)
     after, before = (decode_key(request.query_params.get(name), order.fields) for name in ("after", "before"))
@@ -73,14 +74,7 @@ async def page(request: Request) -> Response:
         last=encode_key(found.page.last),
         has_before=has_before,
         has_after=has_after,
-        jumps=state.sort == TIME,
     )
-
-
-async def _prompt(request: Request) -> Response:
-    state = State()
-    found = await ask(request, lambda query: frame(query, request, None, None))
-    return render(request, "prompt.html", state=state, frame=found, page="/", view="prompt")
 
 
 def _neighbours(found: events.Page, is_after: bool, is_before: bool) -> tuple[bool, bool]:

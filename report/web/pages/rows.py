@@ -15,7 +15,6 @@ from report.web.cells import Cell, cell
 from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.report import ROWS
 from report.web.places import decode_key, encode_key
-from report.web.urls import TIME, BadLinkError
 
 
 @requires(VIEW)
@@ -27,16 +26,14 @@ async def page(request: Request) -> Response:
     says of it where that is not the text.
     """
     state = state_of(request, ("after", "before", "index", "snapshot", "now"))
-    filters = state.filters(moment_of(request))
+    filters = state.filters(await moment_of(request, state))
     order = events.Order(state.sort, state.descending)
     after, before = (decode_key(request.query_params.get(name), order.fields) for name in ("after", "before"))
     index = number_of(request, "index")
-    if index is not None and state.sort != TIME:
-        raise BadLinkError("an index leads to a row only where rows are sorted by time")
 
     def work(query: Query) -> dict[str, Any]:
         if index is not None:
-            found = events.page_at(query, filters, index, descending=state.descending, limit=ROWS)
+            found = events.page_at(query, filters, index, order, limit=ROWS)
         else:
             found = events.page(query, filters, order, after=after, before=before, limit=ROWS)
         return {

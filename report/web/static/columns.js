@@ -129,10 +129,7 @@ function kept() {
 }
 
 function applyWidths(table, widths) {
-  const columns = [...table.querySelectorAll("col")];
-  for (const column of columns) column.style.width = widths[column.dataset.field] ? `${widths[column.dataset.field]}px` : "";
-  const sum = columns.reduce((total, column) => total + (parseFloat(getComputedStyle(column).width) || 150), 0);
-  table.style.width = `${sum}px`;
+  for (const column of table.querySelectorAll("col")) column.style.width = widths[column.dataset.field] ? `${widths[column.dataset.field]}px` : "";
 }
 
 function widen(field, by) {

@@ -74,8 +74,9 @@ function show(page) {
   document.title = page.title;
   for (const run of listeners) run();
   restore(main, state);
+  main.querySelector("[aria-invalid=true]")?.focus();
   if (state.cell) document.getElementById("events")?.owner.focusLike(state.cell);
-  const count = document.getElementById("count") ?? document.querySelector("#no-rows h2, #message h1, #groups caption");
+  const count = document.getElementById("count") ?? document.querySelector("#no-rows h2, #message h1, #wrong-period, #groups caption");
   announce(count?.textContent.trim() ?? document.title);
 }
 

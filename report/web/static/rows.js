@@ -1,22 +1,22 @@
-// The rows of the table, had from the server in chunks when they come into sight, each next to one that is known.
+// The rows of the table, had from the server in chunks when they come into sight: next to one that is known, or by the
+// number of its first row.
 
 export const CHUNK = 200;
 const MOST_KEPT = 60;
 
 export class Rows {
-  /** `url` is asked; `jumps` says whether any index can be asked for, or only what follows a known row. */
-  constructor({ url, snapshot, total, jumps, first, last, rows }) {
-    Object.assign(this, { url, snapshot, total, jumps });
+  /** `url` is asked for rows of this snapshot; there are `total`, and `rows` are the first of them. */
+  constructor({ url, snapshot, total, first, last, rows }) {
+    Object.assign(this, { url, snapshot, total });
     this.chunks = new Map([[0, rows]]);
     this.firsts = new Map([[0, first]]);
     this.lasts = new Map([[0, last]]);
     this.asked = new Map();
-    this.reach = 1;
   }
 
-  /** How many rows there are to scroll through now. */
+  /** How many rows there are to scroll through. */
   get length() {
-    return this.jumps ? this.total : Math.min(this.total, (this.reach + 1) * CHUNK);
+    return this.total;
   }
 
   /** The row, undefined while it is not there. */
@@ -41,9 +41,8 @@ export class Rows {
   async load(chunk) {
     const url = new URL(this.url, location.href);
     if (this.lasts.has(chunk - 1)) url.searchParams.set("after", this.lasts.get(chunk - 1));
-    else if (this.jumps && this.firsts.has(chunk + 1)) url.searchParams.set("before", this.firsts.get(chunk + 1));
-    else if (this.jumps) url.searchParams.set("index", chunk * CHUNK);
-    else return false;
+    else if (this.firsts.has(chunk + 1)) url.searchParams.set("before", this.firsts.get(chunk + 1));
+    else url.searchParams.set("index", chunk * CHUNK);
     url.searchParams.set("snapshot", this.snapshot);
     const controller = new AbortController();
     this.asked.set(chunk, controller);
@@ -56,7 +55,6 @@ export class Rows {
       this.chunks.set(chunk, found.rows);
       this.firsts.set(chunk, found.first);
       this.lasts.set(chunk, found.last);
-      this.reach = Math.max(this.reach, chunk + 1);
       return true;
     } catch (error) {
       if (error.name === "AbortError") return false;

@@ -1,5 +1,5 @@
 // The table of events: of a million rows only those in sight are in the page.
-import { announce, debounced, element } from "./dom.js";
+import { debounced, element } from "./dom.js";
 import { moveBy, startKeys } from "./table_keys.js";
 import { Rows } from "./rows.js";
 import { Window } from "./window.js";
@@ -33,7 +33,7 @@ class EventTable {
     const lines = [...this.body.rows];
     const total = this.isWhole ? Number(table.dataset.total) : lines.length;
     this.rows = new Rows({
-      url: table.dataset.query, snapshot: table.dataset.snapshot, total, jumps: table.dataset.jumps === "true",
+      url: table.dataset.query, snapshot: table.dataset.snapshot, total,
       first: table.dataset.first, last: table.dataset.last, rows: lines.map((line) => this.read(line)),
     });
     this.active = { row: 0, column: 0 };
@@ -202,7 +202,6 @@ class EventTable {
     const cell = this.cell();
     cell?.focus({ preventScroll: row >= 0 });
     cell?.scrollIntoView({ block: "nearest", inline: "nearest" });
-    if (!this.rows.jumps && this.active.row >= this.rows.length - 1) announce("More rows are loaded.");
   }
 
   /** What a cell is about: its field, its value as the warehouse has it, and the whole row. */
