@@ -1,10 +1,13 @@
-"""The time periods of the report's prompt. Days are whole UTC days, and both ends are included."""
+"""The time periods of the report's prompt. Days are whole UTC days, and both ends are included.
+
+The last hour and the last 24 hours are whole hours, which end where the data end.
+"""
 
 from __future__ import annotations
 
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 
-from orchestration.hours import HOUR
+from orchestration.hours import HOUR, floor_hour
 
 # For programs (and links) and for people, in the prompt's order.
 TITLES = {
@@ -20,6 +23,8 @@ TITLES = {
 }
 NAMES = tuple(TITLES)
 DEFAULT = "last-30-days"
+# They end with the newest whole hour that has been published; that of the clock is not over.
+OF_HOURS = ("last-hour", "last-24-hours")
 _DAY = timedelta(days=1)
 
 
@@ -28,7 +33,8 @@ def period(
 ) -> tuple[datetime, datetime]:
     """The half-open period [start, end) of this name, aware, UTC; `now` is aware.
 
-    The last hour and the last 24 hours end at `now`. The last 7 and 30 days end with today, and today counts; this
+    The last hour and the last 24 hours end with the last whole hour before `now`, for which they are given the end of
+    the data. The last 7 and 30 days end with today, and today counts; this
     month ends with today. `from-to` is from the first moment of `first_day` to the last one of `last_day`.
 
     Raises:
@@ -40,9 +46,9 @@ def period(
     today = now.date()
     match name:
         case "last-hour":
-            return now - HOUR, now
+            return floor_hour(now) - HOUR, floor_hour(now)
         case "last-24-hours":
-            return now - _DAY, now
+            return floor_hour(now) - _DAY, floor_hour(now)
         case "today":
             return _days(today, today)
         case "yesterday":

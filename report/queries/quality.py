@@ -54,6 +54,11 @@ class Quarantined:
     record_length: int | None
     run_id: str
 
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from every other: the values of `QUARANTINE_KEY`."""
+        return tuple(getattr(self, name) for name in QUARANTINE_KEY)
+
 
 @dataclass(frozen=True)
 class Drift:
@@ -124,11 +129,12 @@ def quarantine(
     reason: str | None = None,
     feed: str | None = None,
     after: tuple[Any, ...] | None = None,
+    only: tuple[Any, ...] | None = None,
     limit: int = 100,
 ) -> list[Quarantined]:
     """The records that are in quarantine now, the newest first; of all, or for a reason, or of a feed.
 
-    `after` has the values of `QUARANTINE_KEY` of the last record that is known already.
+    `after` has the key of the last record that is known already, `only` that of the one that is asked for.
     """
     conditions, values = ["true"], []
     for condition, value in (("list_contains(reasons, ?)", reason), (f"{compared('feed', feed)} = ?", feed)):
@@ -141,6 +147,9 @@ def quarantine(
             f"(quarantined_at_utc < ? or quarantined_at_utc = ? and ({', '.join(QUARANTINE_KEY[1:])}) > (?, ?, ?, ?))"
         )
         values += [time, time, *rest]
+    if only is not None:
+        conditions.append(f"({', '.join(QUARANTINE_KEY)}) = (?, ?, ?, ?, ?)")
+        values += only
     names = ", ".join(Quarantined.__dataclass_fields__)
     rows = query.rows(
         f"select {names} from ({_unresolved(query)}) where {' and '.join(conditions)} "

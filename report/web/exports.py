@@ -38,7 +38,8 @@ async def begin(request: Request) -> Response:
 
     The form's `format` is a suffix without its dot.
     """
-    filters = state_of(request, ("snapshot", "now")).filters(moment_of(request))
+    state = state_of(request, ("snapshot", "now"))
+    filters = state.filters(await moment_of(request, state))
     snapshot = number_of(request, "snapshot")
     suffix = f".{(await request.form()).get('format', '')}"
     state = request.app.state

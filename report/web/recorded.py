@@ -16,6 +16,7 @@ from orchestration.hours import now_utc
 from orchestration.lake import NothingPublishedError, WarehouseError
 from report.queries.warehouse import QueryStoppedError
 from report.trail import said
+from report.web.pages.asking import moment_of
 from report.web.urls import State, parse
 
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -79,7 +80,9 @@ async def _record_run(request: Request, *, ok: bool) -> None:
     if goes_on and key in known:
         return
     how = f"grouped by {', '.join(state.group)}" if state.group else ""
-    text = said(state.filters(now_utc()), how)
+    # Where the warehouse did not answer, it does not say where its data end either.
+    now = await moment_of(request, state) if ok else now_utc()
+    text = said(state.filters(now), how)
     await run_in_threadpool(request.app.state.trail.ran, request.state.user, text, ok=ok)
     known[key] = None
     for old in list(known)[:-_MOST_REMEMBERED]:

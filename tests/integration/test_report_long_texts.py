@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -24,8 +24,10 @@ from report.queries.applications import MOST, applications
 from report.queries.events import Order, page
 from report.queries.groups import FIELDS as GROUPABLE
 from report.queries.groups import Group, groups
-from report.queries.quality import drift
+from report.queries.quality import Cell, drift
 from report.queries.warehouse import Warehouse
+from report.texts import some_text
+from report.web.heat import day_rows
 from report.web.places import decode_group, decode_key, encode_group, encode_key
 from report.web.values import encode
 from tests.integration.report_support import PERIOD, browser, export, served
@@ -57,6 +59,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Events with each of the texts in each of the fields; and such a feed's file."""
     settings = load_settings(home=tmp_path_factory.mktemp("long") / "home")
     refused = [event("refused", outcome=text) for text in TEXTS if len(text) < 1000]
+    refused += [event(f"refused-{number:02}", outcome="none") for number in range(40)]
+    refused += [event("much", outcome="none", comments="much " * 10_000 + "the end")]
     deliver(settings, lines([*_events(), *refused]), name="a\u202enosj.ndjson")
     run(settings)
     return settings
@@ -115,6 +119,39 @@ def test_each_link_of_a_page_answers(client: httpx.Client) -> None:
             known.add(link)
             _ask(client, link)
     assert len(known) > 60
+
+
+def test_the_quarantine_is_paged_and_a_long_record_is_opened_by_itself(client: httpx.Client, home: Settings) -> None:
+    held = query(home, "select count(*) from quality.quarantined_event")[0][0]
+    url, seen, whole = "/quality/quarantine", [], []
+    while url:
+        page = _ask(client, url)
+        assert len(page.content) < 100_000
+        rows = re.findall(r"record (\d+)</span></th>", page.text)
+        assert len(rows) <= 25
+        seen += rows
+        links = sorted(_links(page))
+        whole += [link for link in links if "only=" in link]
+        url = next((link for link in links if "after=" in link), "")
+    assert len(seen) == len(set(seen)) == held > 50
+    assert "the end" not in page.text
+    opened = [_ask(client, link) for link in whole]
+    assert sum("much the end" in one.text for one in opened) == 1
+    for one in opened:
+        assert len(re.findall(r"record \d+</span></th>", one.text)) == 1
+
+
+def test_an_hour_with_twenty_thousand_remarks_is_told_in_some_lines() -> None:
+    detail = "; ".join(f"name-{number} is in the manifest and was not delivered" for number in range(20_000))
+    told = some_text(detail)
+    assert told.startswith("name-0 is in the manifest")
+    assert told.endswith("; and 19,990 more, all of which quality.feed_reconciliation has")
+    assert len(told) < 2_000
+    cell = Cell("search", datetime(2026, 5, 1, 10), "incomplete", 1, 1, 0, 0, detail)  # noqa: DTZ001
+    marks = day_rows([cell], date(2026, 5, 1))[0].marks
+    assert "and 19,997 more" in marks[10].text
+    assert len(marks[10].text) < 1_000
+    assert some_text("a; b") == "a; b"
 
 
 @pytest.mark.parametrize("field", ["application", "entity", "activity", "triggered_by", "instance"])

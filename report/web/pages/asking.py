@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from orchestration.hours import now_utc, parse_time
+from orchestration.hours import aware, now_utc, parse_time
+from report import periods
+from report.queries.trust import trust
 from report.web.urls import BadLinkError, State, parse
 
 if TYPE_CHECKING:
@@ -65,17 +67,26 @@ def state_of(request: Request, others: Iterable[str] = ()) -> State:
     return parse(request.query_params.multi_items(), others)
 
 
-def moment_of(request: Request) -> datetime:
+async def moment_of(request: Request, state: State) -> datetime:
     """When the report was asked for: `now` of the URL, so that the next rows are of the same period, or this moment.
+
+    For a period of the last hours it is the end of the data, if that is earlier: an hour that nobody has published
+    would be empty.
 
     Raises:
         BadLinkError: if it is no time.
     """
     text = request.query_params.get("now")
     try:
-        return parse_time(text) if text else now_utc()
+        if text:
+            return parse_time(text)
     except ValueError as error:
         raise BadLinkError(str(error)) from None
+    now = now_utc()
+    if state.period not in periods.OF_HOURS:
+        return now
+    through = await ask(request, lambda query: trust(query, request.app.state.settings.freshness).data_through)
+    return min(now, aware(through)) if through else now
 
 
 def number_of(request: Request, name: str) -> int | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import now_utc
 from report.access.permissions import VIEW, requires
 from report.queries import lists
 from report.queries.warehouse import Query
 from report.web import recorded
-from report.web.pages.asking import ask, number_of, state_of
+from report.web.pages.asking import ask, moment_of, number_of, state_of
 from report.web.pages.frame import FILTER_FIELDS, MOST_VALUES, FilterList
 from report.web.templating import render
 from report.web.urls import BadLinkError
@@ -21,7 +20,7 @@ from report.web.urls import BadLinkError
 async def page(request: Request) -> Response:
     """The list's items as a piece of the page."""
     state = state_of(request, ("field", "search", "snapshot"))
-    filters = state.filters(now_utc())
+    filters = state.filters(await moment_of(request, state))
     field, search = request.query_params.get("field", ""), request.query_params.get("search", "")
     if field not in FILTER_FIELDS:
         raise BadLinkError(f"there is no list of “{field}”")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 from starlette.requests import Request
@@ -141,15 +141,11 @@ def prompt_text(state: State, filters: Filters, known: list[Application]) -> str
 def period_text(state: State, filters: Filters) -> str:
     """The period with its ends as they are, both included."""
     first, last = filters.start, filters.end - timedelta(microseconds=1)
-    if state.period in ("last-hour", "last-24-hours"):
-        ends = f"{texts.time_text(_second(first))} to {texts.time_text(_second(filters.end))}"
+    if state.period in periods.OF_HOURS:
+        ends = f"{texts.hour_text(first)} to {texts.hour_text(filters.end)}"
     elif first.date() == last.date():
         ends = f"{first.date()}"
     else:
         ends = f"{first.date()} to {last.date()}"
     named = "" if state.period == FROM_TO else f"{periods.TITLES[state.period]}: "
     return f"{named}{ends} UTC"
-
-
-def _second(value: datetime) -> datetime:
-    return value.replace(microsecond=0)

@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from orchestration.hours import iso, now_utc
+from orchestration.hours import iso
 from report.access.permissions import VIEW, requires
 from report.long_texts import Value, short
 from report.queries import events
 from report.queries.groups import Group, groups
 from report.queries.warehouse import Query
 from report.web import recorded
-from report.web.pages.asking import ask, state_of
+from report.web.pages.asking import ask, moment_of, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
+from report.web.pages.prompt import asks_again
 from report.web.places import decode_group, encode_group
 from report.web.templating import render
 from report.web.urls import GROUPABLE, MOST_LEVELS, State
@@ -37,6 +38,7 @@ class _Found:
 
 @requires(VIEW)
 @recorded.run
+@asks_again
 async def page(request: Request) -> Response:
     """The groups of the level that is open, and the way back."""
     state = state_of(request, (*OTHERS, "after"))
@@ -46,7 +48,7 @@ async def page(request: Request) -> Response:
         return RedirectResponse(replace(state, path=()).url("/groups"), 303)
     if len(state.path) >= len(state.group):
         return RedirectResponse(state.url("/"), 303)
-    now = now_utc()
+    now = await moment_of(request, state)
     filters = state.filters(now)
     whole = replace(state, path=()).filters(now)
     after = decode_group(request.query_params.get("after"))
@@ -73,7 +75,6 @@ async def page(request: Request) -> Response:
         snapshot=found.snapshot,
         now=iso(now),
         groups=shown,
-        most=max((group.count for group in shown), default=0),
         field=state.group[len(state.path)],
         opened=lambda value: opened(state, value),
         more=encode_group(shown[-1]) if len(found.groups) > most else None,

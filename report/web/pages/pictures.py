@@ -8,15 +8,16 @@ from datetime import date, datetime, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import aware, iso, now_utc
+from orchestration.hours import aware, iso
 from report.access.permissions import VIEW, requires
 from report.bars import bars, label, long_label
 from report.queries.charts import Series, over_time, top
 from report.queries.groups import Group
 from report.queries.warehouse import Query
 from report.web import recorded
-from report.web.pages.asking import ask, state_of
+from report.web.pages.asking import ask, moment_of, state_of
 from report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
+from report.web.pages.prompt import asks_again
 from report.web.templating import render
 from report.web.urls import FROM_TO, State
 
@@ -36,10 +37,11 @@ class _Found:
 
 @requires(VIEW)
 @recorded.run
+@asks_again
 async def page(request: Request) -> Response:
     """All pictures of what the filters keep; each bar is a link to a narrower filter."""
     state = state_of(request, OTHERS)
-    now = now_utc()
+    now = await moment_of(request, state)
     filters = state.filters(now)
 
     def work(query: Query) -> _Found:

@@ -23,9 +23,7 @@ _DAY = timedelta(days=1)
 _DAYS = 14
 # So that there is a fortnight before each day, and a day after it.
 _FIRST_DAY, _LAST_DAY = date.min + _DAYS * _DAY, date.max - _DAY
-_RECORDS = 100
-# A page of a hundred records that are too large would be of some megabytes.
-_LONGEST = 4000
+_RECORDS = 25
 
 
 @requires(VIEW)
@@ -61,29 +59,33 @@ async def heat_map(request: Request) -> Response:
 @requires(QUARANTINE)
 @recorded.quarantine
 async def quarantine(request: Request) -> Response:
-    """Records in quarantine, with every reason that holds now."""
-    state_of(request, ("reason", "feed", "after"))
+    """Records in quarantine, with every reason that holds now: the beginning of each, or all of the `only` one."""
+    state_of(request, ("reason", "feed", "after", "only"))
     reason, feed = request.query_params.get("reason") or None, request.query_params.get("feed") or None
     after = decode_key(request.query_params.get("after"), quality.QUARANTINE_KEY, whole=True)
 
+    only = decode_key(request.query_params.get("only"), quality.QUARANTINE_KEY, whole=True)
+
     def work(query: Query) -> tuple[list[quality.Quarantined], list[tuple[str, int]], Trust]:
-        records = quality.quarantine(query, reason=reason, feed=feed, after=after, limit=_RECORDS + 1)
+        records = quality.quarantine(query, reason=reason, feed=feed, after=after, only=only, limit=_RECORDS + 1)
         return records, quality.reasons(query), _trust(query, request)
 
     records, reasons, state = await ask(request, work)
     shown = records[:_RECORDS]
-    last = tuple(getattr(shown[-1], name) for name in quality.QUARANTINE_KEY) if len(records) > _RECORDS else None
     return render(
         request,
         "quarantine.html",
         tab="quarantine",
         trust=state,
         records=shown,
-        longest=_LONGEST,
+        only=only,
+        place=lambda record: encode_key(record.key, whole=True),
+        at_most=_RECORDS,
+        is_first=after is None,
         reasons=reasons,
         reason=reason,
         feed=feed,
-        after=encode_key(last, whole=True),
+        after=encode_key(shown[-1].key, whole=True) if len(records) > _RECORDS else None,
     )
 
 

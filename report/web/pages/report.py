@@ -18,6 +18,7 @@ from report.web.pages.prompt import asks_again, prompt
 from report.web.places import decode_key, encode_key
 from report.web.table_rows import table_rows
 from report.web.templating import render
+from report.web.urls import State
 
 ROWS = 200
 
