@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -297,3 +299,18 @@ def test_an_api_that_refuses_everything_sets_no_hour_apart(api: Api, home: Home)
     with pytest.raises(SourceError):
         home.land(HOUR + 3 * ONE_HOUR, WINDOW)
     assert home.source(HOUR + 3 * ONE_HOUR).list(catalogue.slugs(), None).apart == []
+
+
+def test_readings_that_were_cancelled_hide_no_cause(api: Api, home: Home, tmp_path: Path) -> None:
+    """Something else ended the pass while hours waited to be read, and what was landed is noted all the same."""
+    source = home.source(HOUR + timedelta(hours=2, minutes=10))
+    offers = source.list(catalogue.slugs(), (HOUR, HOUR + 2 * ONE_HOUR)).offers
+    source.prepare(offers, tmp_path)
+    busy = threading.Event()
+    for _ in range(2):
+        source._readers.submit(busy.wait)
+    waiting = source._reading(HOUR)
+    threading.Timer(0.2, busy.set).start()
+    source.stop()
+    assert waiting.cancelled()
+    source.landed([offer for offer in offers if offer.feed_hour == HOUR])

@@ -126,7 +126,9 @@ class CxoneSource:
         sealed = [hour for hour in hours if self._listed[hour] == SEALED]
         for hour in sealed:
             self._pages.seal(hour, self._clock(), self._scratch)
-        failed = [hour for hour, reading in self._readings.items() if reading.done() and reading.exception()]
+        # Those that were cancelled, because something else ended the pass, neither failed nor are there.
+        over = {hour: reading for hour, reading in self._readings.items() if reading.done() and not reading.cancelled()}
+        failed = [hour for hour, reading in over.items() if reading.exception()]
         self._hours.mark(self._listed, hours, sealed, failed)
 
     def _reading(self, hour: datetime) -> Future[Reading]:
