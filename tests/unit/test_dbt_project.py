@@ -11,6 +11,7 @@ from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 from orchestration import catalogue, transform
 from orchestration.contract import published_models
@@ -28,6 +29,13 @@ WITHOUT_RULES = {
 def models() -> list[dict[str, Any]]:
     nodes = transform.manifest()["nodes"].values()
     return [node for node in nodes if node["resource_type"] == "model"]
+
+
+def test_every_folder_that_the_project_names_is_there() -> None:
+    project = yaml.safe_load((transform.DBT_PROJECT_DIR / "dbt_project.yml").read_text())
+    named = [folder for key, folders in project.items() if key.endswith("-paths") for folder in folders]
+    assert "models" in named
+    assert [folder for folder in named if not (transform.DBT_PROJECT_DIR / folder).is_dir()] == []
 
 
 def test_everything_public_is_described_and_under_contract(models: list[dict[str, Any]]) -> None:
