@@ -16,9 +16,13 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import yaml
+
+from orchestration.beginning import NOTE
+from orchestration.catalogue import SEEDS_DIR
 
 LOCATION = "activity_audit"
 PAGES_SOCKET = "pages.sock"
@@ -44,6 +48,7 @@ def run(folder: Path) -> int:
     workspace = folder / "workspace.yaml"
     at = {"host": "localhost", "socket": str(folder / _CODE_SOCKET), "location_name": LOCATION}
     workspace.write_text(yaml.safe_dump({"load_from": [{"grpc_server": at}]}), encoding="utf-8")
+    known = _what_code_is_of()
     code = _start_code_server(folder)
     others: dict[str, subprocess.Popen[bytes]] = {}
     try:
@@ -51,9 +56,16 @@ def run(folder: Path) -> int:
             if (ended := code.poll()) is not None:
                 _say(f"Dagster's code server ended with exit code {ended}; it is started again")
                 over.wait(_PAUSE)
+                known = _what_code_is_of()
                 code = _start_code_server(folder)
             elif not others and _listens(folder / _CODE_SOCKET):
-                others = _start_others(folder, workspace)
+                others = {"web server": _start_web_server(folder, workspace), "daemon": _start_daemon(workspace)}
+            elif others and (now := _what_code_is_of()) != known:
+                known = now
+                # It would ask the new code with what it knew of the old one.
+                _end([others["daemon"]])
+                _load_again(folder, over)
+                others["daemon"] = _start_daemon(workspace)
             for name, process in others.items():
                 if (ended := process.poll()) is not None:
                     _say(f"Dagster's {name} ended with exit code {ended}")
@@ -75,10 +87,31 @@ def _start_code_server(folder: Path) -> subprocess.Popen[bytes]:
     ])  # fmt: skip
 
 
-def _start_others(folder: Path, workspace: Path) -> dict[str, subprocess.Popen[bytes]]:
+def _start_web_server(folder: Path, workspace: Path) -> subprocess.Popen[bytes]:
     pages = [sys.executable, "-P", "-m", "report.dagster.pages", str(workspace), str(folder / PAGES_SOCKET)]
-    daemon = [_program("dagster-daemon"), "run", "--workspace", str(workspace)]
-    return {"web server": subprocess.Popen(pages), "daemon": subprocess.Popen(daemon)}
+    return subprocess.Popen(pages)
+
+
+def _start_daemon(workspace: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([_program("dagster-daemon"), "run", "--workspace", str(workspace)])
+
+
+def _what_code_is_of() -> list[object]:
+    """What the code server reads once, as it stands: the first feed hour, and the seeds."""
+    found: list[object] = []
+    for path in (Path(os.environ["DAGSTER_HOME"]) / NOTE, *sorted(SEEDS_DIR.glob("*.csv"))):
+        with suppress(OSError):
+            state = path.stat()
+            found.append((path, state.st_mtime_ns, state.st_size, state.st_ino))
+    return found
+
+
+def _load_again(folder: Path, over: threading.Event) -> None:
+    """Have the code server load its code again. Runs that are under way go on, with the code that they began with."""
+    again = subprocess.Popen([sys.executable, "-P", "-m", "orchestration.code_again", str(folder / _CODE_SOCKET)])
+    while again.poll() is None and not over.is_set():
+        over.wait(_LOOK_EVERY)
+    _end([again])
 
 
 def _program(name: str) -> str:

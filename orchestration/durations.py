@@ -1,12 +1,14 @@
-"""Durations as settings write them."""
+"""Durations and feed hours as settings write them."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
+
+from orchestration.hours import EARLIEST_YEAR, floor_hour, parse_time
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$", re.IGNORECASE)
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -27,4 +29,13 @@ def parse_duration(value: Any) -> timedelta:
     return timedelta(seconds=seconds)
 
 
+def parse_hour(value: Any) -> datetime:
+    """A feed hour such as `2026-05-01T00:00:00Z`, aware; without a zone it is UTC."""
+    hour = value if isinstance(value, datetime) else parse_time(str(value))
+    if floor_hour(hour) != hour or hour.year < EARLIEST_YEAR:
+        raise ValueError(f"must be a full hour such as 2026-05-01T00:00:00Z, not before {EARLIEST_YEAR}")
+    return hour
+
+
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]
+Hour = Annotated[datetime, BeforeValidator(parse_hour)]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import dagster as dg
 
-from orchestration.hours import EARLIEST_YEAR, PARTITION_FORMAT
+from orchestration.hours import PARTITION_FORMAT, partition_key
 
-# The current hour is a partition too: what is delivered
-# in it may be taken before it is over.
-hourly = dg.HourlyPartitionsDefinition(start_date=f"{EARLIEST_YEAR}-01-01-00:00", fmt=PARTITION_FORMAT, end_offset=1)
+
+def hourly(begin: datetime) -> dg.HourlyPartitionsDefinition:
+    """Every feed hour from `begin` (aware, UTC) on."""
+    # The current hour is a partition too: what is delivered
+    # in it may be taken before it is over.
+    return dg.HourlyPartitionsDefinition(start_date=partition_key(begin), fmt=PARTITION_FORMAT, end_offset=1)

@@ -29,7 +29,7 @@ from orchestration import (
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.set_aside import SetAsides, culprit
 from orchestration.feeds.source import Source, SourceError
-from orchestration.hours import naive, now_utc
+from orchestration.hours import aware, naive, now_utc
 from orchestration.integrity import digests, head, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.masking import masked_errors
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 Window = tuple[datetime, datetime]
 Progress = Callable[[str], None]
+_COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
 
 
 class ChecksFailedError(RuntimeError):
@@ -71,12 +72,17 @@ class Outcome:
     run_id: str
     published: bool
     checks: list[ExpectationResult] = field(default_factory=list)
-    totals: dict[str, int] = field(default_factory=dict)
+    by_hour: dict[datetime, dict[str, int]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def run_total(self, name: str) -> int:
-        """A count over the deliveries that the run published, such as `received`."""
-        return self.totals[name]
+    def of_hour(self, hour: datetime) -> dict[str, int]:
+        """The counts of the deliveries of a feed hour (aware, UTC) that the run published, such as `received`."""
+        return self.by_hour.get(hour) or dict.fromkeys(_COUNTS, 0)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """The counts over all deliveries that the run published."""
+        return {name: sum(counts[name] for counts in self.by_hour.values()) for name in _COUNTS}
 
 
 @masked_errors(SourceError)
@@ -300,7 +306,7 @@ def check_and_publish(
         warn=warnings.append,
     )
     _keep_results(connection, checks, started)
-    outcome = Outcome(run_id, published=False, checks=checks, totals=_totals(connection), warnings=warnings)
+    outcome = Outcome(run_id, published=False, checks=checks, by_hour=_by_hour(connection), warnings=warnings)
     if any(result.blocking and not result.success for result in checks):
         publish.publish_failure(connection, manifest, run_id, since)
         raise ChecksFailedError(outcome)
@@ -315,10 +321,10 @@ def check_and_publish(
     return outcome
 
 
-def _totals(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    names = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
-    sums = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint) as {name}" for name in names)
-    return lake.rows(connection, f"select {sums} from work.quality.feed_delivery")[0]
+def _by_hour(connection: duckdb.DuckDBPyConnection) -> dict[datetime, dict[str, int]]:
+    sums = ", ".join(f"cast(sum({name}) as bigint)" for name in _COUNTS)
+    rows = connection.execute(f"select feed_hour_utc, {sums} from work.quality.feed_delivery group by all").fetchall()
+    return {aware(hour): dict(zip(_COUNTS, counts, strict=True)) for hour, *counts in rows}
 
 
 def _keep_results(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import dagster as dg
 
 from orchestration import catalogue, dagster_instance
+from orchestration.beginning import runnable
 from orchestration.hours import HOUR, floor_hour, hour_range, iso
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.planning import plan, run_ranges
@@ -18,8 +19,11 @@ def hourly_cron(lag: timedelta) -> str:
     return f"{int(lag.total_seconds() // 60) % 60} * * * *"
 
 
-def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
-    """The hourly schedule, at the lag that the settings give feeds to arrive."""
+def build_schedule(settings: Settings, begin: datetime) -> dg.ScheduleDefinition:
+    """The hourly schedule, at the lag that the settings give feeds to arrive.
+
+    What is before the feed hour `begin` is left to the code that is loaded for it, and to its sensor.
+    """
     lag = settings.schedule_lag
 
     @dg.schedule(
@@ -38,9 +42,10 @@ def build_schedule(settings: Settings) -> dg.ScheduleDefinition:
         work = plan(settings, catalogue.slugs())
         for start, end in work.ranges:
             hours |= {hour for hour in hour_range(start, end) if hour <= due}
+        ranges, _ = runnable(settings, begin, run_ranges(hours, work.apart, work.again))
         return [
             dg.RunRequest(run_key=f"{iso(due)}/{iso(start)}", tags=dict(range_tags(start, end)))
-            for start, end in run_ranges(hours, work.apart, work.again)
+            for start, end in ranges
         ]
 
     return every_hour

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 import dagster as dg
 
 from orchestration import catalogue, dagster_instance
-from orchestration.hours import HOUR, floor_hour, hour_range, now_utc
+from orchestration.beginning import runnable
+from orchestration.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.planning import plan, run_ranges
 from orchestration.settings import Settings
@@ -20,8 +22,11 @@ _ACTIVE = [
 ]
 
 
-def build_sensor(settings: Settings) -> dg.SensorDefinition:
-    """The sensor of late deliveries. Hours that the schedule has yet to run are left to it."""
+def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
+    """The sensor of late deliveries. Hours that the schedule has yet to run are left to it.
+
+    What is before the feed hour `begin` is left to the code that is loaded for it.
+    """
 
     @dg.sensor(
         name="late_deliveries",
@@ -39,11 +44,15 @@ def build_sensor(settings: Settings) -> dg.SensorDefinition:
         work = plan(settings, catalogue.slugs())
         hours = {hour for start, end in work.ranges for hour in hour_range(start, end) if hour + HOUR <= scheduled}
         # A change is tried once; if its run fails, the schedule tries again every hour.
-        ranges = run_ranges(hours, work.apart, work.again)
-        if not ranges or context.cursor == work.fingerprint:
+        ranges, is_more = runnable(settings, begin, run_ranges(hours, work.apart, work.again))
+        cursor = f"{work.fingerprint} from {iso(begin)}"
+        if is_more and (not ranges or context.cursor == cursor):
+            yield dg.SkipReason(f"what came of hours before {iso(begin)} waits until Dagster's code is loaded again")
+            return
+        if not ranges or context.cursor == cursor:
             yield dg.SkipReason("no closed feed hour has a new or changed delivery")
             return
-        context.update_cursor(work.fingerprint)
+        context.update_cursor(cursor)
         for start, end in ranges:
             yield dg.RunRequest(tags=dict(range_tags(start, end)))
 

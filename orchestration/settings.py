@@ -20,7 +20,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from orchestration import catalogue
 from orchestration.cxone_settings import CxoneSettings
-from orchestration.durations import Duration
+from orchestration.durations import Duration, Hour
 from orchestration.feeds.limits import DEFAULT as LIMITS
 from orchestration.feeds.limits import Limits
 from orchestration.masking import has_credentials, without_secrets
@@ -96,6 +96,9 @@ class Settings(BaseSettings):
     )
     schedule_lag: Duration = Field(
         timedelta(minutes=10), description="how long after the hour its feeds are ingested by the schedule"
+    )
+    first_hour: Hour | None = Field(
+        None, description="the feed hour with which Dagster's partitions begin, if none before it is known"
     )
     freshness: Duration = Field(
         timedelta(hours=2),

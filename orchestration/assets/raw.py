@@ -1,22 +1,25 @@
 """One asset per application: its feed in the raw lake, partitioned by feed hour."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import dagster as dg
 
 from orchestration import catalogue
+from orchestration.feeds.landing import LandingReport
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.feeds.raw_parquet import preview
 from orchestration.feeds.set_aside import SetAside
 from orchestration.feeds.source import SourceRefusedError
-from orchestration.hours import HOUR, from_partition_key
-from orchestration.partitions import hourly
+from orchestration.hours import HOUR, from_partition_key, hour_range
+from orchestration.partition_metadata import Metadata, say_of_hours
 from orchestration.pipeline import land_feeds
 from orchestration.progress import Progress
 from orchestration.settings import Settings
 
 _MOST_SHOWN = 20
+# A source may be out of reach for a while; a delivery that cannot be understood is no error at all.
+_RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 GROUP = "raw"
 OWNERS = ["team:data-engineering"]
 
@@ -26,7 +29,7 @@ def asset_key(slug: str) -> dg.AssetKey:
     return dg.AssetKey(["raw", slug])
 
 
-def specs() -> list[dg.AssetSpec]:
+def specs(partitions: dg.PartitionsDefinition) -> list[dg.AssetSpec]:
     """The raw asset of every feed that the catalogue knows."""
     return [
         dg.AssetSpec(
@@ -36,7 +39,7 @@ def specs() -> list[dg.AssetSpec]:
             group_name=GROUP,
             owners=OWNERS,
             kinds={"parquet", "duckdb"},
-            partitions_def=hourly,
+            partitions_def=partitions,
             metadata={"application": application.name, "in_report_prompt": application.in_report_prompt},
         )
         for application in catalogue.applications()
@@ -54,33 +57,63 @@ def selected_feeds(context: dg.AssetExecutionContext) -> list[str]:
     return [slug for slug in catalogue.slugs() if asset_key(slug) in context.selected_asset_keys]
 
 
-@dg.multi_asset(
-    name="land_feeds",
-    specs=specs(),
-    can_subset=True,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    required_resource_keys={"settings", "progress"},
-    # A source may be out of reach for a while; a delivery that cannot be understood is no error at all.
-    retry_policy=dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
-)
-def raw_feeds(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
-    """Land what is new or changed for the run's feeds and hours."""
-    settings: Settings = context.resources.settings
-    progress: Progress = context.resources.progress
-    try:
-        report = land_feeds(settings, selected_feeds(context), window_of(context), progress.landing)
-    except SourceRefusedError as error:
-        raise dg.Failure(str(error), allow_retries=False) from None
-    for warning in report.warnings:
-        context.log.warning(warning)
-        progress.warn(warning)
-    for slug in selected_feeds(context):
-        landed = [delivery for delivery in report.new if delivery.feed == slug]
-        aside = [one for one in report.set_aside if one.feed == slug]
-        yield dg.MaterializeResult(asset_key=asset_key(slug), metadata=_metadata(settings, landed, aside))
+def build_raw_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
+    """The multi-asset of all feeds."""
+
+    @dg.multi_asset(
+        name="land_feeds",
+        specs=specs(partitions),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        required_resource_keys={"settings", "progress"},
+        retry_policy=_RETRIES,
+    )
+    def raw_feeds(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+        """Land what is new or changed for the run's feeds and hours."""
+        settings: Settings = context.resources.settings
+        progress: Progress = context.resources.progress
+        window = window_of(context)
+        feeds = selected_feeds(context)
+        try:
+            report = land_feeds(settings, feeds, window, progress.landing)
+        except SourceRefusedError as error:
+            raise dg.Failure(str(error), allow_retries=False) from None
+        for warning in report.warnings:
+            context.log.warning(warning)
+            progress.warn(warning)
+        hours = list(hour_range(*window))
+        say_of_hours(context, {asset_key(slug): _of_hours(settings, slug, hours, report) for slug in feeds})
+        for slug in feeds:
+            yield dg.MaterializeResult(asset_key=asset_key(slug))
+
+    return raw_feeds
 
 
-def _metadata(settings: Settings, landed: list[LandedDelivery], aside: list[SetAside]) -> dict[str, dg.MetadataValue]:
+def _of_hours(
+    settings: Settings, slug: str, hours: Sequence[datetime], report: LandingReport
+) -> dict[datetime, Metadata]:
+    """What is said of a feed's hours: the deliveries that are new, and what is set aside, of the hour or of none."""
+    landed: dict[datetime, list[LandedDelivery]] = {}
+    for delivery in report.new:
+        if delivery.feed == slug:
+            landed.setdefault(delivery.feed_hour, []).append(delivery)
+    aside = [one for one in report.set_aside if one.feed == slug]
+    # It is a table of rows, for a person; one of each of a month's hours would be most of what Dagster keeps.
+    shown = max(landed, default=None)
+    return {
+        hour: _metadata(
+            settings,
+            landed.get(hour, []),
+            [one for one in aside if one.feed_hour in (hour, None)],
+            with_preview=hour == shown,
+        )
+        for hour in hours
+    }
+
+
+def _metadata(
+    settings: Settings, landed: Sequence[LandedDelivery], aside: Sequence[SetAside], *, with_preview: bool
+) -> Metadata:
     metadata: dict[str, dg.MetadataValue] = {
         "new_deliveries": dg.MetadataValue.int(len(landed)),
         "dagster/row_count": dg.MetadataValue.int(sum(delivery.records for delivery in landed)),
@@ -89,8 +122,9 @@ def _metadata(settings: Settings, landed: list[LandedDelivery], aside: list[SetA
     if aside:
         metadata["set_aside"] = dg.MetadataValue.text("\n".join(one.sentence for one in aside[:_MOST_SHOWN]))
     if landed:
-        newest = landed[-1]
-        metadata["sha256"] = dg.MetadataValue.text(", ".join(delivery.sha256 for delivery in landed[-24:]))
-        metadata["path"] = dg.MetadataValue.path(str(settings.raw_dir / newest.raw_path))
-        metadata["preview"] = dg.MetadataValue.md(preview(settings.raw_dir / newest.raw_path))
+        path = settings.raw_dir / landed[-1].raw_path
+        metadata["sha256"] = dg.MetadataValue.text(", ".join(delivery.sha256 for delivery in landed[-_MOST_SHOWN:]))
+        metadata["path"] = dg.MetadataValue.path(str(path))
+        if with_preview:
+            metadata["preview"] = dg.MetadataValue.md(preview(path))
     return metadata

@@ -4,6 +4,7 @@ It is one step because publishing is one transaction: no model may be visible wh
 """
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -12,7 +13,8 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from orchestration import catalogue, checks, column_lineage
 from orchestration.assets.raw import OWNERS, asset_key, window_of
-from orchestration.partitions import hourly
+from orchestration.hours import hour_range
+from orchestration.partition_metadata import Metadata, say_of_hours
 from orchestration.pipeline import ChecksFailedError, Outcome, update_warehouse
 from orchestration.progress import Progress
 from orchestration.settings import Settings
@@ -36,13 +38,13 @@ class _Translator(DagsterDbtTranslator):
         return OWNERS
 
 
-def specs(manifest: dict[str, Any]) -> list[dg.AssetSpec]:
+def specs(manifest: dict[str, Any], partitions: dg.PartitionsDefinition) -> list[dg.AssetSpec]:
     """An asset for every seed and model of the dbt project, partitioned by feed hour like the raw feeds."""
     found = build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=_Translator())
     lineage = _column_lineage(manifest)
     return [
         spec.replace_attributes(
-            partitions_def=hourly,
+            partitions_def=partitions,
             deps=_deps(spec),
             kinds={"dbt", "ducklake" if _is_public(spec) else "duckdb"},
             metadata={**spec.metadata, **lineage.get(spec.key, {})},
@@ -87,9 +89,9 @@ def _deps(spec: dg.AssetSpec) -> list[dg.AssetDep]:
     return models + [dg.AssetDep(asset_key(slug)) for slug in catalogue.slugs()]
 
 
-def build_warehouse_asset(manifest: dict[str, Any]) -> dg.AssetsDefinition:
+def build_warehouse_asset(manifest: dict[str, Any], partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
     """The multi-asset of the warehouse, with its checks."""
-    models = specs(manifest)
+    models = specs(manifest, partitions)
 
     @dg.multi_asset(
         name="update_warehouse",
@@ -104,6 +106,8 @@ def build_warehouse_asset(manifest: dict[str, Any]) -> dg.AssetsDefinition:
         progress: Progress = context.resources.progress
         feeds = context.run.tags.get(FEEDS_TAG, ",".join(catalogue.slugs())).split(",")
 
+        window = window_of(context)
+
         def stage(name: str) -> None:
             context.log.info(name)
             progress.stage(name)
@@ -114,15 +118,18 @@ def build_warehouse_asset(manifest: dict[str, Any]) -> dg.AssetsDefinition:
                 progress.warn(warning)
 
         try:
-            outcome = update_warehouse(settings, context.run_id, feeds, window_of(context), stage)
+            outcome = update_warehouse(settings, context.run_id, feeds, window, stage)
         except ChecksFailedError as error:
             warn(error.outcome)
             yield from checks.results(settings, error.outcome.checks)
             raise dg.Failure(str(error), allow_retries=False) from None
         warn(outcome)
         yield from checks.results(settings, outcome.checks)
+        counts = {hour: _counts(outcome, hour) for hour in hour_range(*window)}
+        say_of_hours(context, {spec.key: counts for spec in models if _is_public(spec)})
         for spec in _parents_first(models):
-            yield dg.MaterializeResult(asset_key=spec.key, metadata=_metadata(spec, outcome))
+            snapshot = {"snapshot": dg.MetadataValue.text(outcome.run_id)} if _is_public(spec) else {}
+            yield dg.MaterializeResult(asset_key=spec.key, metadata=snapshot)
 
     return warehouse
 
@@ -134,10 +141,6 @@ def _parents_first(models: list[dg.AssetSpec]) -> Iterator[dg.AssetSpec]:
     return (by_key[key] for key in TopologicalSorter(parents).static_order())
 
 
-def _metadata(spec: dg.AssetSpec, outcome: Outcome) -> dict[str, dg.MetadataValue]:
-    if not _is_public(spec):
-        return {}
-    counts = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
-    return {name: dg.MetadataValue.int(outcome.run_total(name)) for name in counts} | {
-        "snapshot": dg.MetadataValue.text(outcome.run_id)
-    }
+def _counts(outcome: Outcome, hour: datetime) -> Metadata:
+    """What the run published of a feed hour."""
+    return {name: dg.MetadataValue.int(count) for name, count in outcome.of_hour(hour).items()}

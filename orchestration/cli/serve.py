@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -9,15 +10,19 @@ import subprocess
 import sys
 import tempfile
 import threading
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 import click
+from filelock import FileLock, Timeout
 
 from orchestration.cli.output import say
+from orchestration.hours import now_utc
 from orchestration.keeper import kept
 from orchestration.settings import Settings, SettingsError
+from orchestration.whole_files import rewrite
 
 # Dagster's log has them wherever it goes.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -64,6 +69,7 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
         check(settings, host)
         with ExitStack() as stack:
             old_address = stack.enter_context(_listen(host, port))
+            stack.enter_context(_only_one(dagster_instance.prepare(settings)))
             with dagster_instance.instance(settings) as instance:
                 dead = dagster_instance.fail_dead_runs(instance)
             if dead:
@@ -95,6 +101,23 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
         raise click.ClickException(str(error)) from None
     if any(code is not None for code in ended):
         raise click.ClickException(f"Dagster ended with exit code {ended[0]}; its messages are above")
+
+
+@contextmanager
+def _only_one(dagster_home: Path) -> Iterator[None]:
+    """Hold the home: two daemons on one would run each hour twice. The kernel lets go of it with this process."""
+    lock = FileLock(dagster_home / "serve.lock")
+    holder = dagster_home / "serve.holder"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
+        raise click.ClickException(f"an `audit serve` has this home already: {who}; end that one first") from None
+    try:
+        rewrite(holder, f"process {os.getpid()} on {socket.gethostname()}, since {now_utc():%Y-%m-%dT%H:%M:%SZ}")
+        yield
+    finally:
+        lock.release()
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -171,6 +171,12 @@ class RawIndex:
             ).fetchone()
         return row[0] if row else None
 
+    def first_hour(self) -> datetime | None:
+        """The first feed hour of which something is landed."""
+        with self.connect() as connection:
+            row = connection.execute("select min(feed_hour) from delivery").fetchone()
+        return parse_time(row[0]) if row and row[0] else None
+
     def newest_hours(self, feeds: Collection[str]) -> dict[str, datetime]:
         """The newest feed hour of which something is landed, of each of these feeds that has one."""
         with self.connect() as connection:

@@ -79,7 +79,7 @@ def test_a_range_is_one_run_with_all_its_partitions(settings: Settings, instance
     """What a backfill from the UI launches: a run of the job over a range of partitions."""
     for hour in range(3):
         deliver(settings, lines([event(f"{hour}")]), hour=hour)
-    job = build_definitions(settings).resolve_job_def(JOB_NAME)
+    job = build_definitions(settings, begin=HOUR).resolve_job_def(JOB_NAME)
     result = job.execute_in_process(instance=instance, tags=dict(range_tags(HOUR, HOUR + timedelta(hours=3))))
     assert result.success
     assert len(instance.get_materialized_partitions(FACT)) == 3
@@ -89,13 +89,70 @@ def test_a_range_is_one_run_with_all_its_partitions(settings: Settings, instance
     assert not any("freshness" in event.message for event in result.all_events)
 
 
+def test_each_partition_says_its_own_counts(settings: Settings, instance: dg.DagsterInstance) -> None:
+    for hour, records in ((0, ["a"]), (2, ["b", "c", "d"])):
+        deliver(settings, lines([event(name) for name in records]), hour=hour)
+    deliver(settings, lines([event("q")]), feed="qm", hour=2)
+    job = build_definitions(settings, begin=HOUR).resolve_job_def(JOB_NAME)
+    assert job.execute_in_process(instance=instance, tags=dict(range_tags(HOUR, HOUR + timedelta(hours=3)))).success
+
+    def said(asset: dg.AssetKey, name: str) -> list[object]:
+        found = {}
+        for record in instance.fetch_materializations(asset, limit=10).records:
+            metadata = record.asset_materialization.metadata  # type: ignore[union-attr]
+            found[record.partition_key] = metadata[name].value if name in metadata else None
+        return [found[partition_key(HOUR + timedelta(hours=hour))] for hour in range(3)]
+
+    assert said(asset_key("search"), "dagster/row_count") == [1, 0, 3]
+    assert said(asset_key("search"), "new_deliveries") == [1, 0, 1]
+    assert said(asset_key("qm"), "dagster/row_count") == [0, 0, 1]
+    assert [bool(text) for text in said(asset_key("search"), "sha256")] == [True, False, True]
+    assert said(FACT, "received") == said(FACT, "accepted") == [1, 0, 4]
+    assert len(set(said(FACT, "snapshot"))) == 1
+
+
+def test_dagster_counts_no_hours_before_the_first_that_there_is(settings: Settings) -> None:
+    deliver(settings, lines([event("a")]))
+    land_feeds(settings, ["search"], (HOUR, HOUR + timedelta(hours=1)))
+    for key in (asset_key("search"), FACT):
+        partitions = build_definitions(settings).resolve_asset_graph().get(key).partitions_def
+        assert partitions is not None
+        assert partitions.get_first_partition_key() == partition_key(HOUR)
+
+
+@pytest.mark.parametrize("ticking", ["every_hour", "late_deliveries"])
+def test_a_tick_leaves_hours_before_the_beginning_to_the_code_that_is_loaded_next(
+    settings: Settings, instance: dg.DagsterInstance, ticking: str
+) -> None:
+    begin = HOUR + timedelta(hours=2)
+    for hour in (0, 4):
+        deliver(settings, lines([event(f"{hour}")]), hour=hour)
+
+    def starts(definitions: dg.Definitions, cursor: str | None = None) -> tuple[list[str], str | None]:
+        if ticking == "every_hour":
+            tick = floor_hour(now_utc()) + timedelta(minutes=10)
+            found: dg.SensorExecutionData | object = definitions.resolve_schedule_def(ticking).evaluate_tick(
+                dg.build_schedule_context(instance=instance, scheduled_execution_time=tick)
+            )
+        else:
+            context = dg.build_sensor_context(instance=instance, cursor=cursor)
+            found = definitions.resolve_sensor_def(ticking).evaluate_tick(context)
+        requests = getattr(found, "run_requests", None) or []
+        first = [request.tags["dagster/asset_partition_range_start"] for request in requests]
+        return first, getattr(found, "cursor", None)
+
+    first, cursor = starts(build_definitions(settings, begin=begin))
+    assert first[0] == partition_key(begin)
+    assert starts(build_definitions(settings), cursor)[0][0] == partition_key(HOUR)
+
+
 def test_what_is_stored_of_partitions_is_what_dagster_would_store(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     metadata = {"text": 'a "partition": "x"\n', "ümlaut": dg.MetadataValue.md("| é |"), "n": 3}
 
     @dg.multi_asset(
-        specs=[dg.AssetSpec(name, partitions_def=hourly) for name in ("plain", "json", "scoped")],
+        specs=[dg.AssetSpec(name, partitions_def=hourly(HOUR)) for name in ("plain", "json", "scoped")],
         backfill_policy=dg.BackfillPolicy.single_run(),
     )
     def made(context) -> Iterator[dg.MaterializeResult]:  # type: ignore[no-untyped-def]
@@ -143,7 +200,7 @@ def test_the_schedule_runs_the_hour_that_ended_and_what_is_left(
 ) -> None:
     deliver(settings, lines([event("old")]))
     tick = datetime(2026, 5, 1, 14, 10, tzinfo=UTC)
-    schedule = build_definitions(settings).resolve_schedule_def("every_hour")
+    schedule = build_definitions(settings, begin=HOUR).resolve_schedule_def("every_hour")
     data = schedule.evaluate_tick(dg.build_schedule_context(instance=instance, scheduled_execution_time=tick))
     starts = [request.tags["dagster/asset_partition_range_start"] for request in data.run_requests or []]
     ends = [request.tags["dagster/asset_partition_range_end"] for request in data.run_requests or []]
@@ -151,7 +208,7 @@ def test_the_schedule_runs_the_hour_that_ended_and_what_is_left(
 
 
 def test_the_sensor_takes_late_deliveries_once(settings: Settings) -> None:
-    sensor = build_definitions(settings).resolve_sensor_def("late_deliveries")
+    sensor = build_definitions(settings, begin=HOUR).resolve_sensor_def("late_deliveries")
     with dg.DagsterInstance.ephemeral() as ephemeral:
 
         def tick(cursor: str | None) -> tuple[int, str | None]:
@@ -228,7 +285,7 @@ def test_a_run_is_dead_when_its_process_is_wherever_that_was(settings: Settings,
 
 @pytest.mark.parametrize("ticking", ["every_hour", "late_deliveries"])
 def test_each_tick_marks_dead_runs_and_goes_on(settings: Settings, instance: dg.DagsterInstance, ticking: str) -> None:
-    definitions = build_definitions(settings)
+    definitions = build_definitions(settings, begin=HOUR)
 
     def tick() -> int:
         if ticking == "every_hour":

@@ -23,7 +23,17 @@ from orchestration import dagster_instance
 from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.hours import partition_key
 from orchestration.settings import Settings
-from tests.integration.support import AUDIT, HOUR, deliver, event, lines, modules_that_tell, one, process_environment
+from tests.integration.support import (
+    AUDIT,
+    HOUR,
+    audit,
+    deliver,
+    event,
+    lines,
+    modules_that_tell,
+    one,
+    process_environment,
+)
 
 _PATIENCE = 240
 
@@ -208,8 +218,12 @@ _STOP = 'mutation {stopRunningSchedule(id: "x") {__typename}}'
 
 
 @pytest.mark.slow
-def test_a_backfill_of_everything_is_one_run(settings: Settings, tmp_path: Path) -> None:
+def test_a_backfill_of_everything_is_one_run(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In a working directory with modules of others, none of which is imported."""
+    # Nothing is landed yet that would say so.
+    monkeypatch.setenv("AUDIT_FIRST_HOUR", f"{HOUR:%Y-%m-%dT%H:%MZ}")
     marked = modules_that_tell(tmp_path)
     for hour in range(3):
         deliver(settings, lines([event(f"{hour}")]), hour=hour)
@@ -237,6 +251,33 @@ def test_a_backfill_of_everything_is_one_run(settings: Settings, tmp_path: Path)
         assert serve.wait(timeout=60) == 0
     with pytest.raises(httpx.ConnectError):
         httpx.get(dagster.url)
+
+
+@pytest.mark.slow
+def test_an_hour_before_the_first_is_run_while_dagster_goes_on(settings: Settings, tmp_path: Path) -> None:
+    """Its delivery came late; no tick fails of it. A second `audit serve` would be a second daemon, and is refused."""
+    deliver(settings, lines([event("first")]), hour=48)
+    audit(settings, "run")
+    said = tmp_path / "said"
+    serve = _serve(settings, _free_port(), said)
+    try:
+        dagster = _open(said)
+        second = audit(settings, "serve", "--port", str(_free_port()), "--report-port", "0", check=False)
+        assert second.returncode == 1
+        assert f"an `audit serve` has this home already: process {serve.pid} on " in second.stderr
+        keys = '{assetNodeOrError(assetKey: {path: ["raw", "search"]}) {... on AssetNode {partitionKeys}}}'
+        assert dagster.ask(keys)["assetNodeOrError"]["partitionKeys"][0] == partition_key(HOUR + 48 * ONE_HOUR)
+        deliver(settings, lines([event("older")]))
+        _wait_for(lambda: one(settings, "select count(*) from fact_activity_event") == 2)
+        _wait_for(lambda: dagster.ask(keys)["assetNodeOrError"]["partitionKeys"][0] == partition_key(HOUR))
+        assert "Dagster has loaded its code again" in said.with_name("said.errors").read_text()
+        with dagster_instance.instance(settings) as instance:
+            for state in instance.all_instigator_state():
+                ticks = instance.get_ticks(state.instigator_origin_id, state.selector_id)
+                assert not [tick.error for tick in ticks if tick.error]
+    finally:
+        serve.send_signal(signal.SIGINT)
+        assert serve.wait(timeout=120) == 0
 
 
 @pytest.mark.slow
