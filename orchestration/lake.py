@@ -50,6 +50,10 @@ class LostCatalogueError(WarehouseError):
     """There was a warehouse, and its catalog is not where it was."""
 
 
+class OlderReleaseError(WarehouseError):
+    """An older release published last, and the warehouse lacks what is asked for; a run adds it."""
+
+
 @dataclass(frozen=True)
 class Location:
     """Where a warehouse is: its DuckLake catalog, as an ATTACH path, and its data files."""
@@ -117,6 +121,8 @@ def _attach_own(connection: duckdb.DuckDBPyConnection, settings: Settings, where
             return _require_known(connection, settings, where)
         if lost := _why_lost(settings):
             raise LostCatalogueError(lost)
+        if where.catalog_file:
+            Path(where.catalog_file).parent.mkdir(parents=True, exist_ok=True)
         try:
             data_folder.require_empty(connection, where.data_path)
             _attach_at(connection, where, "")
@@ -261,6 +267,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
 
     Raises:
         NothingPublishedError: if no run has published anything yet.
+        OlderReleaseError: if what the caller asks for is not there, because an older release published last.
         WarehouseError: if the warehouse cannot be reached, or has nothing at that point.
     """
     import duckdb
@@ -284,7 +291,12 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
             message = f"the warehouse {where.catalog} cannot be read: {error}"
             raise WarehouseError(without_secrets(message)) from None
         connection.execute(f"use {ALIAS}")
-        yield connection
+        try:
+            yield connection
+        except (duckdb.BinderException, duckdb.CatalogException) as error:
+            from orchestration.older_release import explained
+
+            raise explained(connection, error, is_newest=at is None) or error from None
     finally:
         connection.close()
 

@@ -149,6 +149,17 @@ def _set_aside(settings: Settings, feeds: Collection[str], listing: Listing, at:
     return known
 
 
+def newest_hour(settings: Settings) -> list[tuple[datetime, datetime]]:
+    """The newest feed hour that is published, as the only range; none where there is no hour.
+
+    Raises:
+        WarehouseError: if the warehouse cannot be read.
+    """
+    with lake.reader(settings) as connection:
+        rows = connection.execute("select max(feed_hour_utc) from quality.feed_reconciliation").fetchall()
+    return [(aware(hour), aware(hour) + HOUR) for (hour,) in rows if hour]
+
+
 def _passed_over(
     connection: duckdb.DuckDBPyConnection, hours: Collection[datetime], current: datetime, expected: Collection[str]
 ) -> set[datetime]:

@@ -61,7 +61,7 @@ def _ranges(
             planned = plan(settings, feeds)
             # What this release adds to the warehouse comes with a run, and the newest hour is as good as any.
             if not planned.ranges and older_release.is_older(settings):
-                return [newest_hour(settings)], planned.warnings
+                return newest_hour(settings), planned.warnings
         except (SourceError, WarehouseError) as error:
             raise click.ClickException(str(error)) from None
         return planned.ranges, planned.warnings

@@ -26,6 +26,7 @@ from orchestration.integrity.head import describe
 from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 from orchestration.masking import without_secrets
+from orchestration.older_release import explained
 from orchestration.settings import Settings
 from report.filters import Filters
 
@@ -91,6 +92,8 @@ def make_pack(
             try:
                 about = _write(connection, settings, filters, unfinished, scratch, expected, options or Options())
             except duckdb.Error as error:
+                if older := explained(connection, error, is_newest=at is None):
+                    raise older from None
                 message = f"the pack cannot be written: {error}; `audit verify` tells which file is damaged, if one is"
                 raise EvidenceError(without_secrets(message)) from None
             sums = _write_sums(unfinished)

@@ -79,8 +79,8 @@ class NoLedgerError(lake.WarehouseError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the warehouse has no ledger: an earlier release published it, or the ledger was removed; the next run "
-            "begins one, such as `audit run --from T --to T` over any hour"
+            "the warehouse has no ledger: an earlier release published it, or the ledger was removed; `audit run` "
+            "begins one"
         )
 
 

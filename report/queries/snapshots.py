@@ -132,6 +132,8 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
     Raises:
         WarehouseError: if it is not kept any more, or the warehouse cannot be reached.
     """
+    import duckdb
+
     connection = lake.open_reader(settings, number)
     try:
         rollups.build(connection)
@@ -149,6 +151,23 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
         except BaseException:
             scanning.close()
             raise
+    except duckdb.Error as error:
+        readable = as_read(connection, error)
+        connection.close()
+        raise readable from None
     except BaseException:
         connection.close()
         raise
+
+
+def as_read(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> lake.WarehouseError:
+    """The error of a query as a reader is told of it: nothing in it is secret."""
+    import duckdb
+
+    from orchestration.older_release import explained
+
+    if isinstance(error, (duckdb.BinderException, duckdb.CatalogException)):
+        with connection.cursor() as cursor:
+            if older := explained(cursor, error):
+                return older
+    return lake.WarehouseError(without_secrets(f"the warehouse cannot be read: {error}"))

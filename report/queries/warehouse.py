@@ -12,11 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from orchestration import lake
-from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 from report.queries.event_ids import EventIds
 from report.queries.query import Query, QueryCancelledError, QueryStoppedError, QueryTimeoutError, remembered
-from report.queries.snapshots import Attached, Catalog, attach
+from report.queries.snapshots import Attached, Catalog, as_read, attach
 from report.queries.turns import Turns, processors, scans
 
 __all__ = ["Query", "QueryCancelledError", "QueryStoppedError", "QueryTimeoutError", "Warehouse", "remembered"]
@@ -72,7 +71,7 @@ class Warehouse:
                 query.check()
                 raise
             except duckdb.Error as error:
-                raise lake.WarehouseError(without_secrets(f"the warehouse cannot be read: {error}")) from None
+                raise as_read(attached.connection, error) from None
             finally:
                 query.close()
         finally:

@@ -11,14 +11,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from orchestration import dbt_target
+from orchestration import dbt_target, lake
 from orchestration.catalogue import DBT_PROJECT_DIR
 from orchestration.hours import iso
 from orchestration.private_files import keep_private
 from orchestration.settings import Settings, SettingsError, load_settings
-from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment
+from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run
 
 _OTHERS = 0o077
 _PRODUCT = ("orchestration", "expectations", "report", "dbt_project", "workspace.yaml")
@@ -221,3 +222,13 @@ def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path) -> None:
     assert (settings.home / "cache/dbt/column_lineage.json").exists()
     assert {path: path.stat().st_mtime_ns for path in (checkout, *checkout.rglob("*"))} == before
     assert {path.name for path in own.iterdir()} == {"home", "feeds"}
+
+
+def test_the_folder_of_a_catalog_of_ones_own_is_made(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with duckdb.connect() as connection, pytest.raises(lake.WarehouseError, match="cannot be reached"):
+        lake.attach(connection, load_settings(catalog=str(tmp_path / "file" / "catalog.sqlite")))
+    deliver(settings, lines([event("a")]))
+    own = load_settings(catalog=str(tmp_path / "not" / "there" / "catalog.sqlite"))
+    run(own)
+    assert one(own, "select count(*) from fact_activity_event") == 1

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from expectations.visible_text import visible
-from orchestration.lake import NothingPublishedError, WarehouseError
+from orchestration.lake import NothingPublishedError, OlderReleaseError, WarehouseError
 from report.access.csrf import ForeignFormError
 from report.long_texts import NoSuchTextError
 from report.queries.warehouse import QueryCancelledError, QueryTimeoutError
@@ -47,6 +47,7 @@ def exception_handlers() -> dict[Any, Callable[[Request, Any], Awaitable[Respons
         BadLinkError: _bad_link,
         NoSuchTextError: _bad_link,
         NothingPublishedError: _nothing_published,
+        OlderReleaseError: _older_release,
         WarehouseError: _warehouse,
         QueryTimeoutError: _timeout,
         QueryCancelledError: _cancelled,
@@ -63,6 +64,11 @@ async def _bad_link(request: Request, error: ValueError) -> Response:
 
 async def _nothing_published(request: Request, error: NothingPublishedError) -> Response:
     return message(request, 503, "Nothing is published yet", "No run has brought events into the warehouse.",
+                   "Run “audit run”, and come back: the report needs no restart.", _url(request))  # fmt: skip
+
+
+async def _older_release(request: Request, error: OlderReleaseError) -> Response:
+    return message(request, 503, "The warehouse is of an older release", f"{_sentence(str(error))}.",
                    "Run “audit run”, and come back: the report needs no restart.", _url(request))  # fmt: skip
 
 

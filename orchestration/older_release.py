@@ -1,0 +1,53 @@
+"""A warehouse that an older release published last lacks what this one has: it is told by that, and what mends it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestration import lake, transform
+from orchestration.contract import published_models
+from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+def lacking(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """What this release publishes and the attached warehouse does not have: each name, and what it is, in words."""
+    query = "select schema_name, table_name, column_name from duckdb_columns() where database_name = ?"
+    found = set(connection.execute(query, [lake.ALIAS]).fetchall())
+    tables = {(schema, table) for schema, table, _ in found}
+    missing: dict[str, str] = {}
+    for model in published_models(transform.manifest()):
+        if (model.schema, model.name) not in tables:
+            missing[model.name] = f"{model.schema}.{model.name}"
+            continue
+        for column in model.columns:
+            if (model.schema, model.name, column.name) not in found:
+                missing[column.name] = f"the column {column.name} of {model.schema}.{model.name}"
+    return missing
+
+
+def is_older(settings: Settings) -> bool:
+    """Whether something is published, and lacks what this release has.
+
+    Raises:
+        WarehouseError: if the warehouse cannot be reached.
+    """
+    try:
+        with lake.reader(settings) as connection:
+            return bool(lacking(connection))
+    except lake.NothingPublishedError:
+        return False
+
+
+def explained(
+    connection: duckdb.DuckDBPyConnection, error: duckdb.Error, *, is_newest: bool = True
+) -> lake.OlderReleaseError | None:
+    """The error of a query as what is behind it, if that is what the warehouse lacks; None where it is not."""
+    said = str(error)
+    what = next((words for name, words in lacking(connection).items() if name in said), None)
+    if what is None:
+        return None
+    cure = "`audit run` brings it up to date" if is_newest else "leave out `--at`, or choose a later run"
+    return lake.OlderReleaseError(f"the warehouse as an older release published it lacks {what}; {cure}")
