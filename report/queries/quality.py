@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from orchestration.hours import naive
-from orchestration.quarantine import unresolved_records
+from orchestration.quarantine import CUT_OFF, unresolved_records
 from report.filters import compared
 from report.queries.warehouse import Query
 
@@ -39,7 +39,7 @@ class Cell:
 class Quarantined:
     """A record in quarantine, as it came, with every reason that was found when it was judged last.
 
-    `record_length` is None where the record is whole.
+    `record_length` is how many bytes came; of a record that is too large only the beginning is kept.
     """
 
     quarantined_at_utc: datetime
@@ -58,6 +58,11 @@ class Quarantined:
     def key(self) -> tuple[Any, ...]:
         """What tells it from every other: the values of `QUARANTINE_KEY`."""
         return tuple(getattr(self, name) for name in QUARANTINE_KEY)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more came than is kept."""
+        return self.record_length is not None and CUT_OFF in self.reasons
 
 
 @dataclass(frozen=True)
