@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from orchestration.settings import Settings
 from report.access.headers import CONTENT_SECURITY_POLICY
 from report.access.passwords import hashed
 from tests.integration.report_support import PERIOD, Served, browser, csrf, export, get, served, sign_in
-from tests.integration.support import audit
+from tests.integration.support import audit, query
 
 PASSWORD = "to the lighthouse"
 USERS = {name: [name] for name in ("view", "export", "quarantine", "edit")} | {"nobody": []}
@@ -206,6 +208,23 @@ def test_an_export_is_what_audit_export_writes(
     assert client.get(f"/export/{state['id']}/file").status_code == 404
     assert "was removed" in client.get(f"/export/{state['id']}").text
     assert list((home.report_dir / "exports").rglob("*.csv")) == []
+
+
+def test_the_last_hours_end_where_the_data_end(clients: dict[str, httpx.Client], home: Settings) -> None:
+    page = clients["view"].get("/?period=last-24-hours").text
+    through = re.search(r"Data through <strong>(\S+ \S+) UTC", page)
+    ends = re.search(r"Last 24 hours: (\S+ \S+) to (\S+ \S+) UTC", page)
+    assert through
+    assert ends
+    assert ends[2] == through[1], "and not at the clock, half a year later"
+    within = f"event_time_utc >= '{ends[1]}' and event_time_utc < '{ends[2]}'"
+    held = query(home, f"select count(*) from fact_activity_event where {within}")[0][0]
+    assert held > 0
+    assert f"<strong>{held:,}</strong> event" in page
+    # What follows the page is of the same period.
+    rows = re.search(r'data-query="([^"]+)"', page)
+    assert rows
+    assert clients["view"].get(html.unescape(rows[1])).json()["rows"]
 
 
 def test_named_reports(clients: dict[str, httpx.Client]) -> None:
