@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from orchestration import dagster_instance, known_ids, lake, leftovers, publish, transform
+from orchestration import dagster_instance, known_ids, lake, leftovers, observed_names, publish, transform
 from orchestration.compaction import compact
 from orchestration.contract import published_models
 from orchestration.hours import naive, now_utc
@@ -165,6 +165,7 @@ def _apply_retention(
         return
     publish.create_tables(connection, transform.manifest())
     done.warnings += known_ids.complete(connection)
+    observed_names.complete(connection)
     since = snapshot_now(connection)
     done.retention = make_plan(connection, settings, now)
     if not _is_moderate(connection, settings, allowed, done):

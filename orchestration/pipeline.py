@@ -20,6 +20,7 @@ from orchestration import (
     column_lineage,
     known_ids,
     lake,
+    observed_names,
     own_folders,
     publish,
     staging,
@@ -150,6 +151,7 @@ def update_warehouse(
             with bench.connect() as connection:
                 publish.create_tables(connection, manifest)
                 warnings = known_ids.complete(connection)
+                observed_names.complete(connection)
                 adopt(connection, settings.raw_dir, naive(now_utc()))
                 since = snapshot_now(connection)
                 batch = _batch(connection, settings, run_id, feeds, window)

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import acknowledgements, known_ids, lake, pipeline, publish, transform, workbench
+from orchestration import acknowledgements, known_ids, lake, observed_names, pipeline, publish, transform, workbench
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.hours import HOUR, aware, floor_hour, naive, now_utc
 from orchestration.integrity import replays
@@ -72,6 +72,7 @@ def replay(
         with bench.connect() as connection:
             publish.create_tables(connection, manifest)
             warnings = known_ids.complete(connection)
+            observed_names.complete(connection)
             adopt(connection, settings.raw_dir, naive(now_utc()))
             since = snapshot_now(connection)
             cut_off = _stage(connection, settings, run_id, reason, feed)

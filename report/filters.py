@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+from orchestration import observed_names
 from orchestration.hours import floor_hour, iso, naive
 from report.long_texts import Digest, Value
 
@@ -26,7 +27,7 @@ _CHOSEN = CHOICES | {"comments": "comments_are"}
 # What `agg_activity_hourly` knows of an event, beside its hour.
 AGGREGATED = ("application", "entity", "activity", "outcome")
 # What is matched by the catalogue's key, however it is spelled.
-NAMES = ("application", "entity", "activity")
+NAMES = observed_names.FIELDS
 EXCLUDABLE = tuple(_CHOSEN)
 
 

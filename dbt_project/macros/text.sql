@@ -42,6 +42,23 @@
 {%- endmacro %}
 
 {#
+  The query of the one label of each name, by `field` and `name_key`: a documented spelling; else the one that most events
+  have, of the same number the smallest. `spellings` names rows of field, spelling, event_count and is_documented.
+#}
+{% macro labels(spellings) -%}
+    select field, name_key, first(spelling order by is_documented desc, event_count desc, spelling) as label
+    from (
+        select
+            field, spelling, {{ default__normalised_name('spelling') }} as name_key,
+            bool_or(is_documented) as is_documented, sum(event_count) as event_count
+        from {{ spellings }}
+        where spelling is not null
+        group by field, spelling
+    )
+    group by field, name_key
+{%- endmacro %}
+
+{#
   Whether an acknowledgement is about what was observed: the names match, and one that it does not have stands for all.
 #}
 {% macro acknowledges(acknowledgement, observed) -%}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from orchestration import lake, observed_names
 from orchestration.integrity.findings import Finding, Problem, listed
 from orchestration.known_ids import FACT
 
@@ -107,6 +108,28 @@ def check_dimensions(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]
     if rows:
         told = [f"{name} had its last event at {last}, it says {said or 'never'}" for name, last, said in rows]
         yield Finding("derived", "changed", f"dim_application, {len(told)} rows", listed(told))
+
+
+def check_names(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
+    """Compare `quality.observed_name` with the aggregate, and the names in `dim_entity_activity` with it.
+
+    A warehouse that no release with this table has published has none to compare.
+
+    Raises:
+        duckdb.Error: if a table cannot be read.
+    """
+    if not lake.has_table(connection, "quality", "observed_name"):
+        return
+    told = [
+        f"{field} {spelling!r} has {events} events, it counts {counted}"
+        for field, spelling, events, counted in observed_names.differing(connection)
+    ]
+    if told:
+        yield Finding("derived", "changed", f"observed_name, {len(told)} rows", listed(told))
+    rows = connection.execute(f"{observed_names.relabelled(observed_names.TABLE)} order by all").fetchall()
+    told = [f"the names of key {key} are {' / '.join(names)}" for key, *names in rows]
+    if told:
+        yield Finding("derived", "changed", f"dim_entity_activity, the names of {len(told)} rows", listed(told))
 
 
 def _pair(

@@ -16,6 +16,7 @@ FACT = "main.fact_activity_event"
 _TABLES: tuple[tuple[str, str, Layer], ...] = (
     ("main", "fact_activity_event", "fact"),
     ("quality", "known_event_id", "key"),
+    ("quality", "observed_name", "derived"),
     ("main", "agg_activity_hourly", "derived"),
     ("main", "dim_application", "derived"),
     ("main", "dim_entity_activity", "derived"),

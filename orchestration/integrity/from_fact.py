@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestration import known_ids, lake
-from orchestration.integrity.check_derived import check_aggregate, check_dimensions
+from orchestration.integrity.check_derived import check_aggregate, check_dimensions, check_names
 from orchestration.integrity.check_doubled import check_doubled
 from orchestration.integrity.check_known_ids import check_known_ids
 from orchestration.integrity.data_files import wrong_files
@@ -51,7 +51,8 @@ def check_derived(own: duckdb.DuckDBPyConnection, where: str) -> list[Finding]:
     import duckdb
 
     try:
-        return [*check_aggregate(own, where), *(check_dimensions(own) if where == "true" else ())]
+        whole = [*check_dimensions(own), *check_names(own)] if where == "true" else []
+        return [*check_aggregate(own, where), *whole]
     except duckdb.Error as error:
         return [unreadable("what is derived from the fact", error), *(wrong.finding for wrong in wrong_files(own))]
 

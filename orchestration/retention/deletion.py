@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration import known_ids
+from orchestration import known_ids, observed_names
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import DELETION, append
 from orchestration.known_ids import FACT, rows_of_fact
@@ -48,6 +48,7 @@ def delete(
     _stage_batches(connection, due, run_id, now)
     _stage_aggregate(connection)
     rewritten = [_stage_rest(connection, number, table) for number, table in enumerate(_ORDER)]
+    observed_names.stage_rest(connection)
     _stage_dimension(connection)
     entries = append(ledger.newest(connection), DELETION, [batch.digest for batch in due], now)
     with transaction(connection, run_id, {"deleted_batches": len(due)}, since=since):
@@ -61,6 +62,7 @@ def delete(
                 f"delete from audit.main.{table} where {key} in (select {key} from work.main.touched_{table})"
             )
             connection.execute(f"insert into audit.main.{table} by name from work.main.rest_{table}")
+        observed_names.replace(connection)
         connection.execute(f"update audit.quality.feed_reconciliation set deleted_at_utc = ? where {_HOUR}", [now])
         connection.execute(
             "insert into audit.quality.deletion by name from work.main.due_batch order by feed_hour_utc, feed, run_id"
@@ -127,25 +129,28 @@ def _stage_dimension(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         "create or replace table work.main.touched_dim_entity_activity as "
         f"select distinct entity_activity_key from {FACT} where {_BATCH}"
+        # With other numbers of events another spelling may be the most frequent, of keys too that lose none.
+        f" union select entity_activity_key from ({observed_names.relabelled()})"
     )
-    names = ("application", "entity", "activity")
+    names = observed_names.FIELDS
     connection.execute(f"""
         create or replace table work.main.rest_dim_entity_activity as
         with staying as (
             select
-                entity_activity_key, {", ".join(f"min({name}) as {name}" for name in names)},
-                min(event_time_utc) as first_seen_utc, max(event_time_utc) as last_seen_utc, count(*) as event_count
+                entity_activity_key, min(event_time_utc) as first_seen_utc,
+                max(event_time_utc) as last_seen_utc, count(*) as event_count
             from {FACT}
             where entity_activity_key in (from work.main.touched_dim_entity_activity) and not {_BATCH}
             group by all
         )
         select dim.* replace (
-            {", ".join(f"if(is_documented, dim.{name}, staying.{name}) as {name}" for name in names)},
+            {", ".join(f"coalesce(labelled.{name}, dim.{name}) as {name}" for name in names)},
             staying.first_seen_utc as first_seen_utc, staying.last_seen_utc as last_seen_utc,
             coalesce(staying.event_count, 0) as event_count
         )
         from audit.main.dim_entity_activity as dim
         left join staying using (entity_activity_key)
+        left join ({observed_names.relabelled()}) as labelled using (entity_activity_key)
         where entity_activity_key in (from work.main.touched_dim_entity_activity)
         and (is_documented or staying.event_count > 0)
     """)

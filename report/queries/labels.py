@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from orchestration import dbt_macros
+from orchestration import observed_names
 from orchestration.catalogue import normalised_name
 from report.filters import CHOICES, NAMES, Filters
 from report.long_texts import Value, short
@@ -60,7 +59,7 @@ class Labels:
             return label or value
         if label is None:
             found = self._connection.cursor().execute(
-                f"select label from {_LABEL} where field = ? and key = ? limit 1", [field, normalised_name(value)]
+                f"select label from {_LABEL} where field = ? and name_key = ? limit 1", [field, normalised_name(value)]
             )
             row = found.fetchone()
             label = short(row[0]) if row else value
@@ -89,43 +88,22 @@ class Labels:
 
 def build(connection: duckdb.DuckDBPyConnection) -> None:
     """Find the label of every name; the connection has one snapshot attached, and its roll-ups."""
-    counted = " union all by name ".join(
-        f"select '{field}' as field, {field} as spelling, n, false as is_documented from counted" for field in NAMES
-    )
-    documented = " union all by name ".join(
-        f"select '{field}' as field, {field} as spelling, 0 as n, true as is_documented "
-        f"from audit.main.dim_entity_activity where is_documented and {field} is not null"
-        for field in NAMES
-    )
+    counted = f"""
+        select {", ".join(NAMES)}, n as event_count
+        from {KIND} inner join (select kind, sum(n) as n from {HOURLY} group by kind) using (kind)
+    """
     connection.execute(f"""
         create table {_LABEL} as
         with
-        counted as (
-            select {", ".join(NAMES)}, events.n
-            from {KIND} inner join (select kind, sum(n) as n from {HOURLY} group by kind) as events using (kind)
-        ),
         spelling as (
-            select field, spelling, {_key()} as key, bool_or(is_documented) as is_documented, sum(n) as n
-            from (
-                {counted}
-                union all by name
-                {documented}
-                union all by name
-                select 'application' as field, application as spelling, 0 as n, true as is_documented
-                from audit.main.dim_application where slug is not null
-            )
-            group by all
-        )
-        select
-            field, key, spelling,
-            first_value(spelling) over (partition by field, key order by is_documented desc, n desc, spelling) as label
-        from spelling
+            select *, false as is_documented from ({observed_names.rows_of(f"({counted})")})
+            union all by name {observed_names.documented()}
+        ),
+        label as ({observed_names.labels("spelling")})
+        select field, name_key, spelling, label
+        from (select distinct field, spelling, {observed_names.name_key("spelling")} as name_key from spelling)
+        inner join label using (field, name_key)
     """)
-
-
-@cache
-def _key() -> str:
-    return dbt_macros.expression("text.sql", "default__normalised_name", "spelling")
 
 
 def _unique(values: Iterable[Any]) -> tuple[Any, ...]:

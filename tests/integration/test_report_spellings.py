@@ -230,9 +230,8 @@ def test_every_way_to_ask_gives_one_number(
                 counts[suffix] = pq.read_table(BytesIO(content)).num_rows
             case "pdf":
                 text = " ".join(page.extract_text() for page in PdfReader(BytesIO(content)).pages)
-                assert re.search(rf"All {CHATS}\s.*Chat {CHATS} 6\s.*The first {CHATS} of {CHATS},", text, re.DOTALL), (
-                    text
-                )
+                assert re.search(rf"All {CHATS}\s.*Chat {CHATS} 6\s", text, re.DOTALL), text
+                counts[suffix] = len(re.findall(r" e\d{3} ", text))
     options = (
         "--from", "2026-04-30T00:00:00Z", "--to", "2026-05-03T00:00:00Z", "--application", "analytics",
         "--entity", "chat", "--activity", "interaction viewed",

@@ -22,8 +22,7 @@ batch as (
     group by entity_activity_key
 ),
 
-observed as (
-    -- The smallest spelling, so that it does not depend on the order of runs.
+seen as (
     select
         entity_activity_key,
         min(application) as application,
@@ -42,6 +41,44 @@ observed as (
     group by entity_activity_key
 ),
 
+-- What the report itself records is in no document of the vendor's, and is of interest where it was recorded.
+shown as (
+    select * from documented
+    where provenance is distinct from 'own' or entity_activity_key in (select entity_activity_key from seen)
+),
+
+spelling as (
+    select field, spelling, event_count, false as is_documented from {{ staged(ref('observed_name')) }}
+    union all
+    select field, spelling, 0 as event_count, true as is_documented
+    from (
+        select 'application' as field, application as spelling from {{ ref('application') }}
+        union
+        select 'application', application from shown
+        union
+        select 'entity', entity from shown
+        union
+        select 'activity', activity from shown
+    )
+),
+
+label as (
+    {{ labels('spelling') }}
+),
+
+observed as (
+    select
+        seen.* exclude (application, entity, activity),
+        coalesce(of_application.label, seen.application) as application,
+        coalesce(of_entity.label, seen.entity) as entity,
+        coalesce(of_activity.label, seen.activity) as activity
+    from seen
+    {% for name in ['application', 'entity', 'activity'] -%}
+    left join label as of_{{ name }}
+        on of_{{ name }}.field = '{{ name }}' and of_{{ name }}.name_key = {{ normalised_name('seen.' ~ name) }}
+    {% endfor %}
+),
+
 final as (
     select
         coalesce(documented.entity_activity_key, observed.entity_activity_key) as entity_activity_key,
@@ -53,10 +90,8 @@ final as (
         observed.first_seen_utc,
         observed.last_seen_utc,
         cast(coalesce(observed.event_count, 0) as bigint) as event_count
-    from documented
+    from shown as documented
     full outer join observed on documented.entity_activity_key = observed.entity_activity_key
-    -- What the report itself records is in no document of the vendor's, and is of interest where it was recorded.
-    where documented.provenance is distinct from 'own' or observed.entity_activity_key is not null
 )
 
 select * from final
