@@ -113,12 +113,15 @@ def check_dimensions(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]
 def check_names(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     """Compare `quality.observed_name` with the aggregate, and the names in `dim_entity_activity` with it.
 
-    A warehouse that no release with this table has published has none to compare.
+    A warehouse that no release with this table has published has none to compare: there is no table, or it is empty
+    until the next run.
 
     Raises:
         duckdb.Error: if a table cannot be read.
     """
     if not lake.has_table(connection, "quality", "observed_name"):
+        return
+    if connection.execute(f"select 1 from {observed_names.TABLE} limit 1").fetchone() is None:
         return
     told = [
         f"{field} {spelling!r} has {events} events, it counts {counted}"
