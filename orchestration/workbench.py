@@ -62,8 +62,9 @@ create table work.raw.ledger_entry (
     entry_sha256 varchar
 );
 """
-# The ids of runs, and of the commands that are none; a run in parts has workbenches of its own.
-_SCRATCH = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-rest|-\d+)?|maintain|hold)\.(duckdb(\.wal)?|dbt)")
+# The ids of runs, and of the commands that are none; a run in parts has workbenches of its own. DuckDB and models add
+# files beside a database.
+_SCRATCH = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-rest|-\d+)?|maintain|hold)\.(duckdb(\..+)?|dbt)")
 _NO_RECORDS = """
     select
         null::varchar as delivery_id, null::bigint as source_record, null::varchar as record,

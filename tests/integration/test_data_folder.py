@@ -248,6 +248,7 @@ def test_scratch_space_that_was_somebodys_folder_loses_nothing_of_theirs(setting
     for path in theirs:
         _put(path)
     left = [settings.work_dir / f"{uuid4()}.duckdb", settings.work_dir / f"{uuid4()}-3.dbt/manifest.json"]
+    left += [settings.work_dir / f"{uuid4()}-rest.duckdb.int_parsed_record.parquet"]
     left += [settings.work_dir / "maintain.duckdb.wal", settings.spill_dir / "1-abcdefgh/x.tmp"]
     for path in left:
         _put(path)
