@@ -49,11 +49,15 @@ class SuiteSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run, as the front page and the history show it; `run_time` is ISO 8601 in UTC."""
+    """One run, as the front page and the history show it; `run_time` is ISO 8601 in UTC.
+
+    `published` is None in what an earlier release wrote, which did not wait for the transaction.
+    """
 
     run_id: str
     run_time: str
     suites: tuple[SuiteSummary, ...]
+    published: bool | None
 
     @property
     def started(self) -> str:
@@ -90,12 +94,12 @@ class RunSummary:
             SuiteSummary(suite["suite"], suite["passed"], tuple(Found(**found) for found in suite["found"]))
             for suite in data["suites"]
         )
-        return cls(data["run_id"], data["run_time"], tuple(suites))
+        return cls(data["run_id"], data["run_time"], tuple(suites), data.get("published"))
 
 
-def summarise(run_id: str, run_time: datetime, suites: tuple[SuiteSummary, ...]) -> RunSummary:
+def summarise(run_id: str, run_time: datetime, suites: tuple[SuiteSummary, ...], *, published: bool) -> RunSummary:
     """The summary of a run; `run_time` is aware."""
-    return RunSummary(run_id, run_time.astimezone(UTC).isoformat(), suites)
+    return RunSummary(run_id, run_time.astimezone(UTC).isoformat(), suites, published)
 
 
 def page_name(run_id: str) -> str:

@@ -14,7 +14,9 @@ somewhere for ever. Every page is replaced in one step, and none links to a page
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from expectations.docs_index import index_page, month_page, moved_page
@@ -48,6 +50,7 @@ class DocsSite:
         """Put up a run's page and the front page; of the runs that have a page, the newest and this one keep it."""
         _write(self._root / run.page, page)
         self._record(run)
+        # What says that all of it is there comes last.
         runs = [run, *(known for known in self._kept() if known.run_id != run.run_id)]
         newest = sorted(runs, key=lambda known: (known.run_time, known.run_id), reverse=True)
         kept = [known for place, known in enumerate(newest) if place < keep_runs or known == run]
@@ -59,6 +62,34 @@ class DocsSite:
             _write(self._root / known.page, moved_page(known))
         self._write_index(kept)
         _write(self._validations / "kept.json", json.dumps([known.as_dict() for known in kept]))
+
+    def known(self) -> tuple[set[str], datetime]:
+        """The ids of the runs that have a page, and when the newest of them started (aware)."""
+        kept = self._kept()
+        oldest = datetime.min.replace(tzinfo=UTC)
+        return {run.run_id for run in kept}, max((datetime.fromisoformat(run.run_time) for run in kept), default=oldest)
+
+    def unsaid(self) -> list[str]:
+        """The runs that have a page and of which it is not said whether they published."""
+        return [run.run_id for run in self._kept() if run.published is None]
+
+    def settle(self, published: Collection[str]) -> None:
+        """Say of those runs that these published, and that the others did not; the page of one that did not goes."""
+        kept = self._kept()
+        settled = [replace(run, published=run.run_id in published) for run in kept if run.published is None]
+        gone = {run.run_id for run in settled if not run.published}
+        for run in settled:
+            self._record(run)
+        left = [run for run in settled if run.published] + [run for run in kept if run.published is not None]
+        newest = sorted(left, key=lambda run: (run.run_time, run.run_id), reverse=True)
+        names = {run.name for run in newest}
+        for month in {run.month for run in settled}:
+            _write(self._history / f"{month}.html", month_page(month, self._of(month), self._suites, names))
+        for run in settled:
+            if run.run_id in gone:
+                _write(self._root / run.page, moved_page(run))
+        self._write_index(newest)
+        _write(self._validations / "kept.json", json.dumps([run.as_dict() for run in newest]))
 
     def refresh(self) -> None:
         """Draw the front page anew, as after the auditor's page was put beside it; without any run there is none."""

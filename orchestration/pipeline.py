@@ -18,6 +18,7 @@ from orchestration import (
     acknowledgements,
     catalogue,
     column_lineage,
+    data_docs,
     known_ids,
     lake,
     observed_names,
@@ -295,22 +296,18 @@ def check_and_publish(
 
     progress("checking")
     started = connection.execute("select started_at_utc from work.raw.run_context").fetchall()[0][0]
-    warnings: list[str] = []
     checks = validate(
         connection,
         run_id=run_id,
-        run_time=started,
         suites=suites or SUITES,
         record_sha256_sql=digests.STAGED_SHA256,
         event_id_key_sql=known_ids.event_id_key(),
-        docs_dir=settings.docs_dir,
-        keep_runs=settings.docs_runs,
-        warn=warnings.append,
     )
     _keep_results(connection, checks, started)
-    outcome = Outcome(run_id, published=False, checks=checks, by_hour=_by_hour(connection), warnings=warnings)
+    outcome = Outcome(run_id, published=False, checks=checks, by_hour=_by_hour(connection))
     if any(result.blocking and not result.success for result in checks):
         publish.publish_failure(connection, manifest, run_id, since)
+        data_docs.complete(connection, settings, outcome.warnings.append, run_id)
         raise ChecksFailedError(outcome)
     progress("publishing")
     stage_entries(connection, naive(now_utc()))
@@ -320,6 +317,8 @@ def check_and_publish(
     lake.remember(connection, settings)
     if warning := head.keep(connection, settings):
         outcome.warnings.append(warning)
+    # Not before: they show what the warehouse has. What a run that is killed here leaves out, the next one puts up.
+    data_docs.complete(connection, settings, outcome.warnings.append, run_id)
     return outcome
 
 

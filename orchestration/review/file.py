@@ -6,6 +6,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from orchestration import data_docs, lake
 from orchestration.review.collect import Review
 from orchestration.review.page import render
 from orchestration.settings import Settings
@@ -28,7 +29,10 @@ def write(review: Review, settings: Settings, target: Path) -> None:
 
 
 def _link(settings: Settings) -> None:
-    """Have the data docs' front page lead to the page; a run that is under way draws it anew by itself."""
+    """Have the data docs lead to the page, and put up the runs that they lack; a run that is under way does it itself.
+
+    What the docs lack is no fault of the page's, so that docs that cannot be written are left as they are.
+    """
     from expectations.docs_site import DocsSite
     from expectations.runner import TITLES
 
@@ -38,6 +42,8 @@ def _link(settings: Settings) -> None:
     except Timeout:
         return
     try:
+        with lake.reader(settings) as connection:
+            data_docs.complete(connection, settings, lambda _: None)
         DocsSite(settings.docs_dir, TITLES).refresh()
     finally:
         lock.release()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,11 +18,24 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from orchestration import lake, pipeline, transform
+from orchestration import publish as publication
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.hours import iso, now_utc
 from orchestration.pipeline import ChecksFailedError
 from orchestration.settings import Settings, load_settings
-from tests.integration.support import HOUR, audit, deliver, dump, event, events, lines, one, query, run
+from tests.integration.support import (
+    HOUR,
+    audit,
+    deliver,
+    dump,
+    event,
+    events,
+    lines,
+    one,
+    process_environment,
+    query,
+    run,
+)
 
 
 def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
@@ -47,6 +62,8 @@ def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
     with pytest.raises(ChecksFailedError, match="outcome"):
         run(settings, 1)
     assert dump(settings, set()) == before
+    index = (settings.docs_dir / "index.html").read_text()
+    assert list(_shown_as(settings).values()) == ["no", "yes"], index
     failed = query(settings, "select expectation from quality.validation_result where is_blocking and not success")
     assert [row[0] for row in failed] == ["outcome_is_success_or_failure"]
     monkeypatch.setattr(transform, "build", build)
@@ -211,3 +228,65 @@ def test_data_docs_that_cannot_be_written_stop_no_publication(settings: Settings
     done = audit(settings, "run", "--from", iso(HOUR), "--to", iso(HOUR + timedelta(hours=1)))
     assert one(settings, "select count(*) from fact_activity_event") == 1
     assert "warning: the data docs have no page of this run, because " in done.stdout
+
+
+def test_the_data_docs_show_what_the_warehouse_holds(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that did not publish is not shown as if it had; a page that a killed run left out comes with the next."""
+    deliver(settings, lines([event("a")]))
+    publish = publication.publish
+
+    def lost(*_: object) -> None:
+        raise lake.WarehouseError("the catalog is gone")
+
+    monkeypatch.setattr(publication, "publish", lost)
+    with pytest.raises(lake.WarehouseError, match="is gone"):
+        run(settings)
+    assert not list(settings.docs_dir.glob("**/*.html"))
+    monkeypatch.setattr(publication, "publish", publish)
+    killed = """
+import os, sys
+from orchestration import data_docs
+from tests.integration.support import run
+from orchestration.settings import load_settings
+data_docs.complete = lambda *_: os._exit(9)
+run(load_settings())
+"""
+    done = subprocess.run([sys.executable, "-c", killed], env=process_environment(settings), check=False)
+    assert done.returncode == 9
+    first = one(settings, "select run_id from quality.pipeline_run")
+    assert not list(settings.docs_dir.glob("**/*.html"))
+    audit(settings, "review", "--no-verify")
+    assert _shown_as(settings) == {first: "yes"}
+    assert 'href="review.html"' in (settings.docs_dir / "index.html").read_text()
+    shutil.rmtree(settings.docs_dir)
+    deliver(settings, lines([event("b")]), hour=1)
+    second = run(settings, 1).run_id
+    assert _shown_as(settings) == {second: "yes", first: "yes"}
+    rows = query(settings, "select docs_link, title from quality.validation_result")
+    for link, title in rows:
+        assert title in (settings.docs_dir / link.partition("#")[0]).read_text()
+
+
+def test_docs_of_an_earlier_release_are_held_against_the_warehouse(settings: Settings) -> None:
+    """They were written before the transaction, and some of their runs published nothing."""
+    deliver(settings, lines([event("a")]))
+    first = run(settings).run_id
+    kept = settings.docs_dir / "validations/kept.json"
+    (written,) = json.loads(kept.read_text())
+    del written["published"]
+    kept.write_text(json.dumps([written | {"run_id": "never-published"}, written]))
+    (settings.docs_dir / "validations/never-published.html").write_text("All passed")
+    deliver(settings, lines([event("b")]), hour=1)
+    second = run(settings, 1).run_id
+    assert _shown_as(settings) == {second: "yes", first: "yes"}
+    assert "its line in the history" in (settings.docs_dir / "validations/never-published.html").read_text()
+    (history,) = (settings.docs_dir / "history").glob("*.html")
+    line = history.read_text().partition('<tr id="never-published">')[2].partition("</tr>")[0]
+    assert '<span class="level error">no</span>' in line
+
+
+def _shown_as(settings: Settings) -> dict[str, str]:
+    """Whether each run of the data docs' front page published, as it says."""
+    index = (settings.docs_dir / "index.html").read_text()
+    rows = re.findall(r"<td>([^<]*|<span[^<]*</span>)</td><td><code>(.*?)</code>", index)
+    return {run_id: re.sub("<.*?>", "", said).strip() for said, run_id in rows}

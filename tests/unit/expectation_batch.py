@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from expectations import conformance, feed_contract
+from expectations import conformance, docs, feed_contract
 from expectations.results import ExpectationResult
 from expectations.rules import Rule
-from expectations.runner import validate
+from expectations.runner import SUITES, validate
 
 RUN_TIME = datetime(2026, 3, 1, 6, 10, tzinfo=UTC)
 HASH = (
@@ -102,7 +102,6 @@ class Batch:
         self.connection = duckdb.connect()
         self.connection.execute(GOOD_BATCH)
         self.docs_dir = docs_dir
-        self.warnings: list[str] = []
 
     def validate(
         self, *suites: str, run_id: str = "run", run_time: datetime = RUN_TIME, keep_runs: int = 10
@@ -111,24 +110,26 @@ class Batch:
         results = validate(
             self.connection,
             run_id=run_id,
-            run_time=run_time,
             suites=suites or (feed_contract.NAME, conformance.NAME),
             record_sha256_sql=HASH,
             event_id_key_sql=KEY,
-            docs_dir=self.docs_dir,
-            keep_runs=keep_runs,
-            warn=self.warnings.append,
         )
+        blocked = any(result.blocking and not result.success for result in results)
+        run = docs.CheckedRun(run_id, run_time, not blocked, results)
+        docs.write(self.docs_dir, [run], dict(zip(SUITES, rules(), strict=True)), keep_runs)
         assert len({result.expectation for result in results}) == len(results)
         return {result.expectation: result for result in results}
 
 
 def all_rules() -> list[Rule]:
     """The rules of both suites."""
-    return [
-        *feed_contract.rules(),
-        *conformance.rules(record_sha256_sql=HASH, event_id_key_sql=KEY, future_tolerance_seconds=3600),
-    ]
+    return [rule for of_suite in rules() for rule in of_suite]
+
+
+def rules() -> tuple[list[Rule], list[Rule]]:
+    """The rules of each suite."""
+    conforms = conformance.rules(record_sha256_sql=HASH, event_id_key_sql=KEY, future_tolerance_seconds=3600)
+    return feed_contract.rules(), conforms
 
 
 def failed(results: dict[str, ExpectationResult]) -> set[str]:
