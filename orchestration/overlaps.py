@@ -26,6 +26,7 @@ def _overlaps(settings: Settings) -> Iterator[str]:
         "AUDIT_HOME/data_docs": settings.docs_dir,
         "AUDIT_HOME/own_feeds": settings.own_feeds_dir,
         "AUDIT_HOME/report": settings.report_dir,
+        "AUDIT_HOME/cache": settings.cache_dir,
     }
     folders = {name: place(str(path)) for name, path in ours.items()}
     feeds = place(settings.feed_root)

@@ -139,6 +139,14 @@ class Settings(BaseSettings):
             raise ValueError("must have no password or key in it; put them into the store's own environment")
         return value
 
+    @field_validator("data_path")
+    @classmethod
+    def _plain_folder(cls, value: str | None) -> str | None:
+        # DuckDB takes `file:/x` and `file://localhost/x` for the folder /x, too; nothing else here does.
+        if value and re.match("(file|local):", value, re.IGNORECASE) and not value.startswith("file:///"):
+            raise ValueError("is a folder of this machine; write it as a path")
+        return value
+
     @field_validator("home")
     @classmethod
     def _absolute(cls, value: Path) -> Path:

@@ -92,6 +92,8 @@ class LocalFiles:
         """Open a path without links, folder by folder: one that has become a link since is not followed."""
         if not _is_within(real, self._real_root):
             raise OSError(errno.ELOOP, "it is a link that leads out of the landing area")
+        if real == self._real_root:
+            raise OSError(errno.EISDIR, "it is a link to the landing area itself")
         *folders, name = Path(real).relative_to(self._real_root).parts
         at = os.open(self._real_root, os.O_RDONLY | os.O_DIRECTORY)
         try:

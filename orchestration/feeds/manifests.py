@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 # A manifest of a hundred thousand files fits.
 MOST_BYTES = 16 << 20
 _MOST_RECORDS = 2**63 - 1
+# Names of a manifest are quoted in the reason, may be megabytes long, and are shown wherever the feed hour is.
+_LONGEST_NAME = 200
+_LONGEST_REASON = 1000
 
 
 def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | None]], str | None]:
@@ -25,7 +29,7 @@ def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | Non
     except RecursionError:
         return [], "it nests too deep"
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return [], f"it has no {error}" if isinstance(error, KeyError) else str(error)
+        return [], f"it has no {error}" if isinstance(error, KeyError) else str(error)[:_LONGEST_REASON]
     return files, None
 
 
@@ -37,7 +41,7 @@ def too_large(size: int) -> str:
 def _file(entry: Any) -> tuple[str, int | None, str | None]:
     name, records, sha256 = _text(entry["name"]), entry.get("records"), entry.get("sha256")
     if records is not None and (isinstance(records, bool) or not isinstance(records, int) or records < 0):
-        raise ValueError(f"the records of {name!r} are no count: {records!r}")
+        raise ValueError(f"the records of {_short(name)} are no count: {_short(records)}")
     return name, records, None if sha256 is None else _text(sha256).strip()
 
 
@@ -45,15 +49,21 @@ def _text(value: Any) -> str:
     text = str(value)
     # JSON can spell half a character, which no file system, database or file of ours can have.
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError(f"{text!r} is no Unicode text")
+        raise ValueError(f"{_short(text)} is no Unicode text")
     return text
+
+
+def _short(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= _LONGEST_NAME else f"{shown[:_LONGEST_NAME]}…"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it has {next(name for name in names if names.count(name) > 1)!r} twice in one object")
+        # Counted in one look at each, because the object may have a million names.
+        times = Counter(name for name, _ in pairs)
+        raise ValueError(f"it has {_short(next(name for name in times if times[name] > 1))} twice in one object")
     return found
 
 

@@ -130,6 +130,15 @@ def test_a_folder_that_becomes_a_link_is_not_followed(feeds: Feeds, secret: Path
         files.open(str(path))
 
 
+def test_a_file_that_becomes_a_link_to_the_landing_area_is_not_followed(feeds: Feeds) -> None:
+    path = feeds.deliver("a.ndjson", A)
+    files = LocalFiles(str(feeds.landing))
+    path.unlink()
+    path.symlink_to(feeds.landing)
+    with pytest.raises(OSError, match="link to the landing area itself"):
+        files.open(str(path))
+
+
 def test_what_is_checked_is_not_followed_either(feeds: Feeds, secret: Path) -> None:
     path = feeds.deliver("b.ndjson", B)
     path.unlink()

@@ -22,6 +22,7 @@ from orchestration.settings import Settings, SettingsError, load_settings
         ("home/report/x", "AUDIT_HOME/report"),
         ("home/data_docs", "AUDIT_HOME/data_docs"),
         ("home/own_feeds", "AUDIT_HOME/own_feeds"),
+        ("home/cache", "AUDIT_HOME/cache"),
         ("home/landing", "AUDIT_FEED_URL"),
         ("link/raw", "AUDIT_HOME/raw"),
     ],
@@ -32,6 +33,12 @@ def test_a_data_path_that_is_not_its_own(settings: Settings, tmp_path: Path, dat
     for given in (data_path, str(tmp_path / data_path), f"file://{tmp_path}/{data_path}"):
         with pytest.raises(SettingsError, match=f"AUDIT_DATA_PATH='.*': must be a folder, .* it overlaps {found}"):
             load_settings(data_path=given)
+
+
+@pytest.mark.parametrize("form", ["file:{}", "file://localhost{}", "FILE://{}", "local://{}"])
+def test_a_folder_of_this_machine_in_other_words(settings: Settings, form: str) -> None:
+    with pytest.raises(SettingsError, match=r"AUDIT_DATA_PATH='.*write it as a path"):
+        load_settings(data_path=form.format(settings.raw_dir))
 
 
 @pytest.mark.parametrize(

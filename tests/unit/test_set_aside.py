@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -223,6 +224,24 @@ def test_a_hostile_manifest_has_a_reason(content: bytes) -> None:
     assert files == []
     assert reason
     reason.encode()
+
+
+def test_a_manifest_that_doubles_the_last_of_many_names_is_not_long_to_read() -> None:
+    names = b",".join(b'"%d":0' % number for number in range(300_000))
+    begun = time.process_time()
+    files, reason = read_manifest(b'{"files":[{%s,"299999":1}]}' % names)
+    assert (files, reason) == ([], "it has '299999' twice in one object")
+    # Looking for each name among all of them takes more than an hour.
+    assert time.process_time() - begun < 20
+
+
+@pytest.mark.parametrize("entry", [{"records": -1}, {"records": 1, "sha256": "\ud800"}, {"records": "9" * 1_000_000}])
+def test_the_reason_is_short_however_long_a_manifests_names_are(entry: dict[str, Any]) -> None:
+    entry["name"] = "n" * 1_000_000 + entry.get("sha256", "")
+    _, reason = read_manifest(json.dumps({"files": [entry]}).encode())
+    assert reason
+    assert len(reason) < 1000
+    assert "nnnnn…" in reason
 
 
 def test_a_manifest_of_many_files_is_read() -> None:
