@@ -62,6 +62,12 @@ def applications() -> tuple[Application, ...]:
     )
 
 
+def feed_title(slug: str) -> str:
+    """A feed for people: the name of its application, and its slug where the name does not give it away."""
+    name = next((one.display_name for one in applications() if one.slug == slug), slug)
+    return name if name.lower().replace(" ", "_") == slug else f"{name} ({slug})"
+
+
 def _application_problem(row: seeds.Row) -> str | None:
     if missing := seeds.blank(row, ("application", "display_name", "slug")):
         return missing

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+Unit = Literal["hour", "day", "week", "month"]
 
 HOUR = timedelta(hours=1)
 PARTITION_FORMAT = "%Y-%m-%d-%H:%M"
@@ -105,3 +108,21 @@ def contiguous_ranges(
         else:
             ranges.append((hour, hour + HOUR))
     return ranges
+
+
+def unit_begin(time: datetime, unit: Unit) -> datetime:
+    """The beginning of the unit that a UTC time lies in, plain or aware as the time is; a week begins on Monday."""
+    hour = time.replace(minute=0, second=0, microsecond=0)
+    if unit == "hour":
+        return hour
+    day = hour.replace(hour=0)
+    if unit == "day":
+        return day
+    return day - timedelta(days=day.weekday()) if unit == "week" else day.replace(day=1)
+
+
+def unit_end(begin: datetime, unit: Unit) -> datetime:
+    """The end of the unit that begins at this time, which is the beginning of the next."""
+    if unit == "month":
+        return unit_begin(begin + timedelta(days=31), unit)
+    return begin + {"hour": HOUR, "day": timedelta(days=1), "week": timedelta(weeks=1)}[unit]

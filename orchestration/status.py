@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestration import catalogue, lake
+from orchestration import catalogue, coverage, lake
+from orchestration.coverage import Coverage
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.set_aside import SetAside, SetAsides
 from orchestration.hours import HOUR, aware, floor_hour, iso, naive, now_utc
@@ -23,7 +25,7 @@ _RECENT = timedelta(days=7)
 
 
 def status(settings: Settings) -> dict[str, Any]:
-    """The state as data; `broken` lists the promises that do not hold, one sentence each.
+    """The state as data: `broken` lists the promises that do not hold, one sentence each, `unknown` what is not known.
 
     Raises:
         WarehouseError: if nothing is published yet.
@@ -53,6 +55,7 @@ def status(settings: Settings) -> dict[str, Any]:
             """,
             [int(_RECENT / HOUR)],
         )
+        covered = _recent_coverage(settings, connection)
         reasons = lake.rows(
             connection,
             f"""
@@ -84,11 +87,24 @@ def status(settings: Settings) -> dict[str, Any]:
         "unpublished_deliveries": forgotten,
         "last_run": run[0] if run else None,
         "gaps": gaps,
+        "coverage": asdict(covered),
         "set_aside": [shown(one) for one in aside],
         "reasons": reasons,
         "checks": checks,
     }
-    return report | {"broken": _broken(settings, report, not_kept)}
+    unknown = [text for level, text in covered.parts if level == "unknown"]
+    return report | {"broken": _broken(settings, report, not_kept), "unknown": unknown}
+
+
+def _recent_coverage(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Coverage:
+    """The coverage of the newest days, from the first feed hour that is known."""
+    ends = "select min(feed_hour_utc), max(feed_hour_utc) from quality.feed_reconciliation"
+    oldest, newest = connection.execute(ends).fetchall()[0]
+    if newest is None:
+        return Coverage()
+    end = aware(newest) + HOUR
+    scope = coverage.scope(settings.expected_feeds, (), now_utc(), settings.freshness)
+    return coverage.coverage(coverage.asking(connection), max(aware(oldest), end - _RECENT), end, scope)
 
 
 def _drift(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:

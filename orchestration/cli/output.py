@@ -10,9 +10,10 @@ import base64
 import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -81,8 +82,18 @@ def print_json(value: Any) -> None:
     click.echo(as_json(value, indent=2))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """A table on standard output: as wide as the terminal, or as its content where it is no terminal."""
+def print_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    title: str | None = None,
+    *,
+    fg: str | None = None,
+    colours: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """A table on standard output: as wide as the terminal, or as its content where it is no terminal.
+
+    `fg` is the colour of its title; a cell of the column `level` has its colour of `colours`.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -91,7 +102,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
     table = Table(
         title=visible(title) if title else None,
         title_justify="left",
-        title_style="bold",
+        title_style=f"bold {fg}" if fg else "bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
@@ -100,7 +111,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: st
         numeric = bool(cells) and all(isinstance(row[index], str) and _is_number(row[index]) for row in cells)
         table.add_column(Text(visible(column)), justify="right" if numeric else "left", overflow="fold")
     for row in cells:
-        table.add_row(*(Text(cell) for cell in row))
+        styles = [colours.get(cell, "") if name == "level" else "" for name, cell in zip(columns, row, strict=True)]
+        table.add_row(*(Text(cell, style) for cell, style in zip(row, styles, strict=True)))
     console = Console(highlight=False)
     if not sys.stdout.isatty():
         console = Console(highlight=False, width=max(console.width, 200))

@@ -13,6 +13,8 @@ from orchestration.settings import Settings
 
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
 _MOST_LINES = 20
+# At which level the failure of a check counts, the worst first, in its colour.
+LEVELS = {"blocks": "red", "error": "red", "warning": "yellow"}
 
 
 def collect(
@@ -119,19 +121,36 @@ def _print_checks(checks: list[dict[str, Any]]) -> None:
     body = [
         [
             check["title"],
-            "blocks" if check["is_blocking"] else check["severity"],
+            level(check),
             check["unexpected_count"],
             check["evaluated_count"],
             check["sample"][:80],
         ]
         for check in failed[:_MOST_LINES]
     ]
-    passed = len(checks) - len(failed)
-    title = f"Checks: {passed} passed, {len(failed)} found something"
+    title, colour = found("Checks", checks)
     if body:
-        print_table(columns, body, title)
+        print_table(columns, body, title, fg=colour, colours=LEVELS)
     else:
-        say(title, "")
+        say(title, fg=colour)
+        say("")
+
+
+def level(check: dict[str, Any]) -> str:
+    """At which level the failure of a check counts: `blocks`, `error` or `warning`, the keys of `LEVELS`."""
+    return "blocks" if check["is_blocking"] else check["severity"]
+
+
+def found(what: str, checks: list[dict[str, Any]]) -> tuple[str, str]:
+    """How many checks passed and how many are an error or a warning, in a sentence, and the colour of the worst."""
+    levels = [level(check) for check in checks if not check["success"]]
+    said = [f"{what}: {len(checks) - len(levels)} passed"]
+    for name in LEVELS:
+        if number := levels.count(name):
+            said.append(
+                f"{number} stopped a run" if name == "blocks" else f"{number} {name}{'s' if number > 1 else ''}"
+            )
+    return ", ".join(said), LEVELS[min(levels, key=list(LEVELS).index)] if levels else "green"
 
 
 def _print_next_steps(settings: Settings) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
+from orchestration.catalogue import feed_title
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
+from orchestration.cli.run_report import LEVELS, found, level
 from orchestration.settings import Settings
 
 _MOST_GAPS = 20
@@ -52,7 +54,9 @@ def _print(report: dict[str, Any], docs: Path) -> None:
         "Activity audit warehouse",
     )
     if report["gaps"]:
-        rows = [[g["feed"], g["feed_hour_utc"], g["status"], g["detail"]] for g in report["gaps"][:_MOST_GAPS]]
+        rows = [
+            [feed_title(g["feed"]), g["feed_hour_utc"], g["status"], g["detail"]] for g in report["gaps"][:_MOST_GAPS]
+        ]
         title = f"Late, missing or incomplete feeds: {len(report['gaps'])} feed hours in the last days"
         print_table(["feed", "feed hour (UTC)", "status", "detail"], rows, title)
     if report["set_aside"]:
@@ -62,26 +66,32 @@ def _print(report: dict[str, Any], docs: Path) -> None:
     if report["reasons"]:
         print_table(["reason", "records"], [[r["reason"], r["records"]] for r in report["reasons"]], "Quarantine")
     failed = [check for check in report["checks"] if not check["success"]]
-    passed = len(report["checks"]) - len(failed)
-    title = f"Checks of the last run: {passed} passed, {len(failed)} found something"
+    title, colour = found("Checks of the last run", report["checks"])
     if failed:
         print_table(
             ["check", "level", "unexpected", "of"],
             [
                 [
                     c["title"],
-                    "blocks" if c["is_blocking"] else c["severity"],
+                    level(c),
                     c["unexpected_count"],
                     c["evaluated_count"],
                 ]
                 for c in failed
             ],
             title,
+            fg=colour,
+            colours=LEVELS,
         )
     else:
-        say(title)
+        say(title, fg=colour)
     say(f"For auditors: `audit review`, and {docs}")
+    for sentence in report["unknown"]:
+        say(
+            f"NOT KNOWN, of the newest 7 days: {sentence}; `audit run --from … --to …` over the hours looks at them",
+            fg="magenta",
+        )
     for sentence in report["broken"]:
         say(f"BROKEN: {sentence}", fg="red")
-    if not report["broken"]:
+    if not report["broken"] and not report["unknown"]:
         say("All promises hold: the data is fresh and complete.", fg="green")

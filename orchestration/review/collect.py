@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration import lake, spill
-from orchestration.hours import HOUR, aware, now_utc
+from orchestration import coverage, lake, spill
+from orchestration.coverage import Coverage
+from orchestration.hours import aware, now_utc
 from orchestration.integrity import replays
 from orchestration.integrity.check_ledger import Expected, expected_heads
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot
@@ -35,6 +36,8 @@ class Review:
         made_at: when, UTC.
         queries: what was asked, in order.
         rows: the answers by the query's name, each a list of rows by column name.
+        covered: how many feed hours of each feed were looked at, by column of the heat map (its beginning, plain UTC);
+            of an earlier snapshot, as far as they were due then.
         integrity: what `audit verify` finds in the same feed hours of the snapshot, of all feeds; None where it was not
             asked to.
         not_verified: why there is no result of it, as a sentence.
@@ -47,6 +50,7 @@ class Review:
     made_at: datetime
     queries: list[Query]
     rows: dict[str, list[dict[str, Any]]]
+    covered: dict[tuple[str, datetime], Coverage]
     integrity: Report | None
     not_verified: str | None
 
@@ -82,11 +86,15 @@ def collect(
         scope = Scope(period, tuple(sorted(set(feeds))))
         asked = queries(scope, has_replays=replays.is_there(connection))
         answers = {query.name: lake.rows(connection, query.sql) for query in asked}
-        snapshot = lake.snapshot(connection)
+        snapshot, made_at = lake.snapshot(connection), now_utc()
+        whose = coverage.scope(
+            settings.expected_feeds, feeds, min(made_at, snapshot.taken_at) if at else made_at, settings.freshness
+        )
+        asking = coverage.asking(connection)
+        covered = coverage.coverage_by(asking, period.start, period.end, whose, period.unit)
         if check_integrity:
             report, reason = _integrity(connection, settings, period, heads, folder)
-    expected_feeds = tuple(feed for feed in settings.expected_feeds if not feeds or feed in feeds)
-    return Review(scope, expected_feeds, snapshot, at, now_utc(), asked, answers, report, reason)
+    return Review(scope, whose.expected, snapshot, at, made_at, asked, answers, covered, report, reason)
 
 
 def _newest_month(connection: duckdb.DuckDBPyConnection, feeds: Sequence[str]) -> Period:
@@ -108,11 +116,3 @@ def _integrity(
         return verify_snapshot(connection, settings, [(period.start, period.end)], heads, scratch), None
     except NoLedgerError as error:
         return None, f"Not checked: {error}."
-
-
-def hours_without_record(review: Review) -> int:
-    """How many feed hours of expected feeds no run has looked at, or not since they were over."""
-    recorded = {row["feed"]: row["hours"] for row in review.rows["totals"]}
-    until = min(review.scope.period.end, review.made_at.replace(minute=0, second=0, microsecond=0))
-    over = max(0, int((until - review.scope.period.start) / HOUR))
-    return sum(max(0, over - recorded.get(feed, 0)) for feed in review.expected_feeds)

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal, TypeVar
 
+from orchestration.coverage import Coverage
 from orchestration.hours import HOUR
 from orchestration.review.period import Period
 
-State = Literal["missing", "incomplete", "balanced", "nothing"]
+State = Literal["missing", "incomplete", "unknown", "balanced", "nothing"]
 T = TypeVar("T")
 
 
@@ -41,11 +42,13 @@ class Tick:
     label: str
 
 
-def state_of(cell: Mapping[str, Any] | None) -> State:
-    """The state of one feed in one column: the worst of its hours; without a record of any hour, nothing."""
-    if cell is None or not cell["hours"]:
-        return "nothing"
-    return "missing" if cell["missing"] else "incomplete" if cell["incomplete"] else "balanced"
+def state_of(cell: Mapping[str, Any] | None, covered: Coverage) -> State:
+    """The state of one feed in one column: the worst of its hours; where nothing had to be looked at yet, nothing."""
+    if cell and cell["missing"]:
+        return "missing"
+    if cell and cell["incomplete"]:
+        return "incomplete"
+    return "unknown" if covered.unknown else "balanced" if cell and cell["hours"] else "nothing"
 
 
 def merged(states: Iterable[State]) -> list[Span]:
@@ -62,16 +65,24 @@ def _stretches(values: Iterable[T]) -> Iterator[tuple[T, int, int]]:
         start = end
 
 
-def rows(period: Period, feeds: Sequence[str], cells: Iterable[Mapping[str, Any]]) -> list[Row]:
+def rows(
+    period: Period,
+    feeds: Sequence[str],
+    cells: Iterable[Mapping[str, Any]],
+    covered: Mapping[tuple[str, datetime], Coverage],
+) -> list[Row]:
     """A row for each feed; `cells` are the rows of the query `cells`, whose times are plain UTC timestamps."""
     slots = [slot.replace(tzinfo=None) for slot in period.slots]
     known = {(cell["feed"], cell["slot_utc"]): cell for cell in cells}
     found = []
     for feed in feeds:
         in_order = [known.get((feed, slot)) for slot in slots]
+        looked = [covered.get((feed, slot), Coverage()) for slot in slots]
         marked = _stretches(bool(cell and cell["quarantined"]) for cell in in_order)
         found.append(
-            Row(feed, merged(map(state_of, in_order)), [(start, end) for is_bad, start, end in marked if is_bad])
+            Row(
+                feed, merged(map(state_of, in_order, looked)), [(start, end) for is_bad, start, end in marked if is_bad]
+            )
         )
     return found
 

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from expectations.visible_text import visible
+from orchestration.catalogue import feed_title
 from orchestration.review import heatmap, queries, verdicts
 from orchestration.review.collect import Review
 
@@ -31,7 +32,7 @@ def render(review: Review, docs_dir: Path, page: Path) -> str:
     )
     environment.filters |= {
         "n": _number, "utc": _utc, "minute": _minute, "share": verdicts.share, "duration": _duration,
-        "breakable": _breakable,
+        "breakable": _breakable, "feed": feed_title,
     }  # fmt: skip
     style = environment.get_template("review.css").render(period=Markup(review.scope.period.text))
     return environment.get_template("review.html").render(
@@ -86,7 +87,7 @@ def _breakable(name: str) -> Markup:
     return Markup("_<wbr>").join(map(escape, name.split("_")))
 
 
-_LABELS, _WIDTH, _ROW, _BAR = 176, 930, 22, 13
+_LABELS, _WIDTH, _ROW, _BAR, _MOST_LABEL = 188, 930, 22, 13, 28
 
 
 def _heat(review: Review) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _heat(review: Review) -> dict[str, Any]:
     slots = period.slots
     column = _WIDTH / len(slots)
     drawn = []
-    for index, row in enumerate(heatmap.rows(period, review.feeds, review.rows["cells"])):
+    for index, row in enumerate(heatmap.rows(period, review.feeds, review.rows["cells"], review.covered)):
         top = 24 + index * _ROW
         bars = [
             {
@@ -111,7 +112,7 @@ def _heat(review: Review) -> dict[str, Any]:
             f"M{_units(_LABELS + start * column)} {top + _BAR + 3}h{_units((end - start) * column)}"
             for start, end in row.quarantined
         )
-        drawn.append({"feed": row.feed, "top": top, "bars": bars, "marks": marks})
+        drawn.append({"feed": _short(feed_title(row.feed)), "top": top, "bars": bars, "marks": marks})
     return {
         "width": _units(_LABELS + column * len(slots) + 2),
         "height": 24 + _ROW * len(drawn) + 4,
@@ -127,7 +128,13 @@ def _title(feed: str, span: heatmap.Span, slots: list[datetime], unit: str) -> s
     form = "%Y-%m-%d %H:%M" if unit == "hour" else "%Y-%m-%d"
     many = span.end - span.start
     last = "" if many == 1 else f" to {slots[span.end - 1]:{form}}"
-    return f"{feed}, {slots[span.start]:{form}}{last} ({verdicts.count(many, unit)}): {span.state}"
+    return f"{feed_title(feed)}, {slots[span.start]:{form}}{last} ({verdicts.count(many, unit)}): {span.state}"
+
+
+def _short(title: str) -> str:
+    """A feed's name where there is little room; its slug, behind the name, is left out first."""
+    name = title.partition(" (")[0]
+    return name if len(name) <= _MOST_LABEL else f"{name[: _MOST_LABEL - 1]}…"
 
 
 def _units(value: float) -> str:

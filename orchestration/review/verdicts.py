@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orchestration.review.collect import Review, hours_without_record
+from orchestration import coverage
+from orchestration.review.collect import Review
 
 Level = Literal["good", "look", "bad", "unknown"]
 
@@ -42,7 +43,7 @@ def total(review: Review, column: str) -> int:
 
 def _complete(review: Review) -> Verdict:
     missing, incomplete, hours = (total(review, name) for name in ("missing", "incomplete", "hours"))
-    unseen = hours_without_record(review)
+    covered = coverage.total(review.covered.values())
     level: Level = "good"
     if missing or incomplete:
         level = "bad"
@@ -50,14 +51,18 @@ def _complete(review: Review) -> Verdict:
         if incomplete:
             parts.append(f"{count(incomplete, 'is', 'are')} not what the manifest says")
         answer = f"No. Of {count(hours, 'feed hour')}, {' and '.join(parts)}."
-    elif hours:
-        answer = f"Yes. All {count(hours, 'feed hour')} that runs looked at were delivered, as their manifests say."
-    else:
+    elif not hours:
         level, answer = "unknown", "Nothing is recorded of this period."
-    if unseen:
-        level = level if level in ("bad", "unknown") else "look"
+    elif covered.level == "good":
+        answer = f"Yes. All {count(hours, 'feed hour')} were looked at, and delivered as their manifests say."
+    else:
+        level = "unknown"
+        answer = f"Not known. The {count(hours, 'feed hour')} with a record were delivered as their manifests say."
+    if covered.unknown:
+        before = f"; {covered.before:,} of them are before the first that was loaded" if covered.before else ""
         answer += (
-            f" Of {count(unseen, 'more feed hour')} of expected feeds there is no record: no run has covered them."
+            f" {covered.unknown:,} of {count(covered.expected, 'feed hour')} of expected feeds are not known: no run "
+            f"has looked at them since they were over{before}."
         )
     return Verdict("Completeness", "Did every feed deliver every hour?", level, answer, "completeness")
 
@@ -171,15 +176,18 @@ def _checks(review: Review) -> Verdict:
     errors = sum(bool(check["errors"]) for check in failed)
     if not checks:
         return Verdict("Checks", question, "unknown", "No run of this period is recorded.", "checks")
+    warnings = len(failed) - errors
+    kinds = [f"{errors} came out as an error"] * bool(errors) + [f"{warnings} as a warning only"] * bool(warnings)
     found = (
-        f"{len(failed)} of {len(checks)} checks found something at least once, {errors} of them more than tolerated."
+        f"Of {len(checks)} checks, at least once {' and '.join(kinds)}."
         if failed
         else f"All {len(checks)} checks passed in every run."
     )
     if stopped:
         text = count(len(stopped), "run was stopped by its checks", "runs were stopped by their checks")
         return Verdict("Checks", question, "bad", f"{text}, and published nothing. {found}", "checks")
-    return Verdict("Checks", question, "look" if failed else "good", f"Yes, nothing was stopped. {found}", "checks")
+    level: Level = "bad" if errors else "look" if failed else "good"
+    return Verdict("Checks", question, level, f"Nothing was stopped. {found}", "checks")
 
 
 def _intact(review: Review) -> Verdict:

@@ -20,6 +20,7 @@ from report.filters import Filters
 from report.texts import cell_text, count_text, hour_text, time_text, value_text
 
 if TYPE_CHECKING:
+    from report.queries.charts import Point
     from report.queries.groups import Group
     from report.queries.warehouse import Query
 
@@ -59,9 +60,9 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
     from report.queries.trust import trust
 
     # Whether the data are too old is for who reads the report now, and not for who opens the file next year.
-    state = trust(query, timedelta())
+    state = trust(query, timedelta(), made_at, filters)
     outcomes = groups(query, filters, ("outcome",))
-    series = charts.over_time(query, filters)
+    unit, points = charts.unit_of(filters.end - filters.start), charts.looked_over_time(query, filters, made_at)
     tops = {field: charts.top(query, filters, field, _TOP) for field in _TOPS}
     rows = events.page(query, filters, events.Order(), limit=MOST_ROWS).rows
     cells = [[_cell(value) for value in row] for row in rows]
@@ -76,13 +77,14 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
             f"Data through {hour_text(state.data_through)} UTC",
             f"Refreshed {hour_text(state.refreshed_at)} UTC",
             f"Snapshot {facts['Snapshot']}",
+            *([f"Feed hours: {', '.join(text for _, text in state.coverage.parts)}"] if state.coverage else []),
         ],
         "facts": [[name, readable(text)] for name, text in facts.items() if name not in ("Report", "Rows")],
         "total": count_text(total),
         "events": total,
         "outcomes": [_group(group, total) for group in outcomes],
-        "unit": series.unit,
-        "chart": _chart(series.points, series.unit),
+        "unit": unit,
+        "chart": _chart(points, unit),
         "tops": [[title, [_group(group, total) for group in tops[field]]] for field, title in _TOPS.items()],
         "columns": [column.title for column in COLUMNS],
         "rows": cells,
@@ -93,9 +95,9 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
     return PdfReport(about, content)
 
 
-def _chart(points: Sequence[tuple[datetime, int, int]], unit: str) -> dict[str, Any]:
-    heights = [("", success, failure) for _, success, failure in points]
-    chart = asdict(bars(heights, [label(at, unit) for at, _, _ in points]))
+def _chart(points: Sequence[Point], unit: str) -> dict[str, Any]:
+    heights = [(point.looked, point.success, point.failure) for point in points]
+    chart = asdict(bars(heights, [label(point.at, unit) for point in points]))
     return chart | {"ticks": [tick | {"value": count_text(tick["value"])} for tick in chart["ticks"]]}
 
 

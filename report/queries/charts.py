@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import NamedTuple
 
-from orchestration.hours import naive
+from orchestration.coverage import Coverage, Looked, total
+from orchestration.hours import Unit, naive, unit_begin, unit_end
 from report.filters import Filters
 from report.queries.counts import cells
+from report.queries.coverage import coverage_by, coverage_of
 from report.queries.groups import Group, groups
 from report.queries.warehouse import Query, remembered
 
-Unit = Literal["hour", "day", "week", "month"]
 # The longest period that is shown in each unit, so that a picture has some hundred points at most.
 _LONGEST: tuple[tuple[Unit, timedelta], ...] = (
     ("hour", timedelta(days=4)), ("day", timedelta(days=190)), ("week", timedelta(days=3 * 366))
@@ -29,6 +30,32 @@ class Series:
 
     unit: Unit
     points: list[tuple[datetime, int, int]]
+
+
+class Point(NamedTuple):
+    """A unit of time (its beginning, plain UTC), its events, and how much of its feed hours runs have looked at."""
+
+    at: datetime
+    success: int
+    failure: int
+    looked: Looked
+
+
+def looked_over_time(query: Query, filters: Filters, now: datetime) -> list[Point]:
+    """The points of `over_time`, each with whether its feed hours were looked at, as far as they are due `now`."""
+    series = over_time(query, filters)
+    if filters.end - filters.start > _MOST_POINTS * timedelta(days=31):
+        looked = coverage_of(query, filters, now).looked
+        return [Point(*point, looked) for point in series.points]
+    by_unit: dict[datetime, list[Coverage]] = {}
+    for (_, at), one in coverage_by(query, filters, now, series.unit).items():
+        by_unit.setdefault(at, []).append(one)
+    return [Point(*point, _looked(total(by_unit.get(point[0], [])), point)) for point in series.points]
+
+
+def _looked(covered: Coverage, point: tuple[datetime, int, int]) -> Looked:
+    # Events that came late, in another hour, are there all the same.
+    return "partly" if covered.looked == "not" and (point[1] or point[2]) else covered.looked
 
 
 @remembered
@@ -63,22 +90,12 @@ def unit_of(length: timedelta) -> Unit:
 
 
 def _with_empty(rows: list[tuple[datetime, int, int]], unit: Unit, filters: Filters) -> list[tuple[datetime, int, int]]:
-    at, end = _begin(naive(filters.start), unit), naive(filters.end)
+    at, end = unit_begin(naive(filters.start), unit), naive(filters.end)
     known = {row[0]: row for row in rows}
     points: list[tuple[datetime, int, int]] = []
     while at < end:
         if len(points) > _MOST_POINTS:
             return rows
         points.append(known.get(at, (at, 0, 0)))
-        at = _begin(at + timedelta(days=31), unit) if unit == "month" else at + timedelta(**{f"{unit}s": 1})
+        at = unit_end(at, unit)
     return points
-
-
-def _begin(time: datetime, unit: Unit) -> datetime:
-    hour = time.replace(minute=0, second=0, microsecond=0)
-    if unit == "hour":
-        return hour
-    day = hour.replace(hour=0)
-    if unit == "day":
-        return day
-    return day - timedelta(days=day.weekday()) if unit == "week" else day.replace(day=1)

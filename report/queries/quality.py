@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from orchestration.coverage import IS_LOOKED_AT
 from orchestration.hours import naive
 from orchestration.quarantine import CUT_OFF, unresolved_records
 from report.filters import compared
@@ -23,7 +24,10 @@ QUARANTINE_KEY = ("quarantined_at_utc", "feed", "source_uri", "source_record", "
 
 @dataclass(frozen=True)
 class Cell:
-    """What became of one feed in one hour, plain UTC; `status` is `balanced`, `incomplete` or `missing`."""
+    """What became of one feed in one hour, plain UTC; `status` is `balanced`, `incomplete` or `missing`.
+
+    `is_looked_at` is whether a run has looked at it since the hour was over.
+    """
 
     feed: str
     feed_hour_utc: datetime
@@ -33,6 +37,7 @@ class Cell:
     duplicate: int
     quarantined: int
     detail: str | None
+    is_looked_at: bool
 
 
 @dataclass(frozen=True)
@@ -99,8 +104,8 @@ class Check:
 def heat_map(query: Query, start: datetime, end: datetime) -> list[Cell]:
     """The cells of the feed hours in [start, end), aware, by feed and hour."""
     rows = query.rows(
-        """
-        select feed, feed_hour_utc, status, received, accepted, duplicate, quarantined, detail
+        f"""
+        select feed, feed_hour_utc, status, received, accepted, duplicate, quarantined, detail, {IS_LOOKED_AT}
         from audit.quality.feed_reconciliation where feed_hour_utc >= ? and feed_hour_utc < ?
         order by feed, feed_hour_utc
         """,

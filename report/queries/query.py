@@ -48,6 +48,7 @@ class Query:
 
     def __init__(self, attached: Attached, timeout: float, turns: Turns, scans: ThreadPoolExecutor) -> None:
         self.snapshot = attached.snapshot
+        self.settings = attached.settings
         self.files = attached.files
         self.labels = attached.labels
         self.has_people = attached.has_people

@@ -33,6 +33,7 @@ class Attached:
     read much of the history, each in several threads.
     """
 
+    settings: Settings
     snapshot: lake.Snapshot
     connection: duckdb.DuckDBPyConnection
     scanning: duckdb.DuckDBPyConnection
@@ -146,8 +147,8 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
         scanning = kindly(lambda: lake.open_reader(settings, number))
         try:
             lake.lock_down(scanning, settings)
-            answers = Answers(remembered)
-            return Attached(lake.snapshot(connection), connection, scanning, files, Labels(connection), answers)
+            answers, newest = Answers(remembered), lake.snapshot(connection)
+            return Attached(settings, newest, connection, scanning, files, Labels(connection), answers)
         except BaseException:
             scanning.close()
             raise

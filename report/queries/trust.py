@@ -6,11 +6,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from orchestration.catalogue import OWN_FEED
+from orchestration.coverage import Coverage
 from orchestration.hours import HOUR, naive, now_utc
+from report.filters import Filters
+from report.queries.coverage import coverage_of, recent
 from report.queries.quality import NEWEST_CHECKED
 from report.queries.warehouse import Query, remembered
 
-# Completeness is told of the days that a user still acts on; what is older is on the quality pages.
+# Where no period is asked about, completeness is told of the days that a user still acts on.
 RECENT = timedelta(days=7)
 
 
@@ -24,14 +27,16 @@ class Trust:
         run_id: that run.
         checks_passed: checks of the newest run that had nothing to say.
         checks_failed: those that found something and that stop a run.
-        warnings: those that found something and do not.
+        errors: those that found more than is tolerated, and do not stop one.
+        warnings: those that found something that is tolerated.
         quarantined: records in quarantine that are not resolved.
         drift: combinations that the catalogue does not have.
-        missing: feed hours of the last 7 days that brought nothing.
-        incomplete: those that are not what their manifest says.
         stale: whether the data are older than is promised.
         blocked: whether the newest run published nothing, because of its checks; its id is `checked_run_id`.
         checked_run_id: the newest run whose checks are known.
+        coverage: of the period and applications that are asked about, or else of the newest 7 days; None where no feed
+            hour is known.
+        of_period: whether it is of a period that is asked about.
     """
 
     data_through: datetime | None
@@ -39,21 +44,32 @@ class Trust:
     run_id: str | None
     checks_passed: int
     checks_failed: int
+    errors: int
     warnings: int
     quarantined: int
     drift: int
-    missing: int
-    incomplete: int
     stale: bool
     blocked: bool
     checked_run_id: str | None
+    coverage: Coverage | None = None
+    of_period: bool = False
+
+    @property
+    def level(self) -> str:
+        """The worst that is known, or `unknown` where not all is."""
+        if self.blocked or self.stale or self.errors:
+            return "bad"
+        if self.coverage is None or self.coverage.level == "unknown":
+            return "unknown"
+        return "warn" if self.coverage.level == "bad" else "good"
 
 
-def trust(query: Query, freshness: timedelta, now: datetime | None = None) -> Trust:
+def trust(query: Query, freshness: timedelta, now: datetime | None = None, filters: Filters | None = None) -> Trust:
     """The state of the warehouse; data older than `freshness` (`AUDIT_FRESHNESS`) are stale. `now` is aware."""
-    known = _known(query)
-    age = naive(now or now_utc()) - known.data_through if known.data_through else None
-    return replace(known, stale=age is None or age > freshness + HOUR)
+    known, at = _known(query), now or now_utc()
+    age = naive(at) - known.data_through if known.data_through else None
+    covered = coverage_of(query, filters, at) if filters else recent(query, int(RECENT / HOUR), at)
+    return replace(known, stale=age is None or age > freshness + HOUR, coverage=covered, of_period=filters is not None)
 
 
 @remembered
@@ -72,19 +88,12 @@ def _known(query: Query) -> Trust:
         # That somebody reads the report does not make its data fresh.
         [OWN_FEED],
     )[0]
-    missing, incomplete = query.rows(
-        """
-        select count(*) filter (status = 'missing'), count(*) filter (status = 'incomplete')
-        from audit.quality.feed_reconciliation
-        where feed_hour_utc > (select max(feed_hour_utc) from audit.quality.feed_reconciliation) - to_hours(?)
-        """,
-        [int(RECENT / HOUR)],
-    )[0]
-    checked_run, passed, failed, warnings = query.rows(
+    checked_run, passed, failed, errors, warnings = query.rows(
         f"""
         select
             any_value(run_id), count(*) filter (success), count(*) filter (not success and is_blocking),
-            count(*) filter (not success and not is_blocking)
+            count(*) filter (not success and not is_blocking and severity = 'error'),
+            count(*) filter (not success and not is_blocking and severity <> 'error')
         from audit.quality.validation_result where run_id in ({NEWEST_CHECKED})
         """
     )[0]
@@ -94,11 +103,10 @@ def _known(query: Query) -> Trust:
         run_id=run_id,
         checks_passed=passed,
         checks_failed=failed,
+        errors=errors,
         warnings=warnings,
         quarantined=quarantined,
         drift=drift,
-        missing=missing,
-        incomplete=incomplete,
         stale=hour is None,
         blocked=failed > 0,
         checked_run_id=checked_run,

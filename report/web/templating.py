@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from expectations.visible_text import visible
+from orchestration.catalogue import feed_title
 from report import periods, texts
 from report.bars import percent, share
 from report.columns import COLUMNS
@@ -100,6 +101,7 @@ def environment() -> jinja2.Environment:
         "cell": texts.cell_text,
         "value": texts.value_text,
         "count": texts.count_text,
+        "feed": feed_title,
         "bytes": texts.bytes_text,
         "code": lambda value: _real(encode(value)),
         "real": _real,

@@ -20,6 +20,7 @@ from playwright.sync_api import Page
 from pypdf import PdfReader
 
 from orchestration import lake
+from orchestration.catalogue import feed_title
 from orchestration.cli.main import cli
 from orchestration.review.collect import collect
 from orchestration.review.file import write
@@ -103,16 +104,18 @@ def test_the_heat_map_has_what_the_table_has(home: Home, visit: Opener) -> None:
     titles = visit(home.page).page.locator("svg.map rect title").all_text_contents()
     drawn: Counter[tuple[str, str]] = Counter()
     for title in titles:
-        feed, hours, state = re.fullmatch(r"(\w+), .* \((\d+) hours?\): (\w+)", title).groups()  # type: ignore[union-attr]
+        feed, hours, state = re.fullmatch(r"(.+?), \d.* \((\d+) hours?\): (\w+)", title).groups()  # type: ignore[union-attr]
         drawn[feed, state] += int(hours)
+    # What no run has looked at has no row.
+    drawn = Counter({place: hours for place, hours in drawn.items() if place[1] != "unknown"})
     with lake.reader(home.settings) as connection:
         rows = connection.execute(
             "select feed, status, count(*) from quality.feed_reconciliation group by all"
         ).fetchall()
-    assert drawn == {(feed, status): hours for feed, status, hours in rows}
-    assert drawn["search", "balanced"] == 3
-    assert drawn["search", "missing"] == 1
-    assert drawn["qm", "incomplete"] == 1
+    assert drawn == {(feed_title(feed), status): hours for feed, status, hours in rows}
+    assert drawn["Search", "balanced"] == 3
+    assert drawn["Search", "missing"] == 1
+    assert drawn["Quality Management (qm)", "incomplete"] == 1
 
 
 def test_the_sentences_are_those_of_the_record(home: Home, visit: Opener) -> None:

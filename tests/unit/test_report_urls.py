@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
+from orchestration.coverage import Coverage
+from orchestration.hours import naive
 from report import bars as charts
 from report import periods
 from report.filters import CHOICES, EXCLUDABLE
@@ -206,19 +208,30 @@ def test_the_heat_map_shows_the_worst() -> None:
     day = date(2026, 5, 1)
     hours = [_at(f"2026-05-01T{hour:02}:00") for hour in range(3)]
     cells = [
-        Cell("search", hours[0], "balanced", 5, 5, 0, 0, None),
-        Cell("search", hours[1], "balanced", 5, 4, 0, 1, None),
-        Cell("search", hours[2], "missing", 0, 0, 0, 0, "nothing came"),
-        Cell("qm", hours[0], "balanced", 1, 1, 0, 0, None),
+        Cell("search", naive(hours[0]), "balanced", 5, 5, 0, 0, None, is_looked_at=True),
+        Cell("search", naive(hours[1]), "balanced", 5, 4, 0, 1, None, is_looked_at=True),
+        Cell("search", naive(hours[2]), "missing", 0, 0, 0, 0, "nothing came", is_looked_at=True),
+        Cell("qm", naive(hours[0]), "balanced", 1, 1, 0, 0, None, is_looked_at=False),
     ]
-    qm, search = day_rows(cells, day)
-    assert (qm.feed, [mark.state for mark in search.marks[:4]]) == (
-        "qm",
-        ["balanced", "quarantined", "missing", "none"],
-    )
+    looked, unknown, waiting = Coverage(1, recorded=1), Coverage(1, unknown=1), Coverage(waiting=1)
+    by_hour = {("search", naive(hour)): looked for hour in hours}
+    by_hour |= {("search", naive(_at("2026-05-01T03:00"))): unknown, ("qm", naive(hours[0])): unknown}
+    by_hour |= {("search", naive(_at("2026-05-01T04:00"))): waiting, ("wfm", naive(hours[0])): unknown}
+    qm, search, wfm = day_rows(cells, by_hour, day)
+    titles = [row.feed for row in (qm, search, wfm)]
+    assert titles == ["Quality Management (qm)", "Search", "Workforce Management (wfm)"]
+    states = [mark.state for mark in search.marks[:6]]
+    assert states == ["balanced", "quarantined", "missing", "unknown", "waiting", "none"]
     assert "nothing came" in search.marks[2].text
-    worst = days_rows(cells, [date(2026, 4, 30), day])[1].marks
-    assert [mark.state for mark in worst] == ["none", "missing"]
+    # A look before the hour was over says what came until then, and no more.
+    assert (qm.marks[0].state, wfm.marks[0].state) == ("unknown", "unknown")
+    assert "so far 1 received" in qm.marks[0].text
+    begin = naive(_at("2026-05-01"))
+    by_day = {("search", begin): Coverage(4, unknown=1, recorded=3, missing=1, waiting=1), ("qm", begin): unknown}
+    qm, search = days_rows(cells, by_day, [date(2026, 4, 30), day])
+    assert [mark.state for mark in search.marks] == ["none", "missing"]
+    assert search.marks[1].text == "hours: 1 missing, 1 unknown, 1 quarantined, 1 balanced, 1 waiting"
+    assert [mark.state for mark in qm.marks] == ["none", "unknown"]
 
 
 def test_values_as_texts() -> None:

@@ -13,11 +13,12 @@ import pytest
 from expectations.results import ExpectationResult
 from expectations.visible_text import visible
 from orchestration import checks
+from orchestration.coverage import Coverage
 from orchestration.hours import HOUR
 from orchestration.integrity.findings import Finding, Report
 from orchestration.lake import Snapshot
 from orchestration.review import page
-from orchestration.review.collect import Review, hours_without_record
+from orchestration.review.collect import Review
 from orchestration.review.heatmap import Span, merged, rows, state_of, ticks
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import LATENESS, Scope, queries
@@ -52,10 +53,13 @@ def test_the_default_period_is_a_month_or_all_that_there_is() -> None:
 
 
 def test_a_column_has_the_worst_state_of_its_hours() -> None:
-    assert state_of(None) == "nothing"
-    assert state_of(cell(24)) == "balanced"
-    assert state_of(cell(24, incomplete=1)) == "incomplete"
-    assert state_of(cell(24, incomplete=23, missing=1)) == "missing"
+    whole, in_part = Coverage(24, recorded=24), Coverage(24, unknown=1, recorded=23)
+    assert state_of(None, Coverage()) == "nothing"
+    assert state_of(None, Coverage(1, unknown=1)) == "unknown"
+    assert state_of(cell(24), whole) == "balanced"
+    assert state_of(cell(23), in_part) == "unknown"
+    assert state_of(cell(24, incomplete=1), in_part) == "incomplete"
+    assert state_of(cell(24, incomplete=23, missing=1), whole) == "missing"
 
 
 def test_equal_neighbours_are_one_span() -> None:
@@ -75,11 +79,11 @@ def test_a_row_has_every_column_of_its_feed_and_no_other() -> None:
         {"feed": "a", "slot_utc": times[2], **cell(quarantined=1)},
         {"feed": "b", "slot_utc": times[3], **cell(missing=1)},
     ]
-    a, b, c = rows(period(4 * HOUR), ["a", "b", "c"], cells)
+    a, b, c = rows(period(4 * HOUR), ["a", "b", "c"], cells, {("c", times[1]): Coverage(1, unknown=1)})
     assert a.spans == [Span("balanced", 0, 3), Span("nothing", 3, 4)]
     assert a.quarantined == [(1, 3)]
     assert b.spans == [Span("nothing", 0, 3), Span("missing", 3, 4)]
-    assert (c.spans, c.quarantined) == ([Span("nothing", 0, 4)], [])
+    assert (c.spans, c.quarantined) == ([Span("nothing", 0, 1), Span("unknown", 1, 2), Span("nothing", 2, 4)], [])
 
 
 @pytest.mark.parametrize("length", [HOUR, 5 * HOUR, DAY, 47 * HOUR, 3 * DAY, 31 * DAY, 90 * DAY, 366 * DAY, 3000 * DAY])
@@ -143,6 +147,10 @@ TOTALS = {
 }  # fmt: skip
 
 
+def _covered(hours: int) -> Coverage:
+    return Coverage(24, unknown=24 - hours, recorded=hours)
+
+
 def review(report: Report | None = None, drift: int = 0, **totals: int) -> Review:
     names = ("cells", "gaps", "reasons", "samples", "late", "checks", "runs")
     answers: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
@@ -160,6 +168,7 @@ def review(report: Report | None = None, drift: int = 0, **totals: int) -> Revie
         made_at=START + 10 * DAY,
         queries=queries(Scope(period(DAY))),
         rows=answers,
+        covered={("a", START.replace(tzinfo=None)): _covered((TOTALS | totals)["hours"])},
         integrity=report,
         not_verified=None if report else "Not checked: --no-verify was given.",
     )
@@ -187,7 +196,7 @@ def verdict(found: Review, area: str) -> Verdict:
     [
         ("Completeness", {}, "good", "Yes. All 24 feed hours"),
         ("Completeness", {"missing": 2, "incomplete": 1}, "bad", "24 feed hours, 2 are missing and 1 is not what"),
-        ("Completeness", {"hours": 20}, "look", "Of 4 more feed hours of expected feeds there is no record"),
+        ("Completeness", {"hours": 20}, "unknown", " 4 of 24 feed hours of expected feeds are not known"),
         ("Completeness", {"hours": 0}, "unknown", "Nothing is recorded"),
         ("Balance", {"hours": 0}, "unknown", "Nothing is recorded"),
         ("Late arrivals", {"hours": 0}, "unknown", "Nothing is recorded"),
@@ -216,8 +225,12 @@ def test_a_stopped_run_is_told_before_what_checks_found() -> None:
     check = {"failed": 1, "errors": 1}
     found.rows["checks"] += [check, check | {"failed": 0, "errors": 0}]
     assert (verdict(found, "Checks").level, verdict(found, "Checks").answer) == (
-        "look", "Yes, nothing was stopped. 1 of 2 checks found something at least once, 1 of them more than tolerated.",
+        "bad", "Nothing was stopped. Of 2 checks, at least once 1 came out as an error.",
     )  # fmt: skip
+    found.rows["checks"][1] |= {"failed": 1}
+    assert verdict(found, "Checks").answer.endswith("at least once 1 came out as an error and 1 as a warning only.")
+    found.rows["checks"][0] |= {"errors": 0}
+    assert verdict(found, "Checks").level == "look"
     found.rows["runs"] += [{"is_published": True}, {"is_published": False}]
     assert verdict(found, "Checks").level == "bad"
     assert verdict(found, "Checks").answer.startswith("1 run was stopped by its checks")
@@ -236,10 +249,20 @@ def test_only_errors_make_integrity_fail() -> None:
     )  # fmt: skip
 
 
-def test_hours_that_are_not_over_are_not_without_a_record() -> None:
+def test_a_period_that_was_looked_at_in_part_is_not_known_to_be_complete() -> None:
     found = review(hours=2)
-    assert hours_without_record(found) == 22
-    assert hours_without_record(replace(found, made_at=START + 3 * HOUR + timedelta(minutes=59))) == 1
+    part = Coverage(24, unknown=22, before=20, recorded=2, waiting=3)
+    covered = replace(found, covered={("a", START.replace(tzinfo=None)): part})
+    said = verdict(covered, "Completeness")
+    assert said.level == "unknown"
+    assert said.answer == (
+        "Not known. The 2 feed hours with a record were delivered as their manifests say. 22 of 24 feed hours of "
+        "expected feeds are not known: no run has looked at them since they were over; 20 of them are before the first "
+        "that was loaded."
+    )
+    # What is known to be wrong is said first.
+    worse = verdict(replace(review(hours=2, missing=1), covered=covered.covered), "Completeness")
+    assert (worse.level, worse.answer[:36]) == ("bad", "No. Of 2 feed hours, 1 is missing. 2")
 
 
 def test_long_tables_are_cut_and_say_where_the_rest_is(tmp_path: Path) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import partial
 
 from starlette.requests import Request
 
+from orchestration.hours import EARLIEST_YEAR, now_utc
 from report import periods, texts
 from report.filters import Filters
 from report.long_texts import Value, short
@@ -75,6 +76,7 @@ class Frame:
     """What every view shows around the events."""
 
     trust: Trust
+    last_day: date | None
     applications: list[Application]
     lists: list[FilterList]
     # Events by application under all other filters; None where there are no filters, or much would have to be read.
@@ -100,7 +102,10 @@ def frame(query: Query, request: Request, state: State | None, filters: Filters 
                 is_asked = lists.is_quick(query, filters, field)
             values = lists.values(query, filters, field, search, MOST_VALUES) if is_asked else None
             found.append(FilterList(field, chosen, values, search))
-    return Frame(trust(query, freshness), applications(query), found, events_of)
+    last_day = min(filters.end - timedelta(microseconds=1), now_utc()).date() if filters else None
+    if last_day and last_day.year < EARLIEST_YEAR:
+        last_day = None
+    return Frame(trust(query, freshness, filters=filters), last_day, applications(query), found, events_of)
 
 
 def chips(state: State, page: str) -> list[Chip]:

@@ -8,10 +8,10 @@ from datetime import date, datetime, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import aware, iso
+from orchestration.hours import aware, iso, now_utc
 from report.access.permissions import VIEW, requires
 from report.bars import bars, label, long_label
-from report.queries.charts import Series, over_time, top
+from report.queries.charts import Point, looked_over_time, top, unit_of
 from report.queries.groups import Group
 from report.queries.warehouse import Query
 from report.web import recorded
@@ -30,7 +30,7 @@ _MOST_LINKED = 30
 class _Found:
     state: State
     frame: Frame
-    series: Series
+    points: list[Point]
     tops: dict[str, list[Group]]
     snapshot: int
 
@@ -46,14 +46,14 @@ async def page(request: Request) -> Response:
 
     def work(query: Query) -> _Found:
         tops = {field: top(query, filters, field, 10) for field in _TOP}
-        named, series = state.named(query.labels.of), over_time(query, filters)
-        return _Found(named, frame(query, request, named, filters), series, tops, query.snapshot.snapshot_id)
+        named, points = state.named(query.labels.of), looked_over_time(query, filters, now_utc())
+        return _Found(named, frame(query, request, named, filters), points, tops, query.snapshot.snapshot_id)
 
     found = await ask(request, work)
-    state, series = found.state, found.series
+    state, unit, points = found.state, unit_of(filters.end - filters.start), found.points
     # Each point has two links, and a page of hundreds of long ones would be long.
-    is_linked = state.is_short or len(series.points) <= _MOST_LINKED
-    labels = [label(at, series.unit) for at, _, _ in series.points]
+    is_linked = state.is_short or len(points) <= _MOST_LINKED
+    labels = [label(point.at, unit) for point in points]
     first, last = filters.start.date(), (filters.end - timedelta(microseconds=1)).date()
     return render(
         request,
@@ -64,20 +64,21 @@ async def page(request: Request) -> Response:
         frame=found.frame,
         chips=chips(state, "/pictures"),
         about=prompt_text(state, filters, found.frame.applications),
-        unit=series.unit,
+        unit=unit,
         snapshot=found.snapshot,
         now=iso(now),
-        chart=bars(series.points, labels),
+        chart=bars([point[:3] for point in points], labels),
         points=[
             (
-                long_label(at, series.unit),
-                success,
-                failure,
-                narrowed(state, at, series.unit, first, last).url("/pictures") if is_linked else None,
+                long_label(point.at, unit),
+                point.success,
+                point.failure,
+                narrowed(state, point.at, unit, first, last).url("/pictures") if is_linked else None,
+                point.looked,
             )
-            for at, success, failure in series.points
+            for point in points
         ],
-        total=sum(success + failure for _, success, failure in series.points),
+        total=sum(point.success + point.failure for point in points),
         tops=[(field, title, found.tops[field]) for field, title in _TOP.items()],
         filtered=lambda field, value: state.with_list(field, (value,)).url("/pictures"),
     )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from orchestration.coverage import total
 from orchestration.hours import now_utc
 from report.access.permissions import QUARANTINE, VIEW, requires
 from report.queries import quality
+from report.queries.coverage import coverage_of_days
 from report.queries.trust import Trust, trust
 from report.queries.warehouse import Query
 from report.web import recorded
-from report.web.heat import day_rows, days_rows
+from report.web.heat import Covered, Row, day_rows, days_rows
 from report.web.pages.asking import ask, state_of
 from report.web.places import decode_key, encode_key
 from report.web.templating import render
@@ -26,33 +29,46 @@ _FIRST_DAY, _LAST_DAY = date.min + _DAYS * _DAY, date.max - _DAY
 _RECORDS = 25
 
 
+@dataclass(frozen=True)
+class _Hours:
+    day: date
+    cells: list[quality.Cell]
+    by_hour: list[Row]
+    by_day: Covered
+    trust: Trust
+
+
 @requires(VIEW)
 async def heat_map(request: Request) -> Response:
     """Feeds by hours of one day, and by days of the fortnight that ends with it."""
     state_of(request, ("day",))
     asked = _day(request.query_params.get("day"))
 
-    def work(query: Query) -> tuple[date, list[quality.Cell], Trust]:
+    def work(query: Query) -> _Hours:
         newest = quality.newest_feed_hour(query)
         day = asked or (newest.date() if newest else now_utc().date())
         end = datetime.combine(day + _DAY, time(), UTC)
-        cells = quality.heat_map(query, end - _DAYS * _DAY, end)
-        return day, cells, _trust(query, request)
+        cells, now = quality.heat_map(query, end - _DAYS * _DAY, end), now_utc()
+        by_hour = coverage_of_days(query, end - _DAY, end, "hour", now)
+        by_day = coverage_of_days(query, end - _DAYS * _DAY, end, "day", now)
+        return _Hours(day, cells, day_rows(cells, by_hour, day), by_day, _trust(query, request))
 
-    day, cells, state = await ask(request, work)
+    found = await ask(request, work)
+    day = found.day
     days = [day - _DAY * back for back in reversed(range(_DAYS))]
     return render(
         request,
         "quality.html",
         tab="hours",
-        trust=state,
+        trust=found.trust,
         day=day,
         earlier=day - _DAY,
         later=day + _DAY,
         days=days,
-        hours=[cell for cell in cells if cell.feed_hour_utc.date() == day],
-        by_hour=day_rows(cells, day),
-        by_day=days_rows(cells, days),
+        wrong=[cell for cell in found.cells if cell.detail and cell.feed_hour_utc.date() == day],
+        by_hour=found.by_hour,
+        by_day=days_rows(found.cells, found.by_day, days),
+        covered=total(found.by_day.values()),
     )
 
 
