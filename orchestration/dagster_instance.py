@@ -39,7 +39,7 @@ def prepare(settings: Settings) -> Path:
     text = yaml.safe_dump(configuration(home), sort_keys=False)
     target = home / "dagster.yaml"
     with FileLock(home / ".prepare.lock"):
-        if not target.exists() or target.read_text(encoding="utf-8") != text:
+        if not target.exists() or target.read_bytes() != text.encode():
             rewrite(target, text)
     return home
 

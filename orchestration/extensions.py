@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import importlib
+import weakref
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ NAMES = ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs")
 # records to judge; their hashes are in `uv.lock`, as those of all other code are. And by itself DuckDB would put what
 # does not fit into memory into the working directory; a caller with a folder for that names it.
 CONFIG: dict[str, Any] = {"allow_unsigned_extensions": True, "temp_directory": ""}
+_open: weakref.WeakSet[duckdb.DuckDBPyConnection] = weakref.WeakSet()
 
 
 class ExtensionError(RuntimeError):
@@ -27,7 +30,18 @@ def connect(database: str = ":memory:", **config: Any) -> duckdb.DuckDBPyConnect
     """Open a DuckDB on which `load` takes no time; without a `temp_directory` it spills nothing to disk."""
     import duckdb
 
-    return duckdb.connect(database, config=CONFIG | config)
+    connection = duckdb.connect(database, config=CONFIG | config)
+    _open.add(connection)
+    return connection
+
+
+def interrupt() -> None:
+    """Have every query end that runs on what `connect` opened, with an error."""
+    import duckdb
+
+    for connection in list(_open):
+        with suppress(duckdb.ConnectionException):  # It is closed.
+            connection.interrupt()
 
 
 def load(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:

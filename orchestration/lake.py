@@ -14,7 +14,7 @@ from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
-from orchestration import data_folder, extensions, home_record, spill
+from orchestration import data_folder, extensions, faults, home_record, spill
 from orchestration.data_folder import DataFolderError
 from orchestration.hours import parse_time
 from orchestration.lake_catalog import warehouse_id
@@ -229,6 +229,11 @@ def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, options: 
 
 
 def _unreachable(where: Location, error: Exception) -> WarehouseError:
+    if where.catalog_file:
+        # A file of this machine: what is wrong with it, and what to do, is known by what SQLite says.
+        text = f"'{Path(where.catalog_file).absolute()}' {error}"
+        if said := faults.sentence("IOException", text, where.data_path):
+            return WarehouseError(said)
     # The connection string may have a password, and DuckDB's message quotes it.
     message = f"the warehouse {where.catalog} in {where.data_path} cannot be reached: {error}"
     return WarehouseError(without_secrets(message))
@@ -288,8 +293,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
                 if not _is_set_up(connection):
                     raise WarehouseError(f"the warehouse has no snapshot as old as {at}")
         except duckdb.Error as error:
-            message = f"the warehouse {where.catalog} cannot be read: {error}"
-            raise WarehouseError(without_secrets(message)) from None
+            raise _unreachable(where, error) from None
         connection.execute(f"use {ALIAS}")
         try:
             yield connection

@@ -1,5 +1,17 @@
 """The `audit` command line. Each command imports what it needs when it runs, so that a light one starts quickly."""
 
-from orchestration.cli.main import main
+import sys
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        from orchestration.cli.main import main as run
+
+        run()
+    except KeyboardInterrupt:
+        # Before there is anything that could say so.
+        sys.exit(130)
+
 
 __all__ = ["main"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from orchestration.faults import sentence
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
 
 # What the run has to say, the command says.
 CONSOLE: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_EXCEPTION_NAME = re.compile(r"^(dagster|orchestration)[\w.]*: ")
+_OWN = re.compile(r"(orchestration|expectations)\.")
+_EXCEPTION_NAME = re.compile(r"^(dagster|orchestration|expectations)[\w.]*: ")
 
 
 def bury_dead_runs(settings: Settings) -> None:
@@ -24,13 +26,22 @@ def bury_dead_runs(settings: Settings) -> None:
             dagster_instance.fail_dead_runs(instance)
 
 
-def error_of(result: dg.ExecuteInProcessResult) -> str:
-    """What went wrong, as the user needs it: the message of the exception that we raised, not Dagster's of it."""
+def error_of(result: dg.ExecuteInProcessResult, settings: Settings) -> str:
+    """What went wrong, as the user needs it: what the machine lacks or has damaged, or the message that we raised.
+
+    Raises:
+        KeyboardInterrupt: the run was stopped by Ctrl-C.
+    """
     for event in result.all_events:
         if event.is_step_failure:
             error = event.step_failure_data.error
-            while error and error.cause is not None:
+            while error:
+                if error.cls_name == "DagsterExecutionInterruptedError":
+                    raise KeyboardInterrupt
+                if said := sentence(error.cls_name or "", error.message, settings.home):
+                    return said
+                # What one of ours has to say is made for people; what caused it may be of a library.
+                if error.cause is None or _OWN.match(error.message):
+                    return _EXCEPTION_NAME.sub("", error.message.strip())
                 error = error.cause
-            if error:
-                return _EXCEPTION_NAME.sub("", error.message.strip())
     return "the run failed; see its events in Dagster"

@@ -1,7 +1,4 @@
-"""The command group, and what every command does alike: settings first, errors in one sentence, exit codes.
-
-0: done; 1: a run, a check or a promise failed; 2: wrong usage or settings.
-"""
+"""The command group, and what every command does first: settings, and warnings about them."""
 
 from __future__ import annotations
 
@@ -15,6 +12,7 @@ from typing import Any
 
 import click
 
+from orchestration.cli import door
 from orchestration.cli.output import say, visible_lines
 from orchestration.private_files import keep_private, open_doors
 from orchestration.seeds import SeedError
@@ -94,9 +92,4 @@ def main() -> None:
     warnings.simplefilter("ignore")
     # A command imports a million objects that stay, and Python would look through them all again and again.
     gc.set_threshold(50_000, 20, 20)
-    try:
-        cli(prog_name="audit")
-    except BrokenPipeError:
-        # The reader of our output has gone (`audit sql ... | head`); that is no failure of ours.
-        sys.stderr.close()
-        sys.exit(0)
+    sys.exit(door.run(cli))

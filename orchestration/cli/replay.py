@@ -58,7 +58,7 @@ def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any
             run_config={**CONSOLE, "ops": {OP_NAME: {"config": chosen}}},
         )
     if not result.success:
-        raise click.ClickException(f"replay {result.run_id} failed: {error_of(result)}")
+        raise click.ClickException(f"replay {result.run_id} failed: {error_of(result, settings)}")
     return result.output_for_node(OP_NAME)
 
 

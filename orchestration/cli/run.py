@@ -111,7 +111,7 @@ def _execute(
                     "from": iso(start),
                     "to": iso(end),
                     "success": result.success,
-                    "error": None if result.success else error_of(result),
+                    "error": None if result.success else error_of(result, settings),
                 }
             )
         warnings += [warning for warning in bar.warnings if warning not in warnings]

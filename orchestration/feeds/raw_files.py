@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestration.faults import DamagedError
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
 from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.hours import HOUR_FOLDER, from_hour_folder
@@ -45,8 +46,21 @@ def manifest_hash_shown(path: str) -> str | None:
 
 
 def found_deliveries(raw_dir: Path) -> list[LandedDelivery]:
-    """Every delivery of the raw lake, from the files themselves."""
-    return [delivery_in(path) for path in sorted(raw_dir.glob("[!.]*/*/*/[!.]*.parquet"))]
+    """Every delivery of the raw lake, from the files themselves.
+
+    Raises:
+        DamagedError: naming the first of the files that are not as landing wrote them, and how many there are.
+    """
+    found, wrong = [], []
+    for path in sorted(raw_dir.glob("[!.]*/*/*/[!.]*.parquet")):
+        try:
+            found.append(delivery_in(path))
+        except DamagedError as error:
+            wrong.append(error)
+    if wrong:
+        others = f" There are {len(wrong) - 1} others." if wrong[1:] else ""
+        raise DamagedError(f"{wrong[0]}.{others}") from wrong[0]
+    return found
 
 
 def found_manifests(raw_dir: Path) -> list[tuple[LandedManifest, datetime]]:

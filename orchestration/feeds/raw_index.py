@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 
 from filelock import FileLock
 
+from orchestration.faults import damaged
 from orchestration.feeds.source import READING
 from orchestration.hours import HOUR_FOLDER, iso, parse_time
 
 INDEX_NAME = "index.sqlite"
 METADATA_KEY = "delivery"
 _TIMEOUT = 60
+_REBUILD = "Move it away, with its -wal and -shm, and run again: it is made again from the raw files"
 _IN_LIST = 500
 # The versions of an index: it may lack what is in the raw lake, or has all of it.
 _INCOMPLETE = 1
@@ -153,13 +155,13 @@ class RawIndex:
             rows = connection.execute(
                 f"select * from delivery{where} order by feed_hour, feed, name, delivery_id", arguments
             ).fetchall()
-        return [
-            LandedDelivery(
-                row[0], row[1], parse_time(row[2]), row[3], row[4], row[5], row[6], row[7], parse_time(row[8])
-            )
-            for row in rows
-            if row[1] in feeds
-        ]
+            return [
+                LandedDelivery(
+                    row[0], row[1], parse_time(row[2]), row[3], row[4], row[5], row[6], row[7], parse_time(row[8])
+                )
+                for row in rows
+                if row[1] in feeds
+            ]
 
     def newest(self, feed: str, feed_hour: datetime, source_uri: str) -> str | None:
         """The id of what was landed last of a file of a feed hour."""
@@ -186,7 +188,7 @@ class RawIndex:
                 feed: connection.execute("select max(feed_hour) from delivery where feed = ?", [feed]).fetchone()[0]
                 for feed in feeds
             }
-        return {feed: parse_time(hour) for feed, hour in found.items() if hour}
+            return {feed: parse_time(hour) for feed, hour in found.items() if hour}
 
     def manifests(
         self, feeds: Collection[str], window: tuple[datetime, datetime] | None = None
@@ -198,43 +200,45 @@ class RawIndex:
                 f"select feed, feed_hour, sha256, content, landed_at from manifest{where} order by feed_hour, feed",
                 arguments,
             ).fetchall()
-        newest: dict[tuple[str, str], tuple[datetime, LandedManifest]] = {}
-        for feed, hour, sha256, content, landed_at in rows:
-            landed = parse_time(landed_at)
-            if feed in feeds and ((feed, hour) not in newest or newest[feed, hour][0] < landed):
-                newest[feed, hour] = (landed, LandedManifest(feed, parse_time(hour), sha256, content))
-        return [manifest for _, manifest in newest.values()]
+            newest: dict[tuple[str, str], tuple[datetime, LandedManifest]] = {}
+            for feed, hour, sha256, content, landed_at in rows:
+                landed = parse_time(landed_at)
+                if feed in feeds and ((feed, hour) not in newest or newest[feed, hour][0] < landed):
+                    newest[feed, hour] = (landed, LandedManifest(feed, parse_time(hour), sha256, content))
+            return [manifest for _, manifest in newest.values()]
 
     @contextmanager
     def connect(self) -> Iterator[sqlite3.Connection]:
         """A connection in a transaction, which is committed where the block ends without an error."""
         if not self._path.exists() or not self._version():
             self._create()
-        connection = sqlite3.connect(self._path, timeout=_TIMEOUT)
-        try:
-            with connection:
-                yield connection
-        finally:
-            connection.close()
+        with self._open() as connection, connection:
+            yield connection
 
     def _version(self) -> int:
-        connection = sqlite3.connect(self._path, timeout=_TIMEOUT)
-        try:
+        with self._open() as connection:
             return int(connection.execute("pragma user_version").fetchone()[0])
-        finally:
-            connection.close()
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        """A connection, closed at the end.
+
+        Raises:
+            FaultError: the index is damaged, or cannot be used; for a time or a text in it that is none, too.
+        """
+        try:
+            with closing(sqlite3.connect(self._path, timeout=_TIMEOUT)) as connection:
+                yield connection
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            raise damaged(self._path, error, _REBUILD) from error
 
     def _create(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # SQLite does not wait for another process when it switches to a write-ahead log.
-        with FileLock(self._path.with_name(f".{INDEX_NAME}.lock")):
-            connection = sqlite3.connect(self._path, timeout=_TIMEOUT)
-            try:
-                if not connection.execute("pragma user_version").fetchone()[0]:
-                    connection.execute("pragma journal_mode = wal")
-                    connection.executescript(f"begin; {_SCHEMA} pragma user_version = {_INCOMPLETE}; commit;")
-            finally:
-                connection.close()
+        with FileLock(self._path.with_name(f".{INDEX_NAME}.lock")), self._open() as connection:
+            if not connection.execute("pragma user_version").fetchone()[0]:
+                connection.execute("pragma journal_mode = wal")
+                connection.executescript(f"begin; {_SCHEMA} pragma user_version = {_INCOMPLETE}; commit;")
 
 
 def _add(

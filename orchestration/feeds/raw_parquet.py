@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from orchestration.extensions import connect
+from orchestration.faults import DamagedError
 from orchestration.feeds import records
 from orchestration.feeds.formats import FeedFormat
 from orchestration.feeds.limits import DEFAULT, Expansion, Limits
@@ -104,11 +105,23 @@ def read_delivery(
 
 
 def delivery_in(path: Path) -> LandedDelivery:
-    """The delivery that a file of the raw lake holds, from its footer."""
+    """The delivery that a file of the raw lake holds, from its footer.
+
+    Raises:
+        DamagedError: the file is not one that landing wrote, or not as it was written.
+        OSError: it cannot be read.
+    """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    footer = pq.read_metadata(path)
-    return from_metadata(footer.metadata[METADATA_KEY.encode()].decode(), footer.num_rows)
+    try:
+        footer = pq.read_metadata(path)
+        return from_metadata(footer.metadata[METADATA_KEY.encode()].decode(), footer.num_rows)
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise DamagedError(
+            f"{path} is not a file of the raw lake as landing wrote it. Restore it from a backup; or move it away, and "
+            "its delivery is landed again if the source still has it"
+        ) from error
 
 
 def preview(path: Path, records_shown: int = 5) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from orchestration.faults import DamagedError
 from orchestration.feeds.raw_files import PAGES, SWEEPS, manifest_hash_shown
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
 from orchestration.feeds.raw_parquet import delivery_in
@@ -121,11 +122,9 @@ def _look(path: Path, delivery: PublishedDelivery) -> str:
 
 def _delivery_in(path: Path) -> LandedDelivery | None:
     """The delivery that a file says it holds, if it says so in the way that landing does."""
-    import pyarrow as pa
-
     try:
         return delivery_in(path)
-    except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
+    except (OSError, DamagedError):
         return None
 
 

@@ -180,7 +180,7 @@ def test_a_replay_is_a_job_of_dagster(replayed: tuple[Settings, dict, Report], m
         assert runs == [(of_feed["run_id"], JOB_NAME, "SUCCESS")]
     job = build_definitions(settings, watching=False).resolve_job_def(JOB_NAME)
     config = {"ops": {OP_NAME: {"config": {"feed": "bad"}}}}
-    assert "no feed is named bad; known are" in error_of(job.execute_in_process(config, raise_on_error=False))
+    assert "no feed is named bad; known are" in error_of(job.execute_in_process(config, raise_on_error=False), settings)
 
 
 def test_the_documents_tell_why_each_record_is_in_quarantine_now(replayed: tuple[Settings, dict, Report]) -> None:

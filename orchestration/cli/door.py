@@ -1,0 +1,153 @@
+"""How a command ends: with an exit code, and a sentence where something went wrong, never with Python's own words.
+
+0: done; 1: a run, a check or a promise failed; 2: wrong usage or settings; 130: stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+from types import FrameType
+from typing import IO, Any
+
+import click
+
+from orchestration import extensions
+from orchestration.cli.output import say, visible_lines
+from orchestration.faults import FaultError, sentence_of
+from orchestration.settings import Settings
+
+STOPPED = 130
+# How long what was interrupted may take to end before it is interrupted again, in seconds.
+_FIRST_PATIENCE = 0.2
+_PATIENCE = 10.0
+_STOPPED = "stopped by Ctrl-C. Nothing is half done: what was not published, the next run publishes."
+_UNEXPECTED = (
+    "This is a fault of the product, and not of what you did. Please report it with the lines above and the output of "
+    "`audit --version`. Nothing is half done: what was not published, the next run publishes."
+)
+
+
+class _Ctrl:
+    """Whether Ctrl-C was pressed, and that it is heard: a long query lets nobody know, and an import may swallow it."""
+
+    def __init__(self) -> None:
+        self.pressed = False
+        self.over = threading.Event()
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        self.pressed = True
+        # A DuckDB is closed only when its threads have ended what they do, which they would to the end.
+        extensions.interrupt()
+        signal.default_int_handler(number, frame)
+
+    def listen(self) -> None:
+        """Handle SIGINT from now on."""
+        signal.signal(signal.SIGINT, self)
+        heard, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
+        threading.Thread(target=self._insist, args=(heard,), name="ctrl-c", daemon=True).start()
+
+    def _insist(self, heard: int) -> None:
+        while os.read(heard, 1) != bytes([signal.SIGINT]):
+            pass
+        is_ours = signal.getsignal(signal.SIGINT) is self
+        self.over.wait(_FIRST_PATIENCE)
+        patience = _PATIENCE if self.pressed or not is_ours else 0.0
+        while not self.over.wait(patience) and self._is_to_raise(signal.getsignal(signal.SIGINT)):
+            extensions.interrupt()
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            patience = _PATIENCE
+
+    def _is_to_raise(self, handler: Any) -> bool:
+        """Whether the handler ends by an exception what is under way, as Dagster's does; the report's server drains."""
+        return handler is self or getattr(handler, "__module__", "").startswith("dagster.")
+
+
+def run(group: click.Group) -> int:
+    """Run the command that the arguments name; its exit code."""
+    ctrl = _Ctrl()
+    # Where Ctrl-C is ignored, as in the background of a script, it stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        ctrl.listen()
+    sys.stdout, sys.stderr = _unhindered(sys.stdout), _unhindered(sys.stderr)
+    context: dict[str, Any] = {}
+    try:
+        code = _invoke(group, context)
+        sys.stdout.flush()
+    except BaseException as error:
+        ctrl.over.set()
+        code = _explain(error, context.get("settings"), stopped=ctrl.pressed)
+    ctrl.over.set()
+    return STOPPED if ctrl.pressed and code else code
+
+
+def _invoke(group: click.Group, context: dict[str, Any]) -> int:
+    with group.make_context("audit", sys.argv[1:]) as opened:
+        try:
+            group.invoke(opened)
+        except click.exceptions.Exit as ended:
+            return ended.exit_code
+        finally:
+            context["settings"] = opened.obj
+    return 0
+
+
+def _explain(error: BaseException, settings: Settings | None, *, stopped: bool) -> int:
+    if stopped or isinstance(error, KeyboardInterrupt | click.Abort):
+        return _say(_STOPPED, STOPPED)
+    if isinstance(error, click.exceptions.Exit):
+        return error.exit_code
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, SystemExit):
+        return error.code if isinstance(error.code, int) else 1
+    if said := sentence_of(error, settings.home if settings else "AUDIT_HOME"):
+        return _say(f"Error: {visible_lines(said)}", 1)
+    say(*"".join(traceback.format_exception(error)).splitlines(), err=True)
+    return _say(_UNEXPECTED, 1)
+
+
+def _say(text: str, code: int) -> int:
+    click.echo(text, err=True)
+    return code
+
+
+class _Stream(io.FileIO):
+    """A stream whose reader may go (`audit sql … | head`): the command goes on, and what it says then is lost."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data) or 0
+        except OSError as error:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            if isinstance(error, BrokenPipeError):
+                return len(data)
+            reason = (error.strerror or str(error)).lower()
+            raise FaultError(f"what the command says cannot be written where its output goes: {reason}") from None
+
+
+def _unhindered(stream: Any) -> IO[str]:
+    """The same stream, if it is no terminal, without the error that its reader has gone."""
+    try:
+        if stream.isatty():
+            return stream
+        stream.fileno()
+    except (AttributeError, OSError, ValueError):
+        return stream
+    raw = _Stream(stream.fileno(), "w", closefd=False)
+    return io.TextIOWrapper(
+        io.BufferedWriter(raw),
+        stream.encoding,
+        stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=False,
+    )

@@ -1,0 +1,260 @@
+"""A disk that is full or read-only, damaged files, Ctrl-C, a reader of the output that goes: what real commands say."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from orchestration.faults import DamagedError
+from orchestration.feeds.landing import open_index
+from orchestration.feeds.raw_index import INDEX_NAME
+from orchestration.hours import iso
+from orchestration.settings import Settings
+from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, run, until
+
+RUN = ("run", "--from", iso(HOUR), "--to", "2026-05-01T11:00:00Z")
+COUNT = "select count(*) from fact_activity_event"
+# More than the shortest tail of a page that SQLite could lose.
+_LONG = b"this is not what the product wrote. " * 400
+
+
+@pytest.fixture
+def published(settings: Settings) -> Settings:
+    deliver(settings, lines([event(f"e{number}") for number in range(20)]))
+    run(settings)
+    return settings
+
+
+def _lose(index: Path) -> None:
+    for path in index.parent.glob(f"{INDEX_NAME}*"):
+        path.unlink()
+
+
+def _fails(settings: Settings, *arguments: str, **environment: str) -> str:
+    """What a command says that ends with exit code 1, which is no traceback and no word of Python's."""
+    done = audit(settings, *arguments, check=False, **environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    said = done.stderr
+    for word in ("Traceback", "Errno", "sqlite3.", "pyarrow", "sqlalchemy.exc", "Exception"):
+        assert word not in said.rpartition("failed: ")[2].splitlines()[-1]
+        assert word == "Exception" or "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize("how", ["no database", "flipped", "cut off"])
+def test_a_damaged_index_is_named_and_made_again_once_it_is_gone(published: Settings, how: str) -> None:
+    index = published.raw_dir / INDEX_NAME
+    with closing(sqlite3.connect(index)) as connection:
+        connection.execute("pragma wal_checkpoint(truncate)")
+    content = bytearray(index.read_bytes())
+    if how == "flipped":
+        content[4096:] = bytes(byte ^ 0xFF for byte in content[4096:])
+    index.write_bytes(_LONG if how == "no database" else bytes(content[: 5000 if how == "cut off" else None]))
+    for path in index.parent.glob(f"{INDEX_NAME}-*"):
+        path.unlink()
+    for _ in range(2):
+        with pytest.raises(DamagedError, match=f"^{index} is damaged: .*Move it away"):
+            run(published)
+    _lose(index)
+    run(published)
+    assert len(open_index(published.raw_dir).deliveries(["search"])) == 1
+    assert one(published, COUNT) == 20
+
+
+def test_a_damaged_index_in_a_real_command(published: Settings) -> None:
+    _lose(published.raw_dir / INDEX_NAME)
+    (published.raw_dir / INDEX_NAME).write_bytes(_LONG)
+    assert _fails(published, "status").startswith(f"Error: {published.raw_dir / INDEX_NAME} is damaged: ")
+
+
+@pytest.mark.parametrize("how", ["truncated", "empty", "foreign", "text"])
+def test_a_raw_file_that_is_not_ours_is_named_when_the_index_is_made_again(published: Settings, how: str) -> None:
+    (raw,) = published.raw_dir.glob("*/*/*/*.parquet")
+    whole = raw.read_bytes()
+    strange = raw.with_name("strange.parquet")
+    if how in ("truncated", "empty"):
+        raw.write_bytes(whole[: len(whole) // 2 if how == "truncated" else 0])
+    elif how == "foreign":
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        pq.write_table(pa.table({"a": [1]}), strange)
+    else:
+        strange.write_bytes(_LONG)
+    wrong = strange if strange.exists() else raw
+    _lose(published.raw_dir / INDEX_NAME)
+    with pytest.raises(DamagedError, match=f"^{wrong} is not a file of the raw lake as landing wrote it"):
+        run(published)
+    assert f"Error: {wrong} is not a file of the raw lake" in _fails(published, "status")
+    wrong.unlink()
+    run(published)
+    assert one(published, COUNT) == 20
+
+
+def test_a_damaged_raw_file_in_a_run_of_dagster(published: Settings) -> None:
+    (raw,) = published.raw_dir.glob("*/*/*/*.parquet")
+    raw.write_bytes(_LONG)
+    _lose(published.raw_dir / INDEX_NAME)
+    assert f"failed: {raw} is not a file of the raw lake" in _fails(published, *RUN)
+
+
+def test_a_damaged_catalog_is_named(published: Settings) -> None:
+    catalog = published.home / "warehouse/catalog.sqlite"
+    for path in catalog.parent.glob("catalog.sqlite-*"):
+        path.unlink()
+    catalog.write_bytes(_LONG)
+    assert _fails(published, "sql", COUNT) == (
+        f"Error: {catalog} is damaged, or is no database. Restore it from a backup\n"
+    )
+
+
+def test_damaged_records_of_dagster_are_named(settings: Settings) -> None:
+    databases = ("history/runs.db", "history/runs/index.db", "schedules/schedules.db")
+    for name in databases:
+        (settings.dagster_home / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings.dagster_home / name).write_bytes(_LONG)
+    said = _fails(settings, *RUN)
+    assert f"Error: Dagster's records of runs in {settings.dagster_home} are damaged" in said
+    assert "move that folder away" in said
+
+
+@contextmanager
+def _mounted(folder: Path, options: str) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"{options},mode=0700", "tmpfs", str(folder)], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _may_mount() -> bool:
+    tried = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("unshare") is None or not _may_mount(), reason="needs to mount a file system"
+)
+
+
+def _fill_up(settings: Settings, kilobytes: int) -> None:
+    """A first run on a disk of that size fails in a sentence; once there is room, the next has it all."""
+    with _mounted(settings.home, f"size={kilobytes}k"):
+        said = _fails(settings, *RUN)
+        assert "the disk is full: " in said, said
+        assert "Make room there" in said
+        subprocess.run(["mount", "-o", "remount,size=200m", str(settings.home)], check=True)
+        audit(settings, *RUN)
+        assert one(settings, COUNT) == 20
+        assert audit(settings, "verify").returncode == 0
+
+
+@pytest.fixture
+def elsewhere(settings: Settings, tmp_path: Path) -> Settings:
+    """A home with its deliveries beside it."""
+    feeds = settings.model_copy(update={"feed_url": str(tmp_path / "feeds")})
+    deliver(feeds, lines([event(f"e{number}") for number in range(20)]))
+    return feeds
+
+
+@needs_mounts
+def test_a_full_disk_is_named(elsewhere: Settings) -> None:
+    with _mounted(elsewhere.home, "size=100k"):
+        assert "Error: the disk is full: " in _fails(elsewhere, *RUN)
+
+
+@needs_mounts
+@pytest.mark.slow
+@pytest.mark.parametrize("kilobytes", [300, 600, 900, 1200, 1500, 1800, 2100, 2400, 2600, 2800, 3000, 3200])
+def test_a_full_disk_loses_nothing(elsewhere: Settings, kilobytes: int) -> None:
+    _fill_up(elsewhere, kilobytes)
+
+
+@needs_mounts
+def test_a_read_only_home_is_named(published: Settings, tmp_path: Path) -> None:
+    home = tmp_path / "mounted"
+    settings = published.model_copy(update={"home": home})
+    with _mounted(home, "size=100m"):
+        shutil.copytree(published.home, home, dirs_exist_ok=True)
+        subprocess.run(["mount", "-o", "remount,ro", str(home)], check=True)
+        assert "the file system is read-only" in _fails(settings, *RUN)
+        for arguments in (("maintain",), ("status",)):
+            assert "cannot be opened for writing" in _fails(settings, *arguments)
+
+
+def _interrupted(settings: Settings, tmp_path: Path, *arguments: str, when: str = "threads") -> tuple[int, str, str]:
+    """How a command ends that gets a Ctrl-C once it is at work."""
+    process = subprocess.Popen(
+        [AUDIT, *arguments],
+        env=process_environment(settings),
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if when == "threads":
+        until(lambda: process.poll() is not None or psutil.Process(process.pid).num_threads() > 3)
+        time.sleep(0.5)
+    else:
+        until(lambda: process.poll() is not None or (settings.home / when).exists())
+    process.send_signal(signal.SIGINT)
+    said, complaint = process.communicate(timeout=60)
+    return process.returncode, said, complaint
+
+
+_STOPPED = "stopped by Ctrl-C. Nothing is half done: what was not published, the next run publishes.\n"
+_ENDLESS = "select count(*) from range(100000000) as a (x), range(100000) as b (y) where hash(x + y) = 3"
+
+
+def test_ctrl_c_ends_a_query_that_would_take_for_ever(published: Settings, tmp_path: Path) -> None:
+    assert _interrupted(published, tmp_path, "sql", _ENDLESS) == (130, "", _STOPPED)
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["dagster", "raw", "warehouse.lock", "warehouse/catalog.sqlite"])
+def test_ctrl_c_in_a_run_leaves_nothing_half_done(elsewhere: Settings, tmp_path: Path, when: str) -> None:
+    code, _, complaint = _interrupted(elsewhere, tmp_path, *RUN, when=when)
+    assert (code, complaint) == (130, _STOPPED)
+    audit(elsewhere, *RUN)
+    assert one(elsewhere, COUNT) == 20
+    assert audit(elsewhere, "verify").returncode == 0
+
+
+def test_a_run_that_loses_its_reader_publishes_and_ends_by_its_result(elsewhere: Settings) -> None:
+    process = subprocess.Popen(
+        [AUDIT, *RUN], env=process_environment(elsewhere), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.stderr.close()
+    assert process.wait(120) == 0
+    assert one(elsewhere, COUNT) == 20
+
+
+def test_output_that_cannot_be_written_is_no_success(published: Settings) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [AUDIT, "sql", "select range from range(300000)", "--output", "csv"],
+            env=process_environment(published),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "Error: what the command says cannot be written where its output goes: no space left on device\n"
+    )

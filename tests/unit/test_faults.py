@@ -1,0 +1,120 @@
+"""How a command ends that meets a fault of the machine, of a file, of its user, or of its own."""
+
+from __future__ import annotations
+
+import errno
+import io
+import sqlite3
+import sys
+from pathlib import Path
+
+import click
+import duckdb
+import pytest
+
+from orchestration.cli import door
+from orchestration.faults import DamagedError, damaged, sentence_of
+
+HOME = "/srv/home"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/srv/home/x"), "the disk is full: /srv/home/x cannot be"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full: something below /srv/home cannot be"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded", "/srv/home/x"), "the disk is full: /srv/home/x"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/srv/home/x"),
+            "/srv/home/x cannot be written: the file system",
+        ),
+        (PermissionError(errno.EACCES, "Permission denied", "/srv/home/x"), "/srv/home/x may not be read or written"),
+        (OSError(errno.EMFILE, "Too many open files", "/srv/home/x"), "too many files are open at once"),
+        (OSError(errno.EFBIG, "File too large"), "something below /srv/home cannot grow"),
+        (OSError(errno.EIO, "Input/output error", "/srv/home/x"), "the disk of /srv/home/x fails"),
+        (FileExistsError(errno.EEXIST, "File exists", "/srv/home/x"), "/srv/home/x is in the way"),
+        (MemoryError(), "there is too little memory"),
+        (sqlite3.OperationalError("database or disk is full"), "the disk is full"),
+        (sqlite3.DatabaseError("file is not a database"), "something below /srv/home is damaged"),
+        (duckdb.OutOfMemoryException("Out of Memory Error: could not allocate block"), "there is too little memory"),
+        (
+            duckdb.IOException('IO Error: Cannot write "/x/y": No space left on device'),
+            "the disk is full: /x/y",
+        ),
+    ],
+)
+def test_a_fault_of_the_machine_says_what_where_and_what_to_do(error: Exception, said: str) -> None:
+    wrapped = RuntimeError("a library failed")
+    wrapped.__cause__ = error
+    for one in (error, wrapped):
+        told = sentence_of(one, HOME)
+        assert told is not None
+        assert told.startswith(said)
+        assert "Error" not in told.replace("Errno", "")
+
+
+def test_a_fault_of_ours_is_no_fault_of_the_machine() -> None:
+    for error in (KeyError("x"), ValueError("no space left on device"), OSError(errno.ENOENT, "No such file", "/x")):
+        assert sentence_of(error, HOME) is None
+
+
+def test_a_database_that_is_busy_is_not_called_damaged() -> None:
+    busy = sqlite3.OperationalError("database is locked")
+    assert not isinstance(damaged("/x", busy, "Remove it"), DamagedError)
+    assert isinstance(damaged("/x", sqlite3.DatabaseError("file is not a database"), "Remove it"), DamagedError)
+
+
+def _ended(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
+    @click.command()
+    def cli() -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["audit"])
+    monkeypatch.setattr(door._Ctrl, "listen", lambda _: None)
+    return door.run(cli)  # type: ignore[arg-type]
+
+
+def test_an_unexpected_error_is_shown_whole_and_asks_for_a_report(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _ended(monkeypatch, ZeroDivisionError("\x1b[2Jboom")) == 1
+    said = capsys.readouterr().err
+    assert "Traceback" in said
+    assert "boom" in said
+    assert "\x1b" not in said
+    assert said.splitlines()[-1].startswith("This is a fault of the product")
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
+        (click.ClickException("no"), 1, "Error: no\n"),
+        (click.UsageError("no"), 2, "Error: no\n"),
+        (click.exceptions.Exit(1), 1, ""),
+        (SystemExit(3), 3, ""),
+        (OSError(errno.ENOSPC, "No space left on device", "/x"), 1, "Error: the disk is full: /x cannot be written"),
+    ],
+)
+def test_how_a_command_ends(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: BaseException, code: int, said: str
+) -> None:
+    assert _ended(monkeypatch, error) == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert "Traceback" not in told
+
+
+def test_a_stream_without_a_file_stays_as_it_is() -> None:
+    text = io.StringIO()
+    assert door._unhindered(text) is text
+    assert door._unhindered(None) is None
+
+
+def test_output_goes_nowhere_once_its_reader_has_gone(tmp_path: Path) -> None:
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115
+    stream = door._unhindered(full)
+    with pytest.raises(RuntimeError, match="cannot be written where its output goes: no space left on device"):
+        print("x", file=stream, flush=True)
+    print("y", file=stream, flush=True)
+    full.close()
