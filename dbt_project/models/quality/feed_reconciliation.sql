@@ -93,8 +93,7 @@ gone as (
     select
         feed,
         feed_hour_utc,
-        string_agg(name || ' could not be processed, and its source has it no more: ' || reason, '; ' order by name)
-            as notes
+        {{ told("name || ' could not be processed, and its source has it no more: ' || reason") }} as notes
     from set_aside
     where is_gone
     group by all
@@ -115,7 +114,7 @@ undeclared as (
 ),
 
 complaints as (
-    select feed, feed_hour_utc, string_agg(complaint, '; ' order by name) as complaints
+    select feed, feed_hour_utc, {{ told('complaint') }} as complaints
     from complaint
     where complaint is not null
     group by all
@@ -126,7 +125,7 @@ undeclared_files as (
         feed,
         feed_hour_utc,
         count(*) as files,
-        string_agg(name || ' is not in the manifest', '; ' order by name) as notes
+        {{ told("name || ' is not in the manifest'") }} as notes
     from undeclared
     group by all
 ),
