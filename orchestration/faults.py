@@ -15,7 +15,7 @@ _AGAIN = "Nothing is half done: the same command goes on from there"
 _KINDS = re.compile(
     r"OSError|PermissionError|FileExistsError|NotADirectoryError|IsADirectoryError|BlockingIOError|MemoryError"
     r"|ArrowMemoryError|DatabaseError|OperationalError|IOException|OutOfMemoryException|TransactionException"
-    r"|FatalException|Error|TransformError"
+    r"|FatalException|InvalidInputException|Error|TransformError"
 )
 _FAILS = r"input/output error|disk i/o error|\[errno 5\]"
 _LITTLE_SPACE = 1 << 20
@@ -59,6 +59,10 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (
         r"file is not a database|disk image is malformed|malformed database schema",
         "{where} is damaged, or is no database. Restore it from a backup",
+    ),
+    (
+        r"too small to be a parquet file|no magic bytes found|cannot open file .*no such file",
+        "{where} is damaged, or is not there. `audit verify` names all that is not as it was; restore it from a backup",
     ),
     (
         r"not a directory|\[errno 20\]|is a directory|\[errno 21\]|file exists|\[errno 17\]",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestration import data_folder, extensions, faults, home_record, spill
 from orchestration.data_folder import DataFolderError
+from orchestration.faults import sentence_of
 from orchestration.hours import parse_time
 from orchestration.lake_catalog import warehouse_id
 from orchestration.masking import without_secrets
@@ -181,14 +182,14 @@ def _recorded(settings: Settings) -> str | None:
     try:
         return home_record.read(settings)
     except (OSError, ValueError) as error:
-        raise WarehouseError(str(error)) from None
+        raise WarehouseError(sentence_of(error, settings.home) or str(error)) from None
 
 
 def _why_lost(settings: Settings) -> str | None:
     try:
         why = home_record.why_lost(settings)
     except (OSError, ValueError) as error:
-        raise WarehouseError(str(error)) from None
+        raise WarehouseError(sentence_of(error, settings.home) or str(error)) from None
     return why and without_secrets(f"{why}, and its catalog is not at {location(settings).catalog}: {_REMEDY}")
 
 

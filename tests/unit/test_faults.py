@@ -12,8 +12,10 @@ import click
 import duckdb
 import pytest
 
+from orchestration import lake
 from orchestration.cli import door
 from orchestration.faults import DamagedError, damaged, sentence_of
+from orchestration.settings import Settings
 
 HOME = "/srv/home"
 
@@ -51,6 +53,23 @@ def test_a_fault_of_the_machine_says_what_where_and_what_to_do(error: Exception,
         assert told is not None
         assert told.startswith(said)
         assert "Error" not in told.replace("Errno", "")
+
+
+@pytest.mark.parametrize("content", [b"", b"no Parquet file, and longer than its end"])
+def test_a_data_file_that_is_not_as_it_was_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "data.parquet"
+    path.write_bytes(content)
+    with pytest.raises(duckdb.Error) as raised:
+        duckdb.execute(f"from read_parquet('{path}')")
+    told = sentence_of(raised.value, HOME)
+    assert told is not None
+    assert told.startswith(f"{path} is damaged, or is not there. `audit verify`")
+
+
+def test_a_home_that_is_a_file_is_said_in_words_of_ours(settings: Settings) -> None:
+    settings.home.write_text("")
+    with pytest.raises(lake.WarehouseError, match="is in the way"), lake.reader(settings):
+        pass
 
 
 def test_a_fault_of_ours_is_no_fault_of_the_machine() -> None:
