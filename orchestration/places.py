@@ -6,7 +6,7 @@ import os
 import posixpath
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 _LOCAL_SCHEMES = ("file://", "local://")
 # Names of one scheme, by which the same bucket is reached.
@@ -41,8 +41,11 @@ def place(text: str) -> Place:
 
 
 def local_path(text: str) -> Path | None:
-    """The path of this machine that a path or URL names, as it is; None for a URL of another file system."""
+    """The path of this machine that a path or URL names, as it is; None for a URL of another file system.
+
+    In a URL, and there only, `%20` stands for a space, and so on.
+    """
     for scheme in _LOCAL_SCHEMES:
         if text.lower().startswith(scheme):
-            return Path(text[len(scheme) :] or "/")
+            return Path(unquote(text[len(scheme) :]) or "/")
     return None if "://" in text else Path(text).expanduser()

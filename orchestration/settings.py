@@ -143,7 +143,9 @@ class Settings(BaseSettings):
     @classmethod
     def _plain_folder(cls, value: str | None) -> str | None:
         # DuckDB takes `file:/x` and `file://localhost/x` for the folder /x, too; nothing else here does.
-        if value and re.match("(file|local):", value, re.IGNORECASE) and not value.startswith("file:///"):
+        # Nor does DuckDB read %20 in it as a space.
+        is_url = value and re.match("(file|local):", value, re.IGNORECASE)
+        if value and is_url and ("%" in value or not value.startswith("file:///")):
             raise ValueError("is a folder of this machine; write it as a path")
         return value
 

@@ -136,8 +136,11 @@ class _Stream(io.FileIO):
 
 
 def _unhindered(stream: Any) -> IO[str]:
-    """The same stream, if it is no terminal, without the error that its reader has gone."""
+    """The same stream, without the errors that its encoding lacks a character and, where it is no terminal, that its
+    reader has gone.
+    """
     try:
+        stream.reconfigure(errors="backslashreplace")
         if stream.isatty():
             return stream
         stream.fileno()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import csv
 import json
+import math
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
@@ -19,12 +21,16 @@ from typing import Any
 import click
 
 from expectations.visible_text import visible
+from orchestration.spreadsheets import FORMULA
 
 OUTPUT = click.Choice(["table", "json"])
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can carry it; times are ISO 8601, UTC ones of the warehouse without a zone."""
+    """A value as JSON can carry it; times are ISO 8601, UTC ones of the warehouse without a zone.
+
+    JSON has neither infinity nor NaN: they are null.
+    """
     if isinstance(value, datetime | date):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -35,6 +41,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     if value is None or isinstance(value, bool | int | float | str):
         return value
     return str(value)
@@ -68,7 +76,7 @@ def visible_lines(text: str) -> str:
 
 def as_json(value: Any, indent: int | None = None) -> str:
     """JSON of the same value, in which characters that a reader could not see are escaped."""
-    text = json.dumps(plain(value), ensure_ascii=False, indent=indent)
+    text = json.dumps(plain(value), ensure_ascii=False, indent=indent, allow_nan=False)
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 
@@ -79,7 +87,26 @@ def _escaped(char: str) -> str:
 
 def print_json(value: Any) -> None:
     """One JSON document on standard output."""
-    click.echo(as_json(value, indent=2))
+    _write_json(as_json(value, indent=2))
+
+
+def print_json_rows(rows: Iterable[Any]) -> None:
+    """The same of a list, whose items are written as they come."""
+    before = "["
+    for row in rows:
+        text = as_json(row, indent=2).replace("\n", "\n  ")
+        _write_json(f"{before}\n  {text}", nl=False)
+        before = ","
+    _write_json("[]" if before == "[" else "\n]")
+
+
+def _write_json(text: str, *, nl: bool = True) -> None:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in text)
+    click.echo(text, nl=nl)
 
 
 def print_table(
@@ -122,7 +149,8 @@ def print_table(
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """CSV with a header on standard output; a null is an empty field.
 
-    Texts are as they are, for a program to read; a terminal gets them in their visible form.
+    A text that a spreadsheet would run as a formula begins with an apostrophe, as in the report's files. All others are
+    as they are, for a program to read; a terminal gets them in their visible form.
     """
     shown = visible if sys.stdout.isatty() else str
     writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -133,7 +161,11 @@ def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def _csv_cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return value
     value = plain(value)
+    if isinstance(value, str):
+        return re.sub(FORMULA, r"'\1", value)
     return as_json(value) if isinstance(value, dict | list) else value
 
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from orchestration import lake, read_only_sql
-from orchestration.cli.output import plain, print_csv, print_json, print_table, say, unique
+from orchestration.cli.output import plain, print_csv, print_json_rows, print_table, say, unique
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 
+if TYPE_CHECKING:
+    import duckdb
 
-@click.command("sql")
+_AT_ONCE = 10_000
+
+
+# A query may begin with a comment, `--`, which is no option.
+@click.command("sql", context_settings={"ignore_unknown_options": True})
 @click.argument("query")
 @click.option("--output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
 @click.option("--at", metavar="RUN_ID|TIME", help="The warehouse as it stood after that run, or at that time (UTC).")
@@ -24,13 +33,22 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
             lake.lock_down(connection, settings)
             cursor = connection.execute(read_only_sql.reading(connection, query))
             columns = unique([column[0] for column in cursor.description or []])
-            rows = cursor.fetchall()
+            _print(columns, _rows(cursor), output)
     except (lake.WarehouseError, read_only_sql.NotReadingError) as error:
         raise click.ClickException(str(error)) from None
     except duckdb.Error as error:
         raise click.ClickException(f"the query failed: {without_secrets(str(error))}") from None
+
+
+def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    """The rows as they come; a long result is never held whole."""
+    while rows := cursor.fetchmany(_AT_ONCE):
+        yield from rows
+
+
+def _print(columns: list[str], rows: Iterable[tuple[Any, ...]], output: str) -> None:
     if output == "json":
-        print_json([dict(zip(columns, map(plain, row), strict=True)) for row in rows])
+        print_json_rows(dict(zip(columns, map(plain, row), strict=True)) for row in rows)
     elif output == "csv":
         print_csv(columns, rows)
     elif columns == ["explain_key", "explain_value"]:

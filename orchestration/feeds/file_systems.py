@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
 
+from orchestration import places
 from orchestration.feeds.source import SourceError
-
-_LOCAL_SCHEMES = ("file://", "local://")
 
 
 @dataclass(frozen=True)
@@ -37,15 +36,9 @@ class Entry:
 
 def local_path(root: str) -> str | None:
     """The absolute path that a root names; None for a URL of another file system."""
-    for scheme in _LOCAL_SCHEMES:
-        if root.startswith(scheme):
-            return _absolute(Path(root.removeprefix(scheme) or "/"))
-    return None if "://" in root else _absolute(Path(root).expanduser())
-
-
-def _absolute(path: Path) -> str:
+    path = places.local_path(root)
     # Path.resolve would also follow links, and a delivery's name would change with them.
-    return os.path.abspath(path)  # noqa: PTH100
+    return None if path is None else os.path.abspath(path)  # noqa: PTH100
 
 
 class LocalFiles:

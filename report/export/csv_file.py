@@ -9,14 +9,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestration.spreadsheets import FORMULA
 from orchestration.whole_files import rewrite
 from report.export.about import About
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# What spreadsheets take for the beginning of a formula, in full width too; an apostrophe makes it text.
-_FORMULA = r"^([=+\-@\t\r\n\x{ff1d}\x{ff0b}\x{ff0d}\x{ff20}])"
 _TIME = "%Y-%m-%d %H:%M:%S"
 
 
@@ -53,7 +52,7 @@ def _as_text(table: pa.Table) -> pa.Table:
     columns = [
         compute.strftime(column, format=_TIME)
         if pa.types.is_timestamp(column.type)
-        else compute.replace_substring_regex(column, pattern=_FORMULA, replacement=r"'\1")
+        else compute.replace_substring_regex(column, pattern=FORMULA, replacement=r"'\1")
         for column in table.columns
     ]
     return pa.table(dict(zip(table.column_names, columns, strict=True)))

@@ -9,6 +9,8 @@ import os
 import re
 import sqlite3
 import subprocess
+import sys
+import textwrap
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -54,6 +56,52 @@ def test_sql_in_every_output(settings) -> None:  # type: ignore[no-untyped-def]
     assert table[2][1] == ""
     assert "event_id" in audit(settings, "sql", query).stdout
     assert json.loads(audit(settings, "sql", "select 1 as x where false", "--output", "json").stdout) == []
+
+
+def test_what_json_and_spreadsheets_cannot_carry(settings) -> None:  # type: ignore[no-untyped-def]
+    query = "select 'nan'::double as n, ['inf'::double, 1] as list, '=1+1' as formula, -1 as number, '\u00e9' as text"
+    (row,) = json.loads(audit(settings, "sql", query, "--output", "json").stdout)
+    assert row == {"n": None, "list": [None, 1], "formula": "=1+1", "number": -1, "text": "\u00e9"}
+    _, values = csv.reader(io.StringIO(audit(settings, "sql", query, "--output", "csv").stdout))
+    assert values[2:4] == ["'=1+1", "-1"]
+
+
+def test_a_query_may_begin_with_a_comment(settings) -> None:  # type: ignore[no-untyped-def]
+    query = "-- how many\nselect count(*) as n from fact_activity_event"
+    assert json.loads(audit(settings, "sql", query, "--output", "json").stdout) == [{"n": 2}]
+    assert audit(settings, "sql", "select 1", "--ouput", "json", check=False).returncode == 2
+
+
+def test_no_locale_stops_a_command(settings) -> None:  # type: ignore[no-untyped-def]
+    query = "select 'caf\u00e9 \u4f60' as text"
+    locale = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    assert json.loads(audit(settings, "sql", query, "--output", "json", **locale).stdout) == [
+        {"text": "caf\u00e9 \u4f60"}
+    ]
+    assert "caf\\xe9" in audit(settings, "sql", query, **locale).stdout
+    assert "Nothing new" in audit(settings, "run", **locale).stdout
+
+
+def test_a_long_result_is_written_as_it_comes(settings) -> None:  # type: ignore[no-untyped-def]
+    script = """
+        import resource, sys
+        query = "select range, repeat('x', 100) as text from range(1000000)"
+        sys.argv = ["audit", "sql", query, "--output", sys.argv[1]]
+        from orchestration.cli import main
+        try:
+            main()
+        finally:
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+    """
+    peaks = {}
+    for output in ("csv", "json"):
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), output],
+            env=process_environment(settings), capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        peaks[output] = int(done.stderr.split()[-1]) / 1024
+        assert done.stdout.count("x" * 100) == 1_000_000
+    assert max(peaks.values()) < 500, peaks
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,13 @@ def test_a_folder_by_any_of_its_names(feeds: Feeds, monkeypatch: pytest.MonkeyPa
     feeds.deliver("a.ndjson", A)
     monkeypatch.chdir(feeds.landing.parent)
     assert len(feeds.land("landing").new) == 1
-    for root in (str(feeds.landing), f"file://{feeds.landing}", f"local://{feeds.landing}", "./landing/"):
+    for root in (
+        str(feeds.landing),
+        f"file://{str(feeds.landing).replace('l', '%6C')}",
+        f"file://{feeds.landing}",
+        f"local://{feeds.landing}",
+        "./landing/",
+    ):
         assert changed_offers(open_index(feeds.raw), FileSource(root, FEEDS).list(FEEDS, None)) == []
 
 

@@ -35,7 +35,7 @@ def test_a_data_path_that_is_not_its_own(settings: Settings, tmp_path: Path, dat
             load_settings(data_path=given)
 
 
-@pytest.mark.parametrize("form", ["file:{}", "file://localhost{}", "FILE://{}", "local://{}"])
+@pytest.mark.parametrize("form", ["file:{}", "file://localhost{}", "FILE://{}", "local://{}", "file://{}%20"])
 def test_a_folder_of_this_machine_in_other_words(settings: Settings, form: str) -> None:
     with pytest.raises(SettingsError, match=r"AUDIT_DATA_PATH='.*write it as a path"):
         load_settings(data_path=form.format(settings.raw_dir))
