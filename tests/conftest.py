@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -14,6 +15,10 @@ from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 
 # Homes that tests make are as the product makes them, which has nothing to warn of then.
 os.umask(0o077)
+
+
+# Where the tests run in the background of a script, Ctrl-C is ignored, also by every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

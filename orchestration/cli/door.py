@@ -115,7 +115,7 @@ def _explain(error: BaseException, settings: Settings | None, *, stopped: bool) 
 
 
 def _say(text: str, code: int) -> int:
-    click.echo(text, err=True)
+    say(*text.split("\n"), err=True)
     return code
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 import httpx
@@ -15,9 +16,11 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from orchestration.settings import Settings
+from report.access.permissions import User
 from report.queries.warehouse import Query, QueryStoppedError, Warehouse
 from report.web.pages.asking import ask
 
+_READER = User("reader", frozenset())
 _FOR_HOURS = "select count(*) from range(10000000) a, range(10000000) b where hash(a.range, b.range) = 1"
 
 
@@ -30,10 +33,13 @@ class _Asked:
         self.over = threading.Event()
         app = Starlette(routes=[Route("/slow", self.slow), Route("/fast", self.fast)])
         app.state.warehouse = Warehouse(settings)
+        app.state.under_way = Counter[str]()
         self.server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
         self.thread = threading.Thread(target=self.server.run)
 
     async def slow(self, request: Request) -> Response:
+        request.state.user = _READER
+
         def work(query: Query) -> None:
             self.begun.set()
             query.rows(_FOR_HOURS)
@@ -46,6 +52,7 @@ class _Asked:
         return PlainTextResponse("")
 
     async def fast(self, request: Request) -> Response:
+        request.state.user = _READER
         return PlainTextResponse(str(await ask(request, lambda query: query.rows("select 1")[0][0])))
 
     @property

@@ -72,7 +72,8 @@ def test_a_ledger_cut_off_with_all_that_it_vouched_for(home: Settings) -> None:
     change(home, f"delete from quality.known_event_id where event_id_key in ({keys})",
            *(f"delete from {table} where {later}" for table in tables),
            "update agg_activity_hourly set event_count = 40",
-           "update dim_entity_activity set event_count = 40 where event_count > 0")  # fmt: skip
+           "update dim_entity_activity set event_count = 40 where event_count > 0",
+           "update quality.observed_name set event_count = 40")  # fmt: skip
     for feed in ("search", "qm"):
         raw_file(home, feed, 11).unlink()
     assert findings(home) == []

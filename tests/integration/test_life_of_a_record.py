@@ -8,7 +8,7 @@ from pathlib import Path
 import duckdb
 
 from orchestration.evidence.pack import make_pack
-from orchestration.maintenance import maintain
+from orchestration.maintenance import Allowed, maintain
 from orchestration.replay import replay
 from orchestration.review.collect import collect
 from orchestration.review.verdicts import verdicts
@@ -38,7 +38,7 @@ def test_a_record_is_refused_replayed_proved_and_deleted(settings: Settings, tmp
     assert kept.refused
     assert one(tampered, "select count(*) from fact_activity_event") == 22
 
-    gone = maintain(settings.model_copy(update={"retention": "7d"}))
+    gone = maintain(settings.model_copy(update={"retention": "7d"}), Allowed(large_deletion=True))
     assert not gone.refused
     assert one(settings, "select count(*) from fact_activity_event") == 0
     assert one(settings, "select count(*) from quality.quarantined_event") == 0

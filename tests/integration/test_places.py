@@ -226,7 +226,7 @@ def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path) -> None:
 
 def test_the_folder_of_a_catalog_of_ones_own_is_made(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with duckdb.connect() as connection, pytest.raises(lake.WarehouseError, match="cannot be reached"):
+    with duckdb.connect() as connection, pytest.raises(lake.WarehouseError, match="is in the way"):
         lake.attach(connection, load_settings(catalog=str(tmp_path / "file" / "catalog.sqlite")))
     deliver(settings, lines([event("a")]))
     own = load_settings(catalog=str(tmp_path / "not" / "there" / "catalog.sqlite"))

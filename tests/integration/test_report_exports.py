@@ -141,7 +141,7 @@ def test_what_cannot_be_put_on_record_is_not_handed_out(jobs: ExportJobs, trail:
 
 
 def test_the_files_of_a_killed_server_are_removed(report_home: Settings, trail: Trail, tmp_path: Path) -> None:
-    left = tmp_path / "exports" / "of-a-killed-one"
+    left = tmp_path / "exports" / "999999999-a_killed"
     left.mkdir(parents=True)
     (left / "old.csv").write_text("x")
     warehouse = Warehouse(report_home)
