@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from pathlib import Path
 
 _PATH = re.compile(r"""['"](/[^'"]+)['"]""")
 _AGAIN = "Nothing is half done: the same command goes on from there"
@@ -93,6 +94,9 @@ def sentence_of(error: BaseException, home: object) -> str | None:
             text = f"{found.orig} '{home}/dagster'"  # type: ignore[attr-defined]
             if isinstance(found.orig, sqlite3.DatabaseError) and _is_damage(found.orig):  # type: ignore[attr-defined]
                 return _DAGSTER.format(home=home, error=found.orig)  # type: ignore[attr-defined]
+        is_below = isinstance(found, FileNotFoundError) and str(found.filename).startswith(str(home))
+        if is_below and not Path(str(home)).exists():
+            return f"{home} is not there and cannot be made; set AUDIT_HOME to a folder that this user can make"
         if (said := sentence(_name(found), text, home)) is not None:
             return said
         found = found.__cause__ or found.__context__

@@ -16,6 +16,8 @@ from graphql import (
 )
 from graphql.language import FieldNode, FragmentSpreadNode, InlineFragmentNode
 
+# Those of Dagster's pages are a tenth of it; to parse a text of megabytes takes many seconds. Partitions are variables.
+_LONGEST = 200_000
 # What Dagster's pages send by themselves while somebody looks; nothing of the runs is changed by it.
 _HARMLESS = {"logTelemetry", "setNuxSeen"}
 
@@ -63,6 +65,8 @@ def changes(query: str) -> tuple[str, ...]:
     Raises:
         BadOperationError: if it is no GraphQL.
     """
+    if len(query) > _LONGEST:
+        raise BadOperationError(f"the query is longer than {_LONGEST:,} characters")
     try:
         definitions = parse(query, no_location=True).definitions
     except GraphQLError as error:

@@ -137,3 +137,11 @@ def test_output_goes_nowhere_once_its_reader_has_gone(tmp_path: Path) -> None:
         print("x", file=stream, flush=True)
     print("y", file=stream, flush=True)
     full.close()
+
+
+def test_a_home_that_cannot_be_made_is_named() -> None:
+    missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "/proc/nohome/raw")
+    said = "/proc/nohome is not there and cannot be made; set AUDIT_HOME to a folder that this user can make"
+    assert sentence_of(missing, "/proc/nohome") == said
+    assert sentence_of(missing, "/srv/home") is None
+    assert sentence_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), "/proc/nohome") is None
