@@ -150,11 +150,7 @@ def update_warehouse(
         progress("staging")
         with Workbench(settings, run_id).kept() as bench:
             with bench.connect() as connection:
-                publish.create_tables(connection, manifest)
-                warnings = known_ids.complete(connection)
-                observed_names.complete(connection)
-                adopt(connection, settings.raw_dir, naive(now_utc()))
-                since = snapshot_now(connection)
+                since, warnings = bring_up_to_date(connection, settings, manifest)
                 batch = _batch(connection, settings, run_id, feeds, window)
             before = {one.delivery_id: one for one in batch.set_aside if one.delivery_id}
             suspects = [delivery for delivery in batch.deliveries if delivery.delivery_id in before]
@@ -177,6 +173,17 @@ def update_warehouse(
     SetAsides(settings.raw_dir).update(left, [one for key, one in before.items() if key not in aside])
     outcome.warnings += [*warnings, *(one.sentence for one in left)]
     return outcome
+
+
+def bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, manifest: dict[str, Any]
+) -> tuple[int | None, list[str]]:
+    """Make the warehouse what a run or a replay builds on: the snapshot that it then has, and what was found amiss."""
+    publish.create_tables(connection, manifest)
+    warnings = known_ids.complete(connection)
+    observed_names.complete(connection)
+    adopt(connection, settings.raw_dir, naive(now_utc()))
+    return snapshot_now(connection), warnings
 
 
 def _stage_and_publish(

@@ -11,17 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import acknowledgements, known_ids, lake, observed_names, pipeline, publish, transform, workbench
+from orchestration import acknowledgements, lake, pipeline, publish, transform, workbench
 from orchestration.feeds.raw_index import LandedDelivery
-from orchestration.hours import HOUR, aware, floor_hour, naive, now_utc
+from orchestration.hours import HOUR, aware, floor_hour, now_utc
 from orchestration.integrity import replays
-from orchestration.integrity.adoption import adopt
 from orchestration.masking import masked_errors
 from orchestration.pipeline import Progress
 from orchestration.quarantine import CUT_OFF, unresolved
 from orchestration.replay_report import Report, describe
 from orchestration.settings import Settings
-from orchestration.transactions import snapshot_now
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:
@@ -70,11 +68,7 @@ def replay(
     with pipeline.exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
         progress("staging")
         with bench.connect() as connection:
-            publish.create_tables(connection, manifest)
-            warnings = known_ids.complete(connection)
-            observed_names.complete(connection)
-            adopt(connection, settings.raw_dir, naive(now_utc()))
-            since = snapshot_now(connection)
+            since, warnings = pipeline.bring_up_to_date(connection, settings, manifest)
             cut_off = _stage(connection, settings, run_id, reason, feed)
         transform.build(bench.attach, bench.target_dir, instance=bench.instance)
         with bench.connect() as connection:

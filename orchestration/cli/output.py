@@ -106,7 +106,8 @@ def _write_json(text: str, *, nl: bool = True) -> None:
         text.encode(encoding)
     except UnicodeEncodeError:
         text = "".join(char if char.isascii() else json.dumps(char)[1:-1] for char in text)
-    click.echo(text, nl=nl)
+    # click would flush each row of a long result.
+    sys.stdout.write(f"{text}\n" if nl else text)
 
 
 def print_table(

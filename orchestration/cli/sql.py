@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestration import lake, read_only_sql
-from orchestration.cli.output import plain, print_csv, print_json_rows, print_table, say, unique
+from orchestration.cli.output import print_csv, print_json_rows, print_table, say, unique
 from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 
@@ -48,7 +48,7 @@ def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
 
 def _print(columns: list[str], rows: Iterable[tuple[Any, ...]], output: str) -> None:
     if output == "json":
-        print_json_rows(dict(zip(columns, map(plain, row), strict=True)) for row in rows)
+        print_json_rows(dict(zip(columns, row, strict=True)) for row in rows)
     elif output == "csv":
         print_csv(columns, rows)
     elif columns == ["explain_key", "explain_value"]:

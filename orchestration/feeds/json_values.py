@@ -53,15 +53,20 @@ def objects_in(line: str) -> list[str]:
         if end is None:
             return []
         found.append(line[at:end])
-        at = SPACES.match(line, end).end()  # type: ignore[union-attr]
+        at = _after_space(line, end)
     return found
 
 
 def begins_with_several(text: str) -> bool:
     """Whether a text begins with a whole object and the beginning of another."""
-    start = SPACES.match(text).end()  # type: ignore[union-attr]
-    end = _end_of_object(text, start)
-    return end is not None and text.startswith("{", SPACES.match(text, end).end())  # type: ignore[union-attr]
+    end = _end_of_object(text, _after_space(text, 0))
+    return end is not None and text.startswith("{", _after_space(text, end))
+
+
+def _after_space(text: str, start: int) -> int:
+    match = SPACES.match(text, start)
+    assert match is not None
+    return match.end()
 
 
 def _end_of_object(text: str, start: int) -> int | None:
