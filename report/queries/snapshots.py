@@ -63,9 +63,9 @@ class Attached:
         """
         import duckdb
 
-        with self.cursor() as connection, self.scanner() as scanner:
-            self._counting = [connection, scanner]
-            try:
+        try:
+            with self.cursor() as connection, self.scanner() as scanner:
+                self._counting = [connection, scanner]
                 if before is not None and before.has_people:
                     with before.cursor() as known:
                         kindly(partial(people.build, connection, scanner, known))
@@ -75,15 +75,15 @@ class Attached:
                 self.instances = kindly(partial(instances.count, connection, scanner))
                 kindly(partial(self.files.learn_ids, scanner))
                 self.is_prepared = True
-            except duckdb.Error:
-                # Readers are answered all the same, and a newer snapshot is not held up.
-                if not self._closed:
-                    _log.exception(
-                        "not all could be prepared for readers; what is counted by people, or finds an "
-                        "event by its id, is slow now"
-                    )
-            finally:
-                self._counting = []
+        except duckdb.Error:
+            # Readers are answered all the same, and a newer snapshot is not held up.
+            if not self._closed:
+                _log.exception(
+                    "not all could be prepared for readers; what is counted by people, or finds an "
+                    "event by its id, is slow now"
+                )
+        finally:
+            self._counting = []
 
     def close(self) -> None:
         """Let go of the DuckDBs; counting that is under way is given up."""

@@ -46,6 +46,8 @@ class Warehouse:
         self._catalog = Catalog(settings)
         self._lock = threading.Lock()
         self._attaching = threading.Lock()
+        # Its holder may count for long, or wait for the catalog; who reads a snapshot never needs it.
+        self._refreshing = threading.Lock()
         self._attached: dict[int, Attached] = {}
         self._newest: int | None = None
         self._looked = float("-inf")
@@ -75,8 +77,7 @@ class Warehouse:
             finally:
                 query.close()
         finally:
-            with self._lock:
-                attached.users -= 1
+            self._leave(attached)
 
     def refresh(self) -> None:
         """Take the newest snapshot for the next query, however recently it was looked for.
@@ -85,19 +86,23 @@ class Warehouse:
             NothingPublishedError: if no run has published anything yet.
             WarehouseError: if the warehouse cannot be reached.
         """
-        with self._attaching:
+        with self._refreshing:
             if self._closed:
                 return
             number = self._catalog.newest()
             self._looked = time.monotonic()
             if number == self._newest:
                 return
-            before = self._attached.get(self._newest) if self._newest is not None else None
-            attached = self._attach(number)
-            if before is not None:
-                # Nobody waits: until this is done the snapshot before answers.
-                attached.prepare(before)
-            self._newest = number
+            with self._lock:
+                before = self._attached.get(self._newest) if self._newest is not None else None
+            attached = self._take(number)
+            try:
+                if before is not None:
+                    # Nobody waits: until this is done the snapshot before answers.
+                    attached.prepare(before)
+                self._newest = number
+            finally:
+                self._leave(attached)
         if before is None:
             threading.Thread(target=attached.prepare, name="report-people", daemon=True).start()
 
@@ -108,6 +113,8 @@ class Warehouse:
             for attached in self._attached.values():
                 attached.close()
             self._attached.clear()
+        # Counting has just been given up, so a refresh is soon done.
+        with self._refreshing:
             self._catalog.close()
         self._scans.shutdown()
         self._event_ids.close()
@@ -125,6 +132,10 @@ class Warehouse:
                 if self._closed:
                     raise lake.WarehouseError("the report is being stopped")
                 self._attach(number)
+
+    def _leave(self, attached: Attached) -> None:
+        with self._lock:
+            attached.users -= 1
 
     def _newest_number(self) -> int:
         if self._newest is None:
@@ -151,6 +162,8 @@ class Warehouse:
         with self._lock:
             self._attached[number] = attached
             unused = [key for key, one in self._attached.items() if not one.users and key not in (number, self._newest)]
-            for key in unused[: max(0, len(self._attached) - _KEPT)]:
-                self._attached.pop(key).close()
+            gone = [self._attached.pop(key) for key in unused[: max(0, len(self._attached) - _KEPT)]]
+        # Readers of the other snapshots do not wait for it.
+        for one in gone:
+            one.close()
         return attached

@@ -168,6 +168,51 @@ def test_a_new_snapshot_is_read_without_a_restart_and_an_old_one_as_long_as_it_i
         assert len(groups.groups(asked, DAYS, ("triggered_by",))) == 3
 
 
+def test_who_opens_an_older_snapshot_or_stops_the_report_does_not_wait_until_people_are_counted(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = threading.Event()
+
+    def snapshot(number: int | None = None) -> tuple[int, bool]:
+        with warehouse.query(snapshot=number) as asked:
+            return asked.snapshot.snapshot_id, asked.is_prepared
+
+    def count(connection: duckdb.DuckDBPyConnection, *_: object) -> None:
+        counting.set()
+        # The end of the count if nobody stops it, so that a reader who waits for it fails the test and hangs nothing.
+        too_late = threading.Timer(8, connection.interrupt)
+        too_late.start()
+        try:
+            connection.execute(ENDLESS)
+        finally:
+            too_late.cancel()
+
+    warehouse = Warehouse(home)
+    try:
+        until(lambda: snapshot()[1])
+        old = snapshot()[0]
+        with lake.reader(home) as connection:
+            older = lake.newest_version(connection) - 1
+        monkeypatch.setattr("report.queries.snapshots.people.build", count)
+        deliver(home, lines([event("later", eventTime="2026-04-30T11:00:00Z", triggeredBy="user 9")]), "c.ndjson")
+        run(home)
+        refreshing = threading.Thread(target=warehouse.refresh, daemon=True)
+        refreshing.start()
+        assert counting.wait(20)
+        with ThreadPoolExecutor(1) as reader:
+            opened = reader.submit(snapshot, older)
+            try:
+                assert opened.result(5)[0] == older < old
+                assert refreshing.is_alive()
+            finally:
+                threading.Thread(target=warehouse.close, daemon=True).start()
+                refreshing.join(2)
+                is_stopped = not refreshing.is_alive()
+        assert is_stopped
+    finally:
+        warehouse.close()
+
+
 def test_rows_that_were_deleted_are_not_read_from_their_file(home: Settings) -> None:
     with duckdb.connect() as connection:
         lake.attach(connection, home)
