@@ -129,6 +129,12 @@ def slug_of(name: str) -> str | None:
     return _slugs_by_name().get(normalised_name(name))
 
 
+def application_of(name: str) -> str | None:
+    """The application that is known by this name, as events have it, or None where the catalogue knows none."""
+    slug = slug_of(name)
+    return next((one.name for one in applications() if one.slug == slug), None)
+
+
 @cache
 def _slugs_by_name() -> dict[str, str]:
     """Every name of every application by its key: its own name goes before aliases, display name and slug."""

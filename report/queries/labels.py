@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestration import observed_names
-from orchestration.catalogue import normalised_name
+from orchestration.catalogue import application_of, normalised_name
 from report.filters import CHOICES, NAMES, Filters
 from report.long_texts import Value, short
 from report.queries.rollups import COUNTS, HOURLY, KIND
@@ -62,7 +62,7 @@ class Labels:
                 f"select label from {_LABEL} where field = ? and name_key = ? limit 1", [field, normalised_name(value)]
             )
             row = found.fetchone()
-            label = short(row[0]) if row else value
+            label = short(row[0]) if row else _documented(field, value)
             if len(self._known) < _MOST_KNOWN:
                 self._known[field, value] = label
         return label
@@ -104,6 +104,11 @@ def build(connection: duckdb.DuckDBPyConnection) -> None:
         from (select distinct field, spelling, {observed_names.name_key("spelling")} as name_key from spelling)
         inner join label using (field, name_key)
     """)
+
+
+def _documented(field: str, value: str) -> str:
+    """The name that events have of an application that is asked for by another of its names, as the exports take it."""
+    return (application_of(value) if field == "application" else None) or value
 
 
 def _unique(values: Iterable[Any]) -> tuple[Any, ...]:

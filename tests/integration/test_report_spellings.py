@@ -208,6 +208,24 @@ def test_a_page_shows_the_label_of_a_link_that_spells_it_otherwise(client: httpx
     assert "Entity: Chat" in opened.text
 
 
+@pytest.mark.parametrize("name", ["Interaction Analytics", "interaction-analytics", "ANALYTICS"])
+def test_a_link_may_name_an_application_by_any_of_its_names(
+    client: httpx.Client, warehouse: Warehouse, name: str
+) -> None:
+    asked = urlencode(
+        [("period", "from-to"), ("from", "2026-04-30"), ("to", "2026-05-02"), ("application", name), ("entity", "chat")]
+    )
+    for address in (f"/?{asked}", f"/groups?{asked}&group=entity"):
+        page = client.get(address)
+        assert "Application: Analytics" in page.text or "Interaction Analytics" in page.text
+        assert f"{CHATS} events" in page.text or f">{CHATS}<" in page.text, address
+    assert export(client, f"/export?{asked}", "csv")["rows"] == CHATS
+    chosen = replace(WHOLE, applications=(name,), entities=("chat",))
+    without = replace(WHOLE, excluded=(("application", name),), entities=("chat",))
+    with warehouse.query() as query_:
+        assert (events.count(query_, chosen), events.count(query_, without)) == (CHATS, 0)
+
+
 def test_every_way_to_ask_gives_one_number(
     home: Settings, client: httpx.Client, warehouse: Warehouse, tmp_path: Path
 ) -> None:
