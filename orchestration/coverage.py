@@ -7,7 +7,7 @@ looked at is neither complete nor missing: nothing is known of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -56,6 +56,15 @@ class Coverage:
         if self.missing or self.incomplete:
             return "bad"
         return "unknown" if self.unknown or not self.expected else "good"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For programs: the numbers, and their `level`."""
+        return asdict(self) | {"level": self.level}
+
+    @property
+    def says(self) -> str:
+        """For people: all there is to say, the worst first."""
+        return ", ".join(text for _, text in self.parts)
 
     @property
     def looked(self) -> Looked:

@@ -73,6 +73,8 @@ def _print(pack: Pack) -> None:
     print_table(["in the pack", "rows"], list(about["rows"].items()))
     say(f"{pack.folder}: {about['rows']['events']} events, snapshot {about['snapshot']['id']}")
     say_if_empty(about["rows"]["events"])
+    covered = about["coverage"]
+    say(f"Feed hours of the period: {covered['says']}", fg=None if covered["level"] == "good" else "yellow")
     say(f"The ledger ends with entry {about['head']['sequence']}: {about['head']['entry_sha256']}")
     say(f"Send by another way, the SHA-256 of its SHA256SUMS: {pack.sums_sha256}")
     if about["intact"]:

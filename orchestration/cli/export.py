@@ -36,7 +36,8 @@ def command(
 ) -> None:
     """Write the Activity Audit report, all that the filters say, to a CSV, XLSX or Parquet file.
 
-    Events are newest first. The file says which filters, period and snapshot it has, and when it was made.
+    Events are newest first. The file says which filters, period and snapshot it has, how complete
+    the period is, and when it was made.
     """
     from orchestration import lake
     from report.export.export import FORMATS, expected_rows, export
@@ -57,7 +58,7 @@ def command(
                 ) as bar,
                 for_people(),
             ):
-                about = export(connection, chosen, target, now_utc(), bar.update)
+                about = export(connection, settings, chosen, target, now_utc(), bar.update)
     except lake.WarehouseError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

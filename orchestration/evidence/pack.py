@@ -29,6 +29,7 @@ from orchestration.masking import without_secrets
 from orchestration.older_release import explained
 from orchestration.settings import Settings
 from report.filters import Filters
+from report.queries.coverage import coverage_of_file
 
 if TYPE_CHECKING:
     import duckdb
@@ -126,11 +127,12 @@ def _write(
     tables.append(entries.entries)
     if options.with_raw:
         _copy_raw(connection, settings.raw_dir, folder)
-    snapshot = lake.snapshot(connection)
+    snapshot, made_at = lake.snapshot(connection), now_utc()
+    covered = coverage_of_file(connection, settings, filters, made_at)
     rows = {table.name: table.rows for table in tables}
     about = {
         "format": FORMAT,
-        "made_at_utc": iso(now_utc()),
+        "made_at_utc": iso(made_at),
         "filters": filters.as_dict(),
         "feeds": scope.feeds_of(filters.applications),
         "feed_hours_from": iso(floor_hour(filters.start)),
@@ -142,6 +144,7 @@ def _write(
         },
         "head": describe(newest),
         "intact": report.intact,
+        "coverage": covered.as_dict() | {"says": covered.says},
         "rows": rows | {RECORD_HASHES: entries.record_hashes, CHAIN: entries.chain_rows},
         "filtered": len(filters.where()[1]) > 2,
         **asdict(options),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from orchestration.coverage import Coverage
 from orchestration.hours import iso
 from orchestration.lake import Snapshot
 from report.filters import Filters
@@ -14,16 +15,18 @@ from report.long_texts import Value
 
 _NAME = "Activity Audit"
 _ALL = "all"
+COMPLETENESS = "Feed hours of the period"
 
 
 @dataclass(frozen=True)
 class About:
-    """The filters, the state of the warehouse, when the file was made (UTC), and how many rows it has."""
+    """The filters, the state of the warehouse, when the file was made (UTC), its rows, and its coverage."""
 
     filters: Filters
     snapshot: Snapshot
     made_at: datetime
     rows: int
+    coverage: Coverage
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: times are ISO 8601, UTC; no values of a filter are an empty list."""
@@ -31,6 +34,7 @@ class About:
             "report": _NAME,
             "filters": self.filters.as_dict(),
             "rows": self.rows,
+            "coverage": self.coverage.as_dict(),
             "snapshot_id": self.snapshot.snapshot_id,
             "snapshot_taken_at": iso(self.snapshot.taken_at),
             "newest_run_id": self.snapshot.run_id,
@@ -56,6 +60,7 @@ class About:
             **whole,
             "Excluded": _listed(f"{field}: {_shown(value)}" for field, value in chosen.excluded) or "nothing",
             "Rows": str(self.rows),
+            COMPLETENESS: self.coverage.says,
             "Snapshot": str(self.snapshot.snapshot_id),
             "Snapshot taken at (UTC)": iso(self.snapshot.taken_at),
             "Newest run": self.snapshot.run_id or "",

@@ -15,10 +15,13 @@ from report.export.parquet_file import ParquetFile
 from report.export.rows import batches, hourly_counts, schema
 from report.export.xlsx_file import XlsxFile
 from report.filters import Filters
+from report.queries.coverage import coverage_of_file
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
+
+    from orchestration.settings import Settings
 
 
 class ReportFile(Protocol):
@@ -35,6 +38,7 @@ FORMATS: dict[str, Callable[[Path, pa.Schema], ReportFile]] = {
 
 def export(
     connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
     filters: Filters,
     target: Path,
     made_at: datetime,
@@ -44,6 +48,7 @@ def export(
 
     Args:
         connection: a pinned reader of the warehouse.
+        settings: say which feeds are expected, and since when.
         filters: what to write.
         target: ends in a key of `FORMATS`; its folder exists.
         made_at: the time that the file says it was made.
@@ -60,7 +65,8 @@ def export(
             file.write(batch)
             rows += batch.num_rows
             on_rows(batch.num_rows)
-        about = About(filters, lake.snapshot(connection), made_at, rows)
+        covered = coverage_of_file(connection, settings, filters, made_at)
+        about = About(filters, lake.snapshot(connection), made_at, rows, covered)
         file.close(about)
         unfinished.replace(target)
     finally:

@@ -114,7 +114,7 @@ class Job:
                     connection = query.scanner()
                     spelled = query.labels.spelled(self.filters)
                     self.of = expected_rows(connection, spelled)
-                    self.about = export(connection, spelled, self.file, now(), written)
+                    self.about = export(connection, query.settings, spelled, self.file, now(), written)
             if document:
                 # Nobody who asks the warehouse waits while it is set.
                 self.of = document.about.rows

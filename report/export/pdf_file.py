@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from report.bars import bars, label, percent
 from report.columns import COLUMNS
-from report.export.about import About
+from report.export.about import COMPLETENESS, About
 from report.export.pdf_fonts import FAMILIES, readable
 from report.export.typeset import typeset
 from report.filters import Filters
@@ -56,6 +56,7 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
         QueryStoppedError: if the query is stopped.
     """
     from report.queries import charts, events
+    from report.queries.coverage import coverage_of
     from report.queries.groups import groups
     from report.queries.trust import trust
 
@@ -67,7 +68,7 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
     rows = events.page(query, filters, events.Order(), limit=MOST_ROWS).rows
     cells = [[_cell(value) for value in row] for row in rows]
     total = sum(group.count for group in outcomes)
-    about = About(filters, query.snapshot, made_at, len(rows))
+    about = About(filters, query.snapshot, made_at, len(rows), coverage_of(query, filters, made_at))
     facts = about.as_texts()
     content = {
         "title": _TITLE,
@@ -77,9 +78,11 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
             f"Data through {hour_text(state.data_through)} UTC",
             f"Refreshed {hour_text(state.refreshed_at)} UTC",
             f"Snapshot {facts['Snapshot']}",
-            *([f"Feed hours: {', '.join(text for _, text in state.coverage.parts)}"] if state.coverage else []),
+            f"Feed hours: {facts[COMPLETENESS]}",
         ],
-        "facts": [[name, readable(text)] for name, text in facts.items() if name not in ("Report", "Rows")],
+        "facts": [
+            [name, readable(text)] for name, text in facts.items() if name not in ("Report", "Rows", COMPLETENESS)
+        ],
         "total": count_text(total),
         "events": total,
         "outcomes": [_group(group, total) for group in outcomes],

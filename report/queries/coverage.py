@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from orchestration import coverage
 from orchestration.catalogue import slug_of, slugs
@@ -10,6 +11,11 @@ from orchestration.coverage import Coverage, Scope
 from orchestration.hours import HOUR, Unit, aware, floor_hour, now_utc
 from report.filters import Filters
 from report.queries.query import Query, remembered
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from orchestration.settings import Settings
 
 
 def coverage_of(query: Query, filters: Filters, now: datetime | None = None) -> Coverage:
@@ -21,17 +27,23 @@ def coverage_by(
     query: Query, filters: Filters, now: datetime | None, unit: Unit | None
 ) -> dict[tuple[str, datetime], Coverage]:
     """The same by feed and unit of time (its beginning, plain UTC)."""
-    scope = scope_of(query, _feeds_of(filters), now)
-    # Not the end of its hour, which may be outside the calendar.
-    end = (filters.end - timedelta(microseconds=1)).replace(minute=59, second=59, microsecond=0)
-    return dict(_counted(query, floor_hour(filters.start), end, scope, unit))
+    scope = scope_of(query.settings, _feeds_of(filters), now)
+    return dict(_counted(query, *_hours_of(filters), scope, unit))
+
+
+def coverage_of_file(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, filters: Filters, now: datetime
+) -> Coverage:
+    """The same as `coverage_of`, of a pinned reader of the warehouse."""
+    scope = scope_of(settings, _feeds_of(filters), now)
+    return coverage.coverage(coverage.asking(connection), *_hours_of(filters), scope)
 
 
 def coverage_of_days(
     query: Query, start: datetime, end: datetime, unit: Unit | None, now: datetime | None = None
 ) -> dict[tuple[str, datetime], Coverage]:
     """The coverage of all feeds in [start, end), aware, whole hours, by feed and unit of time."""
-    return dict(_counted(query, start, end, scope_of(query, (), now), unit))
+    return dict(_counted(query, start, end, scope_of(query.settings, (), now), unit))
 
 
 def recent(query: Query, length: int, now: datetime | None = None) -> Coverage | None:
@@ -51,9 +63,9 @@ def _known_hours(query: Query) -> tuple[datetime, datetime] | None:
     return (oldest, newest) if newest else None
 
 
-def scope_of(query: Query, feeds: tuple[str, ...], now: datetime | None = None) -> Scope:
+def scope_of(settings: Settings, feeds: tuple[str, ...], now: datetime | None = None) -> Scope:
     """The scope of these feeds, or of all."""
-    return coverage.scope(query.settings.expected_feeds, feeds, now or now_utc(), query.settings.freshness)
+    return coverage.scope(settings.expected_feeds, feeds, now or now_utc(), settings.freshness)
 
 
 @remembered
@@ -61,6 +73,12 @@ def _counted(
     query: Query, start: datetime, end: datetime, scope: Scope, unit: Unit | None
 ) -> list[tuple[tuple[str, datetime], Coverage]]:
     return list(coverage.coverage_by(query.rows, start, end, scope, unit).items())
+
+
+def _hours_of(filters: Filters) -> tuple[datetime, datetime]:
+    # Not the end of its last hour, which may be outside the calendar.
+    end = (filters.end - timedelta(microseconds=1)).replace(minute=59, second=59, microsecond=0)
+    return floor_hour(filters.start), end
 
 
 def _feeds_of(filters: Filters) -> tuple[str, ...]:

@@ -83,6 +83,10 @@ def test_a_pack_without_events(home: Settings, tmp_path: Path) -> None:
     nothing = make_pack(home, lambda _: never, tmp_path / "nothing")
     assert {name for name, rows in nothing.about["rows"].items() if rows} == {"chain"}
     assert failed_checks(nothing.folder) == {}
+    # That no run looked is not that nothing happened.
+    assert nothing.about["coverage"]["level"] == "unknown"
+    said = "**It is not known whether the period is complete**: 48 of 48 feed hours not looked at"
+    assert said in (nothing.folder / "README.md").read_text()
 
 
 def test_a_warehouse_that_is_not_as_it_was_published(home: Settings, tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ def test_every_filter_of_the_report_holds_for_its_files(home: Settings, tmp_path
         excluded=(("comments", "+1"), ("triggered_by", None)),
     )  # fmt: skip
     with lake.reader(home, pinned=True) as connection:
-        about = export(connection, filters, tmp_path / "report.parquet", now_utc())
+        about = export(connection, home, filters, tmp_path / "report.parquet", now_utc())
         assert expected_rows(connection, filters) >= about.rows
     found = pq.read_table(tmp_path / "report.parquet")["Comments"].to_pylist()
     assert sorted(found) == sorted(text for text in FORMULAS if "1" in text and text != "+1")
@@ -129,13 +129,28 @@ def test_every_filter_of_the_report_holds_for_its_files(home: Settings, tmp_path
     assert said["Excluded"] == "comments: +1, triggered_by: (none)"
 
 
+def test_every_file_says_how_much_of_its_period_was_looked_at(home: Settings, tmp_path: Path) -> None:
+    month = ("--from", "2026-05-01", "--to", "2026-06-01", "--application", "search")
+    unknown = "743 of 744 feed hours not looked at, 10 of them before the first that was loaded"
+    for suffix in ("csv", "xlsx", "parquet"):
+        said = _export(home, tmp_path / f"month.{suffix}", *month)
+        assert (said["coverage"]["level"], said["coverage"]["unknown"]) == ("unknown", 743)
+    key = "Feed hours of the period"
+    assert json.loads((tmp_path / "month.csv.about.json").read_text())["coverage"]["recorded"] == 1
+    assert dict(openpyxl.load_workbook(tmp_path / "month.xlsx")["About"].iter_rows(values_only=True))[key] == unknown
+    assert pq.read_metadata(tmp_path / "month.parquet").metadata[key.encode()].decode() == unknown
+    assert unknown[:24] in audit(home, "export", *month, "--to-file", str(tmp_path / "month.csv")).stdout
+    hour = _export(home, tmp_path / "hour.csv", *PERIOD, "--application", "search")
+    assert hour["coverage"]["level"] == "good"
+
+
 def test_a_sheet_that_is_full_goes_on_in_the_next(
     home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(xlsx_file, "_SHEET_ROWS", 5)
     filters = Filters(HOUR, parse_time("2026-05-01T11:00:00Z"))
     with lake.reader(home, pinned=True) as connection:
-        export(connection, filters, tmp_path / "report.xlsx", now_utc())
+        export(connection, home, filters, tmp_path / "report.xlsx", now_utc())
     book = openpyxl.load_workbook(tmp_path / "report.xlsx")
     assert book.sheetnames == ["Activity Audit", "Activity Audit 2", "Activity Audit 3", "About"]
     rows = [row for name in book.sheetnames[:3] for row in list(book[name].iter_rows(values_only=True))[1:]]
