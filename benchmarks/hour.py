@@ -118,8 +118,8 @@ def _floor(settings: Settings) -> dict[str, float]:
     started = time.perf_counter()
     _import_libraries()
     imported = time.perf_counter()
-    from orchestration import catalogue, publish, transform
-    from orchestration.dbt_plugin import using
+    from orchestration import catalogue, transform, warehouse_tables
+    from orchestration.dbt_session import using
     from orchestration.feeds.landing import open_index
     from orchestration.hours import now_utc
     from orchestration.pipeline import land_feeds
@@ -131,7 +131,7 @@ def _floor(settings: Settings) -> dict[str, float]:
     deliveries, manifests = index.deliveries(feeds, _WINDOW), index.manifests(feeds, _WINDOW)
     bench = Workbench(settings, "floor")
     with bench.connect() as connection:
-        publish.create_tables(connection, transform.manifest())
+        warehouse_tables.create_tables(connection, transform.manifest())
         fill(connection, Batch("floor", now_utc(), *_WINDOW, feeds, deliveries, manifests), settings)
     target = settings.home / "target"
     target.mkdir()

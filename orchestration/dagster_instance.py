@@ -117,8 +117,14 @@ def _bury(dagster_instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
     return True
 
 
-def forget_runs(dagster_instance: dg.DagsterInstance, before: datetime) -> int:
+def forget_old_runs(settings: Settings, before: datetime) -> int:
     """Remove finished runs that were created before that time (aware), with all their events; how many."""
+    with instance(settings) as opened:
+        return forget_runs(opened, before)
+
+
+def forget_runs(dagster_instance: dg.DagsterInstance, before: datetime) -> int:
+    """The same, of an instance that is open."""
     import dagster as dg
     from dagster._core.storage.dagster_run import FINISHED_STATUSES
     from dagster._core.storage.event_log import SqliteEventLogStorage

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from orchestration.kept_heads import kept
 from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
@@ -56,8 +57,6 @@ def why_lost(settings: Settings) -> str | None:
         ValueError: if the record is damaged.
         OSError: if it cannot be read.
     """
-    from orchestration.integrity.head import kept
-
     if known := read(settings):
         return f"this home has published into the warehouse {known} ({path(settings)})"
     file = settings.ledger_head_file

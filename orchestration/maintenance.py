@@ -6,23 +6,24 @@ be asked for.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from orchestration import dagster_instance, known_ids, lake, leftovers, observed_names, publish, transform
+from orchestration import known_ids, lake, leftovers, observed_names, transform, warehouse_tables
 from orchestration.compaction import compact
 from orchestration.contract import published_models
 from orchestration.hours import naive, now_utc
 from orchestration.inlined_rows import remove_expired
 from orchestration.integrity import head
-from orchestration.pipeline import exclusive
 from orchestration.retention.caution import clock_doubt, share_doubt
 from orchestration.retention.deletion import delete
 from orchestration.retention.plan import RetentionPlan, make_plan
 from orchestration.retention.raw_removal import of_deleted, remove
 from orchestration.retention.report import as_dict
+from orchestration.run_lock import exclusive
 from orchestration.settings import Settings
 from orchestration.transactions import snapshot_now
 from orchestration.workbench import Workbench
@@ -76,11 +77,14 @@ class Upkeep:
         }
 
 
-def maintain(settings: Settings, allowed: Allowed = Allowed()) -> Upkeep:
+def maintain(
+    settings: Settings, allowed: Allowed = Allowed(), forget_runs: Callable[[Settings, datetime], int] = lambda *_: 0
+) -> Upkeep:
     """Apply retention, compact small files, expire snapshots and runs past theirs, delete files that are retired.
 
     Where the clock is in doubt, nothing that goes by time is done. The counts are of snapshots before and after, of
-    data files before and after, and of Dagster runs forgotten.
+    data files before and after, and of runs forgotten: `forget_runs` makes the orchestrator forget those that began
+    before a time, and counts them.
 
     Raises:
         NothingPublishedError: if nothing is published yet.
@@ -94,7 +98,7 @@ def maintain(settings: Settings, allowed: Allowed = Allowed()) -> Upkeep:
     with exclusive(settings), Workbench(settings, "maintain").connect() as connection:
         now = now_utc()
         snapshots, files = _count(connection, "audit.snapshots()"), _data_files(connection)
-        publish.set_options(connection)
+        warehouse_tables.set_options(connection)
         is_believed = _is_believed(connection, settings, allowed, now, done)
         if is_believed:
             _apply_retention(connection, settings, allowed, now, done)
@@ -110,9 +114,7 @@ def maintain(settings: Settings, allowed: Allowed = Allowed()) -> Upkeep:
             "data files before": files,
             "data files after": _data_files(connection),
         }
-    with dagster_instance.instance(settings) as instance:
-        before = now - settings.run_history
-        done.counts["runs forgotten"] = dagster_instance.forget_runs(instance, before) if is_believed else 0
+    done.counts["runs forgotten"] = forget_runs(settings, now - settings.run_history) if is_believed else 0
     return done
 
 
@@ -163,7 +165,7 @@ def _apply_retention(
     """Delete what is past its retention from the warehouse."""
     if not settings.retention_rules.deletes:
         return
-    publish.create_tables(connection, transform.manifest())
+    warehouse_tables.create_tables(connection, transform.manifest())
     done.warnings += known_ids.complete(connection)
     observed_names.complete(connection)
     since = snapshot_now(connection)

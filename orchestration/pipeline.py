@@ -5,14 +5,10 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
-
-from filelock import FileLock, Timeout
 
 from orchestration import (
     acknowledgements,
@@ -22,7 +18,6 @@ from orchestration import (
     known_ids,
     lake,
     observed_names,
-    own_folders,
     publish,
     staging,
     transform,
@@ -37,8 +32,10 @@ from orchestration.integrity.adoption import adopt
 from orchestration.masking import masked_errors
 from orchestration.planning import own_spool, source_of
 from orchestration.retention.deleted import deleted_deliveries
+from orchestration.run_lock import Progress, WarehouseBusyError, exclusive
 from orchestration.settings import Settings
 from orchestration.transactions import snapshot_now
+from orchestration.warehouse_tables import create_tables
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:
@@ -47,7 +44,6 @@ if TYPE_CHECKING:
     from expectations.results import ExpectationResult
 
 Window = tuple[datetime, datetime]
-Progress = Callable[[str], None]
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
 
 
@@ -61,10 +57,6 @@ class ChecksFailedError(RuntimeError):
             "nothing was published, because blocking checks failed: "
             + "; ".join(f"{result.title} ({result.unexpected_count} rows, e.g. {result.sample})" for result in failed)
         )
-
-
-class WarehouseBusyError(RuntimeError):
-    """Another run holds the warehouse for longer than AUDIT_LOCK_TIMEOUT."""
 
 
 @dataclass
@@ -179,7 +171,7 @@ def bring_up_to_date(
     connection: duckdb.DuckDBPyConnection, settings: Settings, manifest: dict[str, Any]
 ) -> tuple[int | None, list[str]]:
     """Make the warehouse what a run or a replay builds on: the snapshot that it then has, and what was found amiss."""
-    publish.create_tables(connection, manifest)
+    create_tables(connection, manifest)
     warnings = known_ids.complete(connection)
     observed_names.complete(connection)
     adopt(connection, settings.raw_dir, naive(now_utc()))
@@ -200,46 +192,6 @@ def _stage_and_publish(
         if not lineage_is_known:
             column_lineage.refresh(connection, bench.target_dir / "manifest.json")
         return check_and_publish(connection, settings, manifest, batch.run_id, progress, since=since)
-
-
-@contextmanager
-def exclusive(settings: Settings, progress: Progress = lambda _: None) -> Iterator[None]:
-    """Only one run at a time judges against the warehouse and adds to it; readers need no lock."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(settings.warehouse_lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        progress("waiting for another run")
-        try:
-            lock.acquire(timeout=settings.lock_timeout.total_seconds())
-        except Timeout:
-            raise WarehouseBusyError(
-                f"another run has held {settings.warehouse_lock} for more than {settings.lock_timeout}; "
-                "wait for it, or stop it"
-            ) from None
-    try:
-        _clear(settings)
-        yield
-    finally:
-        _clear(settings)
-        lock.release()
-
-
-def _clear(settings: Settings) -> None:
-    """Remove what runs left in the scratch space, killed ones too, and processes that are gone spilt; under the lock.
-
-    A home may have been somebody's folder before, so what is not named as ours is left alone.
-    """
-    settings.work_dir.mkdir(parents=True, exist_ok=True)
-    own_folders.sweep(settings.spill_dir)
-    for path in settings.work_dir.iterdir():
-        if not workbench.is_scratch(path.name):
-            continue
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _batch(

@@ -16,9 +16,9 @@ from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.hours import HOUR, aware, floor_hour, now_utc
 from orchestration.integrity import replays
 from orchestration.masking import masked_errors
-from orchestration.pipeline import Progress
 from orchestration.quarantine import CUT_OFF, unresolved
 from orchestration.replay_report import Report, describe
+from orchestration.run_lock import Progress, exclusive
 from orchestration.settings import Settings
 from orchestration.workbench import Batch, Workbench
 
@@ -65,7 +65,7 @@ def replay(
         pass
     acknowledgements.check()
     manifest = transform.manifest()
-    with pipeline.exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
+    with exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
         progress("staging")
         with bench.connect() as connection:
             since, warnings = pipeline.bring_up_to_date(connection, settings, manifest)

@@ -66,7 +66,7 @@ def build(
     Raises:
         TransformError: naming each model that failed, with the database's message.
     """
-    from orchestration.dbt_plugin import using
+    from orchestration.dbt_session import using
 
     schemas = sorted({node["schema"] for node in manifest()["nodes"].values() if node["resource_type"] != "test"})
     known = target_dir() / "partial_parse.msgpack"

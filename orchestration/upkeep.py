@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from orchestration.dagster_instance import forget_old_runs
 from orchestration.maintenance import maintain
 from orchestration.settings import Settings
 
@@ -13,7 +14,7 @@ def build_upkeep(settings: Settings) -> dg.ScheduleDefinition:
 
     @dg.op(name="maintain", description="Applies retention, merges small files, expires what is old.")
     def apply(context: dg.OpExecutionContext) -> None:
-        done = maintain(settings)
+        done = maintain(settings, forget_runs=forget_old_runs)
         for warning in done.warnings:
             context.log.warning(warning)
         context.log.info(f"{len(done.retention.due)} batches were deleted; {done.counts}")

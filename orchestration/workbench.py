@@ -7,7 +7,6 @@ inputs that `dbt_project/models/sources.yml` declares are made here, and nothing
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import lake, spill
+from orchestration import lake, spill, transform
 from orchestration.extensions import connect
 from orchestration.feeds.manifests import read_manifest
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
@@ -24,6 +23,7 @@ from orchestration.hours import HOUR, hour_range, naive
 from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.settings import Settings
 from orchestration.sql_text import literal
+from orchestration.warehouse_tables import create_tables
 
 if TYPE_CHECKING:
     import duckdb
@@ -62,9 +62,6 @@ create table work.raw.ledger_entry (
     entry_sha256 varchar
 );
 """
-# The ids of runs, and of the commands that are none; a run in parts has workbenches of its own. DuckDB and models add
-# files beside a database.
-_SCRATCH = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-rest|-\d+)?|maintain|hold)\.(duckdb(\..+)?|dbt)")
 _NO_RECORDS = """
     select
         null::varchar as delivery_id, null::bigint as source_record, null::varchar as record,
@@ -143,16 +140,8 @@ class Workbench:
                 instance.execute("detach database if exists work")
 
 
-def is_scratch(name: str) -> bool:
-    """Whether a name in the scratch space is of a workbench, so that it may be removed when no run is under way."""
-    return _SCRATCH.fullmatch(name) is not None
-
-
 def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
     """What dbt gets when it is used by hand: an empty batch, and the published warehouse, read-only if there is one."""
-    from orchestration.publish import create_tables
-    from orchestration.transform import manifest_file
-
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute(f"set temp_directory = {literal(str(spill.folder(settings)))}")
     connection.execute("attach ':memory:' as work")
@@ -163,19 +152,16 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     if lake.attach_read_only(connection, settings):
         return
     connection.execute("attach ':memory:' as audit")
-    if manifest_file().exists():
-        create_tables(connection, json.loads(manifest_file().read_text(encoding="utf-8")))
+    if transform.manifest_file().exists():
+        create_tables(connection, json.loads(transform.manifest_file().read_text(encoding="utf-8")))
 
 
 def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Attach a scratch database at `path`, and a warehouse in memory in which nothing was ever published."""
-    from orchestration.publish import create_tables
-    from orchestration.transform import manifest
-
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute(f"attach if not exists {literal(str(path))} as work")
     connection.execute("attach if not exists ':memory:' as audit")
-    create_tables(connection, manifest())
+    create_tables(connection, transform.manifest())
 
 
 def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings) -> None:

@@ -7,8 +7,8 @@ import dagster as dg
 
 from orchestration import catalogue
 from orchestration.feeds.landing import LandingReport
+from orchestration.feeds.raw_footer import preview
 from orchestration.feeds.raw_index import LandedDelivery
-from orchestration.feeds.raw_parquet import preview
 from orchestration.feeds.set_aside import SetAside
 from orchestration.feeds.source import SourceRefusedError
 from orchestration.hours import HOUR, from_partition_key, hour_range

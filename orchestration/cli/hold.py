@@ -106,8 +106,8 @@ def _as_holds(rows: list[HoldRow]) -> list[dict[str, Any]]:
 
 def _recorded(record: Callable[[], tuple[HoldRow, str | None]]) -> HoldRow:
     from orchestration.lake import WarehouseError
-    from orchestration.pipeline import WarehouseBusyError
     from orchestration.retention.holds import HoldError
+    from orchestration.run_lock import WarehouseBusyError
 
     try:
         row, warning = record()

@@ -36,13 +36,14 @@ def command(
 
     The exit code is 1 if something stays that is not as it was recorded, or that may go by mistake.
     """
+    from orchestration.dagster_instance import forget_old_runs
     from orchestration.lake import WarehouseError
     from orchestration.maintenance import Allowed, maintain, preview
-    from orchestration.pipeline import WarehouseBusyError
+    from orchestration.run_lock import WarehouseBusyError
 
     allowed = Allowed(trust_clock, allow_large_deletion, remove_leftovers)
     try:
-        upkeep = preview(settings, allowed) if dry_run else maintain(settings, allowed)
+        upkeep = preview(settings, allowed) if dry_run else maintain(settings, allowed, forget_old_runs)
     except (WarehouseError, WarehouseBusyError) as error:
         raise click.ClickException(str(error)) from None
     if output == "json":

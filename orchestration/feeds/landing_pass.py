@@ -16,12 +16,13 @@ from typing import Any, BinaryIO
 
 from orchestration.feeds.file_systems import local_path
 from orchestration.feeds.formats import feed_format
-from orchestration.feeds.limits import Limits, machine_is_at_fault
+from orchestration.feeds.limits import DeliveryError, Limits, machine_is_at_fault
 from orchestration.feeds.manifests import MOST_BYTES, too_large
 from orchestration.feeds.raw_files import manifest_path, publish, sync_contents
+from orchestration.feeds.raw_footer import delivery_in
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, to_metadata
-from orchestration.feeds.raw_parquet import delivery_in, write_parquet
-from orchestration.feeds.source import DeliveryError, Offer, Source, SourceError
+from orchestration.feeds.raw_parquet import write_parquet
+from orchestration.feeds.source import Offer, Source, SourceError
 
 _HASH_BLOCK = 1 << 20
 # A local file of at most so many bytes is read once, into memory; a larger one once for its hash and once more.

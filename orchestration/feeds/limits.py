@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestration.feeds.source import DeliveryError
-
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -24,6 +22,14 @@ _LACKING = {
     errno.ENOMEM, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOBUFS,
     errno.EROFS,
 }  # fmt: skip
+
+
+class DeliveryError(RuntimeError):
+    """One delivery cannot be landed now: it is past a stated limit, or the machine lacks what it takes; nothing of
+    it is kept, and it is tried again.
+
+    The message says what, the limit and its setting, and does not name the delivery.
+    """
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from orchestration.faults import DamagedError
+from orchestration.feeds.raw_footer import delivery_in
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
-from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.hours import HOUR_FOLDER, from_hour_folder
 from orchestration.whole_files import sync
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from filelock import FileLock
 
 from orchestration.faults import damaged
-from orchestration.feeds.source import READING
 from orchestration.hours import HOUR_FOLDER, iso, parse_time
 
 INDEX_NAME = "index.sqlite"
 METADATA_KEY = "delivery"
+# What the name of a reading begins with; a file's name cannot.
+READING = "reading/"
 _TIMEOUT = 60
 _REBUILD = "Move it away, with its -wal and -shm, and run again: it is made again from the raw files"
 _IN_LIST = 500

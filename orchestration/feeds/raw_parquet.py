@@ -8,18 +8,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from orchestration.extensions import connect
-from orchestration.faults import DamagedError
 from orchestration.feeds import records
 from orchestration.feeds.formats import FeedFormat
 from orchestration.feeds.limits import DEFAULT, Expansion, Limits
-from orchestration.feeds.raw_index import METADATA_KEY, LandedDelivery, from_metadata
+from orchestration.feeds.raw_index import METADATA_KEY
 from orchestration.feeds.read_csv import read_csv
 from orchestration.feeds.read_json import read_json
 from orchestration.feeds.read_lines import read_lines
 from orchestration.feeds.read_parquet import read_parquet, unreadable
 from orchestration.feeds.streams import Blocks, decompressed_copy, encoding_without_mark, is_compressed
-from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -39,8 +36,6 @@ _LARGE = 4 << 20
 _AHEAD = 8
 # By so much of its beginning a text's encoding is told.
 _HEAD_BYTES = 4096
-# What would end a cell or its code mark, and what looks like it.
-_NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})
 
 
 def write_parquet(
@@ -102,37 +97,6 @@ def read_delivery(
     else:
         with decompressed_copy(Blocks(stream, declared.compression, expansion, strip_mark=False), scratch) as copy:
             yield from read_parquet(copy, max_record_bytes, limits)
-
-
-def delivery_in(path: Path) -> LandedDelivery:
-    """The delivery that a file of the raw lake holds, from its footer.
-
-    Raises:
-        DamagedError: the file is not one that landing wrote, or not as it was written.
-        OSError: it cannot be read.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        footer = pq.read_metadata(path)
-        return from_metadata(footer.metadata[METADATA_KEY.encode()].decode(), footer.num_rows)
-    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
-        raise DamagedError(
-            f"{path} is not a file of the raw lake as landing wrote it. Restore it from a backup; or move it away, and "
-            "its delivery is landed again if the source still has it"
-        ) from error
-
-
-def preview(path: Path, records_shown: int = 5) -> str:
-    """The first records of a raw file as a Markdown table."""
-    with connect() as connection:
-        rows = connection.execute(
-            f"select source_record, left(record, 300) from read_parquet({literal(str(path))}) order by 1 limit ?",
-            [records_shown],
-        ).fetchall()
-    lines = [f"| {position} | `{text.translate(_NO_MARKDOWN)}` |" for position, text in rows]
-    return "\n".join(["| record | as it came |", "|---|---|", *lines])
 
 
 def _write(batches: Iterator[pa.RecordBatch], target: Path, metadata: str) -> int:

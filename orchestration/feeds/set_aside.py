@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from orchestration.feeds.raw_index import LandedDelivery, RawIndex
-from orchestration.feeds.source import READING, Listing, Offer
+from orchestration.feeds.raw_index import READING, LandedDelivery, RawIndex
+from orchestration.feeds.source import Listing, Offer
 from orchestration.hours import iso, parse_time
 
 _SCHEMA = """

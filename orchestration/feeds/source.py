@@ -10,8 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
-# A file's name cannot begin like this.
-READING = "reading/"
+from orchestration.feeds.raw_index import READING
 
 
 @dataclass(frozen=True, order=True)
@@ -121,14 +120,6 @@ class PassFollower(Protocol):
 
 class SourceError(RuntimeError):
     """A source cannot be read; the message says which, why, and what to do."""
-
-
-class DeliveryError(RuntimeError):
-    """One delivery cannot be landed now: it is past a stated limit, or the machine lacks what it takes; nothing of
-    it is kept, and it is tried again.
-
-    The message says what, the limit and its setting, and does not name the delivery.
-    """
 
 
 class SourceRefusedError(SourceError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, HOLD, REPLAY, Entry, breaks
 from orchestration.integrity.findings import Finding
-from orchestration.integrity.head import kept
+from orchestration.kept_heads import kept
 
 if TYPE_CHECKING:
     import duckdb

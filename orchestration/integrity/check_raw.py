@@ -10,8 +10,8 @@ from pathlib import Path
 
 from orchestration.faults import DamagedError
 from orchestration.feeds.raw_files import PAGES, SWEEPS, manifest_hash_shown
+from orchestration.feeds.raw_footer import delivery_in
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
-from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.feeds.scratch import in_use
 from orchestration.hours import from_hour_folder
 from orchestration.integrity.chain import BatchKey

@@ -8,28 +8,19 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from orchestration.hours import aware, iso
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import Entry
+from orchestration.kept_heads import kept
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb
 
 HASH = re.compile(r"[0-9a-f]{64}")
-_LINE = re.compile(r"([1-9]\d*) ([0-9a-f]{64}) \S+ \S+")
-
-
-@dataclass(frozen=True)
-class KeptHead:
-    """A head that was kept: the hash of an entry, and its number."""
-
-    sequence: int
-    entry_sha256: str
 
 
 def describe(entry: Entry) -> dict[str, Any]:
@@ -79,22 +70,6 @@ def _not_kept(path: Path, entry: Entry) -> str:
         f"the head of the ledger, entry {entry.sequence} {entry.entry_sha256}, is not in "
         f"AUDIT_LEDGER_HEAD_FILE={str(path)!r}"
     )
-
-
-def kept(path: Path) -> tuple[list[KeptHead], list[int]]:
-    """The heads that a file has, in its order, and the numbers of the lines that are none.
-
-    Raises:
-        OSError: if the file cannot be read.
-        UnicodeDecodeError: if it is no text.
-    """
-    heads, wrong = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-        if found := _LINE.fullmatch(line):
-            heads.append(KeptHead(int(found[1]), found[2]))
-        elif line.strip():
-            wrong.append(number)
-    return heads, wrong
 
 
 def _append(path: Path, entry: Entry) -> None:

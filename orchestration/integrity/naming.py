@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from orchestration import transform
 from orchestration.catalogue import slugs
 from orchestration.extensions import connect
+from orchestration.feeds.raw_footer import delivery_in
 from orchestration.feeds.raw_index import LandedDelivery
-from orchestration.feeds.raw_parquet import delivery_in
 from orchestration.hours import HOUR, now_utc
 from orchestration.integrity import replays
 from orchestration.integrity.chain import BatchKey

@@ -7,15 +7,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from orchestration import catalogue, lake, publish, transform
+from orchestration import catalogue, lake, transform
 from orchestration.hours import naive, now_utc
 from orchestration.integrity import head, ledger
 from orchestration.integrity.chain import HOLD, append
-from orchestration.pipeline import exclusive
 from orchestration.retention.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
 from orchestration.retention.hold_table import insert, rows_of
+from orchestration.run_lock import exclusive
 from orchestration.settings import Settings
 from orchestration.transactions import snapshot_now, transaction
+from orchestration.warehouse_tables import create_tables
 from orchestration.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _record(
     with lake.reader(settings):
         pass
     with exclusive(settings), Workbench(settings, "hold").connect() as connection:
-        publish.create_tables(connection, transform.manifest())
+        create_tables(connection, transform.manifest())
         since = snapshot_now(connection)
         row = make(connection, rows_of(connection))
         entries = append(ledger.newest(connection), HOLD, [digest_of(row)], row.recorded_at_utc)

@@ -19,7 +19,7 @@ from orchestration.data_folder import MARKER
 from orchestration.hours import now_utc
 from orchestration.maintenance import Allowed, maintain
 from orchestration.own_folders import OwnFolder
-from orchestration.pipeline import exclusive
+from orchestration.run_lock import exclusive
 from orchestration.settings import Settings
 from tests.integration.support import audit, deliver, event, lines, one, query, run
 from tests.integration.tampering import warehouse
@@ -193,7 +193,7 @@ def test_a_run_killed_between_landing_and_its_first_publication_goes_on(
         raise KeyboardInterrupt
 
     deliver(settings, lines([event("a")]))
-    for place in ("data_folder.mark", "publish.create_tables", "publish.publish", "lake.remember"):
+    for place in ("data_folder.mark", "pipeline.create_tables", "publish.publish", "lake.remember"):
         with monkeypatch.context() as patch:
             patch.setattr(f"orchestration.{place}", killed)
             with pytest.raises(KeyboardInterrupt):

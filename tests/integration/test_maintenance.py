@@ -10,6 +10,7 @@ import pytest
 
 from orchestration import lake
 from orchestration.compaction import FULL_FILE, to_rewrite
+from orchestration.dagster_instance import forget_old_runs
 from orchestration.maintenance import maintain
 from orchestration.settings import Settings
 from tests.integration.support import audit, deliver, dump, event, lines, one, run
@@ -93,9 +94,10 @@ def test_upkeep_forgets_old_runs_and_keeps_the_rest(settings: Settings) -> None:
     audit(settings, "run")
     events = settings.home / "dagster/history/runs"
     assert len(list(events.glob("*-*.db"))) == 1
-    assert maintain(settings).counts["runs forgotten"] == 0
+    assert maintain(settings, forget_runs=forget_old_runs).counts["runs forgotten"] == 0
     assert len(list(events.glob("*-*.db"))) == 1
-    assert maintain(settings.model_copy(update={"run_history": timedelta(0)})).counts["runs forgotten"] == 1
+    brief = settings.model_copy(update={"run_history": timedelta(0)})
+    assert maintain(brief, forget_runs=forget_old_runs).counts["runs forgotten"] == 1
     assert not list(events.glob("*-*.db"))
     assert one(settings, COUNT) == 1
     assert [path.name for path in settings.work_dir.iterdir()] == ["spill"]

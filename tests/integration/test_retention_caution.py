@@ -51,7 +51,7 @@ def test_with_the_clock_in_2040_nothing_goes(home: Settings) -> None:
     assert shown.exit_code == 1
     assert "Error: the clock says 2040-01-01T00:00:00Z, 47" in shown.stderr
     for allowed in (Allowed(), Allowed(large_deletion=True)):
-        done = maintain(kept, allowed)
+        done = maintain(kept, allowed, dagster_instance.forget_old_runs)
         assert (done.refused, done.retention.due, done.counts["runs forgotten"]) == (True, [], 0)
         assert "--trust-clock" in done.doubts[0]
         assert _state(home)[:2] == before[:2]

@@ -13,7 +13,7 @@ import pytest
 
 from orchestration import extensions, lake, spill
 from orchestration.own_folders import OwnFolder
-from orchestration.pipeline import exclusive
+from orchestration.run_lock import exclusive
 from orchestration.settings import Settings
 from tests.integration.support import AUDIT, process_environment, until
 

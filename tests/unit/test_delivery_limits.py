@@ -13,9 +13,8 @@ import pytest
 import zstandard
 
 from orchestration.feeds.formats import feed_format
-from orchestration.feeds.limits import Limits, machine_is_at_fault
+from orchestration.feeds.limits import DeliveryError, Limits, machine_is_at_fault
 from orchestration.feeds.raw_parquet import read_delivery
-from orchestration.feeds.source import DeliveryError
 from orchestration.settings import SettingsError, load_settings
 from tests.unit.raw_lake import A, B, Feeds, raw_files, texts
 

@@ -19,11 +19,10 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from orchestration.feeds.formats import feed_format
-from orchestration.feeds.limits import DEFAULT, Limits
+from orchestration.feeds.limits import DEFAULT, DeliveryError, Limits
 from orchestration.feeds.parquet_footer import footer, row_groups
 from orchestration.feeds.parquet_pages import pages
 from orchestration.feeds.raw_parquet import read_delivery
-from orchestration.feeds.source import DeliveryError
 from orchestration.feeds.thrift import Compact
 from tests.unit.raw_lake import Feeds, Kept, problems, raw_files, texts
 

@@ -15,9 +15,10 @@ import pytest
 
 from orchestration.feeds import landing_pass
 from orchestration.feeds.files import FileSource
+from orchestration.feeds.limits import DeliveryError
 from orchestration.feeds.manifests import MOST_BYTES, read_manifest
 from orchestration.feeds.set_aside import SetAside, SetAsides
-from orchestration.feeds.source import DeliveryError, Listing, Offer, SourceError
+from orchestration.feeds.source import Listing, Offer, SourceError
 from orchestration.staging import largest_part
 from tests.s3_server import Bucket
 from tests.unit.raw_lake import FEEDS, HOUR, LANDED_AT, A, B, Feeds, indexed

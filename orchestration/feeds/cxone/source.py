@@ -17,7 +17,8 @@ from orchestration.feeds.cxone.pages import window_url
 from orchestration.feeds.cxone.read_hours import ReadHours
 from orchestration.feeds.cxone.reading import Reading, read_hour, window_query
 from orchestration.feeds.cxone.sealing import SEALED, contains, due_hours, token
-from orchestration.feeds.source import READING, Listing, Offer, SourceError
+from orchestration.feeds.raw_index import READING
+from orchestration.feeds.source import Listing, Offer, SourceError
 from orchestration.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from orchestration.settings import Settings
 

@@ -1,0 +1,67 @@
+"""The run lock: only one run at a time judges against the warehouse and adds to it. Readers need no lock."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from orchestration import own_folders
+from orchestration.settings import Settings
+
+Progress = Callable[[str], None]
+# The ids of runs, and of the commands that are none; a run in parts has workbenches of its own. DuckDB and models add
+# files beside a database.
+_SCRATCH = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-rest|-\d+)?|maintain|hold)\.(duckdb(\..+)?|dbt)")
+
+
+class WarehouseBusyError(RuntimeError):
+    """Another run holds the warehouse for longer than AUDIT_LOCK_TIMEOUT."""
+
+
+@contextmanager
+def exclusive(settings: Settings, progress: Progress = lambda _: None) -> Iterator[None]:
+    """Only one run at a time judges against the warehouse and adds to it; readers need no lock."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(settings.warehouse_lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("waiting for another run")
+        try:
+            lock.acquire(timeout=settings.lock_timeout.total_seconds())
+        except Timeout:
+            raise WarehouseBusyError(
+                f"another run has held {settings.warehouse_lock} for more than {settings.lock_timeout}; "
+                "wait for it, or stop it"
+            ) from None
+    try:
+        _clear(settings)
+        yield
+    finally:
+        _clear(settings)
+        lock.release()
+
+
+def _is_scratch(name: str) -> bool:
+    """Whether a name in the scratch space is of a workbench, so that it may be removed when no run is under way."""
+    return _SCRATCH.fullmatch(name) is not None
+
+
+def _clear(settings: Settings) -> None:
+    """Remove what runs left in the scratch space, killed ones too, and processes that are gone spilt; under the lock.
+
+    A home may have been somebody's folder before, so what is not named as ours is left alone.
+    """
+    settings.work_dir.mkdir(parents=True, exist_ok=True)
+    own_folders.sweep(settings.spill_dir)
+    for path in settings.work_dir.iterdir():
+        if not _is_scratch(path.name):
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
