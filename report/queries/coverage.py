@@ -46,14 +46,19 @@ def coverage_of_days(
     return dict(_counted(query, start, end, scope_of(query.settings, (), now), unit))
 
 
-def recent(query: Query, length: int, now: datetime | None = None) -> Coverage | None:
-    """The coverage of all feeds in the `length` hours up to the newest that is known; None where none is."""
+def recent(query: Query, length: int, now: datetime | None = None) -> tuple[datetime | None, Coverage | None]:
+    """The coverage of all feeds in the `length` hours up to the newest that is known; None where none is.
+
+    First comes the oldest feed hour (plain UTC), if these hours begin before it: nothing is said of what is earlier.
+    """
     known = _known_hours(query)
     if known is None:
-        return None
+        return None, None
     oldest, newest = known
     end = aware(newest) + HOUR
-    return coverage.total(coverage_of_days(query, max(aware(oldest), end - length * HOUR), end, None, now).values())
+    start = max(aware(oldest), end - length * HOUR)
+    covered = coverage.total(coverage_of_days(query, start, end, None, now).values())
+    return oldest if start > end - length * HOUR else None, covered
 
 
 @remembered

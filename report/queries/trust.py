@@ -37,6 +37,7 @@ class Trust:
         coverage: of the period and applications that are asked about, or else of the newest 7 days; None where no feed
             hour is known.
         of_period: whether it is of a period that is asked about.
+        since: the first feed hour that is known, if the coverage is of less than 7 days for that.
     """
 
     data_through: datetime | None
@@ -53,6 +54,7 @@ class Trust:
     checked_run_id: str | None
     coverage: Coverage | None = None
     of_period: bool = False
+    since: datetime | None = None
 
     @property
     def level(self) -> str:
@@ -68,8 +70,11 @@ def trust(query: Query, freshness: timedelta, now: datetime | None = None, filte
     """The state of the warehouse; data older than `freshness` (`AUDIT_FRESHNESS`) are stale. `now` is aware."""
     known, at = _known(query), now or now_utc()
     age = naive(at) - known.data_through if known.data_through else None
-    covered = coverage_of(query, filters, at) if filters else recent(query, int(RECENT / HOUR), at)
-    return replace(known, stale=age is None or age > freshness + HOUR, coverage=covered, of_period=filters is not None)
+    known = replace(known, stale=age is None or age > freshness + HOUR)
+    if filters:
+        return replace(known, coverage=coverage_of(query, filters, at), of_period=True)
+    since, covered = recent(query, int(RECENT / HOUR), at)
+    return replace(known, coverage=covered, since=since)
 
 
 @remembered

@@ -312,6 +312,32 @@ def test_on_a_narrow_screen(open_page: Open) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") <= NARROW["width"], path
 
 
+_BROKEN_WORDS = """
+[...document.querySelectorAll('.plain-table td, .plain-table th')].flatMap(cell => {
+  const walker = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT), broken = [];
+  for (let text; (text = walker.nextNode()); )
+    for (const word of text.data.matchAll(/\\w{1,28}(?!\\w)/g)) {
+      const range = document.createRange();
+      range.setStart(text, word.index);
+      range.setEnd(text, word.index + word[0].length);
+      if (new Set([...range.getClientRects()].map(one => one.top)).size > 1) broken.push(word[0]);
+    }
+  return broken;
+})
+"""
+
+
+def test_a_phone_breaks_no_word_and_shows_hours_beside_their_feed(open_page: Open) -> None:
+    page = open_page("/quality", viewport=NARROW, has_touch=True)
+    expect(page.locator("#coverage")).to_contain_text("Since 2026-05-01 10:00 UTC: ")
+    hour = page.locator(".heat").first.locator("tbody tr").first.locator("td").nth(4).bounding_box()
+    assert hour
+    assert hour["x"] + hour["width"] < NARROW["width"]
+    for path in ("/quality/checks", "/quality/drift", "/quality/quarantine"):
+        page.goto(path)
+        assert page.evaluate(_BROKEN_WORDS) == [], path
+
+
 def test_without_scripts(open_page: Open) -> None:
     page = open_page("/", java_script_enabled=False)
     page.get_by_label("Analytics (Interaction Analytics)").check()

@@ -54,6 +54,8 @@ def test_trust_and_quality_say_what_the_tables_say(home: Settings, asked: Query)
     assert (said.errors, said.warnings) == (found.count("error"), found.count("warning"))
     assert said.errors, "of 401 records one has an outcome that is none, and 15 feeds brought nothing"
     assert said.coverage == Coverage(16, recorded=16, missing=15)
+    # One hour was loaded ever, which is not the newest seven days.
+    assert (said.of_period, said.since) == (False, datetime(2026, 5, 1, 10, tzinfo=UTC).replace(tzinfo=None))
     assert said.level == "bad"
     assert trust.trust(asked, home.freshness, now + timedelta(hours=3)).stale
     cells = {cell.feed: cell for cell in quality.heat_map(asked, START, END)}
