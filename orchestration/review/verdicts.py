@@ -88,7 +88,7 @@ def _balanced(review: Review) -> Verdict:
             f"{total(review, 'records'):,} quarantined records: they are not as they were published.{since}"
         )
         return Verdict("Balance", question, "look", answer, "dispositions")
-    answer = f"Yes. {sums}, in every feed and hour; and counted again, the tables have as many.{since}"
+    answer = f"Yes. {sums}, in every feed hour that was loaded; and counted again, the tables have as many.{since}"
     return Verdict("Balance", question, "good", answer, "dispositions")
 
 
