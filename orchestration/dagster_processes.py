@@ -23,6 +23,7 @@ import yaml
 
 from orchestration.beginning import NOTE
 from orchestration.catalogue import SEEDS_DIR
+from orchestration.keeper import ending_with_parent
 
 LOCATION = "activity_audit"
 PAGES_SOCKET = "pages.sock"
@@ -81,19 +82,23 @@ def run(folder: Path) -> int:
 def _start_code_server(folder: Path) -> subprocess.Popen[bytes]:
     at = folder / _CODE_SOCKET
     at.unlink(missing_ok=True)
-    return subprocess.Popen([
+    return _start([
         _program("dagster"), "code-server", "start", "--module-name", "orchestration.definitions",
         "--working-directory", str(_ROOT), "--location-name", LOCATION, "--socket", str(at), "--log-level", "warning",
     ])  # fmt: skip
 
 
 def _start_web_server(folder: Path, workspace: Path) -> subprocess.Popen[bytes]:
-    pages = [sys.executable, "-P", "-m", "report.dagster.pages", str(workspace), str(folder / PAGES_SOCKET)]
-    return subprocess.Popen(pages)
+    return _start([sys.executable, "-P", "-m", "report.dagster.pages", str(workspace), str(folder / PAGES_SOCKET)])
 
 
 def _start_daemon(workspace: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([_program("dagster-daemon"), "run", "--workspace", str(workspace)])
+    return _start([_program("dagster-daemon"), "run", "--workspace", str(workspace)])
+
+
+def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:
+    """Start one of them, which ends also when this process is killed."""
+    return subprocess.Popen(command, preexec_fn=ending_with_parent())
 
 
 def _what_code_is_of() -> list[object]:
@@ -108,7 +113,7 @@ def _what_code_is_of() -> list[object]:
 
 def _load_again(folder: Path, over: threading.Event) -> None:
     """Have the code server load its code again. Runs that are under way go on, with the code that they began with."""
-    again = subprocess.Popen([sys.executable, "-P", "-m", "orchestration.code_again", str(folder / _CODE_SOCKET)])
+    again = _start([sys.executable, "-P", "-m", "orchestration.code_again", str(folder / _CODE_SOCKET)])
     while again.poll() is None and not over.is_set():
         over.wait(_LOOK_EVERY)
     _end([again])
@@ -124,12 +129,15 @@ def _listens(at: Path) -> bool:
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    """Ask them to end; who started this process ends what is left."""
+    """Ask them to end, and end what does not."""
     for process in processes:
         process.terminate()
     end = time.monotonic() + _PATIENCE
     while any(process.poll() is None for process in processes) and time.monotonic() < end:
         time.sleep(_LOOK_EVERY)
+    # What they started themselves is ended by who started this process.
+    for process in processes:
+        process.kill()
 
 
 def _say(text: str) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from pathlib import Path
 _PATIENCE = 60.0
 _LAST_PATIENCE = 3.0
 _LOOK_EVERY = 0.1
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -45,13 +46,16 @@ def kept(command: Sequence[str], output: int | None = None) -> subprocess.Popen[
 def keep(command: Sequence[str]) -> int:
     """Run a command until it ends, standard input does, or SIGTERM or SIGINT comes; then end all that is left of it.
 
-    On Linux that is every process that descends from it; elsewhere those of its process group.
+    On Linux that is every process that descends from it; elsewhere those of its process group. If this process is
+    killed itself, the command gets a SIGTERM, on Linux.
     """
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
     _adopt_orphans()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=ending_with_parent()
+    )
     threading.Thread(target=_wait_for_end_of_input, args=(over,), daemon=True).start()
     while not _has_ended(process) and not over.wait(_LOOK_EVERY):
         pass
@@ -61,6 +65,22 @@ def keep(command: Sequence[str]) -> int:
         _wait(process, _PATIENCE)
     _end_rest(process)
     return ended or 0
+
+
+def ending_with_parent() -> Callable[[], None] | None:
+    """As Popen's `preexec_fn`: what is started gets a SIGTERM when the thread that starts it ends; Linux only."""
+    if sys.platform != "linux":
+        return None
+    # A child process of one that has threads must load nothing.
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
+
+    def ask() -> None:
+        prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        # It may have ended already, and then nobody sends the signal.
+        if os.getppid() != parent:
+            os._exit(1)
+
+    return ask
 
 
 def _wait_for_end_of_input(over: threading.Event) -> None:

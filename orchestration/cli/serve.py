@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -28,6 +29,8 @@ from orchestration.whole_files import rewrite
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 # In bytes; what is longer becomes several lines.
 _LONGEST_LINE = 65_536
+# How long Dagster may take to end when its keeper was killed, in seconds.
+_PATIENCE = 30.0
 # A Unix socket's path must be short, and Dagster adds to this one.
 _LONGEST_FOLDER = 60
 
@@ -63,7 +66,7 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
 
     if port == report_port:
         raise click.UsageError(f"--port and --report-port are both {port}; Dagster and the report need one each")
-    dagster: list[subprocess.Popen[bytes]] = []
+    dagster: list[_Dagster] = []
     try:
         check(settings, report_host)
         check(settings, host)
@@ -92,9 +95,9 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
                 report_port,
                 start,
                 dagster=DagsterAt(folder / PAGES_SOCKET, read_only),
-                stop=lambda: any(process.poll() is not None for process in dagster),
+                stop=lambda: any(one.keeper.poll() is not None for one in dagster),
             )
-            ended = [process.poll() for process in dagster]
+            ended = [one.keeper.poll() for one in dagster]
     except SettingsError as error:
         raise click.UsageError(str(error)) from None
     except (PortTakenError, UsersFileError) as error:
@@ -139,11 +142,20 @@ def _private_folder() -> tempfile.TemporaryDirectory[str]:
     )
 
 
-def _start_dagster(folder: Path) -> subprocess.Popen[bytes]:
+@dataclass(frozen=True)
+class _Dagster:
+    """Dagster's keeper, and the thread that passes on the log, which is over when the last that writes it ends."""
+
+    keeper: subprocess.Popen[bytes]
+    log: threading.Thread
+
+
+def _start_dagster(folder: Path) -> _Dagster:
     """Dagster, which ends with this process, however that ends; its log quotes what sources sent."""
-    process = kept([sys.executable, "-P", "-m", "orchestration.dagster_processes", str(folder)], subprocess.PIPE)
-    threading.Thread(target=_pass_on, args=(process.stdout,), daemon=True).start()
-    return process
+    keeper = kept([sys.executable, "-P", "-m", "orchestration.dagster_processes", str(folder)], subprocess.PIPE)
+    log = threading.Thread(target=_pass_on, args=(keeper.stdout,), daemon=True)
+    log.start()
+    return _Dagster(keeper, log)
 
 
 def _pass_on(log: IO[bytes]) -> None:
@@ -153,8 +165,10 @@ def _pass_on(log: IO[bytes]) -> None:
             say(_COLOURS.sub("", line.decode(errors="replace").removesuffix("\n")), err=True)
 
 
-def _stop(dagster: list[subprocess.Popen[bytes]]) -> None:
+def _stop(dagster: list[_Dagster]) -> None:
     """End Dagster and all that it started."""
-    for process in dagster:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+    for one in dagster:
+        one.keeper.send_signal(signal.SIGTERM)
+        one.keeper.wait()
+        # A keeper that was killed leaves Dagster to end by itself, and no other may have this home before that.
+        one.log.join(_PATIENCE)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from orchestration.keeper import kept
-from tests.integration.support import modules_that_tell
+from tests.integration.support import modules_that_tell, until
 
 # A command that starts one process in its own session and leaves another to itself; the last one ignores SIGTERM.
 _COMMAND = """
@@ -59,6 +59,17 @@ def test_nothing_outlives_who_is_killed(asking: subprocess.Popen[bytes], tmp_pat
     while left := _started(tmp_path):
         assert time.monotonic() < end, left
         time.sleep(0.05)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no signal tells that a parent has ended")
+def test_a_command_is_told_to_end_when_its_keeper_is_killed(tmp_path: Path) -> None:
+    command = "trap 'echo told > told; exit' TERM; echo > started; while :; do sleep 0.1; done"
+    keeper = [sys.executable, "-m", "orchestration.keeper", "sh", "-c", command]
+    with subprocess.Popen(keeper, stdin=subprocess.PIPE, cwd=tmp_path) as process:
+        until((tmp_path / "started").exists)
+        process.kill()
+    until(lambda: not _started(tmp_path))
+    assert (tmp_path / "told").exists()
 
 
 def test_what_ended_by_itself_says_how() -> None:

@@ -135,6 +135,36 @@ def test_no_process_is_left(settings: Settings, tmp_path: Path, how: signal.Sign
     assert not folder.exists()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no signal tells that a parent has ended")
+@pytest.mark.parametrize(
+    "killed", [["orchestration.keeper"], ["orchestration.keeper", "orchestration.dagster_processes"]]
+)
+def test_dagster_ends_when_what_keeps_it_is_killed(settings: Settings, tmp_path: Path, killed: list[str]) -> None:
+    """One daemon too many would run each hour twice; the next `audit serve` has the home and the port for itself."""
+    port = _free_port()
+    serve = _serve(settings, port, tmp_path / "said")
+    _open(tmp_path / "said").browser.close()
+    started = psutil.Process(serve.pid).children(recursive=True)
+    assert {name for name in ("report.dagster.pages", "dagster-daemon", "code-server") if _process(serve, name)} == {
+        "report.dagster.pages", "dagster-daemon", "code-server",
+    }  # fmt: skip
+    # The keeper has the name of what it keeps in its command, and comes first.
+    keepers = [process for process in started if any(name in process.cmdline() for name in killed)]
+    assert len(keepers) >= len(killed)
+    for process in keepers:
+        process.send_signal(signal.SIGKILL)
+    assert serve.wait(timeout=60) == 1
+    assert [process for process in started if _is_at_work(process)] == []
+    assert "Dagster ended with exit code -9" in (tmp_path / "said.errors").read_text()
+    again = _serve(settings, port, tmp_path / "again")
+    try:
+        _open(tmp_path / "again").browser.close()
+    finally:
+        again.send_signal(signal.SIGTERM)
+        assert again.wait(timeout=120) == 0
+
+
 def _is_at_work(process: psutil.Process) -> bool:
     return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
