@@ -28,8 +28,8 @@ from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 from orchestration.masking import without_secrets
 from orchestration.older_release import explained
 from orchestration.settings import Settings
+from report.event_coverage import coverage_of_file
 from report.filters import Filters
-from report.queries.coverage import coverage_of_file
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from orchestration import lake
+from report.event_coverage import coverage_of_file
 from report.export.about import About
 from report.export.csv_file import CsvFile, about_beside
 from report.export.parquet_file import ParquetFile
 from report.export.rows import batches, hourly_counts, schema
 from report.export.xlsx_file import XlsxFile
 from report.filters import Filters
-from report.queries.coverage import coverage_of_file
 
 if TYPE_CHECKING:
     import duckdb
