@@ -26,6 +26,8 @@ _NEEDED = {
     "oauth_client_id": "the id of the OAuth client that CXONE_OAUTH_CLIENT_SECRET is of",
     "oauth_client_secret": "the secret of the OAuth client CXONE_OAUTH_CLIENT_ID",
 }
+# The system waits at a socket for so many milliseconds, in 32 bits, at most. What is longer wraps around to anything.
+_LONGEST_SILENCE = timedelta(days=24)
 
 
 class CxoneSettings(BaseSettings):
@@ -47,9 +49,11 @@ class CxoneSettings(BaseSettings):
     oauth_secret_in: Literal["header", "body"] = Field("header", description="where the client's secret is sent")
     audit_path: str = Field("/activity/audit", description="the path of the activity audit below the API URL")
     time_format: str = Field("%Y-%m-%dT%H:%M:%SZ", description="how From and To are written, as for strftime; UTC")
-    page_size: int = Field(1000, ge=1, description="how many records a page is asked to have (Top)")
+    page_size: int = Field(1000, ge=1, le=100_000, description="how many records a page is asked to have (Top)")
     timeout: Duration = Field(timedelta(seconds=30), description="how long the API may be silent")
-    max_attempts: int = Field(6, ge=1, description="how often one page is asked for before its hour is given up")
+    max_attempts: int = Field(
+        6, ge=1, le=1000, description="how often one page is asked for before its hour is given up"
+    )
     retry_wait: Duration = Field(timedelta(seconds=1), description="the first wait before another attempt")
     max_wait: Duration = Field(timedelta(minutes=2), description="the longest one, whatever Retry-After says")
 
@@ -85,6 +89,13 @@ class CxoneSettings(BaseSettings):
     def _positive(cls, value: timedelta) -> timedelta:
         if value <= timedelta(0):
             raise ValueError("must be longer than 0s")
+        return value
+
+    @field_validator("timeout")
+    @classmethod
+    def _not_too_long(cls, value: timedelta) -> timedelta:
+        if value > _LONGEST_SILENCE:
+            raise ValueError(f"must be at most {_LONGEST_SILENCE.days}d")
         return value
 
     def missing(self) -> list[str]:

@@ -52,7 +52,9 @@ class ReportSettings(BaseSettings):
     idle: Duration = Field(timedelta(hours=1), description="how long a session lives without a request")
     session: Duration = Field(timedelta(hours=12), description="how long a session lives at most")
     token_life: Duration = Field(timedelta(minutes=15), description="for token: how long the link can be opened")
-    export_space: int = Field(5_000_000_000, ge=1, description="how many bytes finished and running exports may take")
+    export_space: int = Field(
+        5_000_000_000, ge=1, le=1 << 50, description="how many bytes finished and running exports may take"
+    )
 
     @field_validator("url", "dagster_url", "oidc_issuer")
     @classmethod

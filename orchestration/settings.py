@@ -31,6 +31,10 @@ from orchestration.retention.rules import RetentionRules, parse_retention
 ENV_FILE = ".env"
 # How alike two names must be for one to be taken for the other, misspelt; 1 is the same.
 _ALIKE = 0.85
+# As JSON a record may take six times its bytes, and Arrow's texts have 2 GiB at most.
+_MOST_RECORD_BYTES = 256 << 20
+_PEBIBYTE = 1 << 50
+_TEBIBYTE = 1 << 40
 _OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
 
@@ -69,21 +73,28 @@ class Settings(BaseSettings):
         description="the DuckLake catalog: a SQLite file or a postgres connection; default in $AUDIT_HOME",
     )
     data_path: str | None = Field(None, description="where the lake's Parquet files are; default in $AUDIT_HOME")
-    max_record_bytes: int = Field(1_048_576, ge=1, description="a larger record is quarantined as too_large")
+    max_record_bytes: int = Field(
+        1_048_576, ge=1, le=_MOST_RECORD_BYTES, description="a larger record is quarantined as too_large"
+    )
     max_delivery_bytes: int = Field(
-        LIMITS.delivery_bytes, ge=1, description="a delivery with more, decompressed and decoded, is not landed"
+        LIMITS.delivery_bytes,
+        ge=1,
+        le=_PEBIBYTE,
+        description="a delivery with more, decompressed and decoded, is not landed",
     )
     max_delivery_records: int = Field(
-        LIMITS.delivery_records, ge=1, description="a delivery with more records is not landed"
+        LIMITS.delivery_records, ge=1, le=10**12, description="a delivery with more records is not landed"
     )
     max_delivery_expansion: int = Field(
         LIMITS.delivery_expansion,
         ge=1,
+        le=10**6,
         description="a compressed delivery that expands further is not landed; it may always expand to 256 MiB",
     )
     max_delivery_memory: int = Field(
         LIMITS.delivery_memory,
         ge=1 << 20,
+        le=_TEBIBYTE,
         description="a delivery of which a part takes more bytes of memory to read is not landed",
     )
     future_tolerance: Duration = Field(
@@ -128,7 +139,7 @@ class Settings(BaseSettings):
     ledger_head_file: Path | None = Field(
         None, description="a file, best on another mount, to which each run appends the ledger's newest entry"
     )
-    docs_runs: int = Field(200, ge=1, description="how many runs' validation pages the data docs keep")
+    docs_runs: int = Field(200, ge=1, le=100_000, description="how many runs' validation pages the data docs keep")
     _cxone: CxoneSettings | None = PrivateAttr(None)
     _report: ReportSettings | None = PrivateAttr(None)
 
@@ -366,8 +377,17 @@ def _explain(prefix: str, item: Any) -> str:
         message = "must be " + item["ctx"]["expected"]
     elif item["type"].startswith("int"):
         message = "must be a whole number"
-    elif item["type"].startswith("greater_than"):
-        message = f"must be at least {item['ctx'].get('ge', item['ctx'].get('gt'))}"
+    elif item["type"].startswith("float"):
+        message = "must be a number"
+    elif item["type"] == "greater_than_equal":
+        message = f"must be at least {_number(item['ctx']['ge'])}"
+    elif item["type"] == "less_than_equal":
+        message = f"must be at most {_number(item['ctx']['le'])}"
     # A URL of the API may have a password or a key in it.
     value = "…" if prefix == "CXONE_" and re.search("[@?]", str(item["input"])) else item["input"]
     return f"{name}={without_secrets(repr(value))}: {message}"
+
+
+def _number(bound: float) -> str:
+    """A bound as people write it: pydantic makes 1.0 of the 1 that it is."""
+    return f"{bound:g}" if isinstance(bound, float) else str(bound)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from orchestration.hours import HOUR, LONGEST_GAP, floor_hour, hour_range
+from orchestration.hours import EARLIEST_YEAR, HOUR, LONGEST_GAP, floor_hour, hour_range
 
 SEALED = "sealed"
 Span = tuple[datetime, datetime]
@@ -44,12 +44,13 @@ def due_hours(
 ) -> Iterator[datetime]:
     """The hours that are over and not sealed, since the first one that was ever asked for.
 
-    If none was, those that would not be sealed yet. A gap between two ranges that is longer than LONGEST_GAP is a
-    new beginning; after the last one there is none, however long it is ago.
+    If none was, those that would not be sealed yet and can be feed hours. A gap between two ranges that is longer than
+    LONGEST_GAP is a new beginning; after the last one there is none, however long it is ago.
     """
     end = floor_hour(now)
     if not asked:
-        yield from hour_range(end - max(math.ceil(seal_after / HOUR), 1) * HOUR, end)
+        first = end - max(math.ceil(seal_after / HOUR), 1) * HOUR
+        yield from hour_range(max(first, datetime(EARLIEST_YEAR, 1, 1, tzinfo=UTC)), end)
         return
     bounds = [span for span in asked if span[0] < end]
     for at, (start, stop) in enumerate(bounds):

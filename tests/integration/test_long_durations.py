@@ -1,0 +1,39 @@
+"""Every duration at its bound: no arithmetic of times leads out of the calendar."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from orchestration import catalogue
+from orchestration.beginning import beginning
+from orchestration.freshness import build_freshness, due_hour
+from orchestration.hours import now_utc
+from orchestration.integrity.verify import verify
+from orchestration.maintenance import maintain
+from orchestration.planning import plan
+from orchestration.schedules import build_schedule
+from orchestration.settings import Settings, load_settings
+from orchestration.status import status
+from tests.integration.support import deliver, event, lines, one, run
+
+
+def test_a_home_with_the_longest_durations_works(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [name for name, field in Settings.model_fields.items() if field.annotation is timedelta]
+    assert len(names) == 10
+    for name in (*names, "retention"):
+        monkeypatch.setenv(f"AUDIT_{name.upper()}", "36500d")
+    longest = load_settings()
+    deliver(longest, lines([event("a"), event("b", eventTime="2120-01-01T00:00:00Z")]))
+    run(longest)
+    # What claims to have happened in a hundred years is tolerated, because the setting says so.
+    assert one(longest, "select count(*) from fact_activity_event") == 2
+    assert plan(longest, catalogue.slugs()).ranges == []
+    assert status(longest)["coverage"]
+    assert verify(longest).intact
+    assert maintain(longest).counts["snapshots after"]
+    begin = beginning(longest)
+    build_schedule(longest, begin)
+    build_freshness(longest)
+    assert due_hour(now_utc(), longest.schedule_lag) < begin
