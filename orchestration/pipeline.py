@@ -23,6 +23,7 @@ from orchestration import (
     transform,
     workbench,
 )
+from orchestration.feeds.file_systems import uri_of
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.set_aside import SetAsides, culprit
 from orchestration.feeds.source import Source, SourceError
@@ -88,7 +89,7 @@ def land_feeds(
 ) -> LandingReport:
     """Bring what these feeds offer for the window into the raw lake, and what the product itself has for it."""
 
-    own_uris = f"file://{settings.own_feeds_dir}/"
+    own_uris = f"{uri_of(str(settings.own_feeds_dir))}/"
 
     def landed(source: Source, feeds: Collection[str], *, is_own: bool = False) -> LandingReport:
         return land(

@@ -12,9 +12,14 @@ import stat
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
+from urllib.parse import quote, unquote_to_bytes
 
 from orchestration import places
 from orchestration.feeds.source import SourceError
+
+_PLAIN = "file://"
+# A path begins with a slash, so that no plain URI begins like this.
+_ENCODED = "file://localhost/"
 
 
 @dataclass(frozen=True)
@@ -105,7 +110,7 @@ class LocalFiles:
 
     def _entry(self, item: os.DirEntry[str]) -> Entry | None:
         """The entry, or None if it has just gone."""
-        name = _text(item.name)
+        name = name_of(item.name)
         if item.is_symlink() and (refused := self._refused_link(item.path)):
             return Entry(name, item.path, is_folder=False, is_file=False, refused=refused)
         try:
@@ -114,13 +119,12 @@ class LocalFiles:
             if item.is_symlink():
                 return Entry(name, item.path, is_folder=False, is_file=False)
             return None
-        # The path as it is, without percent signs: a text by which a person finds the file.
         return Entry(
             name,
             item.path,
             is_folder=stat.S_ISDIR(status.st_mode),
             is_file=stat.S_ISREG(status.st_mode),
-            uri=f"file://{_text(item.path)}",
+            uri=uri_of(item.path),
             token=f"{status.st_size}:{status.st_mtime_ns}:{status.st_ctime_ns}:{status.st_ino}",
             size=status.st_size,
             refused=_refused_kind(status.st_mode),
@@ -146,10 +150,44 @@ def _refused_kind(mode: int) -> str:
     return "is " + next((name for is_kind, name in kinds if is_kind(mode)), "a device")
 
 
-def _text(path: str) -> str:
-    """A path as Unicode: bytes that are no UTF-8 are shown as `\\xNN`."""
-    return os.fsencode(path).decode("utf-8", errors="backslashreplace")
+def uri_of(path: str) -> str:
+    """The URI of an absolute path of this machine; no two paths have the same.
+
+    It is the path as it is, without percent signs, a text by which a person finds the file. Only where the path is not
+    UTF-8 is it `file://localhost/…` and percent-encoded.
+    """
+    encoded = os.fsencode(path)
+    try:
+        return _PLAIN + encoded.decode("utf-8")
+    except UnicodeDecodeError:
+        return _ENCODED + quote(encoded).removeprefix("/")
+
+
+def path_of(uri: str) -> str | None:
+    """The path that `uri_of` made this URI of; None for any other URI."""
+    if uri.startswith(_ENCODED):
+        return os.fsdecode(b"/" + unquote_to_bytes(uri.removeprefix(_ENCODED)))
+    return os.fsdecode(uri.removeprefix(_PLAIN).encode()) if uri.startswith(f"{_PLAIN}/") else None
+
+
+def shown_path(path: str) -> str:
+    """A path as a text that no other path is shown as: itself, or its URI where it is not UTF-8."""
+    uri = uri_of(path)
+    return uri if uri.startswith(_ENCODED) else uri.removeprefix(_PLAIN)
+
+
+def name_of(name: str) -> str:
+    r"""A file's name as Unicode, which no other file's name is shown as: a byte that is not UTF-8 is `\/xNN`.
+
+    No file's name has a slash in it. The backslash keeps it from beginning as a name of a reading does.
+    """
+    encoded = os.fsencode(name)
+    try:
+        return encoded.decode("utf-8")
+    except UnicodeDecodeError:
+        text = encoded.decode("utf-8", errors="surrogateescape")
+        return "".join(rf"\/x{ord(c) - 0xDC00:02x}" if "\udc80" <= c <= "\udcff" else c for c in text)
 
 
 def _cannot_list(location: str, error: Exception) -> SourceError:
-    return SourceError(f"the feeds below {_text(location)} cannot be listed: {error}")
+    return SourceError(f"the feeds below {shown_path(location)} cannot be listed: {error}")

@@ -6,12 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestration.feeds.file_systems import LocalFiles, local_path
+from orchestration.feeds.file_systems import LocalFiles, local_path, path_of, shown_path
 from orchestration.integrity.check_raw import PublishedDelivery
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.raw_hashes import each_sha256_or_error
-
-_SCHEME = "file://"
 
 
 def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tuple[int, list[Finding]]:
@@ -24,8 +22,8 @@ def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tup
         return 0, []
     known = defaultdict(set)
     for delivery in published:
-        path = Path(delivery.source_uri.removeprefix(_SCHEME))
-        if delivery.source_uri.startswith(_SCHEME) and path.is_relative_to(root) and path.is_file():
+        uri_path = path_of(delivery.source_uri)
+        if uri_path and (path := Path(uri_path)).is_relative_to(root) and path.is_file():
             known[path].add(delivery.sha256)
     findings = []
     files = LocalFiles(root)
@@ -33,10 +31,10 @@ def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tup
     for path, found in zip(known, hashes, strict=True):
         if isinstance(found, OSError):
             detail = f"it cannot be read: {found.strerror or found}"
-            findings.append(Finding("landing", "unreadable", str(path), detail, "warning"))
+            findings.append(Finding("landing", "unreadable", shown_path(str(path)), detail, "warning"))
         elif found is not None and found not in known[path]:
             detail = (
                 f"its hash is {found}, which was not published under this name; the next run takes it as a delivery"
             )
-            findings.append(Finding("landing", "changed", str(path), detail, "warning"))
+            findings.append(Finding("landing", "changed", shown_path(str(path)), detail, "warning"))
     return len(known), findings

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
 import fsspec
 import pytest
 import zstandard
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from orchestration.feeds.file_systems import name_of, path_of, shown_path, uri_of
 from orchestration.feeds.files import FileSource
 from orchestration.feeds.landing import changed_offers, open_index
 from orchestration.feeds.raw_index import INDEX_NAME
-from orchestration.feeds.source import SourceError
+from orchestration.feeds.source import READING, SourceError
 from tests.unit.raw_lake import FEEDS, HOUR, A, B, C, Feeds, indexed, raw_content
 from tests.unit.raw_lake import raw_files as final_names
 
@@ -63,6 +67,11 @@ NAMES = [
 ]
 
 
+# Their texts were the same once.
+ALIKE = [os.fsdecode(b"twin\xff.ndjson"), r"twin\xff.ndjson"]
+FILE_NAME = st.binary(min_size=1, max_size=12).filter(lambda name: not {*b"/\0"} & {*name})
+
+
 @pytest.mark.parametrize("as_url", [False, True], ids=["path", "url"])
 def test_odd_names(feeds: Feeds, as_url: bool) -> None:
     for name in NAMES:
@@ -70,12 +79,60 @@ def test_odd_names(feeds: Feeds, as_url: bool) -> None:
     undecodable = os.fsencode(feeds.folder) + b"/\xff.ndjson"
     Path(os.fsdecode(undecodable)).write_bytes(A)
     report = feeds.land(f"file://{feeds.landing}" if as_url else None)
-    assert sorted(delivery.name for delivery in report.new) == sorted([*NAMES, "\\xff.ndjson"])
+    assert sorted(delivery.name for delivery in report.new) == sorted([*NAMES, r"\/xff.ndjson"])
     assert all(rows == [(1, A.decode().strip(), None, None, 15, None)] for rows in raw_content(feeds.raw).values())
     assert len(final_names(feeds.raw)) == len(NAMES) + 1
     known = indexed(feeds)
     (feeds.raw / INDEX_NAME).unlink()
     assert indexed(feeds) == known
+
+
+def test_names_that_look_alike_are_two(feeds: Feeds) -> None:
+    """Even with the same content: each is a delivery, and is known by the next look."""
+    for name in ALIKE:
+        feeds.deliver(name, A)
+    report = feeds.land()
+    assert {delivery.name for delivery in report.new} == {r"twin\xff.ndjson", r"twin\/xff.ndjson"}
+    assert {path_of(delivery.source_uri) for delivery in report.new} == {str(feeds.folder / name) for name in ALIKE}
+    listing = FileSource(str(feeds.landing), FEEDS).list(FEEDS, None)
+    assert len(listing.offers) == 2
+    assert changed_offers(open_index(feeds.raw), listing) == []
+    feeds.deliver(ALIKE[0], B)
+    (changed,) = feeds.land().new
+    assert path_of(changed.source_uri) == str(feeds.folder / ALIKE[0])
+
+
+@given(names=st.lists(FILE_NAME, min_size=2, max_size=2, unique=True))
+@example(names=[b"\xff", b"\\xff"])
+@example(names=[b"\xff", b"%FF"])
+@example(names=[b"reading\xff.ndjson", b"localhost"])
+def test_no_two_names_have_a_text_in_common(names: list[bytes]) -> None:
+    found = [os.fsdecode(name) for name in names]
+    paths = [f"/landing/{name}" for name in found]
+    assert len({name_of(name) for name in found}) == 2
+    assert len({uri_of(path) for path in paths}) == 2
+    assert len({shown_path(path) for path in paths}) == 2
+    assert [path_of(uri_of(path)) for path in paths] == paths
+    for name, path in zip(names, found, strict=True):
+        name_of(path).encode()
+        assert not name_of(path).startswith(READING)
+        with suppress(UnicodeDecodeError):
+            text = name.decode()
+            assert (name_of(path), uri_of(f"/landing/{path}")) == (text, f"file:///landing/{text}")
+
+
+def test_a_uri_of_another_place_has_no_path() -> None:
+    assert [path_of(uri) for uri in ("s3://b/a", "file://elsewhere/a", "/a", "")] == [None] * 4
+
+
+def test_a_folder_of_any_name_can_be_the_landing_area(feeds: Feeds) -> None:
+    root = feeds.landing.with_name(os.fsdecode(b"land\xff"))
+    feeds.deliver("a.ndjson", A)
+    feeds.landing.rename(root)
+    (delivery,) = feeds.land(str(root)).new
+    assert delivery.name == "a.ndjson"
+    assert path_of(delivery.source_uri) == str(root / feeds.folder.relative_to(feeds.landing) / "a.ndjson")
+    assert feeds.land(str(root)).new == []
 
 
 def test_a_window_and_feeds_are_kept_to(feeds: Feeds) -> None:
