@@ -34,6 +34,13 @@ class Digest:
 Value = str | Digest | None
 
 
+def whole_text(value: Value) -> str:
+    """The whole value for people, in a list of values that is a text; a blank one is in quotes, so that it is seen."""
+    if value is None:
+        return "(none)"
+    return str(value) if str(value).strip() else f'"{value}"'
+
+
 def short(value: Value) -> Value:
     """The value, or its digest where it is too long."""
     # A character has four bytes at most, and most texts are so short that they need not be counted.

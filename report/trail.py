@@ -15,7 +15,7 @@ from orchestration.feeds.spool import Spool
 from orchestration.hours import iso, now_utc
 from report.access.permissions import User
 from report.filters import CHOICES, Filters
-from report.long_texts import Value
+from report.long_texts import whole_text
 
 APPLICATION = "Activity Audit"
 REPORT, EVENT, EXPORT, QUARANTINE, SAVED, USER = "Report", "Event", "Export", "Quarantine", "Saved Report", "User"
@@ -117,12 +117,8 @@ def said(filters: Filters, how: str = "") -> str:
     parts = [f"{iso(filters.start)} to {iso(filters.end)}"]
     for name in (*CHOICES.values(), "comments_are"):
         if chosen := getattr(filters, name):
-            parts.append(f"{name}: {', '.join(map(_shown, chosen))}")
+            parts.append(f"{name}: {', '.join(map(whole_text, chosen))}")
     if filters.comments:
         parts.append(f"comments contain: {filters.comments}")
-    parts += [f"not {field}: {_shown(value)}" for field, value in filters.excluded]
+    parts += [f"not {field}: {whole_text(value)}" for field, value in filters.excluded]
     return "; ".join([*parts, *([how] if how else [])])
-
-
-def _shown(value: Value) -> str:
-    return "(none)" if value is None else str(value)

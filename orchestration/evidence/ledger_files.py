@@ -73,7 +73,8 @@ def write_ledger(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
     hashes = _write(
         connection,
         path,
-        f"select feed, feed_hour_utc, run_id, {digests.record_sha256()} as record_sha256, {where} as is_in_pack "
+        f"select feed, feed_hour_utc, run_id, {digests.record_sha256()} as record_sha256, "
+        f"coalesce({where}, false) as is_in_pack "
         f"from audit.main.fact_activity_event {IN_SCOPE} order by feed_hour_utc, feed, run_id, record_sha256",
         values,
     )

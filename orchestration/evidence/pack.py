@@ -146,17 +146,22 @@ def _write(
         "intact": report.intact,
         "coverage": covered.as_dict() | {"says": covered.says},
         "rows": rows | {RECORD_HASHES: entries.record_hashes, CHAIN: entries.chain_rows},
-        "filtered": len(filters.where()[1]) > 2,
+        "filtered": bool(filters.fields),
         **asdict(options),
     }
-    _write_texts(connection, settings, folder, about, report)
+    _write_texts(connection, settings, filters, folder, about, report)
     sql = texts.check_sql(tables, entries, whole_ledger=options.whole_ledger, with_raw=options.with_raw)
     (folder / "check.sql").write_text(sql, encoding="utf-8")
     return about
 
 
 def _write_texts(
-    connection: duckdb.DuckDBPyConnection, settings: Settings, folder: Path, about: dict[str, Any], report: Report
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    filters: Filters,
+    folder: Path,
+    about: dict[str, Any],
+    report: Report,
 ) -> None:
     found = report.as_dict()
     for name, content in {
@@ -167,7 +172,7 @@ def _write_texts(
     }.items():
         text = json.dumps(content, ensure_ascii=False, indent=2, default=_plain)
         (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "README.md").write_text(texts.readme(about, found["findings"]), encoding="utf-8")
+    (folder / "README.md").write_text(texts.readme(about, filters, found["findings"]), encoding="utf-8")
 
 
 def _plain(value: Any) -> str:

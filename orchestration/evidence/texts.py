@@ -13,6 +13,8 @@ from orchestration.integrity import digests
 from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, HOLD, REPLAY
 from orchestration.integrity.slices import condition, slices
 from orchestration.sql_text import literal
+from report.export.about import chosen_texts
+from report.filters import EXCLUDABLE, Filters, choice
 
 if TYPE_CHECKING:
     import jinja2
@@ -48,6 +50,7 @@ def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledg
     return _template("check.sql.j2").render(
         tables=tables,
         rows=[*(table.name for table in tables), CHAIN, RECORD_HASHES],
+        choices=[(field, choice(field)) for field in EXCLUDABLE],
         slices=[condition(part) for part in slices(ledger.hours)],
         digests=[(what, file, row_sha256()) for what, file, row_sha256 in _DIGESTS],
         batches=_BATCHES,
@@ -64,10 +67,10 @@ def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledg
     )
 
 
-def readme(pack: dict[str, Any], findings: Sequence[dict[str, Any]]) -> str:
+def readme(pack: dict[str, Any], filters: Filters, findings: Sequence[dict[str, Any]]) -> str:
     """The page that tells a stranger what a pack is and how to check it; `pack` is what pack.json has."""
     checks = [*CHECKS, *(["raw_files"] if pack["with_raw"] else [])]
-    return _template("README.md.j2").render(pack=pack, findings=findings, checks=checks)
+    return _template("README.md.j2").render(pack=pack, chosen=chosen_texts(filters), findings=findings, checks=checks)
 
 
 @cache

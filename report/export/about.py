@@ -10,11 +10,21 @@ from typing import Any
 from orchestration.coverage import Coverage
 from orchestration.hours import iso
 from orchestration.lake import Snapshot
-from report.filters import Filters
-from report.long_texts import Value
+from report.filters import CHOICES, Filters
+from report.long_texts import whole_text
 
 _NAME = "Activity Audit"
 _ALL = "all"
+# By field that is chosen by: what people call the list of its values.
+_LISTS = {
+    "application": "Applications",
+    "entity": "Entities",
+    "activity": "Activities",
+    "outcome": "Outcomes",
+    "triggered_by": "Triggered by",
+    "instance": "Instances",
+    "event_id": "Event IDs",
+}
 COMPLETENESS = "Feed hours of the period"
 
 
@@ -43,22 +53,16 @@ class About:
 
     def as_texts(self) -> dict[str, str]:
         """For people: each fact under its name."""
-        chosen = self.filters
-        whole = {"Comments": _listed(chosen.comments_are)} if chosen.comments_are else {}
+        chosen = chosen_texts(self.filters)
+        whole = {"Comments": chosen["Comments"]} if "Comments" in chosen else {}
         return {
             "Report": _NAME,
-            "From (UTC)": iso(chosen.start),
-            "To (UTC, not included)": iso(chosen.end),
-            "Applications": _listed(chosen.applications) or _ALL,
-            "Entities": _listed(chosen.entities) or _ALL,
-            "Activities": _listed(chosen.activities) or _ALL,
-            "Outcomes": _listed(chosen.outcomes) or _ALL,
-            "Triggered by": _listed(chosen.triggered_by) or _ALL,
-            "Instances": _listed(chosen.instances) or _ALL,
-            "Event IDs": _listed(chosen.event_ids) or _ALL,
-            "Comments contain": chosen.comments or "anything",
+            "From (UTC)": iso(self.filters.start),
+            "To (UTC, not included)": iso(self.filters.end),
+            **{title: chosen.get(title, _ALL) for title in _LISTS.values()},
+            "Comments contain": chosen.get("Comments contain", "anything"),
             **whole,
-            "Excluded": _listed(f"{field}: {_shown(value)}" for field, value in chosen.excluded) or "nothing",
+            "Excluded": chosen.get("Excluded", "nothing"),
             "Rows": str(self.rows),
             COMPLETENESS: self.coverage.says,
             "Snapshot": str(self.snapshot.snapshot_id),
@@ -68,9 +72,18 @@ class About:
         }
 
 
-def _listed(values: Iterable[Value]) -> str:
-    return ", ".join(map(_shown, values))
+def chosen_texts(filters: Filters) -> dict[str, str]:
+    """What the filters choose and exclude by, for people: each list or text that says something, under its name."""
+    said = {title: getattr(filters, CHOICES[field]) for field, title in _LISTS.items()}
+    texts = {title: _listed(map(whole_text, values)) for title, values in said.items() if values}
+    if filters.comments:
+        texts["Comments contain"] = filters.comments
+    if filters.comments_are:
+        texts["Comments"] = _listed(map(whole_text, filters.comments_are))
+    if filters.excluded:
+        texts["Excluded"] = _listed(f"{field}: {whole_text(value)}" for field, value in filters.excluded)
+    return texts
 
 
-def _shown(value: Value) -> str:
-    return "(none)" if value is None else str(value)
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(values)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import duckdb
 
 from orchestration.evidence.pack import Options, Pack, make_pack
 from orchestration.hours import parse_time
@@ -43,3 +46,23 @@ def check_sums(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=folder, capture_output=True, text=True, check=False
     )
+
+
+def rewrite(folder: Path, name: str, query: str, *, both: bool = True, count: bool = True) -> None:
+    """Write a table of the pack anew, as somebody would who knows how it is made: CSV and row count follow."""
+    path = folder / f"{name}.parquet"
+    with duckdb.connect() as connection:
+        connection.execute(f"create table t as from '{path}'")
+        connection.execute(f"copy ({query}) to '{path}' (format parquet)")
+        if both and (folder / f"{name}.csv").exists():
+            connection.execute(f"copy (from '{path}') to '{folder}/{name}.csv' (header, force_quote *)")
+        rows = connection.execute(f"select count(*) from '{path}'").fetchall()[0][0]
+    if count:
+        edit_about(folder, lambda about: about["rows"].update({name: rows}))
+
+
+def edit_about(folder: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
+    """Edit what pack.json has."""
+    about = json.loads((folder / "pack.json").read_text())
+    edit(about)
+    (folder / "pack.json").write_text(json.dumps(about, indent=2))

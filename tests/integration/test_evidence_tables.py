@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import duckdb
 import pytest
 
 from orchestration import lake
@@ -22,7 +18,7 @@ from orchestration.evidence.texts import CHECKS
 from orchestration.integrity import chain, ledger
 from orchestration.integrity.slices import slices
 from orchestration.settings import Settings
-from tests.integration.evidence_support import check_pack, check_sums, failed_checks, pack_of
+from tests.integration.evidence_support import check_pack, check_sums, edit_about, failed_checks, pack_of, rewrite
 from tests.integration.tampering import copied, raw_file, warehouse
 
 
@@ -84,25 +80,6 @@ def _csv_rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _rewrite(folder: Path, name: str, query: str, *, both: bool = True, count: bool = True) -> None:
-    """Write a table of the pack anew, as somebody would who knows how it is made: CSV and row count follow."""
-    path = folder / f"{name}.parquet"
-    with duckdb.connect() as connection:
-        connection.execute(f"create table t as from '{path}'")
-        connection.execute(f"copy ({query}) to '{path}' (format parquet)")
-        if both and (folder / f"{name}.csv").exists():
-            connection.execute(f"copy (from '{path}') to '{folder}/{name}.csv' (header, force_quote *)")
-        rows = connection.execute(f"select count(*) from '{path}'").fetchall()[0][0]
-    if count:
-        _edit(folder, lambda about: about["rows"].update({name: rows}))
-
-
-def _edit(folder: Path, edit: Callable[[dict[str, Any]], Any]) -> None:
-    about = json.loads((folder / "pack.json").read_text())
-    edit(about)
-    (folder / "pack.json").write_text(json.dumps(about, indent=2))
-
-
 _EDITED = "select * replace (if(event_id = 'plain-3', 'FAILURE', outcome) as outcome) from t"
 _WITHOUT = "from t where event_id <> 'plain-3'"
 TAMPERED: dict[str, tuple[str, str, str]] = {
@@ -143,7 +120,7 @@ TAMPERED: dict[str, tuple[str, str, str]] = {
 @pytest.mark.parametrize("what", TAMPERED)
 def test_a_table_that_was_tampered_with(own: Path, what: str) -> None:
     name, query, check = TAMPERED[what]
-    _rewrite(own, name, query)
+    rewrite(own, name, query)
     failed = failed_checks(own)
     assert check in failed
     assert "csv_equals_parquet" not in failed
@@ -154,12 +131,12 @@ def test_a_table_that_was_tampered_with(own: Path, what: str) -> None:
 def test_an_event_that_was_changed_with_its_hash(own: Path, pack: Pack) -> None:
     sql = (own / "check.sql").read_text()
     record_sha256 = sql.split("record_sha256 is distinct from ")[1].split("union all")[0]
-    _rewrite(own, "events", f"select * replace ({record_sha256} as record_sha256) from ({_EDITED})")
+    rewrite(own, "events", f"select * replace ({record_sha256} as record_sha256) from ({_EDITED})")
     assert set(failed_checks(own)) == {"events_in_batches"}
     # And with the hash in its batch too, the digest is another one.
     changed = f"(select record_sha256 from '{own}/events.parquet' where event_id = 'plain-3')"
     before = f"(select record_sha256 from '{pack.folder}/events.parquet' where event_id = 'plain-3')"
-    _rewrite(
+    rewrite(
         own, "record_hashes",
         f"select * replace (if(record_sha256 = {before}, {changed}, record_sha256) as record_sha256) from t",
     )  # fmt: skip
@@ -167,11 +144,11 @@ def test_an_event_that_was_changed_with_its_hash(own: Path, pack: Pack) -> None:
 
 
 def test_what_no_digest_covers_is_still_counted_and_compared(own: Path) -> None:
-    _rewrite(own, "validation_results", "from t limit 3", count=False)
-    _rewrite(own, "pipeline_runs", "select * replace (received + 1 as received) from t", both=False)
+    rewrite(own, "validation_results", "from t limit 3", count=False)
+    rewrite(own, "pipeline_runs", "select * replace (received + 1 as received) from t", both=False)
     raw = next((own / "raw" / "qm").rglob("*.parquet"))
     raw.write_bytes(raw.read_bytes() + b"x")
-    _edit(own, lambda about: about["filters"].update({"outcomes": ["FAILURE"]}))
+    edit_about(own, lambda about: about["filters"].update({"outcomes": ["FAILURE"]}))
     failed = failed_checks(own)
     assert list(failed) == ["row_counts", "csv_equals_parquet", "event_filters", "raw_files"]
     assert failed["row_counts"].startswith("1 differ: validation_results has 3 rows, and pack.json says ")
@@ -212,5 +189,5 @@ def test_a_batch_that_retention_deleted(home: Settings, tmp_path: Path) -> None:
     assert checked["deliveries_in_ledger"] == (True, "4 batches, deliveries: 4")
     # The files are still there, which retention would have removed too.
     assert [name for name, (ok, _) in checked.items() if not ok] == ["raw_files"]
-    _rewrite(pack.folder, "ledger", f"from t where kind <> '{chain.DELETION}'")
+    rewrite(pack.folder, "ledger", f"from t where kind <> '{chain.DELETION}'")
     assert {"events_in_ledger", "quarantined_in_ledger"} <= set(failed_checks(pack.folder))

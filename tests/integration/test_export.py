@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,9 @@ def test_every_filter_of_the_report_holds_for_its_files(home: Settings, tmp_path
     said = about.as_texts()
     assert (said["Instances"], said["Comments contain"]) == ("i-1", "1")
     assert said["Excluded"] == "comments: +1, triggered_by: (none)"
+    # A filter on an empty text is seen.
+    blank = replace(about, filters=replace(filters, applications=("",), instances=(None, " "))).as_texts()
+    assert (blank["Applications"], blank["Instances"]) == ('""', '(none), " "')
 
 
 def test_every_file_says_how_much_of_its_period_was_looked_at(home: Settings, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from orchestration.durations import parse_duration
 from orchestration.evidence import texts
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
+from orchestration.hours import parse_time
 from orchestration.integrity.chain import BatchDigest, append
 from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from orchestration.pipeline import land_feeds
@@ -35,6 +36,7 @@ from orchestration.quarantine import REASONS
 from orchestration.report_settings import ReportSettings
 from orchestration.settings import Settings, load_settings
 from orchestration.simulator.hours import WARNINGS
+from report.filters import Filters
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -265,7 +267,10 @@ def test_the_worked_example_of_the_ledger_holds() -> None:
 def test_the_readme_of_an_evidence_pack_is_the_documented_one() -> None:
     document = _read("docs/evidence.md")
     (about,) = _code(document, "json")
-    assert f"````markdown\n{texts.readme(json.loads(about), [])}````\n" in document
+    pack = json.loads(about)
+    said = {name: tuple(value) if isinstance(value, list) else value for name, value in pack["filters"].items()}
+    filters = Filters(**said | {name: parse_time(said[name]) for name in ("start", "end")})
+    assert f"````markdown\n{texts.readme(pack, filters, [])}````\n" in document
     checks = [name for row in _rows(_section(document, "What the check looks at"))[1:] for name in row[0].split(", ")]
     assert checks == [f"`{name}`" for name in (*texts.CHECKS, "raw_files")]
 
