@@ -135,12 +135,13 @@ def _files(connection: duckdb.DuckDBPyConnection, data_path: str) -> Iterator[st
         rows = connection.execute("select file from glob(?)", [f"{data_path}**"]).fetchall()
         names: Iterator[str] = (relative(file, data_path) for (file,) in rows)
     else:
-        names = _local_files(folder)
+        names = local_files(folder)
     # The second is what a crash leaves of the first.
     return (name for name in names if name not in (MARKER, f".{MARKER}.new"))
 
 
-def _local_files(folder: Path) -> Iterator[str]:
+def local_files(folder: Path) -> Iterator[str]:
+    """The files of a folder of this machine, with those below it, by their names relative to it."""
     for path, folders, files in os.walk(folder):
         if Path(path) == folder and _OF_THE_DISK in folders:
             folders.remove(_OF_THE_DISK)

@@ -10,7 +10,8 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-_PATH = re.compile(r"""['"](/[^'"]+)['"]""")
+# A quote inside a word is of the path itself.
+_PATH = re.compile(r"""(['"])(/.+?)\1(?!\w)""")
 _AGAIN = "Nothing is half done: the same command goes on from there"
 # The kinds of errors that come from outside the product. Another one may say the same and mean a fault of its own.
 _KINDS = re.compile(
@@ -115,7 +116,7 @@ def sentence(kind: str, text: str, home: object) -> str | None:
     for pattern, said in _SENTENCES:
         if re.search(pattern, text, re.IGNORECASE):
             path = _PATH.search(text)
-            return said.format(where=path[1] if path else f"something below {home}")
+            return said.format(where=path[2] if path else f"something below {home}")
     return None
 
 

@@ -17,6 +17,26 @@ def warehouse_id(connection: duckdb.DuckDBPyConnection) -> str:
     return str(connection.execute(query).fetchall()[0][0])
 
 
+def known_files(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Every file that a snapshot has, or that is to be removed: relative to the data folder, or absolute."""
+    rows = connection.execute(
+        f"""
+        with file as (
+            select table_id, path, path_is_relative from {CATALOG}.ducklake_data_file
+            union all
+            select table_id, path, path_is_relative from {CATALOG}.ducklake_delete_file
+        )
+        select case when file.path_is_relative then place.path || known.path || file.path else file.path end
+        from file
+        inner join {CATALOG}.ducklake_table as known using (table_id)
+        inner join {CATALOG}.ducklake_schema as place using (schema_id)
+        union
+        select path from {CATALOG}.ducklake_files_scheduled_for_deletion
+        """
+    ).fetchall()
+    return {path for (path,) in rows}
+
+
 def table_folders(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     """The folder of every table that there ever was, relative to the data folder, such as `main/dim_application/`."""
     rows = connection.execute(

@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.data_folder import is_in_folder, is_own, relative
-from orchestration.lake_catalog import CATALOG, table_folders
+from orchestration.data_folder import is_in_folder, is_own, local_files, relative
+from orchestration.lake_catalog import CATALOG, known_files, table_folders
+from orchestration.places import local_path
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import duckdb
 
 # The files of tables have small numbers; these are only told apart from them and from one another.
@@ -32,13 +35,33 @@ class Leftovers:
 
 def find(connection: duckdb.DuckDBPyConnection, data_path: str, before: datetime) -> Leftovers:
     """Those that were written before that time (aware); the connection has `audit` attached."""
-    found = connection.execute(
-        "call ducklake_delete_orphaned_files('audit', dry_run => true, older_than => ?)", [before]
-    ).fetchall()
     folders = table_folders(connection)
-    names = sorted(relative(path, data_path) for (path,) in found)
+    names = sorted(_unknown(connection, data_path, before))
     own = [name for name in names if is_own(name, folders)]
     return Leftovers(own, [name for name in names if name not in set(own)])
+
+
+def _unknown(connection: duckdb.DuckDBPyConnection, data_path: str, before: datetime) -> Iterator[str]:
+    folder = local_path(data_path)
+    if folder is None:
+        found = connection.execute(
+            "call ducklake_delete_orphaned_files('audit', dry_run => true, older_than => ?)", [before]
+        ).fetchall()
+        yield from (relative(path, data_path) for (path,) in found)
+        return
+    # DuckLake would take the folder's name for a pattern, and list the files of other folders that it fits.
+    known = {relative(path, data_path) for path in known_files(connection)}
+    for name in local_files(folder):
+        if name.endswith(".parquet") and name not in known and _is_before(folder / name, before):
+            yield name
+
+
+def _is_before(path: Path, moment: datetime) -> bool:
+    try:
+        return path.stat().st_mtime < moment.timestamp()
+    except FileNotFoundError:
+        # It is gone, or a link that leads nowhere.
+        return False
 
 
 def give_up(connection: duckdb.DuckDBPyConnection, names: Sequence[str]) -> None:

@@ -25,8 +25,10 @@ from orchestration.feeds.limits import DEFAULT as LIMITS
 from orchestration.feeds.limits import Limits
 from orchestration.masking import has_credentials, without_secrets
 from orchestration.overlaps import overlaps
+from orchestration.places import local_path
 from orchestration.report_settings import ReportSettings
 from orchestration.retention.rules import RetentionRules, parse_retention
+from orchestration.sql_text import PATTERN
 
 ENV_FILE = ".env"
 # How alike two names must be for one to be taken for the other, misspelt; 1 is the same.
@@ -36,6 +38,7 @@ _MOST_RECORD_BYTES = 256 << 20
 _PEBIBYTE = 1 << 50
 _TEBIBYTE = 1 << 40
 _OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_NO_BACKSLASH = "must not contain a backslash, which DuckDB takes for a slash"
 
 
 class SettingsError(ValueError):
@@ -158,6 +161,10 @@ class Settings(BaseSettings):
         is_url = value and re.match("(file|local):", value, re.IGNORECASE)
         if value and is_url and ("%" in value or not value.startswith("file:///")):
             raise ValueError("is a folder of this machine; write it as a path")
+        if value and "\\" in value:
+            raise ValueError(_NO_BACKSLASH)
+        if value and local_path(value) is None and any(character in value for character in PATTERN):
+            raise ValueError("must have no *, ? or [ in it, which DuckDB takes for a pattern of other names")
         return value
 
     @field_validator("home")
@@ -166,6 +173,8 @@ class Settings(BaseSettings):
         home = value.expanduser().absolute()
         if "?" in str(home):
             raise ValueError("must not contain a ?, behind which DuckDB looks for options")
+        if "\\" in str(home):
+            raise ValueError(_NO_BACKSLASH)
         return home
 
     @field_validator("source")

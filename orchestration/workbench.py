@@ -22,7 +22,7 @@ from orchestration.feeds.set_aside import SetAside
 from orchestration.hours import HOUR, hour_range, naive
 from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.settings import Settings
-from orchestration.sql_text import literal
+from orchestration.sql_text import literal, parquet_rows
 from orchestration.warehouse_tables import create_tables
 
 if TYPE_CHECKING:
@@ -226,14 +226,14 @@ def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) ->
             f"{len(gone)} files of the raw lake that this run needs are gone, the first is {gone[0]}; restore "
             f"them from a backup, or remove {raw_dir / INDEX_NAME} to land their deliveries again"
         )
-    paths = [literal(str(file)) for file, records in files.items() if records]
+    paths = [file for file, records in files.items() if records]
     if not paths:
         return _NO_RECORDS
     return f"""
         select
             delivery.delivery_id, record.source_record, record.record, record.problem, record.record_bytes,
             record.record_length, record.record_sha256
-        from read_parquet([{", ".join(paths)}], filename = true) as record
+        from {parquet_rows(*paths, options=", filename = true")} as record
         inner join work.raw.{table} as delivery on record.filename = delivery.raw_path
     """
 

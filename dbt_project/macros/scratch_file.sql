@@ -15,7 +15,9 @@
     {%- endcall %}
     {%- if path %}
     {% call statement('view') -%}
-        create or replace view {{ this }} as select * from read_parquet('{{ path }}.{{ this.identifier }}.parquet')
+        {#- A folder named `feed=x` above it must give it no column. #}
+        create or replace view {{ this }} as
+        select * from read_parquet('{{ path }}.{{ this.identifier }}.parquet', hive_partitioning = false)
     {%- endcall %}
     {%- endif %}
     {{ run_hooks(post_hooks) }}

@@ -11,7 +11,7 @@ from orchestration.evidence.scope import IN_SCOPE
 from orchestration.evidence.tables import WrittenTable, write_table
 from orchestration.integrity import digests, ledger
 from orchestration.integrity.chain import VERSION
-from orchestration.sql_text import literal
+from orchestration.sql_text import literal, parquet_rows
 from report.filters import Filters
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def write_ledger(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
     """
     own = f"from audit.{ledger.TABLE} {'' if whole else IN_SCOPE} order by sequence"
     entries = write_table(connection, folder, LEDGER, own)
-    first = f"(select min(sequence) from read_parquet({literal(str(folder / f'{LEDGER}.parquet'))}))"
+    first = f"(select min(sequence) from {parquet_rows(folder / f'{LEDGER}.parquet')})"
     head = f"(select max(sequence) from audit.{ledger.TABLE})"
     chain = _write(
         connection,
@@ -79,7 +79,7 @@ def write_ledger(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
         values,
     )
     hours = connection.execute(
-        f"select feed_hour_utc, count(*) from read_parquet({literal(str(path))}) group by all order by all"
+        f"select feed_hour_utc, count(*) from {parquet_rows(path)} group by all order by all"
     ).fetchall()
     return LedgerFiles(entries, chain, hashes, hours)
 

@@ -10,7 +10,7 @@ from orchestration import lake, transform
 from orchestration.contract import published_models
 from orchestration.evidence.scope import FEED_HOURS, IN_SCOPE, RUNS
 from orchestration.integrity import digests
-from orchestration.sql_text import literal
+from orchestration.sql_text import literal, parquet_rows
 from report.filters import Filters
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
         name: f"from audit.quality.{table} semi join {RUNS} using (run_id) order by {order}"
         for name, (table, order) in _OF_RUNS.items()
     }
-    keys = f"select entity_activity_key from read_parquet({literal(str(folder / 'events.parquet'))})"
+    keys = f"select entity_activity_key from {parquet_rows(folder / 'events.parquet')}"
     own["catalogue_drift"] = (
         f"from audit.quality.catalogue_drift where entity_activity_key in ({keys}) "
         "order by application, entity, activity"
@@ -86,12 +86,11 @@ def write_table(
     In the CSV every value is in quotes, so that a null, which is not, is told from an empty text.
     """
     parquet, csv = (literal(str(folder / f"{name}.{suffix}")) for suffix in ("parquet", "csv"))
+    rows_written = parquet_rows(folder / f"{name}.parquet")
     connection.execute(f"copy ({query}) to {parquet} (format parquet, compression zstd)", values)
-    connection.execute(f"copy (from read_parquet({parquet})) to {csv} (format csv, header, force_quote *)")
-    columns = tuple(row[0] for row in connection.execute(f"describe from read_parquet({parquet})").fetchall())
+    connection.execute(f"copy (from {rows_written}) to {csv} (format csv, header, force_quote *)")
+    columns = tuple(row[0] for row in connection.execute(f"describe from {rows_written}").fetchall())
     # A quote is written twice.
     length = " + ".join(f'coalesce(2 * strlen(cast("{column}" as varchar)), 0) + 3' for column in columns)
-    rows, longest = connection.execute(
-        f"select count(*), coalesce(max({length}), 0) from read_parquet({parquet})"
-    ).fetchall()[0]
+    rows, longest = connection.execute(f"select count(*), coalesce(max({length}), 0) from {rows_written}").fetchall()[0]
     return WrittenTable(name, columns, rows, longest)

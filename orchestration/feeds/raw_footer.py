@@ -7,7 +7,7 @@ from pathlib import Path
 from orchestration.extensions import connect
 from orchestration.faults import DamagedError
 from orchestration.feeds.raw_index import METADATA_KEY, LandedDelivery, from_metadata
-from orchestration.sql_text import literal
+from orchestration.sql_text import parquet_rows
 
 # What would end a cell or its code mark, and what looks like it.
 _NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})
@@ -37,7 +37,7 @@ def preview(path: Path, records_shown: int = 5) -> str:
     """The first records of a raw file as a Markdown table."""
     with connect() as connection:
         rows = connection.execute(
-            f"select source_record, left(record, 300) from read_parquet({literal(str(path))}) order by 1 limit ?",
+            f"select source_record, left(record, 300) from {parquet_rows(path)} order by 1 limit ?",
             [records_shown],
         ).fetchall()
     lines = [f"| {position} | `{text.translate(_NO_MARKDOWN)}` |" for position, text in rows]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestration import lake
 from orchestration.integrity.findings import Finding, Layer
-from orchestration.sql_text import literal
+from orchestration.sql_text import file_literal, parquet_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,11 +55,11 @@ def _look(connection: duckdb.DuckDBPyConnection, table: str, layer: Layer, path:
     import duckdb
 
     try:
-        sizes = connection.execute(f"select size from read_blob({literal(path)})").fetchall()
+        sizes = connection.execute(f"select size from read_blob({file_literal(path)})").fetchall()
         if not sizes:
             detail = f"a data file of {table} is gone; restore it from a backup"
             return WrongFile(table, path, False, Finding(layer, "missing", path, detail))
-        connection.execute(f"select bit_xor(hash(data)) from read_parquet({literal(path)}) as data").fetchall()
+        connection.execute(f"select bit_xor(hash(data)) from {parquet_rows(path)} as data").fetchall()
     except duckdb.Error as error:
         reason = str(error).strip().split("\n", 1)[0]
         detail = f"a data file of {table} is damaged; restore it from a backup: {reason}"

@@ -23,7 +23,7 @@ from orchestration.integrity.check_raw import PublishedDelivery
 from orchestration.integrity.digests import record_sha256
 from orchestration.integrity.findings import Finding, Problem, batch_name, listed
 from orchestration.settings import Settings
-from orchestration.sql_text import literal
+from orchestration.sql_text import literal, parquet_rows
 from orchestration.workbench import Batch, attach_empty, fill
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, found: Differing) -> list[Fi
     quarantine has is none of the batch that it came in, but of the replay that accepted it. A data file that is looked
     at by itself says nothing about events that are not in it.
     """
-    fact = f"read_parquet({literal(found.data_file)})" if found.data_file else "audit.main.fact_activity_event"
+    fact = parquet_rows(found.data_file) if found.data_file else "audit.main.fact_activity_event"
     missing = (
         "false" if found.data_file else f"event_id not in (select event_id from {fact} semi join gone using (event_id))"
     )

@@ -35,7 +35,7 @@ from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
 from orchestration.integrity.slices import Slice, condition, even, halves, slices
 from orchestration.settings import Settings
-from orchestration.sql_text import literal
+from orchestration.sql_text import parquet_rows
 from orchestration.transform import TransformError
 
 if TYPE_CHECKING:
@@ -303,7 +303,7 @@ def _look_into_files(
             continue
         try:
             rows = connection.execute(
-                f"select feed, feed_hour_utc, run_id, count(*) from read_parquet({literal(wrong.path)}) "
+                f"select feed, feed_hour_utc, run_id, count(*) from {parquet_rows(wrong.path)} "
                 f"where {where} group by all order by all"
             ).fetchall()
         except duckdb.Error:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from orchestration.extensions import connect
-from orchestration.sql_text import literal
+from orchestration.sql_text import parquet_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -90,8 +90,8 @@ class EventIds:
     def _made(self, scanner: duckdb.DuckDBPyConnection, file: FactFile) -> Bits:
         import numpy as np
 
-        source = f"read_parquet({literal(file.path)}, hive_partitioning = false)"
-        hashes = scanner.execute(f"select hash(event_id) as hash from {source}").fetchnumpy()["hash"]
+        query = f"select hash(event_id) as hash from {parquet_rows(file.path)}"
+        hashes = scanner.execute(query).fetchnumpy()["hash"]
         size = _bytes(file) * 8
         flags = np.zeros(size, np.bool_)
         low, high = hashes & np.uint64(_LOW), hashes >> np.uint64(32)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from orchestration.hours import naive
 from orchestration.lake import ALIAS
-from orchestration.sql_text import literal
+from orchestration.sql_text import parquet_rows
 from report.filters import EXCLUDABLE, Filters
 from report.queries.event_ids import EventIds
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 FACT = f"{ALIAS}.main.fact_activity_event"
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
-_PATTERN = frozenset("*?[")
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,11 @@ class FactFiles:
             (inside if begin <= file.first and file.last < stop else cut).append(file)
         conditions, others = filters.conditions(EXCLUDABLE)
         parts = [(inside, " and ".join(["true", *conditions]), others), (cut, where, values)]
-        found = [(f"from {_named(part)} where {condition}", bound) for part, condition, bound in parts if part]
+        found = [
+            (f"from {parquet_rows(*(file.path for file in part))} where {condition}", bound)
+            for part, condition, bound in parts
+            if part
+        ]
         if len(found) == 1:
             return Reading(*found[0], rows)
         both = " union all ".join(f"select * {sql}" for sql, _ in found)
@@ -128,15 +131,11 @@ def fact_files(connection: duckdb.DuckDBPyConnection, snapshot_id: int, event_id
         {"snapshot": snapshot_id},
     ).fetchall()
     files = [
-        FactFile(path, first, last, rows, is_plain and rows == counted[path] and not _PATTERN.intersection(path))
+        FactFile(path, first, last, rows, is_plain and rows == counted[path])
         for name, first, last, rows, is_plain in found
         if (path := paths.get(PurePosixPath(name).name))
     ]
     return FactFiles(files, event_ids, are_all={file.path for file in files} == set(counted))
-
-
-def _named(files: list[FactFile]) -> str:
-    return f"read_parquet([{', '.join(literal(file.path) for file in files)}], hive_partitioning = false)"
 
 
 def _rows(file: FactFile, begin: datetime, stop: datetime) -> int:

@@ -43,6 +43,8 @@ HOME = "/srv/home"
             duckdb.IOException('IO Error: Cannot write "/x/y": No space left on device'),
             "the disk is full: /x/y",
         ),
+        (OSError(errno.EROFS, "Read-only file system", "/srv/it's/x"), "/srv/it's/x cannot be written"),
+        (sqlite3.OperationalError("unable to open database file '/srv/it's/x'"), "/srv/it's/x cannot be opened"),
     ],
 )
 def test_a_fault_of_the_machine_says_what_where_and_what_to_do(error: Exception, said: str) -> None:
