@@ -2,7 +2,7 @@
 
 Runs of plain rows are read in bulk by Arrow, which gives the same records as reading them one by one
 (csv_rows), as the rows between them are. A row that does not fit its header is kept as its own text, as an
-unparseable record, and so is each line of a file without a header; blank lines are no rows.
+unparseable record, and so is each line of a file without a header, of which the first says so; blank lines are no rows.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ _SHORTEST_RUN = 12
 _WIDEST = 100
 # All names are in each record, and a block may have half a million rows of nothing else; so many characters are held.
 _MOST_NAMES = 64 << 20
+_NO_HEADER = "the file has no header: none of its first lines names a field; deliver it with one. The first is: "
 
 
 def read_csv(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -37,7 +38,10 @@ def _rows(blocks: Blocks, max_bytes: int) -> Iterator[records.Record | pa.Record
     end = line_end(blocks)
     lines = Lines(line_blobs(blocks, max_bytes, end), end)
     header = read_header(lines, max_bytes)
-    yield from (records.from_bytes(line, max_bytes, "unparseable") for line in header.above)
+    above = (records.from_bytes(line, max_bytes, "unparseable") for line in header.above)
+    if not header.names and (first := next(above, None)):
+        yield records.explained(first, header.above[0], _NO_HEADER)
+    yield from above
     rows = Rows(lines, header.names, header.delimiter, max_bytes)
     plain = _PlainRuns(lines, header.names, header.delimiter, max_bytes)
     while True:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -64,6 +64,13 @@ def from_bytes(content: bytes, max_bytes: int, problem: Problem | None = None) -
     except UnicodeDecodeError:
         text = content.decode("utf-8", errors="backslashreplace")
         return Record(text, "unparseable", content=content, length=len(content))
+
+
+def explained(record: Record, content: bytes, reason: str) -> Record:
+    """An unparseable record of these bytes with the reason before its text; one that is too large has its own."""
+    if record.problem == "too_large":
+        return record
+    return replace(record, text=reason + record.text, content=content)
 
 
 def too_large(head: bytes, length: int, sha256: str) -> Record:

@@ -216,3 +216,14 @@ def test_a_file_that_is_replaced_before_it_is_published_is_two_deliveries(settin
     run(settings)
     assert query(settings, "select event_id, source_record from fact_activity_event order by 1") == [("a", 1), ("b", 1)]
     assert _state(settings) == ("balanced", None, 2, 2, 0, None)
+
+
+def test_the_quarantine_says_that_a_csv_has_no_header(settings: Settings) -> None:
+    deliver(settings, b"e-1,2026-05-01T10:00:00Z,Search,search,SUCCESS\ne-2,x\n", "a.csv")
+    assert run(settings).totals["quarantined"] == 2
+    rows = query(settings, "select record, record_bytes, reasons from quality.quarantined_event order by source_record")
+    first = "e-1,2026-05-01T10:00:00Z,Search,search,SUCCESS"
+    assert rows[0][0].startswith("the file has no header: ")
+    assert rows[0][0].endswith(first)
+    assert rows[0][1:] == (first.encode(), ["unparseable"])
+    assert rows[1] == ("e-2,x", None, ["unparseable"])

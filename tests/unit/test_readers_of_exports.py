@@ -22,6 +22,7 @@ HEADER = "eventId,eventTime,entity,activity,outcome"
 EVENT = "e-1,2026-05-01T10:00:00Z,Search,search,SUCCESS"
 READ = json.dumps(dict(zip(HEADER.split(","), EVENT.split(","), strict=True)), separators=(",", ":"))
 UNREADABLE = "unparseable"
+NO_HEADER = "the file has no header: none of its first lines names a field; deliver it with one. The first is: "
 
 
 def test_the_known_names_are_those_of_the_dbt_macro() -> None:
@@ -48,7 +49,19 @@ def test_the_known_names_are_those_of_the_dbt_macro() -> None:
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_without_a_header_every_line_of_a_csv_is_a_record(feeds: Feeds, lines: list[str], end: str) -> None:
     records = feeds.one("a.csv", end.join([*lines, ""]).encode())
-    assert records == [kept(line, UNREADABLE) for line in lines if line]
+    first, *others = [line for line in lines if line]
+    told = Kept(NO_HEADER + first, UNREADABLE, first.encode(), len(first), None)
+    assert records == [told, *(kept(line, UNREADABLE) for line in others)]
+
+
+def test_a_first_line_that_is_no_header_is_kept_as_it_came(feeds: Feeds) -> None:
+    (told, _) = feeds.one("a.csv", b"caf\xe9,x\n1,2\n")
+    assert told == Kept(NO_HEADER + r"caf\xe9,x", UNREADABLE, b"caf\xe9,x", 6, None)
+
+
+def test_a_first_line_that_is_too_large_has_that_reason(feeds: Feeds) -> None:
+    (large,) = feeds.one("a.csv", b"x" * ((1 << 20) + 1) + b"\n")
+    assert (large.problem, large.text[:9]) == ("too_large", "x" * 9)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +77,7 @@ def test_without_a_header_every_line_of_a_csv_is_a_record(feeds: Feeds, lines: l
         ),
         pytest.param(
             f"Activity Audit Report\n{EVENT}\n",
-            [("Activity Audit Report", UNREADABLE), (EVENT, UNREADABLE)],
+            [(f"{NO_HEADER}Activity Audit Report", UNREADABLE), (EVENT, UNREADABLE)],
             id="a title alone",
         ),
         pytest.param("sep=;\n", [], id="sep alone"),
