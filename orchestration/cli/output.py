@@ -117,34 +117,42 @@ def print_table(
     *,
     fg: str | None = None,
     colours: Mapping[str, str] = MappingProxyType({}),
+    optional: Sequence[str] = (),
+    whole: str = "`--output json`",
 ) -> None:
     """A table on standard output: as wide as the terminal, or as its content where it is no terminal.
 
-    `fg` is the colour of its title; a cell of the column `level` has its colour of `colours`.
+    `fg` is the colour of its title; a cell of the column `level` has its colour of `colours`. Where a terminal has no
+    room, the `optional` columns are left out first, and what is long is cut; then it says that `whole` has all of it.
     """
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(
-        title=visible(title) if title else None,
-        title_justify="left",
-        title_style=f"bold {fg}" if fg else "bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-    )
-    cells = [[visible(_cell(value)) for value in row] for row in rows]
-    for index, column in enumerate(columns):
-        numeric = bool(cells) and all(isinstance(row[index], str) and _is_number(row[index]) for row in cells)
-        table.add_column(Text(visible(column)), justify="right" if numeric else "left", overflow="fold")
-    for row in cells:
-        styles = [colours.get(cell, "") if name == "level" else "" for name, cell in zip(columns, row, strict=True)]
-        table.add_row(*(Text(cell, style) for cell, style in zip(row, styles, strict=True)))
+    from orchestration.cli import tables
+
+    body = [list(row) for row in rows]
+    laid_out = [
+        tables.column(
+            visible(name),
+            [visible(_cell(row[index])) for row in body],
+            is_whole=any(isinstance(row[index], datetime | date) for row in body),
+        )
+        for index, name in enumerate(columns)
+    ]
     console = Console(highlight=False)
-    if not sys.stdout.isatty():
-        console = Console(highlight=False, width=max(console.width, 200))
-    console.print(table)
+    if sys.stdout.isatty():
+        layout = tables.on_terminal(laid_out, console.width, colours, optional)
+    else:
+        layout = tables.in_file(laid_out, colours)
+        console = Console(highlight=False, width=layout.width)
+    if title:
+        click.secho(visible(title), bold=True, fg=fg)
+    for part in layout.parts:
+        console.print(part, soft_wrap=isinstance(part, Text))
+    if layout.left_out:
+        say(f"No room for {', '.join(layout.left_out)}: {whole} has all.")
+    if layout.is_cut:
+        say(f"What ends in … is cut to the width of the terminal: {whole} has all of it.")
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -179,10 +187,6 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     value = plain(value)
     return as_json(value) if isinstance(value, dict | list) else str(value)
-
-
-def _is_number(text: str) -> bool:
-    return text == "" or text.lstrip("-").replace(".", "", 1).isdigit()
 
 
 def say_if_empty(events: int) -> None:

@@ -7,12 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from orchestration import lake
+from orchestration.catalogue import feed_title
 from orchestration.cli.output import print_table, say
 from orchestration.hours import naive
 from orchestration.settings import Settings
 
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
 _MOST_LINES = 20
+_LONGEST_EXAMPLE = 80
 # At which level the failure of a check counts, the worst first, in its colour.
 LEVELS = {"blocks": "red", "error": "red", "warning": "yellow"}
 
@@ -75,18 +77,23 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
     for warning in report["warnings"]:
         say(f"warning: {warning}", fg="yellow")
     failed = [run for run in report["runs"] if not run["success"]]
-    if not report["runs"]:
+    # Without a warehouse there are no figures, and nothing of what follows could be looked at.
+    is_published = bool(report["new"])
+    if not report["runs"] and not is_published:
+        _print_no_delivery(settings)
+    elif not report["runs"]:
         say(f"Nothing new: every delivery{_below(settings)} is published already.")
     elif not report["new"].get("deliveries") and not failed:
         say("Nothing new in these hours: every delivery is published already.")
-    else:
+    elif is_published:
         new = report["new"]
         say(
             f"New in this run: {new.get('deliveries', 0)} deliveries with {new.get('received', 0)} records: "
             f"{new.get('accepted', 0)} accepted, {new.get('duplicate', 0)} duplicate, "
             f"{new.get('quarantined', 0)} quarantined."
         )
-    _print_next_steps(settings)
+    if is_published:
+        _print_next_steps(settings)
     for run in failed:
         text = f"run {run['run_id']} ({run['from']} to {run['to']}) failed: {run['error']}"
         say(*text.split("\n"), fg="red", err=True)
@@ -94,6 +101,21 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
 
 def _below(settings: Settings) -> str:
     return f" below {settings.feed_root}" if settings.source == "files" else ""
+
+
+def _print_no_delivery(settings: Settings) -> None:
+    say(f"Nothing new: no delivery{_below(settings)} has come yet, and nothing is published.", fg="yellow")
+    say("", "To have some:")
+    if settings.source != "files":
+        say("  audit run --from … --to …   asks the source for these feed hours")
+        return
+    if "://" not in settings.feed_root:
+        say("  audit simulate --hours 24   writes a day of feeds to try it with")
+    say(
+        "  put files into <feed>/<YYYY-MM-DD>/<HH>/ there, such as search/2026-05-01/10/; README.md has an example",
+        "  AUDIT_FEED_URL is where else to look, AUDIT_SOURCE=cxone asks the vendor's API; see docs/feeds.md",
+        "Then: audit run",
+    )
 
 
 def _print_reconciliation(rows: list[dict[str, Any]]) -> None:
@@ -105,12 +127,17 @@ def _print_reconciliation(rows: list[dict[str, Any]]) -> None:
         feed[row["status"]] += 1
     first, last = rows[0]["feed_hour_utc"], rows[-1]["feed_hour_utc"]
     columns = ["feed", *_COUNTS, "hours balanced", "incomplete", "missing"]
-    body = [[slug, *feed.values()] for slug, feed in sorted(feeds.items())]
+    body = [[feed_title(slug), *feed.values()] for slug, feed in sorted(feeds.items())]
     body.append(["total", *(sum(feed[name] for feed in feeds.values()) for name in next(iter(feeds.values())))])
-    print_table(columns, body, f"Reconciliation, feed hours {first:%Y-%m-%dT%HZ} to {last:%Y-%m-%dT%HZ}")
+    title = f"Reconciliation, feed hours {first:%Y-%m-%dT%HZ} to {last:%Y-%m-%dT%HZ}"
+    # Incomplete hours are named below.
+    print_table(columns, body, title, optional=("offset_normalised", "late", "incomplete", "missing"))
     troubled = [row for row in rows if row["status"] == "incomplete" or row["detail"]]
     for row in troubled[:_MOST_LINES]:
-        say(f"{row['feed']} {row['feed_hour_utc']:%Y-%m-%dT%HZ} {row['status']}: {row['detail']}", fg="yellow")
+        say(
+            f"{feed_title(row['feed'])} {row['feed_hour_utc']:%Y-%m-%dT%HZ} {row['status']}: {row['detail']}",
+            fg="yellow",
+        )
     if len(troubled) > _MOST_LINES:
         say(f"... and {len(troubled) - _MOST_LINES} more in quality.feed_reconciliation")
 
@@ -124,7 +151,7 @@ def _print_checks(checks: list[dict[str, Any]]) -> None:
             level(check),
             check["unexpected_count"],
             check["evaluated_count"],
-            check["sample"][:80],
+            _beginning(check["sample"]),
         ]
         for check in failed[:_MOST_LINES]
     ]
@@ -134,6 +161,10 @@ def _print_checks(checks: list[dict[str, Any]]) -> None:
     else:
         say(title, fg=colour)
         say("")
+
+
+def _beginning(sample: str) -> str:
+    return sample if len(sample) <= _LONGEST_EXAMPLE else sample[:_LONGEST_EXAMPLE] + "…"
 
 
 def level(check: dict[str, Any]) -> str:
@@ -162,5 +193,5 @@ def _print_next_steps(settings: Settings) -> None:
         "  audit status",
         "  audit review   a page for auditors, to open or print",
         f"  data docs   {settings.docs_dir / 'index.html'}",
-        "  make serve  the report as a page, and Dagster with its schedule and sensors",
+        "  audit serve    the report as a page, and Dagster with its schedule and sensors",
     )

@@ -55,4 +55,4 @@ def _print(columns: list[str], rows: Iterable[tuple[Any, ...]], output: str) -> 
         for _, text in rows:
             say(*text.split("\n"))
     else:
-        print_table(columns, rows)
+        print_table(columns, rows, whole="`--output json` or `csv`")

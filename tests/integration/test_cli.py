@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -43,6 +44,40 @@ def test_a_second_run_says_that_nothing_is_new(settings) -> None:  # type: ignor
     done = audit(settings, "run")
     assert "Nothing new" in done.stdout
     assert done.stderr == ""
+
+
+def test_a_run_in_an_empty_home_says_where_it_looked_and_how_to_get_feeds(tmp_path: Path) -> None:
+    empty = load_settings(home=tmp_path / "home")
+    done = audit(empty, "run")
+    assert f"no delivery below {empty.feed_root} has come yet" in done.stdout
+    assert "AUDIT_FEED_URL" in done.stdout
+    assert "audit sql" not in done.stdout
+    assert json.loads(audit(empty, "run", "--output", "json").stdout)["runs"] == []
+    # What it proposes works.
+    proposed = re.findall(r"^ +audit (\S+(?: --\S+ \S+)*)", done.stdout, re.MULTILINE)
+    assert proposed == ["simulate --hours 24"]
+    audit(empty, *proposed[0].split(), "--events-per-hour", "10")
+    assert "New in this run" in audit(empty, "run").stdout
+
+
+def test_a_run_proposes_only_what_works(settings) -> None:  # type: ignore[no-untyped-def]
+    said = audit(settings, "run").stdout.split("Where to look next:")[1]
+    commands = re.findall(r"^  audit (.+?)(?:   .*)?$", said, re.MULTILINE)
+    assert len(commands) == 5
+    for command in commands:
+        if command != "serve":
+            done = audit(settings, *shlex.split(command), check=False)
+            assert done.returncode == 0 or command == "status", (command, done.stderr)
+
+
+def test_applications_have_the_same_name_in_every_table(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path / "home", applications="qm")
+    deliver(settings, lines([event("a", application="QM"), "junk"]), feed="qm")
+    chosen = ["--from", "2026-05-01T10:00", "--to", "2026-05-01T12:00"]
+    for command in (["run", *chosen], ["status"]):
+        said = audit(settings, *command, check=False).stdout
+        assert "Quality Management (qm)" in said
+        assert not re.search(r"^ ?qm\b", said, re.MULTILINE), said
 
 
 def test_sql_in_every_output(settings) -> None:  # type: ignore[no-untyped-def]
