@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestration.catalogue import feed_title
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.settings import Settings
 
@@ -62,7 +63,7 @@ def _print(upkeep: Upkeep, dry_run: bool) -> None:
     from orchestration.retention.report import by_feed
 
     plan = upkeep.retention
-    if totals := [list(vars(total).values()) for total in by_feed(plan.due)]:
+    if totals := [[feed_title(total.feed), *list(vars(total).values())[1:]] for total in by_feed(plan.due)]:
         sums = [sum(column) for column in list(zip(*totals, strict=True))[2:]]
         title = "Would be deleted, being past AUDIT_RETENTION" if dry_run else "Deleted, being past AUDIT_RETENTION"
         columns = ["feed", "retention", "hours", "events", "quarantined", "raw files", "bytes"]
@@ -70,7 +71,10 @@ def _print(upkeep: Upkeep, dry_run: bool) -> None:
     if plan.held:
         print_table(["feed", "holds", "hours", "first hour", "last hour"], _held(plan.held), "Kept by a legal hold")
     if plan.unrecorded:
-        rows = [[f"{hour:%Y-%m-%dT%H:%MZ}", feed, run_id] for feed, hour, run_id in plan.unrecorded[:_MOST_LINES]]
+        rows = [
+            [f"{hour:%Y-%m-%dT%H:%MZ}", feed_title(feed), run_id]
+            for feed, hour, run_id in plan.unrecorded[:_MOST_LINES]
+        ]
         print_table(["hour", "feed", "run"], rows, "Kept until the next run has recorded them in the ledger")
         _more(len(plan.unrecorded))
     if plan.differing:
@@ -86,7 +90,7 @@ def _held(hours: Iterable[HeldHour]) -> list[list[object]]:
     for hour in hours:
         groups.setdefault((hour.feed, ", ".join(hour.holds)), []).append(hour)
     return [
-        [feed, holds, len(held), held[0].feed_hour_utc, held[-1].feed_hour_utc]
+        [feed_title(feed), holds, len(held), held[0].feed_hour_utc, held[-1].feed_hour_utc]
         for (feed, holds), held in sorted(groups.items())
     ]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from orchestration.catalogue import feed_title
 from orchestration.cli.feeds import known_feeds
 from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
@@ -88,11 +89,11 @@ def _print(report: dict[str, Any]) -> None:
 
 def _print_records(report: dict[str, Any]) -> None:
     if rows := report["resolved_by_reasons"]:
-        body = [[row["feed"], " ".join(row["reasons"]), row["accepted"], row["duplicate"]] for row in rows]
+        body = [[feed_title(row["feed"]), " ".join(row["reasons"]), row["accepted"], row["duplicate"]] for row in rows]
         print_table(["feed", "were in quarantine for", "accepted", "duplicate"], body, "Resolved")
     if rows := report["changed_by_reasons"]:
         body = [
-            [row["feed"], " ".join(row["reasons_before"]), " ".join(row["reasons_after"]), row["records"]]
+            [feed_title(row["feed"]), " ".join(row["reasons_before"]), " ".join(row["reasons_after"]), row["records"]]
             for row in rows
         ]
         print_table(["feed", "were in quarantine for", "are now for", "records"], body, "Other reasons")

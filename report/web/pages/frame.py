@@ -138,7 +138,7 @@ def chips(state: State, page: str) -> list[Chip]:
 
 def prompt_text(state: State, filters: Filters, known: list[Application]) -> str:
     """The prompt's choices in words."""
-    names = {one.application: one.display_name for one in known}
+    names = {one.application: one.title for one in known}
     chosen = [names.get(str(value or ""), texts.value_text(value)) for value in state.lists.get("application", ())]
     return f"{texts.cut(', '.join(chosen)) or 'All applications'} · {period_text(state, filters)}"
 
