@@ -331,7 +331,7 @@ def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.Du
 
 
 def _open(settings: Settings) -> duckdb.DuckDBPyConnection:
-    return extensions.connect(memory_limit=settings.memory_limit, temp_directory=str(spill.folder(settings)))
+    return extensions.connect(memory_limit=settings.memory_limit, temp_directory=str(spill.folder_of_one(settings)))
 
 
 def _nothing(settings: Settings) -> WarehouseError:

@@ -12,6 +12,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 from orchestration.own_folders import OwnFolder
@@ -19,6 +20,7 @@ from orchestration.settings import Settings
 
 _folders: dict[Path, Path] = {}
 _making = threading.Lock()
+_numbers = count(1)
 
 
 def folder(settings: Settings) -> Path:
@@ -32,6 +34,17 @@ def folder(settings: Settings) -> Path:
         if root not in _folders or not _folders[root].is_dir():
             _folders[root] = _make(root)
         return _folders[root]
+
+
+def folder_of_one(settings: Settings) -> Path:
+    """A name below the folder of this process for one DuckDB, which makes it when it spills and then removes it.
+
+    DuckDBs number their files alike, so two with one folder would overwrite each other's.
+
+    Raises:
+        OSError: as `folder` does.
+    """
+    return folder(settings) / f"duckdb-{next(_numbers)}"
 
 
 @contextmanager
