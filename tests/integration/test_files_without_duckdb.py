@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import lake, publish
+from orchestration import lake, warehouse_tables
 from orchestration.contract import published_models
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import Allowed, maintain
@@ -81,10 +81,10 @@ def test_what_an_earlier_release_left_in_the_catalog_goes_into_files(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as earlier:
-        earlier.delitem(publish._OPTIONS, "data_inlining_row_limit")
+        earlier.delitem(warehouse_tables._OPTIONS, "data_inlining_row_limit")
         _publish_hours(settings)
         # As its upkeep compacted: the deletion of all the two rows of a file stayed in the catalog.
-        earlier.setattr(publish, "set_options", lambda _: None)
+        earlier.setattr(warehouse_tables, "set_options", lambda _: None)
         earlier.setattr("orchestration.inlined_rows.sources", lambda *_: [])
         maintain(settings)
     expected, before = counted_by_duckdb(settings), dump(settings, set())

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import catalogue, extensions, lake, publish
+from orchestration import catalogue, extensions, lake, warehouse_tables
 from orchestration.inlined_rows import remove_expired, sources
 from orchestration.integrity import ledger
 from orchestration.integrity.verify import verify
@@ -64,7 +64,7 @@ def test_rows_that_no_snapshot_has_are_removed_from_the_catalog(
     """An earlier release kept them there; this one brings into files what is current."""
     shared = settings.model_copy(update={"catalog": server})
     with monkeypatch.context() as earlier:
-        earlier.delitem(publish._OPTIONS, "data_inlining_row_limit")
+        earlier.delitem(warehouse_tables._OPTIONS, "data_inlining_row_limit")
         # Three copies of a row of each feed hour, too few for a file: each run replaces its row of the reconciliation.
         for number in range(3):
             deliver(shared, lines([event(f"{number}")]), name=f"{number}.ndjson")
