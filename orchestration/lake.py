@@ -306,10 +306,13 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
         connection.close()
 
 
-def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.DuckDBPyConnection:
+def open_reader(
+    settings: Settings, snapshot_id: int | None = None, memory_limit: str | None = None
+) -> duckdb.DuckDBPyConnection:
     """A read-only connection, for longer than one block; the caller closes it.
 
-    It sees the snapshot of this number for ever, or without one whatever is published.
+    It sees the snapshot of this number for ever, or without one whatever is published. Its DuckDB may use all of
+    AUDIT_MEMORY_LIMIT, or as much as `memory_limit` says.
 
     Raises:
         NothingPublishedError: if no run has published anything yet.
@@ -318,7 +321,7 @@ def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.Du
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)
-    connection = _open(settings)
+    connection = _open(settings, memory_limit)
     try:
         version = "" if snapshot_id is None else f", snapshot_version {snapshot_id:d}"
         _attach(connection, settings, f", read_only{version}")
@@ -330,8 +333,9 @@ def open_reader(settings: Settings, snapshot_id: int | None = None) -> duckdb.Du
     return connection
 
 
-def _open(settings: Settings) -> duckdb.DuckDBPyConnection:
-    return extensions.connect(memory_limit=settings.memory_limit, temp_directory=str(spill.folder_of_one(settings)))
+def _open(settings: Settings, memory_limit: str | None = None) -> duckdb.DuckDBPyConnection:
+    limit = memory_limit or settings.memory_limit
+    return extensions.connect(memory_limit=limit, temp_directory=str(spill.folder_of_one(settings)))
 
 
 def _nothing(settings: Settings) -> WarehouseError:

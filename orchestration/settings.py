@@ -213,6 +213,11 @@ class Settings(BaseSettings):
             raise ValueError("must be an octal number that leaves the owner their rights, such as 077 or 027")
         return int(value, 8)
 
+    def memory_share(self, parts: int) -> str:
+        """The memory limit of each DuckDB where so many share what `memory_limit` says."""
+        number, unit = re.fullmatch(r"([\d.]+)\s*(\w+)", self.memory_limit).groups()  # type: ignore[union-attr]
+        return f"{float(number) / parts:.3f}{unit}"
+
     @field_validator("memory_limit")
     @classmethod
     def _memory(cls, value: str) -> str:

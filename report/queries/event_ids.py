@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     Bits = np.ndarray[tuple[int], np.dtype[np.uint8]]
 
+# What a DuckDB may use that hashes some ids, or asks for a number.
+LITTLE_MEMORY = "100MB"
 _BITS_AN_EVENT = 12
 _HASHES = 8
 _LOW = 0xFFFFFFFF
@@ -40,7 +42,7 @@ class EventIds:
         # Another DuckDB may hash in another way.
         self._folder = folder / f"duckdb-{duckdb.__version__}"
         self._filters: dict[str, Bits] = {}
-        self._hashing = connect(threads=1)
+        self._hashing = connect(threads=1, memory_limit=LITTLE_MEMORY)
         self._lock = threading.Lock()
 
     def among(self, files: list[FactFile], ids: Sequence[str]) -> list[FactFile]:

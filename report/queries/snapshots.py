@@ -13,7 +13,7 @@ from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 from report.queries import instances, labels, people, rollups
 from report.queries.answers import Answers
-from report.queries.event_ids import EventIds
+from report.queries.event_ids import LITTLE_MEMORY, EventIds
 from report.queries.files import FactFiles, fact_files
 from report.queries.instances import Instances
 from report.queries.labels import Labels
@@ -29,8 +29,8 @@ _log = logging.getLogger(__name__)
 class Attached:
     """A snapshot with the two DuckDBs that read it, how many queries use it, and answers that hold for all of it.
 
-    One has the counts, and does each statement in the thread that asks; the other has none, and is for statements that
-    read much of the history, each in several threads.
+    They share the memory limit, half each. One has the counts, and does each statement in the thread that asks; the
+    other has none, and is for statements that read much of the history, each in several threads.
     """
 
     settings: Settings
@@ -114,7 +114,7 @@ class Catalog:
 
         try:
             if self._connection is None:
-                self._connection = lake.open_reader(self._settings)
+                self._connection = lake.open_reader(self._settings, memory_limit=LITTLE_MEMORY)
             return lake.newest_version(self._connection)
         except duckdb.Error as error:
             self.close()
@@ -135,7 +135,9 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
     """
     import duckdb
 
-    connection = lake.open_reader(settings, number)
+    # What a DuckDB may use cannot be changed once it is locked, so each has its share from the start.
+    share = settings.memory_share(2)
+    connection = lake.open_reader(settings, number, share)
     try:
         rollups.build(connection)
         labels.build(connection)
@@ -144,7 +146,7 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
         # Many questions at once leave no processor idle, and to share out each of them would cost more than it brings.
         connection.execute("set threads = 1")
         lake.lock_down(connection, settings)
-        scanning = kindly(lambda: lake.open_reader(settings, number))
+        scanning = kindly(lambda: lake.open_reader(settings, number, share))
         try:
             lake.lock_down(scanning, settings)
             answers, newest = Answers(remembered), lake.snapshot(connection)

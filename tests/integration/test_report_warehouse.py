@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 
 import duckdb
@@ -225,3 +225,31 @@ def test_rows_that_were_deleted_are_not_read_from_their_file(home: Settings) -> 
             assert FACT in asked.files.reading(DAYS).sql
     finally:
         warehouse.close()
+
+
+def test_the_duckdbs_of_a_snapshot_share_the_memory_limit(home: Settings) -> None:
+    little = home.model_copy(update={"memory_limit": "400MB"})
+    sort = "select max(n) from (select row_number() over (order by md5(range::varchar)) as n from range(1500000))"
+    with closing(Warehouse(little)) as warehouse, ThreadPoolExecutor(6) as readers:
+        with warehouse.query() as asked:
+            assert events.count(asked, DAYS) >= 30
+        (attached,) = warehouse._attached.values()
+        both = (attached.connection, attached.scanning)
+        assert warehouse._catalog._connection is not None
+        others = (warehouse._catalog._connection, warehouse._event_ids._hashing)
+        limit = "select current_setting('memory_limit')"
+        assert [one.cursor().execute(limit).fetchall() for one in both] == [[("190.7 MiB",)]] * 2
+        assert [one.cursor().execute(limit).fetchall() for one in others] == [[("95.3 MiB",)]] * 2
+
+        def read(reads: int) -> int:
+            with warehouse.query(timeout=60) as query:
+                return query.rows(sort, reads=reads)[0][0]
+
+        reading = [readers.submit(read, reads) for reads in (0, 10**9) * 2]
+        most = 0
+        while not all(one.done() for one in reading):
+            used = "select sum(memory_usage_bytes) from duckdb_memory()"
+            most = max(most, sum(one.cursor().execute(used).fetchall()[0][0] for one in both))
+            time.sleep(0.02)
+        assert [one.result() for one in reading] == [1_500_000] * 4
+        assert 50_000_000 < most <= 400_000_000, most
