@@ -13,7 +13,7 @@ from orchestration.integrity import digests
 from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, HOLD, REPLAY
 from orchestration.integrity.slices import condition, slices
 from orchestration.sql_text import literal
-from report.export.about import chosen_texts
+from report.filter_texts import chosen_texts
 from report.filters import EXCLUDABLE, Filters, choice
 
 if TYPE_CHECKING:

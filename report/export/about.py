@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,21 +9,11 @@ from typing import Any
 from orchestration.coverage import Coverage
 from orchestration.hours import iso
 from orchestration.lake import Snapshot
-from report.filters import CHOICES, Filters
-from report.long_texts import whole_text
+from report.filter_texts import LISTS, chosen_texts
+from report.filters import Filters
 
 _NAME = "Activity Audit"
 _ALL = "all"
-# By field that is chosen by: what people call the list of its values.
-_LISTS = {
-    "application": "Applications",
-    "entity": "Entities",
-    "activity": "Activities",
-    "outcome": "Outcomes",
-    "triggered_by": "Triggered by",
-    "instance": "Instances",
-    "event_id": "Event IDs",
-}
 COMPLETENESS = "Feed hours of the period"
 
 
@@ -59,7 +48,7 @@ class About:
             "Report": _NAME,
             "From (UTC)": iso(self.filters.start),
             "To (UTC, not included)": iso(self.filters.end),
-            **{title: chosen.get(title, _ALL) for title in _LISTS.values()},
+            **{title: chosen.get(title, _ALL) for title in LISTS.values()},
             "Comments contain": chosen.get("Comments contain", "anything"),
             **whole,
             "Excluded": chosen.get("Excluded", "nothing"),
@@ -70,20 +59,3 @@ class About:
             "Newest run": self.snapshot.run_id or "",
             "Made at (UTC)": iso(self.made_at),
         }
-
-
-def chosen_texts(filters: Filters) -> dict[str, str]:
-    """What the filters choose and exclude by, for people: each list or text that says something, under its name."""
-    said = {title: getattr(filters, CHOICES[field]) for field, title in _LISTS.items()}
-    texts = {title: _listed(map(whole_text, values)) for title, values in said.items() if values}
-    if filters.comments:
-        texts["Comments contain"] = filters.comments
-    if filters.comments_are:
-        texts["Comments"] = _listed(map(whole_text, filters.comments_are))
-    if filters.excluded:
-        texts["Excluded"] = _listed(f"{field}: {whole_text(value)}" for field, value in filters.excluded)
-    return texts
-
-
-def _listed(values: Iterable[str]) -> str:
-    return ", ".join(values)
