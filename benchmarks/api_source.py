@@ -67,7 +67,7 @@ def main() -> None:
 
 def both_ways(options: argparse.Namespace, url: str, home: str) -> dict[str, tuple[int, float, float]]:
     """Records, wall seconds and CPU seconds of each way."""
-    from orchestration import catalogue
+    from activity_audit.base import catalogue
     from orchestration.feeds.cxone.client import Client
     from orchestration.feeds.cxone.reading import read_hour
     from orchestration.pipeline import land_feeds

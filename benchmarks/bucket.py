@@ -20,10 +20,10 @@ import time
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, floor_hour, now_utc
 from benchmarks import measure
 from benchmarks.measure import Figure
-from orchestration import catalogue
-from orchestration.hours import HOUR, floor_hour, now_utc
 from tests.s3_server import Bucket, S3Server, s3_server
 
 _RECORDS = 20

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import duckdb
 
-from orchestration.catalogue import DBT_PROJECT_DIR
-from orchestration.hours import HOUR, HOUR_FOLDER
+from activity_audit.base.catalogue import DBT_PROJECT_DIR
+from activity_audit.base.hours import HOUR, HOUR_FOLDER
 
 END = datetime(2026, 5, 8, tzinfo=UTC)
 FORMATS = {"ndjson": "events.ndjson", "gz": "events.ndjson.gz", "csv": "events.csv"}

@@ -20,9 +20,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import catalogue, known_ids, lake, spill
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, hour_range, naive
+from orchestration import known_ids, lake, spill
 from orchestration.extensions import connect
-from orchestration.hours import HOUR, hour_range, naive
 from orchestration.settings import Settings, load_settings
 from orchestration.simulator import profiles
 from orchestration.transactions import snapshot_now, transaction

@@ -24,9 +24,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from activity_audit.base.hours import HOUR, iso
 from benchmarks import measure
 from benchmarks.history import END
-from orchestration.hours import HOUR, iso
 from orchestration.settings import Settings, load_settings
 
 # After the end of a history, so that the hour is a new one on it.
@@ -118,10 +118,11 @@ def _floor(settings: Settings) -> dict[str, float]:
     started = time.perf_counter()
     _import_libraries()
     imported = time.perf_counter()
-    from orchestration import catalogue, transform, warehouse_tables
+    from activity_audit.base import catalogue
+    from activity_audit.base.hours import now_utc
+    from orchestration import transform, warehouse_tables
     from orchestration.dbt_session import using
     from orchestration.feeds.landing import open_index
-    from orchestration.hours import now_utc
     from orchestration.pipeline import land_feeds
     from orchestration.workbench import Batch, Workbench, fill
 
@@ -158,7 +159,7 @@ def _import_libraries() -> None:
 def _dbt_alone(target: Path) -> None:
     from dbt.cli.main import dbtRunner
 
-    from orchestration.catalogue import DBT_PROJECT_DIR
+    from activity_audit.base.catalogue import DBT_PROJECT_DIR
 
     places = [f"--{name}-dir={DBT_PROJECT_DIR}" for name in ("project", "profiles")]
     result = dbtRunner().invoke(
@@ -172,7 +173,8 @@ def _dbt_alone(target: Path) -> None:
 def _loaded(settings: Settings) -> dict[str, float]:
     """The hour as a run of Dagster's job, in a process that has imported everything and loaded the definitions."""
     _import_libraries()
-    from orchestration import catalogue, dagster_instance
+    from activity_audit.base import catalogue
+    from orchestration import dagster_instance
     from orchestration.assets.warehouse import FEEDS_TAG
     from orchestration.cli.in_process import CONSOLE
     from orchestration.definitions import build_definitions

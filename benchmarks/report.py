@@ -20,9 +20,9 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+from activity_audit.base.hours import aware
 from benchmarks import report_server
 from benchmarks.measure import Figure, add_json_option, heading, p95, write_figures
-from orchestration.hours import aware
 from orchestration.settings import load_settings
 from report.filters import Filters
 from report.queries import charts, events, groups, lists

@@ -28,9 +28,9 @@ from pathlib import Path
 import httpx
 import psutil
 
+from activity_audit.base.hours import aware
 from benchmarks.measure import Figure, audit, p95, usage_figures
 from orchestration import lake
-from orchestration.hours import aware
 from orchestration.settings import load_settings
 
 _PATIENCE = 600

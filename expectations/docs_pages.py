@@ -24,10 +24,10 @@ from great_expectations.render.renderer.content_block import (
 )
 from great_expectations.render.view import DefaultJinjaPageView
 
+from activity_audit.base.visible_text import visible
 from expectations.docs_index import TEMPLATES_DIR
 from expectations.docs_runs import LEVELS, Level, RunSummary
 from expectations.evaluation import Evaluation
-from expectations.visible_text import visible
 
 _HEADINGS = {"error": "Errors", "warning": "Warnings", "passed": "Passed"}
 _WORDS = {"error": "Error", "warning": "Warning", "passed": "Passed"}

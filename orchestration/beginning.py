@@ -13,10 +13,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc, parse_time
+from activity_audit.base.whole_files import rewrite
 from orchestration.feeds.landing import open_index
-from orchestration.hours import HOUR, floor_hour, iso, now_utc, parse_time
 from orchestration.settings import Settings
-from orchestration.whole_files import rewrite
 
 # Beside Dagster's records, which are of the partitions.
 NOTE = "first_hour"

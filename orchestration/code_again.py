@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from orchestration import acknowledgements, catalogue
-from orchestration.seeds import SeedError
+from activity_audit.base import acknowledgements, catalogue
+from activity_audit.base.seeds import SeedError
 
 # In seconds; with other work on the machine Dagster's imports alone may take a minute.
 _PATIENCE = 300

@@ -11,8 +11,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.whole_files import rewrite
 from orchestration.transform import manifest_file, target_dir
-from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,9 +12,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from activity_audit.base.sql_text import literal
 from orchestration import inlined_rows, lake
 from orchestration.contract import PublishedModel
-from orchestration.sql_text import literal
 from orchestration.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from orchestration.hours import HOUR, Unit, floor_hour, naive, unit_begin, unit_end
+from activity_audit.base.hours import HOUR, Unit, floor_hour, naive, unit_begin, unit_end
 
 if TYPE_CHECKING:
     import duckdb

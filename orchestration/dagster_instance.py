@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import yaml
 from filelock import FileLock
 
-from orchestration.hours import now_utc
+from activity_audit.base.hours import now_utc
+from activity_audit.base.whole_files import rewrite
 from orchestration.settings import Settings
-from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import yaml
 
+from activity_audit.base.catalogue import SEEDS_DIR
+from activity_audit.base.process_tree import ending_with_parent
 from orchestration.beginning import NOTE
-from orchestration.catalogue import SEEDS_DIR
-from orchestration.keeper import ending_with_parent
 
 LOCATION = "activity_audit"
 PAGES_SOCKET = "pages.sock"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.hours import aware, naive
 from orchestration import known_ids, lake
-from orchestration.hours import aware, naive
 from orchestration.integrity import digests
 from orchestration.settings import Settings
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.base.places import local_path
+from activity_audit.base.sql_text import literal
+from activity_audit.base.whole_files import rewrite
 from orchestration.lake_catalog import CATALOG, table_folders
-from orchestration.places import local_path
-from orchestration.sql_text import literal
-from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
     import duckdb

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestration.catalogue import DBT_PROJECT_DIR
+from activity_audit.base.catalogue import DBT_PROJECT_DIR
 
 
 def expression(file: str, macro: str, *arguments: str, **options: bool) -> str:

@@ -11,8 +11,8 @@ import os
 from importlib.metadata import version
 from pathlib import Path
 
+from activity_audit.base.whole_files import rewrite
 from orchestration.settings import load_settings
-from orchestration.whole_files import rewrite
 
 MANIFEST = "manifest.json"
 _KEY = "project.key"

@@ -23,12 +23,12 @@ def build_definitions(
     Partitions begin with the feed hour `begin` (aware, UTC), or with the first that is known. Without `watching` there
     are no schedules, sensors and freshness checks: only what a run itself needs.
     """
+    from activity_audit.base.progress import Silent
     from orchestration.assets.raw import build_raw_asset
     from orchestration.assets.warehouse import build_warehouse_asset
     from orchestration.freshness import build_freshness
     from orchestration.jobs import build_job
     from orchestration.partitions import hourly
-    from orchestration.progress import Silent
     from orchestration.replay_job import build_replay_job
     from orchestration.upkeep import build_upkeep
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc
 from orchestration.assets.raw import asset_key
 from orchestration.feeds.landing import open_index
-from orchestration.hours import HOUR, floor_hour, iso, now_utc
 from orchestration.schedules import hourly_cron
 from orchestration.settings import Settings
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from activity_audit.base.whole_files import rewrite
 from orchestration.kept_heads import kept
-from orchestration.whole_files import rewrite
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from orchestration.hours import HOUR, partition_key
+from activity_audit.base.hours import HOUR, partition_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

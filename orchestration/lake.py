@@ -14,15 +14,16 @@ from pathlib import Path
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
-from orchestration import data_folder, extensions, faults, home_record, spill
+from activity_audit.base import faults
+from activity_audit.base.faults import sentence_of
+from activity_audit.base.hours import parse_time
+from activity_audit.base.masking import without_secrets
+from activity_audit.base.sql_text import literal
+from orchestration import data_folder, extensions, home_record, spill
 from orchestration.data_folder import DataFolderError
-from orchestration.faults import sentence_of
-from orchestration.hours import parse_time
 from orchestration.lake_catalog import warehouse_id
-from orchestration.masking import without_secrets
 from orchestration.object_storage import ObjectStorageError, open_storage
 from orchestration.settings import Settings
-from orchestration.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.base.places import local_path
 from orchestration.data_folder import is_in_folder, is_own, local_files, relative
 from orchestration.lake_catalog import CATALOG, known_files, table_folders
-from orchestration.places import local_path
 
 if TYPE_CHECKING:
     from pathlib import Path

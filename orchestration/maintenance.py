@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from activity_audit.base.hours import naive, now_utc
 from orchestration import known_ids, lake, leftovers, observed_names, transform, warehouse_tables
 from orchestration.compaction import compact
 from orchestration.contract import published_models
-from orchestration.hours import naive, now_utc
 from orchestration.inlined_rows import remove_expired
 from orchestration.integrity import head
 from orchestration.retention.caution import clock_doubt, share_doubt

@@ -9,7 +9,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from orchestration.sql_text import literal
+from activity_audit.base.sql_text import literal
 
 if TYPE_CHECKING:
     import duckdb

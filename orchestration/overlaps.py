@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.places import Place, place
+from activity_audit.base.places import Place, place
 
 if TYPE_CHECKING:
     from orchestration.settings import Settings

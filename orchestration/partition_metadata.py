@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
-from orchestration.hours import partition_key
+from activity_audit.base.hours import partition_key
 
 Metadata = Mapping[str, dg.MetadataValue]
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from orchestration.hours import PARTITION_FORMAT, partition_key
+from activity_audit.base.hours import PARTITION_FORMAT, partition_key
 
 
 def hourly(begin: datetime) -> dg.HourlyPartitionsDefinition:

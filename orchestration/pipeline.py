@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base import acknowledgements, catalogue
+from activity_audit.base.hours import aware, naive, now_utc
+from activity_audit.base.masking import masked_errors
 from orchestration import (
-    acknowledgements,
-    catalogue,
     column_lineage,
     data_docs,
     known_ids,
@@ -27,10 +28,8 @@ from orchestration.feeds.file_systems import uri_of
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.set_aside import SetAsides, culprit
 from orchestration.feeds.source import Source, SourceError
-from orchestration.hours import aware, naive, now_utc
 from orchestration.integrity import digests, head, ledger
 from orchestration.integrity.adoption import adopt
-from orchestration.masking import masked_errors
 from orchestration.planning import own_spool, source_of
 from orchestration.retention.deleted import deleted_deliveries
 from orchestration.run_lock import Progress, WarehouseBusyError, exclusive

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from orchestration import catalogue, lake
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
+from activity_audit.base.masking import masked_errors
+from orchestration import lake
 from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import changed_offers, open_index
 from orchestration.feeds.own_source import own_source
@@ -18,8 +21,6 @@ from orchestration.feeds.source import Listing, Source, SourceError
 from orchestration.feeds.spool import Spool
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps
-from orchestration.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
-from orchestration.masking import masked_errors
 from orchestration.settings import Settings
 from orchestration.waiting import Waiting
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.sql_text import literal
 from orchestration import lake
 from orchestration.contract import PublishedModel, published_models
-from orchestration.sql_text import literal
 from orchestration.transactions import transaction
 from orchestration.warehouse_tables import full_name, quoted
 

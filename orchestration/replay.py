@@ -11,11 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration import acknowledgements, lake, pipeline, publish, transform, workbench
+from activity_audit.base import acknowledgements
+from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
+from activity_audit.base.masking import masked_errors
+from orchestration import lake, pipeline, publish, transform, workbench
 from orchestration.feeds.raw_index import LandedDelivery
-from orchestration.hours import HOUR, aware, floor_hour, now_utc
 from orchestration.integrity import replays
-from orchestration.masking import masked_errors
 from orchestration.quarantine import CUT_OFF, unresolved
 from orchestration.replay_report import Report, describe
 from orchestration.run_lock import Progress, exclusive

@@ -8,9 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.progress import Progress
 from orchestration.pipeline import ChecksFailedError
-from orchestration.progress import Progress
 from orchestration.quarantine import REASONS
 from orchestration.replay import replay
 from orchestration.settings import Settings

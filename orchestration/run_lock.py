@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from filelock import FileLock, Timeout
 
-from orchestration import own_folders
+from activity_audit.base import own_folders
 from orchestration.settings import Settings
 
 Progress = Callable[[str], None]

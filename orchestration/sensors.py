@@ -7,9 +7,10 @@ from datetime import datetime
 
 import dagster as dg
 
-from orchestration import catalogue, dagster_instance
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso, now_utc
+from orchestration import dagster_instance
 from orchestration.beginning import runnable
-from orchestration.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.planning import plan, run_ranges
 from orchestration.settings import Settings

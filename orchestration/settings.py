@@ -18,17 +18,17 @@ from dotenv import dotenv_values
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.delivery_limits import DEFAULT as LIMITS
+from activity_audit.base.delivery_limits import Limits
+from activity_audit.base.masking import has_credentials, without_secrets
+from activity_audit.base.places import local_path
+from activity_audit.base.sql_text import PATTERN
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.durations import Duration, Hour
-from orchestration.feeds.limits import DEFAULT as LIMITS
-from orchestration.feeds.limits import Limits
-from orchestration.masking import has_credentials, without_secrets
 from orchestration.overlaps import overlaps
-from orchestration.places import local_path
 from orchestration.report_settings import ReportSettings
 from orchestration.retention.rules import RetentionRules, parse_retention
-from orchestration.sql_text import PATTERN
 
 ENV_FILE = ".env"
 # How alike two names must be for one to be taken for the other, misspelt; 1 is the same.

@@ -7,11 +7,12 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from orchestration import catalogue, coverage, lake
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, aware, floor_hour, iso, naive, now_utc
+from orchestration import coverage, lake
 from orchestration.coverage import Coverage
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.set_aside import SetAside, SetAsides
-from orchestration.hours import HOUR, aware, floor_hour, iso, naive, now_utc
 from orchestration.integrity import head
 from orchestration.quarantine import unresolved
 from orchestration.settings import Settings

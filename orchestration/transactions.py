@@ -15,8 +15,8 @@ from contextlib import suppress
 from time import sleep
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.masking import without_secrets
 from orchestration import lake
-from orchestration.masking import without_secrets
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from activity_audit.base.catalogue import DBT_PROJECT_DIR
 from orchestration import dbt_target
-from orchestration.catalogue import DBT_PROJECT_DIR
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
+from activity_audit.base.hours import iso, naive, parse_time
 from orchestration.feeds.raw_index import RawIndex
-from orchestration.hours import iso, naive, parse_time
 from orchestration.integrity import ledger
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.sql_text import literal
 from orchestration import lake
 from orchestration.contract import PublishedModel, published_models
-from orchestration.sql_text import literal
 from orchestration.transactions import PublishedMeanwhileError, snapshot_now, transaction
 
 if TYPE_CHECKING:

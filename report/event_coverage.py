@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from activity_audit.base.catalogue import slug_of, slugs
+from activity_audit.base.hours import floor_hour, now_utc
 from orchestration import coverage
-from orchestration.catalogue import slug_of, slugs
 from orchestration.coverage import Coverage, Scope
-from orchestration.hours import floor_hour, now_utc
 from report.filters import Filters
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
+from activity_audit.base.hours import floor_hour, iso, naive
 from orchestration import observed_names
-from orchestration.hours import floor_hour, iso, naive
 from report.long_texts import Digest, Value
 
 OUTCOMES = ("SUCCESS", "FAILURE")

@@ -7,8 +7,8 @@ import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from orchestration import catalogue
-from orchestration.catalogue import normalised_name
+from activity_audit.base import catalogue
+from activity_audit.base.catalogue import normalised_name
 
 if TYPE_CHECKING:
     import duckdb

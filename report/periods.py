@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 
-from orchestration.hours import HOUR, floor_hour
+from activity_audit.base.hours import HOUR, floor_hour
 
 # For programs (and links) and for people, in the prompt's order.
 TITLES = {

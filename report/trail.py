@@ -10,9 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-from orchestration.catalogue import OWN_FEED
+from activity_audit.base.catalogue import OWN_FEED
+from activity_audit.base.hours import iso, now_utc
 from orchestration.feeds.spool import Spool
-from orchestration.hours import iso, now_utc
 from report.access.permissions import User
 from report.filters import CHOICES, Filters
 from report.long_texts import whole_text

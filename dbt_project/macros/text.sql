@@ -28,7 +28,7 @@
 
 {#
   The key by which names match: case, spacing, punctuation, and `&` against `and` make no difference. A name of
-  punctuation only is its own key. The same rule in Python: orchestration.catalogue.normalised_name.
+  punctuation only is its own key. The same rule in Python: activity_audit.base.catalogue.normalised_name.
 #}
 {% macro normalised_name(expression) -%}
     {{ return(adapter.dispatch('normalised_name', 'activity_audit')(expression)) }}

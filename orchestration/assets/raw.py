@@ -5,16 +5,16 @@ from datetime import datetime
 
 import dagster as dg
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, from_partition_key, hour_range
+from activity_audit.base.progress import Progress
 from orchestration.feeds.landing import LandingReport
 from orchestration.feeds.raw_footer import preview
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.feeds.set_aside import SetAside
 from orchestration.feeds.source import SourceRefusedError
-from orchestration.hours import HOUR, from_partition_key, hour_range
 from orchestration.partition_metadata import Metadata, say_of_hours
 from orchestration.pipeline import land_feeds
-from orchestration.progress import Progress
 from orchestration.settings import Settings
 
 _MOST_SHOWN = 20

@@ -11,12 +11,13 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
-from orchestration import catalogue, checks, column_lineage
+from activity_audit.base import catalogue
+from activity_audit.base.hours import hour_range
+from activity_audit.base.progress import Progress
+from orchestration import checks, column_lineage
 from orchestration.assets.raw import OWNERS, asset_key, window_of
-from orchestration.hours import hour_range
 from orchestration.partition_metadata import Metadata, say_of_hours
 from orchestration.pipeline import ChecksFailedError, Outcome, update_warehouse
-from orchestration.progress import Progress
 from orchestration.settings import Settings
 
 FEEDS_TAG = "audit/feeds"

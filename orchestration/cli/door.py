@@ -16,9 +16,9 @@ from typing import IO, Any
 
 import click
 
+from activity_audit.base.faults import FaultError, sentence_of
 from orchestration import extensions
 from orchestration.cli.output import say, visible_lines
-from orchestration.faults import FaultError, sentence_of
 from orchestration.settings import Settings
 
 STOPPED = 130

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 
 
 def known_feeds(feeds: Iterable[str]) -> list[str]:

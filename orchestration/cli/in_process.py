@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from orchestration.faults import sentence
+from activity_audit.base.faults import sentence
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:

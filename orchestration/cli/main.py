@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
+from activity_audit.base.seeds import SeedError
 from orchestration.cli import door
 from orchestration.cli.output import say, visible_lines
 from orchestration.private_files import keep_private, open_doors
-from orchestration.seeds import SeedError
 from orchestration.settings import SettingsError, load_settings, misspelt
 
 _COMMANDS = {

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestration.catalogue import feed_title
+from activity_audit.base.catalogue import feed_title
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.settings import Settings
 

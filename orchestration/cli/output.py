@@ -20,8 +20,8 @@ from typing import Any
 
 import click
 
-from expectations.visible_text import visible
-from orchestration.spreadsheets import FORMULA
+from activity_audit.base.spreadsheets import FORMULA
+from activity_audit.base.visible_text import visible
 
 OUTPUT = click.Choice(["table", "json"])
 

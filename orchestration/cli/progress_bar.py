@@ -6,13 +6,13 @@ import sys
 from datetime import datetime
 from types import TracebackType
 
-from orchestration.hours import HOUR
+from activity_audit.base.hours import HOUR
 
 _STAGES = {"staging": 1, "checking": 2, "publishing": 3}
 
 
 class ProgressBar:
-    """A watcher of the runs of one command (see orchestration.progress)."""
+    """A watcher of the runs of one command (see activity_audit.base.progress)."""
 
     def __init__(self, runs: int) -> None:
         self._runs = runs
@@ -54,16 +54,16 @@ class ProgressBar:
             self._bar.update(self._task, description="replay", completed=0, total=len(_STAGES) + 1)
 
     def landing(self, done: int, total: int) -> None:
-        """See orchestration.progress.Progress."""
+        """See activity_audit.base.progress.Progress."""
         if self._bar:
             self._bar.update(self._task, completed=done, total=total, stage=f"landing {done}/{total}")
 
     def stage(self, name: str) -> None:
-        """See orchestration.progress.Progress."""
+        """See activity_audit.base.progress.Progress."""
         if self._bar:
             done = _STAGES.get(name, 0)
             self._bar.update(self._task, completed=done, total=len(_STAGES) + 1, stage=name)
 
     def warn(self, text: str) -> None:
-        """See orchestration.progress.Progress."""
+        """See activity_audit.base.progress.Progress."""
         self.warnings.append(text)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from orchestration.catalogue import feed_title
+from activity_audit.base.catalogue import feed_title
 from orchestration.cli.feeds import known_feeds
 from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json, print_table, say

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 from orchestration.cli.output import say
 from orchestration.cli.times import TIME, window
 from orchestration.private_files import for_people

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
 from orchestration.cli.feeds import known_feeds
 from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json
 from orchestration.cli.run_report import collect, print_report
 from orchestration.cli.times import TIME, window
 from orchestration.feeds.source import SourceError
-from orchestration.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
 from orchestration.lake import WarehouseError
 from orchestration.settings import Settings
 from orchestration.status import set_aside, shown

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from activity_audit.base.catalogue import feed_title
+from activity_audit.base.hours import naive
 from orchestration import lake
-from orchestration.catalogue import feed_title
 from orchestration.cli.output import print_table, say
-from orchestration.hours import naive
 from orchestration.settings import Settings
 
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")

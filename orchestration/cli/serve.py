@@ -19,11 +19,11 @@ from typing import IO
 import click
 from filelock import FileLock, Timeout
 
+from activity_audit.base.hours import now_utc
+from activity_audit.base.process_tree import kept
+from activity_audit.base.whole_files import rewrite
 from orchestration.cli.output import say
-from orchestration.hours import now_utc
-from orchestration.keeper import kept
 from orchestration.settings import Settings, SettingsError
-from orchestration.whole_files import rewrite
 
 # Dagster's log has them wherever it goes.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")

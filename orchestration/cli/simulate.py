@@ -7,9 +7,9 @@ from pathlib import Path
 
 import click
 
+from activity_audit.base.hours import floor_hour, now_utc
 from orchestration.cli.output import print_json
 from orchestration.cli.times import TIME
-from orchestration.hours import floor_hour, now_utc
 from orchestration.settings import Settings
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from orchestration.hours import ceil_hour, floor_hour, parse_time
+from activity_audit.base.hours import ceil_hour, floor_hour, parse_time
 
 
 class TimeType(click.ParamType):

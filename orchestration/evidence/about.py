@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings
 
-from orchestration.catalogue import SEEDS_DIR
+from activity_audit.base.catalogue import SEEDS_DIR
+from activity_audit.base.masking import MASK, url_without_secrets, without_secrets
 from orchestration.integrity.raw_hashes import file_sha256
-from orchestration.masking import MASK, url_without_secrets, without_secrets
 from orchestration.settings import Settings
 
 if TYPE_CHECKING:

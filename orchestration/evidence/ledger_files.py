@@ -7,11 +7,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.base.sql_text import literal, parquet_rows
 from orchestration.evidence.scope import IN_SCOPE
 from orchestration.evidence.tables import WrittenTable, write_table
 from orchestration.integrity import digests, ledger
 from orchestration.integrity.chain import VERSION
-from orchestration.sql_text import literal, parquet_rows
 from report.filters import Filters
 
 if TYPE_CHECKING:

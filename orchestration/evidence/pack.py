@@ -12,20 +12,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.hours import aware, ceil_hour, floor_hour, iso, now_utc
+from activity_audit.base.masking import without_secrets
 from orchestration import lake
 from orchestration.evidence import scope, texts
 from orchestration.evidence.about import settings_shown, versions
 from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, write_ledger
 from orchestration.evidence.tables import write_tables
 from orchestration.feeds.raw_index import raw_path
-from orchestration.hours import aware, ceil_hour, floor_hour, iso, now_utc
 from orchestration.integrity import ledger
 from orchestration.integrity.check_ledger import Expected, expected_heads
 from orchestration.integrity.findings import Report
 from orchestration.integrity.head import describe
 from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot
-from orchestration.masking import without_secrets
 from orchestration.older_release import explained
 from orchestration.settings import Settings
 from report.event_coverage import coverage_of_file

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from orchestration import catalogue
-from orchestration.hours import aware, ceil_hour, contiguous_ranges, floor_hour, naive
+from activity_audit.base import catalogue
+from activity_audit.base.hours import aware, ceil_hour, contiguous_ranges, floor_hour, naive
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import HOLD
 from report.filters import Filters

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.sql_text import literal, parquet_rows
 from orchestration import lake, transform
 from orchestration.contract import published_models
 from orchestration.evidence.scope import FEED_HOURS, IN_SCOPE, RUNS
 from orchestration.integrity import digests
-from orchestration.sql_text import literal, parquet_rows
 from report.filters import Filters
 
 if TYPE_CHECKING:

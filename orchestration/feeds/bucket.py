@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import BinaryIO
 
+from activity_audit.base.hours import HOUR_FOLDER
 from orchestration.feeds.file_systems import local_path
 from orchestration.feeds.files import NOT_LOADABLE, FileSource, is_hour_name, is_loadable, parse_day
 from orchestration.feeds.formats import MANIFEST_NAME, feed_format, is_feed_name
 from orchestration.feeds.object_store import ObjectStore, StoredObject
 from orchestration.feeds.source import Listing, Offer, Source, Unlisted
-from orchestration.hours import HOUR_FOLDER
 
 # Half-open, in feed hours; no beginning or no end is the first or the last there is.
 Span = tuple[datetime | None, datetime | None]

@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from orchestration import places
+from activity_audit.base import places
 from orchestration.feeds.source import SourceError
 
 _PLAIN = "file://"

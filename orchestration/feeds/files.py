@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
+from activity_audit.base.hours import EARLIEST_YEAR, HOUR_FOLDER
 from orchestration.feeds.file_systems import Entry, LocalFiles, local_path
 from orchestration.feeds.formats import MANIFEST_NAME, feed_format, is_feed_name
 from orchestration.feeds.source import Listing, Offer, SourceError, Unlisted
-from orchestration.hours import EARLIEST_YEAR, HOUR_FOLDER
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _HOUR = re.compile(r"[01]\d|2[0-3]", re.ASCII)

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
+from activity_audit.base.delivery_limits import DEFAULT, Limits
+from activity_audit.base.hours import HOUR
 from orchestration.feeds.landing_pass import Failed, Landed, LandingPass, publish_all
-from orchestration.feeds.limits import DEFAULT, Limits
 from orchestration.feeds.raw_files import found_deliveries, found_manifests, sync_names
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, RawIndex
 from orchestration.feeds.scratch import scratch
@@ -28,7 +29,6 @@ from orchestration.feeds.source import (
     SourceRefusedError,
     every_offer,
 )
-from orchestration.hours import HOUR
 
 # So many files, or so many delivered bytes, are given their names and recorded at a time.
 _TOGETHER = 200

@@ -14,9 +14,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from activity_audit.base.delivery_limits import DeliveryError, Limits, machine_is_at_fault
 from orchestration.feeds.file_systems import local_path
 from orchestration.feeds.formats import feed_format
-from orchestration.feeds.limits import DeliveryError, Limits, machine_is_at_fault
 from orchestration.feeds.manifests import MOST_BYTES, too_large
 from orchestration.feeds.raw_files import manifest_path, publish, sync_contents
 from orchestration.feeds.raw_footer import delivery_in

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
+from activity_audit.base.masking import without_secrets
 from orchestration.feeds.object_stream import ObjectStream, token_of
 from orchestration.feeds.source import SourceError
-from orchestration.masking import without_secrets
 
 # What `uv sync --extra` installs, by URL scheme.
 _EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure", "adl": "azure"}

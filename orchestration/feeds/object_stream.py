@@ -11,7 +11,7 @@ import io
 from collections.abc import Callable
 from typing import Any
 
-from orchestration.masking import without_secrets
+from activity_audit.base.masking import without_secrets
 
 _VERSION_KEYS = ("ETag", "etag", "md5Hash", "version_id", "versionId")
 _TIME_KEYS = ("mtime", "LastModified", "last_modified", "updated", "created")

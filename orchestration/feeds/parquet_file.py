@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, BinaryIO
 
+from activity_audit.base.delivery_limits import Limits
 from orchestration.feeds.csv_rows import unique
-from orchestration.feeds.limits import Limits
 from orchestration.feeds.parquet_footer import footer, row_groups, without_note
 from orchestration.feeds.parquet_groups import errors, raise_if_real
 from orchestration.feeds.thrift import DamageError

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from orchestration.feeds.limits import Limits
+from activity_audit.base.delivery_limits import Limits
 from orchestration.feeds.thrift import Compact, DamageError
 
 # A file ends with the footer, its length and these.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
-from orchestration.feeds.limits import Limits
+from activity_audit.base.delivery_limits import Limits
 from orchestration.feeds.parquet_footer import ColumnChunk, RowGroup
 from orchestration.feeds.parquet_pages import pages
 from orchestration.feeds.thrift import DamageError

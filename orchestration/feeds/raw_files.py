@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestration.faults import DamagedError
+from activity_audit.base.faults import DamagedError
+from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder
+from activity_audit.base.whole_files import sync
 from orchestration.feeds.raw_footer import delivery_in
 from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
-from orchestration.hours import HOUR_FOLDER, from_hour_folder
-from orchestration.whole_files import sync
 
 # What is kept beside the deliveries: the pages of readings, and what is remembered of looks at a bucket.
 PAGES = "pages"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from activity_audit.base.faults import DamagedError
+from activity_audit.base.sql_text import parquet_rows
 from orchestration.extensions import connect
-from orchestration.faults import DamagedError
 from orchestration.feeds.raw_index import METADATA_KEY, LandedDelivery, from_metadata
-from orchestration.sql_text import parquet_rows
 
 # What would end a cell or its code mark, and what looks like it.
 _NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})

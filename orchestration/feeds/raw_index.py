@@ -16,8 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from orchestration.faults import damaged
-from orchestration.hours import HOUR_FOLDER, iso, parse_time
+from activity_audit.base.faults import damaged
+from activity_audit.base.hours import HOUR_FOLDER, iso, parse_time
 
 INDEX_NAME = "index.sqlite"
 METADATA_KEY = "delivery"

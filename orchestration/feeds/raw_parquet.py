@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from activity_audit.base.delivery_limits import DEFAULT, Expansion, Limits
 from orchestration.feeds import records
 from orchestration.feeds.formats import FeedFormat
-from orchestration.feeds.limits import DEFAULT, Expansion, Limits
 from orchestration.feeds.raw_index import METADATA_KEY
 from orchestration.feeds.read_csv import read_csv
 from orchestration.feeds.read_json import read_json

@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from activity_audit.base.delivery_limits import Limits
 from orchestration.feeds import json_text, records
-from orchestration.feeds.limits import Limits
 from orchestration.feeds.parquet_file import ParquetFile
 from orchestration.feeds.parquet_footer import RowGroup
 from orchestration.feeds.parquet_groups import DamagedRow, errors, group_rows, raise_if_real

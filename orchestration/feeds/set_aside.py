@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from activity_audit.base.hours import iso, parse_time
 from orchestration.feeds.raw_index import READING, LandedDelivery, RawIndex
 from orchestration.feeds.source import Listing, Offer
-from orchestration.hours import iso, parse_time
 
 _SCHEMA = """
 create table if not exists set_aside (

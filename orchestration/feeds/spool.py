@@ -20,9 +20,9 @@ from uuid import uuid4
 
 from filelock import FileLock
 
+from activity_audit.base.hours import HOUR_FOLDER, floor_hour, from_hour_folder
+from activity_audit.base.whole_files import sync
 from orchestration.feeds.files import FileSource
-from orchestration.hours import HOUR_FOLDER, floor_hour, from_hour_folder
-from orchestration.whole_files import sync
 
 _OPEN = ".open.ndjson"
 _LOCK = ".lock"

@@ -15,8 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from activity_audit.base.delivery_limits import DEFAULT, Expansion, Limits
 from orchestration.feeds.formats import Compression
-from orchestration.feeds.limits import DEFAULT, Expansion, Limits
 
 BLOCK = 1 << 20
 _BOM = b"\xef\xbb\xbf"

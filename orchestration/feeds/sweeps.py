@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from orchestration.hours import iso, parse_time
-from orchestration.whole_files import rewrite
+from activity_audit.base.hours import iso, parse_time
+from activity_audit.base.whole_files import rewrite
 
 
 @dataclass(frozen=True)

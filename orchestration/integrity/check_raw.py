@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
-from orchestration.faults import DamagedError
+from activity_audit.base.faults import DamagedError
+from activity_audit.base.hours import from_hour_folder
 from orchestration.feeds.raw_files import PAGES, SWEEPS, manifest_hash_shown
 from orchestration.feeds.raw_footer import delivery_in
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
 from orchestration.feeds.scratch import in_use
-from orchestration.hours import from_hour_folder
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.raw_hashes import ABSENT, each_sha256_or_error

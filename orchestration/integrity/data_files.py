@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activity_audit.base.sql_text import file_literal, parquet_rows
 from orchestration import lake
 from orchestration.integrity.findings import Finding, Layer
-from orchestration.sql_text import file_literal, parquet_rows
 
 if TYPE_CHECKING:
     import duckdb

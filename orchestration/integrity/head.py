@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestration.hours import aware, iso
+from activity_audit.base.hours import aware, iso
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import Entry
 from orchestration.kept_heads import kept

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.base.catalogue import slugs
+from activity_audit.base.hours import HOUR, now_utc
+from activity_audit.base.sql_text import literal, parquet_rows
 from orchestration import transform
-from orchestration.catalogue import slugs
 from orchestration.extensions import connect
 from orchestration.feeds.raw_footer import delivery_in
 from orchestration.feeds.raw_index import LandedDelivery
-from orchestration.hours import HOUR, now_utc
 from orchestration.integrity import replays
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing
@@ -23,7 +24,6 @@ from orchestration.integrity.check_raw import PublishedDelivery
 from orchestration.integrity.digests import record_sha256
 from orchestration.integrity.findings import Finding, Problem, batch_name, listed
 from orchestration.settings import Settings
-from orchestration.sql_text import literal, parquet_rows
 from orchestration.workbench import Batch, attach_empty, fill
 
 if TYPE_CHECKING:

@@ -14,10 +14,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.base.hours import naive
+from activity_audit.base.sql_text import parquet_rows
+from activity_audit.base.thread_pool import Beside
 from orchestration import lake, spill
-from orchestration.hours import naive
 from orchestration.integrity import ledger, replays
-from orchestration.integrity.beside import Beside
 from orchestration.integrity.chain import DELETION, BatchKey
 from orchestration.integrity.check_batches import Differing, SliceState, check_batches
 from orchestration.integrity.check_deletions import check_deletions
@@ -35,7 +36,6 @@ from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
 from orchestration.integrity.slices import Slice, condition, even, halves, slices
 from orchestration.settings import Settings
-from orchestration.sql_text import parquet_rows
 from orchestration.transform import TransformError
 
 if TYPE_CHECKING:

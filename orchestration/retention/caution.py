@@ -6,8 +6,8 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from orchestration import catalogue
-from orchestration.hours import aware, iso, naive
+from activity_audit.base import catalogue
+from activity_audit.base.hours import aware, iso, naive
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import DELETION
 from orchestration.retention.plan import DueBatch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.hours import naive
+from activity_audit.base.hours import naive
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import DELETION
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestration import catalogue
-from orchestration.hours import HOUR
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR
 from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest
 
 PLACED, RELEASED = "placed", "released"

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from orchestration import catalogue, lake, transform
-from orchestration.hours import naive, now_utc
+from activity_audit.base import catalogue
+from activity_audit.base.hours import naive, now_utc
+from orchestration import lake, transform
 from orchestration.integrity import head, ledger
 from orchestration.integrity.chain import HOLD, append
 from orchestration.retention.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing

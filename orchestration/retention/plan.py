@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.base.hours import HOUR, aware, naive
 from orchestration import lake
-from orchestration.hours import HOUR, aware, naive
 from orchestration.integrity import digests, ledger, replays
 from orchestration.integrity.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
 from orchestration.integrity.check_batches import deleted_differences, differences

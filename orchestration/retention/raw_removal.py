@@ -12,11 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.catalogue import slugs
+from activity_audit.base.catalogue import slugs
+from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, naive
 from orchestration.feeds.raw_files import PAGES, found_deliveries, manifest_hash_shown
 from orchestration.feeds.raw_index import RawIndex, raw_path
 from orchestration.feeds.scratch import in_use
-from orchestration.hours import HOUR_FOLDER, from_hour_folder, naive
 from orchestration.integrity import ledger
 from orchestration.retention.deleted import deleted_files
 from orchestration.retention.hold_rules import HoldRow, standing

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from activity_audit.base.hours import HOUR
 from orchestration.durations import parse_duration
-from orchestration.hours import HOUR
 
 FOREVER = "forever"
 # So that a forgotten unit, which makes seconds of days, deletes nothing.

@@ -8,9 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.hours import aware, now_utc
 from orchestration import coverage, lake, spill
 from orchestration.coverage import Coverage
-from orchestration.hours import aware, now_utc
 from orchestration.integrity import replays
 from orchestration.integrity.check_ledger import Expected, expected_heads
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from activity_audit.base.whole_files import rewrite
 from orchestration import data_docs, lake
 from orchestration.review.collect import Review
 from orchestration.review.page import render
 from orchestration.settings import Settings
-from orchestration.whole_files import rewrite
 
 
 def write(review: Review, settings: Settings, target: Path) -> None:

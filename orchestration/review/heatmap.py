@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal, TypeVar
 
+from activity_audit.base.hours import HOUR
 from orchestration.coverage import Coverage
-from orchestration.hours import HOUR
 from orchestration.review.period import Period
 
 State = Literal["missing", "incomplete", "unknown", "balanced", "nothing"]

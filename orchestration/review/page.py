@@ -15,8 +15,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from expectations.visible_text import visible
-from orchestration.catalogue import feed_title
+from activity_audit.base.catalogue import feed_title
+from activity_audit.base.visible_text import visible
 from orchestration.review import heatmap, queries, verdicts
 from orchestration.review.collect import Review
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from orchestration.hours import HOUR
+from activity_audit.base.hours import HOUR
 
 # More columns than this cannot be told apart on a sheet of paper.
 LONGEST_BY_HOUR = timedelta(days=31)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestration.hours import naive
+from activity_audit.base.hours import naive
+from activity_audit.base.sql_text import literal
 from orchestration.review.period import Period
-from orchestration.sql_text import literal
 
 SAMPLES_PER_REASON = 3
 SAMPLE_CHARACTERS = 400

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 from orchestration.simulator import files, profiles, spellings
 from orchestration.simulator.events import HOUR_MS, Event, time_text
 from orchestration.simulator.spellings import Place

@@ -18,8 +18,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from activity_audit.base.hours import HOUR, iso
 from orchestration.feeds.formats import MANIFEST_NAME
-from orchestration.hours import HOUR, iso
 from orchestration.simulator.events import Event
 from orchestration.simulator.profiles import FileFormat, Spelling
 

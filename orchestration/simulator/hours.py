@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
 
-from orchestration.hours import HOUR
+from activity_audit.base.hours import HOUR
 from orchestration.quarantine import REASONS
 from orchestration.simulator import defects, profiles
 from orchestration.simulator.events import HOUR_MS, Event, Scenario, clean_events

@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 
-from orchestration import catalogue
-from orchestration.hours import HOUR
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR
 from orchestration.simulator import profiles
 from orchestration.simulator.events import Scenario
 

@@ -12,7 +12,7 @@ from functools import cache
 from itertools import accumulate
 from typing import Literal
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 
 Layout = Literal["lines", "array", "page", "csv", "parquet"]
 Spelling = Literal["camel", "snake", "report"]

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from orchestration import catalogue
-from orchestration.hours import HOUR, floor_hour, hour_range, iso
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso
 from orchestration.simulator import files, profiles
 from orchestration.simulator.events import Scenario
 from orchestration.simulator.hours import Tally, simulate_feed_hour

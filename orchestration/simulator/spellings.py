@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from functools import cache
 from random import Random
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 from orchestration.simulator import profiles
 from orchestration.simulator.events import Event
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from activity_audit.base.hours import iso
 from orchestration.coverage import Coverage
-from orchestration.hours import iso
 from orchestration.lake import Snapshot
 from report.filter_texts import LISTS, chosen_texts
 from report.filters import Filters

@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.spreadsheets import FORMULA
-from orchestration.whole_files import rewrite
+from activity_audit.base.spreadsheets import FORMULA
+from activity_audit.base.whole_files import rewrite
 from report.export.about import About
 
 if TYPE_CHECKING:

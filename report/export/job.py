@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from expectations.visible_text import visible
-from orchestration.hours import iso
+from activity_audit.base.hours import iso
+from activity_audit.base.visible_text import visible
 from report.filters import Filters
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestration.hours import now_utc
-from orchestration.own_folders import OwnFolder
+from activity_audit.base.hours import now_utc
+from activity_audit.base.own_folders import OwnFolder
 from report.export.job import ExportRefusedError, Job
 from report.filters import Filters
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.hours import HOUR, aware
+from activity_audit.base.hours import HOUR, aware
 from report.columns import COLUMNS, NEWEST_FIRST
 from report.filters import Filters
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from activity_audit.base.hours import Unit, naive, unit_begin, unit_end
 from orchestration.coverage import Coverage, Looked, total
-from orchestration.hours import Unit, naive, unit_begin, unit_end
 from report.filters import Filters
 from report.queries.counts import cells
 from report.queries.coverage import coverage_by, coverage_of

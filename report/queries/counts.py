@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from orchestration.hours import ceil_hour, floor_hour, naive
+from activity_audit.base.hours import ceil_hour, floor_hour, naive
 from report.filters import AGGREGATED, Filters
 from report.queries import people
 from report.queries.people import MONTHLY, PEOPLE, PERSON

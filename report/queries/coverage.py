@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.base.hours import HOUR, Unit, aware
 from orchestration import coverage
 from orchestration.coverage import Coverage, Scope
-from orchestration.hours import HOUR, Unit, aware
 from report.event_coverage import feeds_of, hours_of, scope_of
 from report.filters import Filters
 from report.queries.query import Query, remembered

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestration.hours import aware
+from activity_audit.base.hours import aware
 from orchestration.integrity.digests import record_sha256
 from report.columns import COLUMNS
 from report.filters import Filters

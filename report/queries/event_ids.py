@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from activity_audit.base.sql_text import parquet_rows
 from orchestration.extensions import connect
-from orchestration.sql_text import parquet_rows
 
 if TYPE_CHECKING:
     import duckdb

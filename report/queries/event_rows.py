@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from orchestration.hours import aware
+from activity_audit.base.hours import aware
 from report.columns import COLUMNS
 from report.filters import CHOICES, Filters
 from report.queries.counts import cells_as_sent

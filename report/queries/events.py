@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from orchestration.hours import HOUR, aware
+from activity_audit.base.hours import HOUR, aware
 from report.filters import Filters
 from report.long_texts import Digest, NoSuchTextError
 from report.queries.counts import Grain, by_unit, cells, has_counts

@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from orchestration.hours import naive
+from activity_audit.base.hours import naive
+from activity_audit.base.sql_text import parquet_rows
 from orchestration.lake import ALIAS
-from orchestration.sql_text import parquet_rows
 from report.filters import EXCLUDABLE, Filters
 from report.queries.event_ids import EventIds
 

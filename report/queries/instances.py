@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.hours import HOUR, aware
+from activity_audit.base.hours import HOUR, aware
 from report.filters import Filters
 from report.queries.files import FACT
 from report.queries.rollups import HOURLY

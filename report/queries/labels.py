@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.catalogue import application_of, normalised_name
 from orchestration import observed_names
-from orchestration.catalogue import application_of, normalised_name
 from report.filters import CHOICES, NAMES, Filters
 from report.long_texts import Value, short
 from report.queries.rollups import COUNTS, HOURLY, KIND

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from activity_audit.base.hours import naive
 from orchestration.coverage import IS_LOOKED_AT
-from orchestration.hours import naive
 from orchestration.quarantine import CUT_OFF, unresolved_records
 from report.filters import compared
 from report.queries.warehouse import Query

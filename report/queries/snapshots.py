@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from activity_audit.base.masking import without_secrets
 from orchestration import lake
-from orchestration.masking import without_secrets
 from orchestration.settings import Settings
 from report.queries import instances, labels, people, rollups
 from report.queries.answers import Answers

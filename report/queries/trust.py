@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from orchestration.catalogue import OWN_FEED
+from activity_audit.base.catalogue import OWN_FEED
+from activity_audit.base.hours import HOUR, naive, now_utc
 from orchestration.coverage import Coverage
-from orchestration.hours import HOUR, naive, now_utc
 from report.filters import Filters
 from report.queries.coverage import coverage_of, recent
 from report.queries.quality import NEWEST_CHECKED

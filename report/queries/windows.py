@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from orchestration.hours import HOUR, aware, ceil_hour, floor_hour
+from activity_audit.base.hours import HOUR, aware, ceil_hour, floor_hour
 from report.filters import AGGREGATED, Filters
 from report.queries.counts import Grain, by_unit, ceil_day, floor_day
 from report.queries.people import FIELDS

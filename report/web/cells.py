@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from expectations.visible_text import visible
+from activity_audit.base.visible_text import visible
 from report.long_texts import LONGEST
 from report.texts import cell_text, cut
 from report.web.values import encode

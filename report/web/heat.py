@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
-from orchestration.catalogue import feed_title
+from activity_audit.base.catalogue import feed_title
 from orchestration.coverage import Coverage
 from report.queries.quality import Cell
 from report.texts import some_text

@@ -12,7 +12,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import now_utc
+from activity_audit.base.hours import now_utc
 from orchestration.lake import NothingPublishedError, WarehouseError
 from report.queries.warehouse import QueryStoppedError
 from report.trail import said

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from expectations.visible_text import visible
-from orchestration.catalogue import feed_title
+from activity_audit.base.catalogue import feed_title
+from activity_audit.base.visible_text import visible
 from report import periods, texts
 from report.bars import percent, share
 from report.columns import COLUMNS

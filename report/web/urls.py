@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from orchestration.catalogue import normalised_name
-from orchestration.hours import HOUR
+from activity_audit.base.catalogue import normalised_name
+from activity_audit.base.hours import HOUR
 from report import periods
 from report.columns import COLUMNS
 from report.filters import CHOICES, EXCLUDABLE, NAMES, Filters, choice

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from orchestration.hours import iso
+from activity_audit.base.hours import iso
 from orchestration.settings import Settings
 from tests.integration.support import HOUR, deliver, event, lines, run
 

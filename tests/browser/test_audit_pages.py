@@ -19,8 +19,8 @@ from click.testing import CliRunner
 from playwright.sync_api import Page
 from pypdf import PdfReader
 
+from activity_audit.base.catalogue import feed_title
 from orchestration import lake
-from orchestration.catalogue import feed_title
 from orchestration.cli.main import cli
 from orchestration.review.collect import collect
 from orchestration.review.file import write

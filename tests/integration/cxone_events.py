@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from orchestration import catalogue
-from orchestration.hours import hour_range
+from activity_audit.base import catalogue
+from activity_audit.base.hours import hour_range
 from orchestration.simulator.events import Scenario, clean_events
 from orchestration.simulator.files import json_text
 from tests.integration.cxone_server import ApiEvent

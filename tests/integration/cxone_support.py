@@ -13,13 +13,13 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR as ONE_HOUR
 from orchestration.feeds.cxone.client import Client
 from orchestration.feeds.cxone.reading import read_hour
 from orchestration.feeds.cxone.source import CxoneSource
 from orchestration.feeds.landing import LandingReport, changed_offers, land, open_index
 from orchestration.feeds.raw_index import LandedDelivery
-from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.settings import Settings, load_settings
 from tests.integration.cxone_server import Api, environment
 from tests.integration.support import HOUR

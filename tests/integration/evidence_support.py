@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
+from activity_audit.base.hours import parse_time
 from orchestration.evidence.pack import Options, Pack, make_pack
-from orchestration.hours import parse_time
 from orchestration.settings import Settings
 from report.filters import Filters
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestration.catalogue import applications, entity_activities, normalised_name
+from activity_audit.base.catalogue import applications, entity_activities, normalised_name
 from orchestration.settings import Settings
 from report.columns import COLUMNS
 from report.filters import NAMES, Filters

@@ -6,9 +6,9 @@ import io
 from datetime import timedelta
 from typing import BinaryIO
 
+from activity_audit.base.hours import now_utc
 from orchestration.feeds.landing import land
 from orchestration.feeds.source import Listing, Offer
-from orchestration.hours import now_utc
 from orchestration.settings import Settings
 from tests.integration.support import HOUR
 from tests.integration.tampering import FACT

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from orchestration import catalogue, lake
+from activity_audit.base import catalogue
+from orchestration import lake
 from orchestration.pipeline import Outcome, land_feeds, update_warehouse
 from orchestration.settings import Settings
 

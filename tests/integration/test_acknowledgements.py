@@ -9,10 +9,11 @@ from uuid import uuid4
 
 import pytest
 
-from orchestration import catalogue, column_lineage, transform
-from orchestration.acknowledgements import COLUMNS, FILE_NAME, check
+from activity_audit.base import catalogue
+from activity_audit.base.acknowledgements import COLUMNS, FILE_NAME, check
+from activity_audit.base.seeds import SeedError
+from orchestration import column_lineage, transform
 from orchestration.replay import replay
-from orchestration.seeds import SeedError
 from orchestration.settings import Settings
 from orchestration.status import status
 from tests.integration.support import deliver, event, lines, query, run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 from orchestration.feeds import file_systems
 from orchestration.integrity.verify import verify
 from orchestration.planning import plan

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import now_utc
 from orchestration.feeds.bucket import BucketSource
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.raw_files import SWEEPS
 from orchestration.feeds.source import Listing, Offer, SourceError
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps
-from orchestration.hours import now_utc
 from orchestration.planning import Plan, plan, source_of
 from orchestration.settings import Settings
 from tests.integration.support import HOUR, event, lines

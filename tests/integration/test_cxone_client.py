@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
+from activity_audit.base.hours import HOUR as ONE_HOUR
 from orchestration.feeds.cxone.answers import TransientError
 from orchestration.feeds.cxone.client import Client
 from orchestration.feeds.source import SourceError, SourceRefusedError
-from orchestration.hours import HOUR as ONE_HOUR
 from tests.integration.cxone_events import api_event, simulated
 from tests.integration.cxone_server import CLIENT_ID, CLIENT_SECRET, KEY_SECRET, PASSING, Api, serving
 from tests.integration.cxone_support import FIRST, SEALED, Home, texts

@@ -18,9 +18,9 @@ from uuid import uuid4
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import catalogue
-from orchestration.hours import HOUR as ONE_HOUR
-from orchestration.hours import floor_hour, iso, now_utc
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.base.hours import floor_hour, iso, now_utc
 from orchestration.integrity.verify import verify
 from orchestration.pipeline import Outcome, update_warehouse
 from orchestration.settings import Settings

@@ -14,12 +14,12 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR as ONE_HOUR
 from orchestration.feeds.cxone.source import CxoneSource
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.set_aside import SetAsides
 from orchestration.feeds.source import SourceError
-from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.planning import run_ranges
 from tests.integration.cxone_events import api_event
 from tests.integration.cxone_server import Api, ApiEvent, serving

@@ -17,13 +17,14 @@ import pytest
 from dagster import EventLogEntry
 from filelock import FileLock
 
-from orchestration import catalogue, dagster_instance
+from activity_audit.base import catalogue
+from activity_audit.base.hours import floor_hour, now_utc, partition_key
+from orchestration import dagster_instance
 from orchestration.assets.raw import asset_key
 from orchestration.dagster_storage import BatchedSqliteEventLogStorage
 from orchestration.definitions import build_definitions
 from orchestration.freshness import JOB_NAME as FRESHNESS_JOB
 from orchestration.freshness import due_hour
-from orchestration.hours import floor_hour, now_utc, partition_key
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.partitions import hourly
 from orchestration.pipeline import land_feeds

@@ -14,11 +14,11 @@ from uuid import uuid4
 
 import pytest
 
+from activity_audit.base.hours import now_utc
+from activity_audit.base.own_folders import OwnFolder
 from orchestration import home_record, lake, leftovers
 from orchestration.data_folder import MARKER
-from orchestration.hours import now_utc
 from orchestration.maintenance import Allowed, maintain
-from orchestration.own_folders import OwnFolder
 from orchestration.run_lock import exclusive
 from orchestration.settings import Settings
 from tests.integration.support import audit, deliver, event, lines, one, query, run

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from orchestration import catalogue, lake
-from orchestration.hours import floor_hour, iso, now_utc
+from activity_audit.base import catalogue
+from activity_audit.base.hours import floor_hour, iso, now_utc
+from orchestration import lake
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.settings import Settings

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from activity_audit.base.hours import parse_time
 from orchestration.cli.evidence import command
 from orchestration.evidence.about import settings_shown
 from orchestration.evidence.pack import EvidenceError, make_pack
 from orchestration.evidence.texts import CHECKS
-from orchestration.hours import parse_time
 from orchestration.integrity.verify import NoLedgerError
 from orchestration.settings import Settings, load_settings
 from report.filters import Filters

@@ -10,8 +10,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from activity_audit.base.hours import parse_time
 from orchestration.evidence.pack import Pack
-from orchestration.hours import parse_time
 from orchestration.settings import Settings
 from report.filters import EXCLUDABLE, Filters, choice
 from report.long_texts import Digest

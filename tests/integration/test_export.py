@@ -14,8 +14,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from activity_audit.base.hours import now_utc, parse_time
 from orchestration import lake
-from orchestration.hours import now_utc, parse_time
 from orchestration.settings import Settings, load_settings
 from report.columns import COLUMNS
 from report.export import xlsx_file

@@ -15,10 +15,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestration.faults import DamagedError
+from activity_audit.base.faults import DamagedError
+from activity_audit.base.hours import iso
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.raw_index import INDEX_NAME
-from orchestration.hours import iso
 from orchestration.settings import Settings
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, run, until
 

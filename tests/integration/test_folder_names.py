@@ -11,9 +11,10 @@ from uuid import uuid4
 
 import pytest
 
-from orchestration import catalogue, lake
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR as ONE_HOUR
+from orchestration import lake
 from orchestration.feeds.raw_footer import preview
-from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds, update_warehouse

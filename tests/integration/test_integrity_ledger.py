@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
+from activity_audit.base.hours import naive, now_utc
 from orchestration import lake
-from orchestration.hours import naive, now_utc
 from orchestration.integrity import chain, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.integrity.head import keep

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from orchestration.keeper import kept
+from activity_audit.base.process_tree import kept
 from tests.integration.support import modules_that_tell, until
 
 # A command that starts one process in its own session and leaves another to itself; the last one ignores SIGTERM.
@@ -22,7 +22,7 @@ sleep 300 &
 echo $$ > started
 sleep 300
 """
-_ASKS = "import sys, time; from orchestration.keeper import kept; kept(['sh', 'command']); time.sleep(300)"
+_ASKS = "import sys, time; from activity_audit.base.process_tree import kept; kept(['sh', 'command']); time.sleep(300)"
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_nothing_outlives_who_is_killed(asking: subprocess.Popen[bytes], tmp_pat
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no signal tells that a parent has ended")
 def test_a_command_is_told_to_end_when_its_keeper_is_killed(tmp_path: Path) -> None:
     command = "trap 'echo told > told; exit' TERM; echo > started; while :; do sleep 0.1; done"
-    keeper = [sys.executable, "-m", "orchestration.keeper", "sh", "-c", command]
+    keeper = [sys.executable, "-m", "activity_audit.base.process_tree", "sh", "-c", command]
     with subprocess.Popen(keeper, stdin=subprocess.PIPE, cwd=tmp_path) as process:
         until((tmp_path / "started").exists)
         process.kill()
@@ -73,7 +73,7 @@ def test_a_command_is_told_to_end_when_its_keeper_is_killed(tmp_path: Path) -> N
 
 
 def test_what_ended_by_itself_says_how() -> None:
-    keeper = [sys.executable, "-m", "orchestration.keeper", "sh", "-c"]
+    keeper = [sys.executable, "-m", "activity_audit.base.process_tree", "sh", "-c"]
     for command, code in (("exit 3", 3), ("sleep 300 & exit 0", 0)):
         with subprocess.Popen([*keeper, command], stdin=subprocess.PIPE) as process:
             assert process.wait(60) == code

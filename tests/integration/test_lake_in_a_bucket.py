@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration import catalogue, extensions, object_storage
-from orchestration.hours import iso
+from activity_audit.base import catalogue
+from activity_audit.base.hours import iso
+from orchestration import extensions, object_storage
 from orchestration.maintenance import maintain
 from orchestration.planning import plan
 from orchestration.settings import Settings, SettingsError, load_settings

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import now_utc
 from orchestration.beginning import beginning
 from orchestration.freshness import build_freshness, due_hour
-from orchestration.hours import now_utc
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.planning import plan

@@ -14,9 +14,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from activity_audit.base.catalogue import DBT_PROJECT_DIR
+from activity_audit.base.hours import iso
 from orchestration import dbt_target, lake
-from orchestration.catalogue import DBT_PROJECT_DIR
-from orchestration.hours import iso
 from orchestration.private_files import keep_private
 from orchestration.settings import Settings, SettingsError, load_settings
 from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run

@@ -9,7 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration import catalogue, extensions, lake, warehouse_tables
+from activity_audit.base import catalogue
+from orchestration import extensions, lake, warehouse_tables
 from orchestration.inlined_rows import remove_expired, sources
 from orchestration.integrity import ledger
 from orchestration.integrity.verify import verify

@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, Phase, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from activity_audit.base.hours import iso, now_utc
 from orchestration import lake, pipeline, transform
 from orchestration import publish as publication
 from orchestration.feeds.raw_index import INDEX_NAME
-from orchestration.hours import iso, now_utc
 from orchestration.pipeline import ChecksFailedError
 from orchestration.settings import Settings, load_settings
 from tests.integration.support import (

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from orchestration.hours import iso, now_utc
+from activity_audit.base.hours import iso, now_utc
 from orchestration.pipeline import land_feeds, update_warehouse
 from orchestration.planning import plan
 from orchestration.settings import Settings

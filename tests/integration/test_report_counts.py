@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.hours import HOUR
+from activity_audit.base.hours import HOUR
 from orchestration.settings import Settings
 from report.filters import AGGREGATED, Filters
 from report.queries import charts, events, groups, kinds, lists

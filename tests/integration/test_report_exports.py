@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.hours import now_utc
+from activity_audit.base.hours import now_utc
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.settings import Settings, load_settings

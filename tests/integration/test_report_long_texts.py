@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 
-from expectations.visible_text import visible
-from orchestration.catalogue import normalised_name
+from activity_audit.base.catalogue import normalised_name
+from activity_audit.base.visible_text import visible
 from orchestration.settings import Settings, load_settings
 from report.columns import COLUMNS
 from report.filters import NAMES, Filters

@@ -11,7 +11,8 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration import catalogue, compaction, maintenance
+from activity_audit.base import catalogue
+from orchestration import compaction, maintenance
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.integrity.chain import DELETION
 from orchestration.integrity.verify import verify

@@ -10,7 +10,8 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from orchestration import catalogue, dagster_instance, maintenance, pipeline
+from activity_audit.base import catalogue
+from orchestration import dagster_instance, maintenance, pipeline
 from orchestration.cli.maintain import command
 from orchestration.maintenance import Allowed, maintain, preview
 from orchestration.retention.caution import clock_doubt

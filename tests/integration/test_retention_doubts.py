@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from orchestration.hours import naive
+from activity_audit.base.hours import naive
 from orchestration.integrity.adoption import adopt
 from orchestration.maintenance import maintain, preview
 from orchestration.settings import Settings

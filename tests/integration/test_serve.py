@@ -19,9 +19,9 @@ import psutil
 import pytest
 from filelock import FileLock
 
+from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.base.hours import partition_key
 from orchestration import dagster_instance
-from orchestration.hours import HOUR as ONE_HOUR
-from orchestration.hours import partition_key
 from orchestration.settings import Settings
 from tests.integration.support import (
     AUDIT,
@@ -138,7 +138,8 @@ def test_no_process_is_left(settings: Settings, tmp_path: Path, how: signal.Sign
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no signal tells that a parent has ended")
 @pytest.mark.parametrize(
-    "killed", [["orchestration.keeper"], ["orchestration.keeper", "orchestration.dagster_processes"]]
+    "killed",
+    [["activity_audit.base.process_tree"], ["activity_audit.base.process_tree", "orchestration.dagster_processes"]],
 )
 def test_dagster_ends_when_what_keeps_it_is_killed(settings: Settings, tmp_path: Path, killed: list[str]) -> None:
     """One daemon too many would run each hour twice; the next `audit serve` has the home and the port for itself."""

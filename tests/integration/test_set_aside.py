@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from orchestration import catalogue, staging
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR as ONE_HOUR
+from orchestration import staging
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.raw_parquet import write_parquet
-from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.settings import Settings

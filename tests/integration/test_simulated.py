@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.hours import iso
+from activity_audit.base.hours import iso
 from orchestration.settings import Settings
 from orchestration.simulator.simulate import simulate
 from tests.integration.support import HOUR, audit, dump, query, run

@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from activity_audit.base.own_folders import OwnFolder
 from orchestration import extensions, lake, spill
-from orchestration.own_folders import OwnFolder
 from orchestration.run_lock import exclusive
 from orchestration.settings import Settings
 from tests.integration.support import AUDIT, process_environment, until
@@ -94,7 +94,7 @@ def test_a_run_removes_what_a_killed_process_left(settings: Settings) -> None:
     settings.spill_dir.mkdir(parents=True)
     (settings.spill_dir / "duckdb_temp_storage_DEFAULT-0.tmp").write_text("of an earlier release")
     hold = (
-        "import sys, time; from pathlib import Path; from orchestration.own_folders import OwnFolder\n"
+        "import sys, time; from pathlib import Path; from activity_audit.base.own_folders import OwnFolder\n"
         "own = OwnFolder(Path(sys.argv[1])); print(own.path, flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", hold, str(settings.spill_dir)], stdout=subprocess.PIPE, text=True)

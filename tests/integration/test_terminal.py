@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from expectations.visible_text import visible
+from activity_audit.base.visible_text import visible
 from orchestration.cli import serve
 from orchestration.cli.main import cli
 from orchestration.cli.output import as_json

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from orchestration import catalogue, waiting
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR as ONE_HOUR
+from orchestration import waiting
 from orchestration.feeds.raw_index import RawIndex
-from orchestration.hours import HOUR as ONE_HOUR
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.settings import Settings

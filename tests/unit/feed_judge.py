@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import zstandard
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 
 FIELDS = ("application", "entity", "activity", "eventtime", "eventid", "triggeredby", "instance", "outcome", "comments")
 REQUIRED = ("event_id", "event_time", "entity", "activity", "outcome")

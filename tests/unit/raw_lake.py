@@ -9,9 +9,9 @@ from typing import Any
 
 import duckdb
 
+from activity_audit.base.delivery_limits import DEFAULT, Limits
 from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import LandingReport, land, open_index
-from orchestration.feeds.limits import DEFAULT, Limits
 from orchestration.feeds.source import Source
 
 FEEDS = ("search", "bi")

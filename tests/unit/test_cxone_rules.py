@@ -8,7 +8,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR
+from activity_audit.base.masking import url_without_secrets
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.feeds.cxone.answers import (
     Verdict,
@@ -20,8 +22,6 @@ from orchestration.feeds.cxone.answers import (
 from orchestration.feeds.cxone.pages import BrokenPageError, PageError, Trail, next_url, parse_page
 from orchestration.feeds.cxone.sealing import added, due_hours, token
 from orchestration.feeds.cxone.secrets import Secrets
-from orchestration.hours import HOUR
-from orchestration.masking import url_without_secrets
 from orchestration.settings import SettingsError, load_settings
 
 URL = "https://api.example/base/activity/audit?From=a&To=b&Top=2"

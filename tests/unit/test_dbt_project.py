@@ -13,7 +13,8 @@ import duckdb
 import pytest
 import yaml
 
-from orchestration import catalogue, transform
+from activity_audit.base import catalogue
+from orchestration import transform
 from orchestration.contract import published_models
 from orchestration.settings import Settings
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import zstandard
 
+from activity_audit.base.delivery_limits import DeliveryError, Limits, machine_is_at_fault
 from orchestration.feeds.formats import feed_format
-from orchestration.feeds.limits import DeliveryError, Limits, machine_is_at_fault
 from orchestration.feeds.raw_parquet import read_delivery
 from orchestration.settings import SettingsError, load_settings
 from tests.unit.raw_lake import A, B, Feeds, raw_files, texts
@@ -63,7 +63,7 @@ def test_a_delivery_past_a_limit_is_refused_by_name_and_holds_up_no_other(
 
 
 def test_expansion_is_bounded_beyond_what_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration.feeds.limits._SMALL", 2 * MEBIBYTE)
+    monkeypatch.setattr("activity_audit.base.delivery_limits._SMALL", 2 * MEBIBYTE)
     content = gzip.compress(LONG * 50)
 
     def read(expansion: int) -> int:

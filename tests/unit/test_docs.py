@@ -18,8 +18,9 @@ import jinja2
 import pytest
 from pydantic_settings import BaseSettings
 
+from activity_audit.base.catalogue import normalised_name, slugs
+from activity_audit.base.hours import parse_time
 from orchestration import transform
-from orchestration.catalogue import normalised_name, slugs
 from orchestration.cli.main import cli
 from orchestration.contract import published_models
 from orchestration.cxone_settings import CxoneSettings
@@ -27,7 +28,6 @@ from orchestration.durations import parse_duration
 from orchestration.evidence import texts
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
-from orchestration.hours import parse_time
 from orchestration.integrity.chain import BatchDigest, append
 from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from orchestration.pipeline import land_feeds

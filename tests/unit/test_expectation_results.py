@@ -168,7 +168,7 @@ socket.socket.connect = socket.getaddrinfo = refuse
 from pathlib import Path
 import expectations.runner
 assert not {"great_expectations", "sqlalchemy", "pandas"} & set(sys.modules), "imported too early"
-from expectation_batch import Batch, judged
+from tests.unit.expectation_batch import Batch, judged
 batch = Batch(Path(sys.argv[1]))
 batch.connection.execute(judged("outcome = 'MAYBE'"))
 batch.validate()

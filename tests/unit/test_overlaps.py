@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.places import place
+from activity_audit.base.places import place
 from orchestration.settings import Settings, SettingsError, load_settings
 
 

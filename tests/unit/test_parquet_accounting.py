@@ -18,8 +18,8 @@ from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
+from activity_audit.base.delivery_limits import DEFAULT, DeliveryError, Limits
 from orchestration.feeds.formats import feed_format
-from orchestration.feeds.limits import DEFAULT, DeliveryError, Limits
 from orchestration.feeds.parquet_footer import footer, row_groups
 from orchestration.feeds.parquet_pages import pages
 from orchestration.feeds.raw_parquet import read_delivery

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 from orchestration.feeds import streams
 from orchestration.feeds.field_names import KNOWN
 from tests.unit.raw_lake import Feeds, Kept, problems, texts

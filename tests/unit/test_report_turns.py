@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.hours import naive
+from activity_audit.base.hours import naive
 from report.filters import Filters
 from report.queries.answers import Answers
 from report.queries.event_ids import EventIds

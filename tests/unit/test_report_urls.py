@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
+from activity_audit.base.hours import naive
 from orchestration.coverage import Coverage
-from orchestration.hours import naive
 from report import bars as charts
 from report import periods
 from report.filters import CHOICES, EXCLUDABLE

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.hours import HOUR
+from activity_audit.base.hours import HOUR
 from orchestration.retention.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, row_sha256, standing
 from orchestration.retention.rules import parse_retention
 from orchestration.settings import SettingsError, load_settings

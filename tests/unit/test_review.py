@@ -10,11 +10,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from activity_audit.base.hours import HOUR
+from activity_audit.base.visible_text import visible
 from expectations.results import ExpectationResult
-from expectations.visible_text import visible
 from orchestration import checks
 from orchestration.coverage import Coverage
-from orchestration.hours import HOUR
 from orchestration.integrity.findings import Finding, Report
 from orchestration.lake import Snapshot
 from orchestration.review import page

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from activity_audit.base.delivery_limits import DeliveryError
 from orchestration.feeds import landing_pass
 from orchestration.feeds.files import FileSource
-from orchestration.feeds.limits import DeliveryError
 from orchestration.feeds.manifests import MOST_BYTES, read_manifest
 from orchestration.feeds.set_aside import SetAside, SetAsides
 from orchestration.feeds.source import Listing, Offer, SourceError

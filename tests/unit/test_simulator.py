@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from feed_judge import judge, records
 
 from orchestration.simulator.simulate import simulate
+from tests.unit.feed_judge import judge, records
 
 HOUR = timedelta(hours=1)
 NOON = datetime(2026, 5, 6, 13, tzinfo=UTC)  # a Wednesday; the hours before it are busy ones

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
 from orchestration.simulator import plan as plan_module
 from orchestration.simulator.events import Scenario
 from orchestration.simulator.plan import SHARES, plan_hour

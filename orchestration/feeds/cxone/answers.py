@@ -8,7 +8,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
 
-from orchestration.hours import aware
+from activity_audit.base.hours import aware
 
 _MESSAGE_FIELDS = ("Message", "message", "error_description", "error")
 _LONGEST_MESSAGE = 200

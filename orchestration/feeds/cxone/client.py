@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from activity_audit.base.hours import now_utc
+from activity_audit.base.masking import url_without_secrets
 from orchestration.cxone_settings import CxoneSettings, checked_url
 from orchestration.feeds.cxone.answers import (
     TransientError,
@@ -24,8 +26,6 @@ from orchestration.feeds.cxone.pages import BrokenPageError, Page, PageError, or
 from orchestration.feeds.cxone.secrets import Secrets
 from orchestration.feeds.cxone.tokens import Tokens
 from orchestration.feeds.source import SourceError, SourceRefusedError
-from orchestration.hours import now_utc
-from orchestration.masking import url_without_secrets
 
 if TYPE_CHECKING:
     import httpx

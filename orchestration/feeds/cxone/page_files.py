@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, iso, naive
 from orchestration.feeds.raw_files import PAGES, publish, sync_contents, sync_names
-from orchestration.hours import HOUR_FOLDER, from_hour_folder, iso, naive
 
 if TYPE_CHECKING:
     from orchestration.feeds.cxone.client import Fetched

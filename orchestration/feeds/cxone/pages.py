@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
-from orchestration.masking import url_without_secrets
+from activity_audit.base.masking import url_without_secrets
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from activity_audit.base.hours import HOUR, iso, parse_time
+from activity_audit.base.whole_files import rewrite
 from orchestration.feeds.cxone.page_files import ROOT, PageFiles
 from orchestration.feeds.cxone.sealing import Span, added
-from orchestration.hours import HOUR, iso, parse_time
-from orchestration.whole_files import rewrite
 
 _NAME = "hours.json"
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.feeds.cxone.client import Client, Fetched
 from orchestration.feeds.cxone.page_files import PageWriter
 from orchestration.feeds.cxone.pages import PageError, Trail, next_url, window_url
 from orchestration.feeds.source import SourceRefusedError
-from orchestration.hours import HOUR
 
 # Where a record goes whose application the catalogue does not know.
 UNATTRIBUTED = "unattributed"

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from orchestration.hours import EARLIEST_YEAR, HOUR, LONGEST_GAP, floor_hour, hour_range
+from activity_audit.base.hours import EARLIEST_YEAR, HOUR, LONGEST_GAP, floor_hour, hour_range
 
 SEALED = "sealed"
 Span = tuple[datetime, datetime]

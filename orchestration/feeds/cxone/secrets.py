@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from urllib.parse import quote
 
+from activity_audit.base.masking import MASK
 from orchestration.cxone_settings import CxoneSettings
-from orchestration.masking import MASK
 
 # What is shorter may be part of any word.
 _SHORTEST = 4

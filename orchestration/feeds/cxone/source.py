@@ -10,7 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from orchestration.feeds.cxone.client import Client
 from orchestration.feeds.cxone.page_files import PageFiles
 from orchestration.feeds.cxone.pages import window_url
@@ -19,7 +20,6 @@ from orchestration.feeds.cxone.reading import Reading, read_hour, window_query
 from orchestration.feeds.cxone.sealing import SEALED, contains, due_hours, token
 from orchestration.feeds.raw_index import READING
 from orchestration.feeds.source import Listing, Offer, SourceError
-from orchestration.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from orchestration.settings import Settings
 
 # Pages of one hour come one after the other, so several hours are read at once; as many are read ahead.

@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.hours import now_utc
 from orchestration.cxone_settings import CxoneSettings
 from orchestration.feeds.cxone.answers import (
     TransientError,
@@ -19,7 +20,6 @@ from orchestration.feeds.cxone.answers import (
 from orchestration.feeds.cxone.attempts import Attempts
 from orchestration.feeds.cxone.secrets import Secrets
 from orchestration.feeds.source import SourceRefusedError
-from orchestration.hours import now_utc
 
 if TYPE_CHECKING:
     import httpx

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from orchestration.hours import aware, now_utc, parse_time
+from activity_audit.base.hours import aware, now_utc, parse_time
 from report import periods
 from report.queries.trust import trust
 from report.web.urls import BadLinkError, State, parse

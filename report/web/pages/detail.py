@@ -7,7 +7,7 @@ from datetime import datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import naive, parse_time
+from activity_audit.base.hours import naive, parse_time
 from report.access.permissions import VIEW, requires
 from report.long_texts import Digest, short
 from report.queries.detail import Event, event

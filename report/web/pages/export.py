@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import iso
+from activity_audit.base.hours import iso
 from report.access.permissions import EXPORT, requires
 from report.export.pdf_file import MOST_ROWS
 from report.queries import events

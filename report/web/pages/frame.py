@@ -9,7 +9,7 @@ from functools import partial
 
 from starlette.requests import Request
 
-from orchestration.hours import EARLIEST_YEAR, now_utc
+from activity_audit.base.hours import EARLIEST_YEAR, now_utc
 from report import periods, texts
 from report.filters import Filters
 from report.long_texts import Value, short

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from orchestration.hours import iso
+from activity_audit.base.hours import iso
 from report.access.permissions import VIEW, requires
 from report.long_texts import Value, short
 from report.queries import events

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from expectations.visible_text import visible
+from activity_audit.base.visible_text import visible
 from orchestration.lake import NothingPublishedError, OlderReleaseError, WarehouseError
 from report.access.csrf import ForeignFormError
 from report.long_texts import NoSuchTextError

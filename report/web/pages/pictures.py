@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import aware, iso, now_utc
+from activity_audit.base.hours import aware, iso, now_utc
 from report.access.permissions import VIEW, requires
 from report.bars import bars, label, long_label
 from report.queries.charts import Point, looked_over_time, top, unit_of

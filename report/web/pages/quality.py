@@ -8,8 +8,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
+from activity_audit.base.hours import now_utc
 from orchestration.coverage import total
-from orchestration.hours import now_utc
 from report.access.permissions import QUARANTINE, VIEW, requires
 from report.queries import quality
 from report.queries.coverage import coverage_of_days

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from orchestration.hours import iso
+from activity_audit.base.hours import iso
 from report.access.permissions import VIEW, requires
 from report.queries import events
 from report.queries.warehouse import Query

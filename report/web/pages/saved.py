@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from orchestration.hours import now_utc
+from activity_audit.base.hours import now_utc
 from report.access.permissions import VIEW, requires
 from report.queries.applications import Application, applications
 from report.queries.warehouse import Query

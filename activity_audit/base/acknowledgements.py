@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date
 from pathlib import Path
 
-from orchestration import catalogue, seeds
+from activity_audit.base import catalogue, seeds
 
 FILE_NAME = "drift_acknowledgement.csv"
 COLUMNS = ("application", "entity", "activity", "acknowledged_by", "acknowledged_on", "why")

@@ -12,9 +12,9 @@ import click
 import duckdb
 import pytest
 
+from activity_audit.base.faults import DamagedError, damaged, sentence_of
 from orchestration import lake
 from orchestration.cli import door
-from orchestration.faults import DamagedError, damaged, sentence_of
 from orchestration.settings import Settings
 
 HOME = "/srv/home"

@@ -6,7 +6,7 @@ import traceback
 
 import pytest
 
-from orchestration.masking import has_credentials, masked_errors, without_secrets
+from activity_audit.base.masking import has_credentials, masked_errors, without_secrets
 
 SECRET = "hunter2"
 

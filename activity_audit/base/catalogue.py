@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from orchestration import seeds
+from activity_audit.base import seeds
 
-DBT_PROJECT_DIR = Path(__file__).resolve().parent.parent / "dbt_project"
+DBT_PROJECT_DIR = Path(__file__).resolve().parents[2] / "dbt_project"
 SEEDS_DIR = DBT_PROJECT_DIR / "seeds"
 # The feed that the report itself makes: who read and exported what.
 OWN_FEED = "activity_audit"

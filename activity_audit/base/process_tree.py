@@ -1,6 +1,6 @@
 """Keeps a command and all that it starts: none of it outlives who asked for it, however that ends.
 
-`kept` starts it; the process between them is `python -m orchestration.keeper COMMAND…`.
+`kept` starts it; the process between them is `python -m activity_audit.base.process_tree COMMAND…`.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from orchestration.integrity.beside import Beside
+from activity_audit.base.thread_pool import Beside
 
 
 def test_what_runs_is_interrupted_by_an_exception_such_as_ctrl_c() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from orchestration import catalogue
+from activity_audit.base import catalogue
+from activity_audit.base.seeds import SeedError
 from orchestration.cli.main import cli
-from orchestration.seeds import SeedError
 from orchestration.settings import Settings
 
 APPLICATION = "application.csv"
