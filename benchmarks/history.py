@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, hour_range, naive
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import known_ids, lake, spill
 from orchestration.extensions import connect
-from orchestration.settings import Settings, load_settings
 from orchestration.simulator import profiles
 from orchestration.transactions import snapshot_now, transaction
 

@@ -25,9 +25,9 @@ from pathlib import Path
 from typing import Any
 
 from activity_audit.base.hours import HOUR, iso
+from activity_audit.settings.core import Settings, load_settings
 from benchmarks import measure
 from benchmarks.history import END
-from orchestration.settings import Settings, load_settings
 
 # After the end of a history, so that the hour is a new one on it.
 _HOUR = END + timedelta(days=1)

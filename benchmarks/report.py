@@ -21,9 +21,9 @@ from datetime import timedelta
 from pathlib import Path
 
 from activity_audit.base.hours import aware
+from activity_audit.settings.core import load_settings
 from benchmarks import report_server
 from benchmarks.measure import Figure, add_json_option, heading, p95, write_figures
-from orchestration.settings import load_settings
 from report.filters import Filters
 from report.queries import charts, events, groups, lists
 from report.queries.rollups import HOURLY, KIND

@@ -29,9 +29,9 @@ import httpx
 import psutil
 
 from activity_audit.base.hours import aware
+from activity_audit.settings.core import load_settings
 from benchmarks.measure import Figure, audit, p95, usage_figures
 from orchestration import lake
-from orchestration.settings import load_settings
 
 _PATIENCE = 600
 # How long a reader looks at a page on average, in seconds, before asking for the next.

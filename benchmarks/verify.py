@@ -16,11 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
+from activity_audit.settings.core import Settings, load_settings
 from benchmarks import measure
 from benchmarks.bulk_feeds import EVENTS_AN_HOUR, make_feeds
 from benchmarks.measure import Figure
 from orchestration import lake
-from orchestration.settings import Settings, load_settings
 
 
 def read_all(settings: Settings) -> float:

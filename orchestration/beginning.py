@@ -15,8 +15,8 @@ from filelock import FileLock
 
 from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc, parse_time
 from activity_audit.base.whole_files import rewrite
+from activity_audit.settings.core import Settings
 from orchestration.feeds.landing import open_index
-from orchestration.settings import Settings
 
 # Beside Dagster's records, which are of the partitions.
 NOTE = "first_hour"

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 
 import dagster as dg
 
+from activity_audit.settings.core import Settings
 from expectations import conformance, feed_contract
 from expectations.results import ExpectationResult
 from expectations.rules import Rule
-from orchestration.settings import Settings
 
 # The asset that a suite's checks are shown at.
 _ASSETS = {

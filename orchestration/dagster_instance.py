@@ -12,7 +12,7 @@ from filelock import FileLock
 
 from activity_audit.base.hours import now_utc
 from activity_audit.base.whole_files import rewrite
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from activity_audit.settings.core import load_settings
 from orchestration import dbt_session
 from orchestration.extensions import CONFIG
-from orchestration.settings import load_settings
 from orchestration.workbench import attach_for_dbt
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from activity_audit.base.whole_files import rewrite
-from orchestration.settings import load_settings
+from activity_audit.settings.core import load_settings
 
 MANIFEST = "manifest.json"
 _KEY = "project.key"

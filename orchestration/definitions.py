@@ -7,12 +7,12 @@ from typing import Any
 
 import dagster as dg
 
+from activity_audit.settings.core import Settings, load_settings
+from activity_audit.settings.private_files import keep_private
 from orchestration import transform
 from orchestration.beginning import beginning
-from orchestration.private_files import keep_private
 from orchestration.schedules import build_schedule
 from orchestration.sensors import build_sensor
-from orchestration.settings import Settings, load_settings
 
 
 def build_definitions(

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc
+from activity_audit.settings.core import Settings
 from orchestration.assets.raw import asset_key
 from orchestration.feeds.landing import open_index
 from orchestration.schedules import hourly_cron
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition

@@ -14,7 +14,7 @@ from orchestration.kept_heads import kept
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from orchestration.settings import Settings
+    from activity_audit.settings.core import Settings
 
 _ABOUT = (
     "The warehouse that this home publishes into. Without its catalog no run publishes. To rebuild the warehouse from "

@@ -19,11 +19,11 @@ from activity_audit.base.faults import sentence_of
 from activity_audit.base.hours import parse_time
 from activity_audit.base.masking import without_secrets
 from activity_audit.base.sql_text import literal
+from activity_audit.settings.core import Settings
 from orchestration import data_folder, extensions, home_record, spill
 from orchestration.data_folder import DataFolderError
 from orchestration.lake_catalog import warehouse_id
 from orchestration.object_storage import ObjectStorageError, open_storage
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from activity_audit.base.hours import naive, now_utc
+from activity_audit.settings.core import Settings
 from orchestration import known_ids, lake, leftovers, observed_names, transform, warehouse_tables
 from orchestration.compaction import compact
 from orchestration.contract import published_models
@@ -24,7 +25,6 @@ from orchestration.retention.plan import RetentionPlan, make_plan
 from orchestration.retention.raw_removal import of_deleted, remove
 from orchestration.retention.report import as_dict
 from orchestration.run_lock import exclusive
-from orchestration.settings import Settings
 from orchestration.transactions import snapshot_now
 from orchestration.workbench import Workbench
 

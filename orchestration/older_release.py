@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from activity_audit.settings.core import Settings
 from orchestration import lake, transform
 from orchestration.contract import published_models
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb

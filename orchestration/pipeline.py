@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from activity_audit.base import acknowledgements, catalogue
 from activity_audit.base.hours import aware, naive, now_utc
 from activity_audit.base.masking import masked_errors
+from activity_audit.settings.core import Settings
 from orchestration import (
     column_lineage,
     data_docs,
@@ -33,7 +34,6 @@ from orchestration.integrity.adoption import adopt
 from orchestration.planning import own_spool, source_of
 from orchestration.retention.deleted import deleted_deliveries
 from orchestration.run_lock import Progress, WarehouseBusyError, exclusive
-from orchestration.settings import Settings
 from orchestration.transactions import snapshot_now
 from orchestration.warehouse_tables import create_tables
 from orchestration.workbench import Batch, Workbench

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
 from activity_audit.base.masking import masked_errors
+from activity_audit.settings.core import Settings
 from orchestration import lake
 from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import changed_offers, open_index
@@ -21,7 +22,6 @@ from orchestration.feeds.source import Listing, Source, SourceError
 from orchestration.feeds.spool import Spool
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps
-from orchestration.settings import Settings
 from orchestration.waiting import Waiting
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from activity_audit.base import acknowledgements
 from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
 from activity_audit.base.masking import masked_errors
+from activity_audit.settings.core import Settings
 from orchestration import lake, pipeline, publish, transform, workbench
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.integrity import replays
 from orchestration.quarantine import CUT_OFF, unresolved
 from orchestration.replay_report import Report, describe
 from orchestration.run_lock import Progress, exclusive
-from orchestration.settings import Settings
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:

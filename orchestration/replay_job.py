@@ -10,10 +10,10 @@ import dagster as dg
 
 from activity_audit.base import catalogue
 from activity_audit.base.progress import Progress
+from activity_audit.settings.core import Settings
 from orchestration.pipeline import ChecksFailedError
 from orchestration.quarantine import REASONS
 from orchestration.replay import replay
-from orchestration.settings import Settings
 
 JOB_NAME = "replay_quarantine"
 OP_NAME = "judge_again"

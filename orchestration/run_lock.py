@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from filelock import FileLock, Timeout
 
 from activity_audit.base import own_folders
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 
 Progress = Callable[[str], None]
 # The ids of runs, and of the commands that are none; a run in parts has workbenches of its own. DuckDB and models add

@@ -16,7 +16,7 @@ from itertools import count
 from pathlib import Path
 
 from activity_audit.base.own_folders import OwnFolder
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 
 _folders: dict[Path, Path] = {}
 _making = threading.Lock()

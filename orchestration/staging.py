@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from activity_audit.settings.core import Settings
 from orchestration import transform, workbench
 from orchestration.feeds.raw_index import LandedDelivery
-from orchestration.settings import Settings
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:

@@ -2,9 +2,9 @@
 
 import dagster as dg
 
+from activity_audit.settings.core import Settings
 from orchestration.dagster_instance import forget_old_runs
 from orchestration.maintenance import maintain
-from orchestration.settings import Settings
 
 JOB_NAME = "upkeep"
 

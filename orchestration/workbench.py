@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, hour_range, naive
 from activity_audit.base.sql_text import literal, parquet_rows
+from activity_audit.settings.core import Settings
 from orchestration import lake, spill, transform
 from orchestration.extensions import connect
 from orchestration.feeds.manifests import read_manifest
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
 from orchestration.feeds.set_aside import SetAside
 from orchestration.integrity.raw_hashes import each_sha256
-from orchestration.settings import Settings
 from orchestration.warehouse_tables import create_tables
 
 if TYPE_CHECKING:

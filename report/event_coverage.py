@@ -14,7 +14,7 @@ from report.filters import Filters
 if TYPE_CHECKING:
     import duckdb
 
-    from orchestration.settings import Settings
+    from activity_audit.settings.core import Settings
 
 
 def coverage_of_file(

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from orchestration.settings import Settings, load_settings
+from activity_audit.settings.core import Settings, load_settings
 from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 
 # Homes that tests make are as the product makes them, which has nothing to warn of then.

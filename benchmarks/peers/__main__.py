@@ -84,7 +84,7 @@ def run_all(folder: Path, events: int, hours: int, whole: Path | None, peers: Se
 
 def of_ours(case: str, given: Path, folder: Path) -> tuple[Run, compare.Result]:
     """The product on a warehouse that is empty. Raises `Failed`."""
-    from orchestration.settings import load_settings
+    from activity_audit.settings.core import load_settings
 
     home = folder / "home"
     usage = measure.audit(home, "run", AUDIT_FEED_URL=str(given))

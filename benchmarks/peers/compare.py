@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import duckdb
 
-    from orchestration.settings import Settings
+    from activity_audit.settings.core import Settings
 
 COLUMNS = (
     "event_id", "event_time_utc", "application", "entity", "activity", "triggered_by", "instance", "outcome",

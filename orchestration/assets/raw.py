@@ -8,6 +8,7 @@ import dagster as dg
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, from_partition_key, hour_range
 from activity_audit.base.progress import Progress
+from activity_audit.settings.core import Settings
 from orchestration.feeds.landing import LandingReport
 from orchestration.feeds.raw_footer import preview
 from orchestration.feeds.raw_index import LandedDelivery
@@ -15,7 +16,6 @@ from orchestration.feeds.set_aside import SetAside
 from orchestration.feeds.source import SourceRefusedError
 from orchestration.partition_metadata import Metadata, say_of_hours
 from orchestration.pipeline import land_feeds
-from orchestration.settings import Settings
 
 _MOST_SHOWN = 20
 # A source may be out of reach for a while; a delivery that cannot be understood is no error at all.

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from activity_audit.settings.core import Settings
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.cli.times import TIME
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from orchestration.retention.hold_rules import HoldRow

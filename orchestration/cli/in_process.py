@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.faults import sentence
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:
     import dagster as dg

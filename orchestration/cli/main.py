@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from activity_audit.base.seeds import SeedError
+from activity_audit.settings.core import SettingsError, load_settings, misspelt
+from activity_audit.settings.private_files import keep_private, open_doors
 from orchestration.cli import door
 from orchestration.cli.output import say, visible_lines
-from orchestration.private_files import keep_private, open_doors
-from orchestration.settings import SettingsError, load_settings, misspelt
 
 _COMMANDS = {
     "run": "orchestration.cli.run",

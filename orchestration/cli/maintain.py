@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from activity_audit.base.catalogue import feed_title
+from activity_audit.settings.core import Settings
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from orchestration.maintenance import Upkeep

@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from activity_audit.base.catalogue import feed_title
+from activity_audit.settings.core import Settings
 from orchestration.cli.feeds import known_feeds
 from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.quarantine import REASONS
-from orchestration.settings import Settings
 
 _MOST_LINES = 20
 

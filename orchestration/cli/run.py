@@ -10,6 +10,7 @@ import click
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
+from activity_audit.settings.core import Settings
 from orchestration.cli.feeds import known_feeds
 from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json
@@ -17,7 +18,6 @@ from orchestration.cli.run_report import collect, print_report
 from orchestration.cli.times import TIME, window
 from orchestration.feeds.source import SourceError
 from orchestration.lake import WarehouseError
-from orchestration.settings import Settings
 from orchestration.status import set_aside, shown
 
 

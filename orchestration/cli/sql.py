@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from activity_audit.base.masking import without_secrets
+from activity_audit.settings.core import Settings
 from orchestration import lake, read_only_sql
 from orchestration.cli.output import print_csv, print_json_rows, print_table, say, unique
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from activity_audit.base.catalogue import feed_title
+from activity_audit.settings.core import Settings
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.cli.run_report import LEVELS, found, level
-from orchestration.settings import Settings
 
 _MOST_GAPS = 20
 

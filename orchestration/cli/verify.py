@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from activity_audit.settings.core import Settings
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.cli.times import TIME, window
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from orchestration.integrity.findings import Report

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, ceil_hour, floor_hour, iso, now_utc
 from activity_audit.base.masking import without_secrets
+from activity_audit.settings.core import Settings
 from orchestration import lake
 from orchestration.evidence import scope, texts
 from orchestration.evidence.about import settings_shown, versions
@@ -27,7 +28,6 @@ from orchestration.integrity.head import describe
 from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 from orchestration.older_release import explained
-from orchestration.settings import Settings
 from report.event_coverage import coverage_of_file
 from report.filters import Filters
 

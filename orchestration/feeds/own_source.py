@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib
 
+from activity_audit.settings.core import Settings
 from orchestration.feeds.source import Source, SourceError
-from orchestration.settings import Settings
 
 
 def own_source(settings: Settings) -> Source:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR, now_utc
 from activity_audit.base.sql_text import literal, parquet_rows
+from activity_audit.settings.core import Settings
 from orchestration import transform
 from orchestration.extensions import connect
 from orchestration.feeds.raw_footer import delivery_in
@@ -23,7 +24,6 @@ from orchestration.integrity.check_batches import Differing
 from orchestration.integrity.check_raw import PublishedDelivery
 from orchestration.integrity.digests import record_sha256
 from orchestration.integrity.findings import Finding, Problem, batch_name, listed
-from orchestration.settings import Settings
 from orchestration.workbench import Batch, attach_empty, fill
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from uuid import uuid4
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import naive, now_utc
+from activity_audit.settings.core import Settings
 from orchestration import lake, transform
 from orchestration.integrity import head, ledger
 from orchestration.integrity.chain import HOLD, append
 from orchestration.retention.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
 from orchestration.retention.hold_table import insert, rows_of
 from orchestration.run_lock import exclusive
-from orchestration.settings import Settings
 from orchestration.transactions import snapshot_now, transaction
 from orchestration.warehouse_tables import create_tables
 from orchestration.workbench import Workbench

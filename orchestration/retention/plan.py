@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, aware, naive
+from activity_audit.settings.core import Settings
 from orchestration import lake
 from orchestration.integrity import digests, ledger, replays
 from orchestration.integrity.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
@@ -25,7 +26,6 @@ from orchestration.integrity.slices import condition, slices
 from orchestration.retention.held import HeldHour, held_hours
 from orchestration.retention.hold_rules import standing
 from orchestration.retention.hold_table import rows_of
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, now_utc
+from activity_audit.settings.core import Settings
 from orchestration import coverage, lake, spill
 from orchestration.coverage import Coverage
 from orchestration.integrity import replays
@@ -16,7 +17,6 @@ from orchestration.integrity.check_ledger import Expected, expected_heads
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import Query, Scope, queries
-from orchestration.settings import Settings
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,10 +7,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from activity_audit.base.whole_files import rewrite
+from activity_audit.settings.core import Settings
 from orchestration import data_docs, lake
 from orchestration.review.collect import Review
 from orchestration.review.page import render
-from orchestration.settings import Settings
 
 
 def write(review: Review, settings: Settings, target: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
-from orchestration.report_settings import ReportSettings
+from activity_audit.settings.report import ReportSettings
 from report.access.attempts import Attempts
 from report.access.pending import LIFE, Pending, PendingSignIns
 from report.access.permissions import PERMISSIONS, User, permissions_of

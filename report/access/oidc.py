@@ -13,7 +13,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
-from orchestration.report_settings import ReportSettings
+from activity_audit.settings.report import ReportSettings
 from report.access.pending import Pending
 
 if TYPE_CHECKING:

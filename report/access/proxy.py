@@ -6,7 +6,7 @@ import ipaddress
 
 from starlette.requests import HTTPConnection
 
-from orchestration.report_settings import ReportSettings
+from activity_audit.settings.report import ReportSettings
 
 _LONGEST_NAME = 200
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from orchestration.settings import Settings
+    from activity_audit.settings.core import Settings
 
 
 class ReportFile(Protocol):

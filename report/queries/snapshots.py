@@ -9,8 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from activity_audit.base.masking import without_secrets
+from activity_audit.settings.core import Settings
 from orchestration import lake
-from orchestration.settings import Settings
 from report.queries import instances, labels, people, rollups
 from report.queries.answers import Answers
 from report.queries.event_ids import LITTLE_MEMORY, EventIds

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+from activity_audit.settings.core import Settings
 from orchestration import lake
-from orchestration.settings import Settings
 from report.queries.event_ids import EventIds
 from report.queries.query import Query, QueryCancelledError, QueryStoppedError, QueryTimeoutError, remembered
 from report.queries.snapshots import Attached, Catalog, as_read, attach

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.access.access import Access
 from report.access.headers import KnownHosts, SecurityHeaders
 from report.access.permissions import NotSignedInError

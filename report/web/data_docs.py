@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.access.permissions import QUARANTINE, requires
 from report.web import recorded
 

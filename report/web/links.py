@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from activity_audit.settings.core import Settings
 from expectations.docs_site import REVIEW
-from orchestration.settings import Settings
 from report.access.permissions import QUARANTINE, RUNS, VIEW
 from report.dagster import PATH as DAGSTER
 from report.web.data_docs import PATH

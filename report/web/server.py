@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from orchestration.settings import Settings, SettingsError
+from activity_audit.settings.core import Settings, SettingsError
 
 if TYPE_CHECKING:
     import uvicorn

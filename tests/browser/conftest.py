@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestration.settings import Settings, load_settings
+from activity_audit.settings.core import Settings, load_settings
 from tests.browser.support import publish
 from tests.integration.support import AUDIT, process_environment
 

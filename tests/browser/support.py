@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from playwright.sync_api import expect
 
 from activity_audit.base.hours import iso
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from tests.integration.support import HOUR, deliver, event, lines, run
 
 if TYPE_CHECKING:

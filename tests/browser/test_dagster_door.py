@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from tests.integration.door_support import LAUNCH, PASSWORD, Door, door
 
 if TYPE_CHECKING:

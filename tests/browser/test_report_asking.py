@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.access.permissions import User
 from report.queries.warehouse import Query, QueryStoppedError, Warehouse
 from report.web.pages.asking import ask

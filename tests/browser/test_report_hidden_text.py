@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from orchestration.settings import Settings, load_settings
+from activity_audit.settings.core import Settings, load_settings
 from tests.browser.support import MAY, events_shown
 from tests.integration.support import deliver, event, lines, run
 

@@ -14,7 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 from pypdf import PdfReader
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from tests.browser.support import ANALYTICS, MAY, VIEWED, column, events_shown
 
 if TYPE_CHECKING:

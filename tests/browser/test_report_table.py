@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from tests.browser.support import ANALYTICS, MAY, VIEWED, column, events_shown, settled
 from tests.integration.support import query
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import dagster_instance
-from orchestration.settings import Settings, load_settings
 from report.queries.warehouse import Query, Warehouse
 from tests.integration.evidence_support import HARD
 from tests.integration.postgres_server import PostgresServer, postgres_server

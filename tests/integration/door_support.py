@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.access.access import Access
 from report.access.passwords import hashed
 from report.queries.warehouse import Warehouse

@@ -12,8 +12,8 @@ from typing import Any
 import duckdb
 
 from activity_audit.base.hours import parse_time
+from activity_audit.settings.core import Settings
 from orchestration.evidence.pack import Options, Pack, make_pack
-from orchestration.settings import Settings
 from report.filters import Filters
 
 HARD = 'say "hi",\r\nthen\n"";\'\\ \t — 😀 \x0b \u2028 \u202e =1+1 \x7f \0'

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from activity_audit.base.catalogue import applications, entity_activities, normalised_name
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.columns import COLUMNS
 from report.filters import NAMES, Filters
 from report.queries.orders import Order

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from tests.integration.support import AUDIT, process_environment
 
 PERIOD = "period=from-to&from=2026-05-01&to=2026-05-31"

@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from activity_audit.settings.core import Settings
 from orchestration import lake
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import Entry
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.verify import verify
-from orchestration.settings import Settings
 
 FACT = "fact_activity_event"
 LEDGER = "quality.integrity_ledger"

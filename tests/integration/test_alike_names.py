@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.settings.core import Settings
 from orchestration.feeds import file_systems
 from orchestration.integrity.verify import verify
 from orchestration.planning import plan
-from orchestration.settings import Settings
 from tests.integration.support import HOUR, deliver, event, lines, one, query, run
 
 BYTES, TEXT = os.fsdecode(b"twin\xff.ndjson"), r"twin\xff.ndjson"

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 
 DOCUMENT = (Path(__file__).parents[2] / "docs/bi-tools.md").read_text(encoding="utf-8")
 

@@ -18,6 +18,7 @@ import zstandard
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import now_utc
+from activity_audit.settings.core import Settings
 from orchestration.feeds.bucket import BucketSource
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.raw_files import SWEEPS
@@ -25,7 +26,6 @@ from orchestration.feeds.source import Listing, Offer, SourceError
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps
 from orchestration.planning import Plan, plan, source_of
-from orchestration.settings import Settings
 from tests.integration.support import HOUR, event, lines
 from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 from tests.unit.raw_lake import FEEDS, LANDED_AT, Feeds, raw_content

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.settings.core import load_settings
 from orchestration import lake, read_only_sql
 from orchestration.review.period import Period
 from orchestration.review.queries import Scope, queries
-from orchestration.settings import load_settings
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, taken_port
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import transform
-from orchestration.settings import Settings, load_settings
 from orchestration.simulator.simulate import simulate
 from tests.integration.support import AUDIT, HOUR, audit, dump, process_environment
 

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import floor_hour, now_utc, partition_key
+from activity_audit.settings.core import Settings
 from orchestration import dagster_instance
 from orchestration.assets.raw import asset_key
 from orchestration.dagster_storage import BatchedSqliteEventLogStorage
@@ -28,7 +29,6 @@ from orchestration.freshness import due_hour
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.partitions import hourly
 from orchestration.pipeline import land_feeds
-from orchestration.settings import Settings
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, until
 
 ROOT = Path(__file__).parents[2]
@@ -312,7 +312,7 @@ _BEGUN_AND_GONE = """
 import os, sys
 import dagster as dg
 from orchestration import dagster_instance
-from orchestration.settings import load_settings
+from activity_audit.settings.core import load_settings
 @dg.op
 def end(): os._exit(0)
 @dg.job(name="hourly_pipeline", executor_def=dg.in_process_executor)

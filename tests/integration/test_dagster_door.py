@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.trail import Trail
 from tests.integration.door_support import LAUNCH, LOOK, USERS, Door, door, signed_in
 from tests.integration.report_support import browser, csrf

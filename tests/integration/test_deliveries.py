@@ -12,10 +12,10 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import floor_hour, iso, now_utc
+from activity_audit.settings.core import Settings
 from orchestration import lake
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
-from orchestration.settings import Settings
 from orchestration.status import status
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
 

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from orchestration.settings import Settings, load_settings
+from activity_audit.settings.core import Settings, load_settings
 from tests.integration.support import HOUR, deliver, dump, event, lines, one, query, run
 
 REAL_EVENTS = (

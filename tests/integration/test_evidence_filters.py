@@ -11,8 +11,8 @@ import duckdb
 import pytest
 
 from activity_audit.base.hours import parse_time
+from activity_audit.settings.core import Settings
 from orchestration.evidence.pack import Pack
-from orchestration.settings import Settings
 from report.filters import EXCLUDABLE, Filters, choice
 from report.long_texts import Digest
 from tests.integration.evidence_support import HARD, PERIOD, check_pack, edit_about, failed_checks, pack_of, rewrite

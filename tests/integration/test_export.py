@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from activity_audit.base.hours import now_utc, parse_time
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import lake
-from orchestration.settings import Settings, load_settings
 from report.columns import COLUMNS
 from report.export import xlsx_file
 from report.export.export import expected_rows, export

@@ -8,11 +8,11 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from activity_audit.settings.core import Settings
 from orchestration import lake, warehouse_tables
 from orchestration.contract import published_models
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import Allowed, maintain
-from orchestration.settings import Settings
 from orchestration.transform import manifest
 from tests.integration.retention_support import keeping
 from tests.integration.support import deliver, dump, event, lines, query, run

@@ -13,12 +13,12 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.settings.core import Settings, SettingsError, load_settings
 from orchestration import lake
 from orchestration.feeds.raw_footer import preview
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds, update_warehouse
-from orchestration.settings import Settings, SettingsError, load_settings
 from report.queries import events
 from tests.integration.evidence_support import PERIOD, failed_checks, pack_of
 from tests.integration.report_rows import counted_warehouse

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from activity_audit.settings.core import Settings
 from orchestration import lake, transform
 from orchestration.feeds.raw_files import SWEEPS
 from orchestration.integrity.verify import verify
-from orchestration.settings import Settings
 from tests.integration.tampering import FACT, change, copied, edit_column, fact_files, findings, flip, named, raw_file
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.settings.core import Settings
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.verify import verify
-from orchestration.settings import Settings
 from tests.integration.support import HOUR
 from tests.integration.tampering import change, copied, findings
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import compaction, known_ids, lake
 from orchestration.integrity import check_doubled
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
-from orchestration.settings import Settings, load_settings
 from tests.integration.support import (
     HOUR,
     deliver,
@@ -37,7 +37,7 @@ DIES = """
 import os, signal, sys
 from datetime import timedelta
 from orchestration import publish
-from orchestration.settings import load_settings
+from activity_audit.settings.core import load_settings
 from tests.integration.support import run
 
 commit = publish.transaction.__exit__

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.settings.core import Settings
 from orchestration import lake
 from orchestration.compaction import FULL_FILE, to_rewrite
 from orchestration.dagster_instance import forget_old_runs
 from orchestration.maintenance import maintain
-from orchestration.settings import Settings
 from tests.integration.support import audit, deliver, dump, event, lines, one, run
 
 COUNT = "select count(*) from fact_activity_event"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.settings.core import Settings, load_settings
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
-from orchestration.settings import Settings, load_settings
 from report.queries.warehouse import Warehouse
 from tests.integration.retention_support import keeping
 from tests.integration.support import deliver, event, lines, one, query, run

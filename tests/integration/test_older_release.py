@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import lake
-from orchestration.settings import Settings, load_settings
 from tests.integration.report_support import browser, served
 from tests.integration.support import audit, deliver, event, lines, one, query, run, until
 

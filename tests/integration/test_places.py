@@ -16,9 +16,9 @@ import pytest
 
 from activity_audit.base.catalogue import DBT_PROJECT_DIR
 from activity_audit.base.hours import iso
+from activity_audit.settings.core import Settings, SettingsError, load_settings
+from activity_audit.settings.private_files import keep_private
 from orchestration import dbt_target, lake
-from orchestration.private_files import keep_private
-from orchestration.settings import Settings, SettingsError, load_settings
 from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run
 
 _OTHERS = 0o077

@@ -10,13 +10,13 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.settings.core import Settings
 from orchestration import extensions, lake, warehouse_tables
 from orchestration.inlined_rows import remove_expired, sources
 from orchestration.integrity import ledger
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.planning import plan
-from orchestration.settings import Settings
 from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import audit, deliver, dump, event, lines, one, query, run
 from tests.integration.tampering import change, warehouse

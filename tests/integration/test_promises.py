@@ -18,11 +18,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from activity_audit.base.hours import iso, now_utc
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import lake, pipeline, transform
 from orchestration import publish as publication
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.pipeline import ChecksFailedError
-from orchestration.settings import Settings, load_settings
 from tests.integration.support import (
     HOUR,
     audit,
@@ -179,7 +179,7 @@ _READER = """
 import json, sys
 from pathlib import Path
 from orchestration import lake
-from orchestration.settings import load_settings
+from activity_audit.settings.core import load_settings
 settings = load_settings(home=sys.argv[1])
 counts = []
 while not (settings.home / "stop").exists() or not counts or counts[-1] != 401:
@@ -247,7 +247,7 @@ def test_the_data_docs_show_what_the_warehouse_holds(settings: Settings, monkeyp
 import os, sys
 from orchestration import data_docs
 from tests.integration.support import run
-from orchestration.settings import load_settings
+from activity_audit.settings.core import load_settings
 data_docs.complete = lambda *_: os._exit(9)
 run(load_settings())
 """

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import dagster_instance, lake
 from orchestration.cli.in_process import error_of
 from orchestration.cli.main import cli
@@ -27,7 +28,6 @@ from orchestration.replay_job import JOB_NAME, OP_NAME
 from orchestration.replay_report import Report
 from orchestration.review.collect import Review, collect
 from orchestration.review.verdicts import verdicts
-from orchestration.settings import Settings, load_settings
 from orchestration.status import status
 from report.queries import quality
 from report.queries.warehouse import Warehouse
@@ -54,7 +54,7 @@ import os, signal, sys
 from datetime import timedelta
 from orchestration import publish
 from orchestration.replay import replay
-from orchestration.settings import load_settings
+from activity_audit.settings.core import load_settings
 
 commit = publish.transaction.__exit__
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.access.attempts import PLACES_OF_ONE
 from report.access.passwords import hashed
 from report.web import bounds

@@ -12,9 +12,9 @@ from uuid import uuid4
 import pytest
 
 from activity_audit.base.hours import iso, now_utc
+from activity_audit.settings.core import Settings
 from orchestration.pipeline import land_feeds, update_warehouse
 from orchestration.planning import plan
-from orchestration.settings import Settings
 from tests.integration.report_support import browser, csrf, export, get, served
 from tests.integration.support import AUDIT, audit, event, lines, process_environment, query, taken_port
 
@@ -114,7 +114,7 @@ def test_a_header_from_elsewhere_is_not_believed(report_home: Settings) -> None:
 
 
 def load_networks(text: str) -> Any:
-    from orchestration.report_settings import ReportSettings
+    from activity_audit.settings.report import ReportSettings
 
     return ReportSettings.model_validate({"proxy_from": text}).proxy_from
 

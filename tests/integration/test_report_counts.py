@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from activity_audit.base.hours import HOUR
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.filters import AGGREGATED, Filters
 from report.queries import charts, events, groups, kinds, lists
 from report.queries.warehouse import Query, Warehouse

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from activity_audit.base.hours import now_utc
+from activity_audit.settings.core import Settings, load_settings
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
-from orchestration.settings import Settings, load_settings
 from report.access.permissions import User
 from report.export import export as writing
 from report.export.job import ExportRefusedError, Job

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
-from orchestration.settings import Settings, load_settings
+from activity_audit.settings.core import Settings, load_settings
 from report.filters import CHOICES
 from report.queries.orders import FIELDS
 from report.web.values import encode

@@ -17,7 +17,7 @@ import pytest
 
 from activity_audit.base.catalogue import normalised_name
 from activity_audit.base.visible_text import visible
-from orchestration.settings import Settings, load_settings
+from activity_audit.settings.core import Settings, load_settings
 from report.columns import COLUMNS
 from report.filters import NAMES, Filters
 from report.long_texts import LONGEST_QUERY, short

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from joserfc.jwk import RSAKey
 
-from orchestration.settings import load_settings
+from activity_audit.settings.core import load_settings
 from tests.integration.openid_provider import CLIENT, SECRET, Provider, openid_provider
 from tests.integration.report_support import Served, browser, get, served
 

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from pypdf import PdfReader
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.access.permissions import User
 from report.export import pdf_file
 from report.export.jobs import ExportJobs

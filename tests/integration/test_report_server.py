@@ -12,7 +12,7 @@ import httpx
 import pytest
 from starlette.routing import Mount, Route
 
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from report.access.headers import CONTENT_SECURITY_POLICY
 from report.access.passwords import hashed
 from tests.integration.report_support import PERIOD, Served, browser, csrf, export, get, served, sign_in

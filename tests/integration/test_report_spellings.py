@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 from pypdf import PdfReader
 
-from orchestration.settings import Settings, load_settings
+from activity_audit.settings.core import Settings, load_settings
 from report.filters import Filters
 from report.queries import applications, charts, events, groups, kinds, lists
 from report.queries.orders import Order

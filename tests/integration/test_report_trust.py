@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from activity_audit.settings.core import Settings
 from orchestration.coverage import Coverage
-from orchestration.settings import Settings
 from report.filters import Filters
 from report.queries import charts, detail, events, quality, trust
 from report.queries.orders import Order

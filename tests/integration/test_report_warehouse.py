@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import lake
-from orchestration.settings import Settings, load_settings
 from report.filters import Filters
 from report.queries import events, groups
 from report.queries.files import FACT

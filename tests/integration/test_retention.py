@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.settings.core import Settings
 from orchestration import compaction, maintenance
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.integrity.chain import DELETION
@@ -20,7 +21,6 @@ from orchestration.maintenance import maintain, preview
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.retention.report import by_feed
-from orchestration.settings import Settings
 from orchestration.status import status
 from tests.integration.retention_support import BY_FEED, keeping, read
 from tests.integration.support import HOUR, dump, event, key_differences, lines, one, query, run

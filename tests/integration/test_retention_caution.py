@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.base import catalogue
+from activity_audit.settings.core import Settings
 from orchestration import dagster_instance, maintenance, pipeline
 from orchestration.cli.maintain import command
 from orchestration.maintenance import Allowed, maintain, preview
 from orchestration.retention.caution import clock_doubt
-from orchestration.settings import Settings
 from orchestration.upkeep import build_upkeep
 from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import deliver, event, lines, query, run

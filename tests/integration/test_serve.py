@@ -21,8 +21,8 @@ from filelock import FileLock
 
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.base.hours import partition_key
+from activity_audit.settings.core import Settings
 from orchestration import dagster_instance
-from orchestration.settings import Settings
 from tests.integration.support import (
     AUDIT,
     HOUR,

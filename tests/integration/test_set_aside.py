@@ -13,12 +13,12 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.settings.core import Settings
 from orchestration import staging
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.raw_parquet import write_parquet
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
-from orchestration.settings import Settings
 from orchestration.status import status
 from orchestration.transform import TransformError
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run

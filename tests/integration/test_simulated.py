@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from activity_audit.base.hours import iso
-from orchestration.settings import Settings
+from activity_audit.settings.core import Settings
 from orchestration.simulator.simulate import simulate
 from tests.integration.support import HOUR, audit, dump, query, run
 

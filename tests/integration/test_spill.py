@@ -14,9 +14,9 @@ import duckdb
 import pytest
 
 from activity_audit.base.own_folders import OwnFolder
+from activity_audit.settings.core import Settings
 from orchestration import extensions, lake, spill
 from orchestration.run_lock import exclusive
-from orchestration.settings import Settings
 from tests.integration.support import AUDIT, process_environment, until
 
 # Some 250 MB, which no process here may have in memory; its answer needs all of it to be read again.

@@ -11,8 +11,8 @@ from typing import cast
 import duckdb
 import pytest
 
+from activity_audit.settings.core import Settings
 from orchestration.integrity.chain import breaks
-from orchestration.settings import Settings
 from orchestration.transactions import PublishedMeanwhileError, snapshot_now, transaction
 from tests.integration.postgres_server import INITDB, postgres_server
 from tests.integration.support import (
@@ -36,7 +36,7 @@ import sys
 from pathlib import Path
 from orchestration import lake, pipeline, publish
 from orchestration.lake import WarehouseError
-from orchestration.settings import load_settings
+from activity_audit.settings.core import load_settings
 from tests.integration.support import run, until
 
 me, other, point = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3]

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.settings.core import Settings
 from orchestration import compaction
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.feeds.scratch import scratch
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds
-from orchestration.settings import Settings
 from tests.integration.support import HOUR, audit, deliver, event, lines, query, run
 from tests.integration.tampering import FACT, LEDGER, change, copied, entries, fact_files, findings, raw_file
 

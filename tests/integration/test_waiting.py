@@ -10,11 +10,11 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.settings.core import Settings
 from orchestration import waiting
 from orchestration.feeds.raw_index import RawIndex
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
-from orchestration.settings import Settings
 from tests.integration.support import HOUR, deliver, event, lines, run
 
 EVERY_TABLE = ("drop trigger delivery_waits", "drop table waiting", "drop table looked")

@@ -11,7 +11,8 @@ import pytest
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR
 from activity_audit.base.masking import url_without_secrets
-from orchestration.cxone_settings import CxoneSettings
+from activity_audit.settings.core import SettingsError, load_settings
+from activity_audit.settings.cxone import CxoneSettings
 from orchestration.feeds.cxone.answers import (
     Verdict,
     message_of,
@@ -22,7 +23,6 @@ from orchestration.feeds.cxone.answers import (
 from orchestration.feeds.cxone.pages import BrokenPageError, PageError, Trail, next_url, parse_page
 from orchestration.feeds.cxone.sealing import added, due_hours, token
 from orchestration.feeds.cxone.secrets import Secrets
-from orchestration.settings import SettingsError, load_settings
 
 URL = "https://api.example/base/activity/audit?From=a&To=b&Top=2"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

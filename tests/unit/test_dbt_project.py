@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from activity_audit.base import catalogue
+from activity_audit.settings.core import Settings
 from orchestration import transform
 from orchestration.contract import published_models
-from orchestration.settings import Settings
 
 PUBLIC = ("marts", "quality")
 # Models that decide nothing: a select of columns, or one macro that is tried elsewhere.

@@ -13,9 +13,9 @@ import pytest
 import zstandard
 
 from activity_audit.base.delivery_limits import DeliveryError, Limits, machine_is_at_fault
+from activity_audit.settings.core import SettingsError, load_settings
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.raw_parquet import read_delivery
-from orchestration.settings import SettingsError, load_settings
 from tests.unit.raw_lake import A, B, Feeds, raw_files, texts
 
 MEBIBYTE = 1 << 20

@@ -20,11 +20,13 @@ from pydantic_settings import BaseSettings
 
 from activity_audit.base.catalogue import normalised_name, slugs
 from activity_audit.base.hours import parse_time
+from activity_audit.settings.core import Settings, load_settings
+from activity_audit.settings.cxone import CxoneSettings
+from activity_audit.settings.durations import parse_duration
+from activity_audit.settings.report import ReportSettings
 from orchestration import transform
 from orchestration.cli.main import cli
 from orchestration.contract import published_models
-from orchestration.cxone_settings import CxoneSettings
-from orchestration.durations import parse_duration
 from orchestration.evidence import texts
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
@@ -33,8 +35,6 @@ from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, 
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan, source_of
 from orchestration.quarantine import REASONS
-from orchestration.report_settings import ReportSettings
-from orchestration.settings import Settings, load_settings
 from orchestration.simulator.hours import WARNINGS
 from report.filters import Filters
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from activity_audit.settings.core import SettingsError, load_settings
 from orchestration.feeds import raw_files
 from orchestration.feeds.files import FileSource
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.raw_index import INDEX_NAME
-from orchestration.settings import SettingsError, load_settings
 from tests.unit.raw_lake import FEEDS, HOUR, LANDED_AT, A, B, Feeds, indexed, raw_content, read
 from tests.unit.raw_lake import raw_files as final_names
 

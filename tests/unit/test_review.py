@@ -12,6 +12,7 @@ import pytest
 
 from activity_audit.base.hours import HOUR
 from activity_audit.base.visible_text import visible
+from activity_audit.settings.core import Settings
 from expectations.results import ExpectationResult
 from orchestration import checks
 from orchestration.coverage import Coverage
@@ -23,7 +24,6 @@ from orchestration.review.heatmap import Span, merged, rows, state_of, ticks
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import LATENESS, Scope, queries
 from orchestration.review.verdicts import Verdict, count, duration, share, verdicts
-from orchestration.settings import Settings
 
 START = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import spill
-from orchestration.settings import Settings, load_settings
 from orchestration.workbench import Workbench
 
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from orchestration.cxone_settings import CxoneSettings
+from activity_audit.settings.cxone import CxoneSettings
 from orchestration.feeds.cxone.answers import TransientError
 from orchestration.feeds.source import SourceError
 

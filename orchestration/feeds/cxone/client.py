@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 
 from activity_audit.base.hours import now_utc
 from activity_audit.base.masking import url_without_secrets
-from orchestration.cxone_settings import CxoneSettings, checked_url
+from activity_audit.settings.cxone import CxoneSettings, checked_url
 from orchestration.feeds.cxone.answers import (
     TransientError,
     Verdict,

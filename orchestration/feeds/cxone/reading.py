@@ -13,7 +13,7 @@ from pathlib import Path
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR
-from orchestration.cxone_settings import CxoneSettings
+from activity_audit.settings.cxone import CxoneSettings
 from orchestration.feeds.cxone.client import Client, Fetched
 from orchestration.feeds.cxone.page_files import PageWriter
 from orchestration.feeds.cxone.pages import PageError, Trail, next_url, window_url

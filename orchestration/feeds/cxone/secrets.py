@@ -6,7 +6,7 @@ import json
 from urllib.parse import quote
 
 from activity_audit.base.masking import MASK
-from orchestration.cxone_settings import CxoneSettings
+from activity_audit.settings.cxone import CxoneSettings
 
 # What is shorter may be part of any word.
 _SHORTEST = 4

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import now_utc
-from orchestration.cxone_settings import CxoneSettings
+from activity_audit.settings.cxone import CxoneSettings
 from orchestration.feeds.cxone.answers import (
     TransientError,
     Verdict,

@@ -13,9 +13,9 @@ import duckdb
 import pytest
 
 from activity_audit.base.faults import DamagedError, damaged, sentence_of
+from activity_audit.settings.core import Settings
 from orchestration import lake
 from orchestration.cli import door
-from orchestration.settings import Settings
 
 HOME = "/srv/home"
 

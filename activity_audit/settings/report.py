@@ -1,4 +1,4 @@
-"""The settings of the report's web page: where it listens, and who may see it. `orchestration.settings` reads them."""
+"""The settings of the report: where it listens, and who may see it. `activity_audit.settings.core` reads them."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from orchestration.cxone_settings import checked_url
-from orchestration.durations import Duration
+from activity_audit.settings.cxone import checked_url
+from activity_audit.settings.durations import Duration
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 

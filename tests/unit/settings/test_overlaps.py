@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from activity_audit.base.places import place
-from orchestration.settings import Settings, SettingsError, load_settings
+from activity_audit.settings.core import Settings, SettingsError, load_settings
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The settings of the vendor's API as a source. `orchestration.settings` reads them where AUDIT_SOURCE=cxone.
+"""The settings of the vendor's API as a source. `activity_audit.settings.core` reads them where AUDIT_SOURCE=cxone.
 
 What a deployment of the API does is not all documented, so whatever may differ has a setting here.
 """
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from orchestration.durations import Duration
+from activity_audit.settings.durations import Duration
 
 _NEEDED = {
     "token_url": "the URL that gives access tokens, such as https://<host>/authentication/v1/token/access-key",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from activity_audit.base.places import Place, place
 
 if TYPE_CHECKING:
-    from orchestration.settings import Settings
+    from activity_audit.settings.core import Settings
 
 
 def overlaps(settings: Settings) -> list[str]:

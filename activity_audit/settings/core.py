@@ -24,11 +24,11 @@ from activity_audit.base.delivery_limits import Limits
 from activity_audit.base.masking import has_credentials, without_secrets
 from activity_audit.base.places import local_path
 from activity_audit.base.sql_text import PATTERN
-from orchestration.cxone_settings import CxoneSettings
-from orchestration.durations import Duration, Hour
-from orchestration.overlaps import overlaps
-from orchestration.report_settings import ReportSettings
-from orchestration.retention.rules import RetentionRules, parse_retention
+from activity_audit.settings.cxone import CxoneSettings
+from activity_audit.settings.durations import Duration, Hour
+from activity_audit.settings.overlaps import overlaps
+from activity_audit.settings.report import ReportSettings
+from activity_audit.settings.retention import RetentionRules, parse_retention
 
 ENV_FILE = ".env"
 # How alike two names must be for one to be taken for the other, misspelt; 1 is the same.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestration.settings import ENV_FILE, Settings
+from activity_audit.settings.core import ENV_FILE, Settings
 
 _OWNER_ALONE = 0o077
 _OTHERS = 0o007

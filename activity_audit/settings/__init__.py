@@ -1,0 +1,1 @@
+"""Every setting of the product, read here and nowhere else."""
