@@ -43,7 +43,7 @@ types: setup
 	@$(BIN)/mypy
 
 dbt-parse: setup
-	@$(BIN)/python -m orchestration.transform
+	@$(BIN)/python -m activity_audit.dbt_runner.project
 
 unit: setup ## Run the unit tests only (seconds)
 	@$(BIN)/pytest -q tests/unit

@@ -120,8 +120,9 @@ def _floor(settings: Settings) -> dict[str, float]:
     imported = time.perf_counter()
     from activity_audit.base import catalogue
     from activity_audit.base.hours import now_utc
-    from orchestration import transform, warehouse_tables
-    from orchestration.dbt_session import using
+    from activity_audit.dbt_runner import project
+    from activity_audit.dbt_runner.session import using
+    from orchestration import warehouse_tables
     from orchestration.feeds.landing import open_index
     from orchestration.pipeline import land_feeds
     from orchestration.workbench import Batch, Workbench, fill
@@ -132,11 +133,11 @@ def _floor(settings: Settings) -> dict[str, float]:
     deliveries, manifests = index.deliveries(feeds, _WINDOW), index.manifests(feeds, _WINDOW)
     bench = Workbench(settings, "floor")
     with bench.connect() as connection:
-        warehouse_tables.create_tables(connection, transform.manifest())
+        warehouse_tables.create_tables(connection, project.manifest())
         fill(connection, Batch("floor", now_utc(), *_WINDOW, feeds, deliveries, manifests), settings)
     target = settings.home / "target"
     target.mkdir()
-    shutil.copy(transform.target_dir() / "partial_parse.msgpack", target)
+    shutil.copy(project.target_dir() / "partial_parse.msgpack", target)
     with using(bench.attach):
         prepared = time.perf_counter()
         _dbt_alone(target)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
+from activity_audit.dbt_runner import session
 from activity_audit.settings.core import load_settings
-from orchestration import dbt_session
 from orchestration.extensions import CONFIG
 from orchestration.workbench import attach_for_dbt
 
@@ -27,12 +27,12 @@ class Plugin(BasePlugin):
     def update_connection_config(self, creds: DuckDBCredentials, config: dict[str, Any]) -> None:
         """Called by dbt-duckdb before it opens the DuckDB instance that `creds` names."""
         config |= CONFIG
-        if dbt_session.instance is not None:
-            creds.path = dbt_session.instance
+        if session.instance is not None:
+            creds.path = session.instance
 
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Called by dbt-duckdb once for each DuckDB instance that it opens."""
-        if dbt_session.prepare is not None:
-            dbt_session.prepare(conn)
+        if session.prepare is not None:
+            session.prepare(conn)
         else:
             attach_for_dbt(conn, load_settings())

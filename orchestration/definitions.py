@@ -7,9 +7,9 @@ from typing import Any
 
 import dagster as dg
 
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.private_files import keep_private
-from orchestration import transform
 from orchestration.beginning import beginning
 from orchestration.schedules import build_schedule
 from orchestration.sensors import build_sensor
@@ -41,7 +41,7 @@ def build_definitions(
         for name, value in ({"settings": settings, "progress": Silent()} | resources).items()
     }
     return dg.Definitions(
-        assets=[build_raw_asset(partitions), build_warehouse_asset(transform.manifest(), partitions)],
+        assets=[build_raw_asset(partitions), build_warehouse_asset(project.manifest(), partitions)],
         asset_checks=checks,
         jobs=[build_job(checks), build_replay_job(given), *([freshness.job] if freshness else [])],
         schedules=[build_schedule(settings, begin), freshness.schedule, build_upkeep(settings)] if freshness else [],

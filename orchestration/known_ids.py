@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from orchestration import dbt_macros
+from activity_audit.dbt_runner import macros
 from orchestration.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _WRONG = (
 @cache
 def event_id_key(event_id: str = "event_id") -> str:
     """The SQL expression of an event id's key, from the dbt macro of that name, its only home."""
-    return dbt_macros.expression("event_id_key.sql", "event_id_key", event_id)
+    return macros.expression("event_id_key.sql", "event_id_key", event_id)
 
 
 def rows_of_fact(where: str) -> str:

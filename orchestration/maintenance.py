@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from activity_audit.base.hours import naive, now_utc
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import known_ids, lake, leftovers, observed_names, transform, warehouse_tables
+from orchestration import known_ids, lake, leftovers, observed_names, warehouse_tables
 from orchestration.compaction import compact
 from orchestration.contract import published_models
 from orchestration.inlined_rows import remove_expired
@@ -103,7 +104,7 @@ def maintain(
         if is_believed:
             _apply_retention(connection, settings, allowed, now, done)
         done.counts["raw files removed"] = _remove_raw_files(connection, settings)
-        compact(connection, published_models(transform.manifest()))
+        compact(connection, published_models(project.manifest()))
         if is_believed:
             _expire(connection, settings, now)
             _clean(connection, settings, allowed, now, done)
@@ -165,7 +166,7 @@ def _apply_retention(
     """Delete what is past its retention from the warehouse."""
     if not settings.retention_rules.deletes:
         return
-    warehouse_tables.create_tables(connection, transform.manifest())
+    warehouse_tables.create_tables(connection, project.manifest())
     done.warnings += known_ids.complete(connection)
     observed_names.complete(connection)
     since = snapshot_now(connection)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
-from orchestration import dbt_macros
+from activity_audit.dbt_runner import macros
 from orchestration.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
@@ -29,13 +29,13 @@ def labels(spellings: str) -> str:
 
     `spellings` names rows of field, spelling, event_count and is_documented.
     """
-    return dbt_macros.expression("text.sql", "labels", spellings)
+    return macros.expression("text.sql", "labels", spellings)
 
 
 @cache
 def name_key(spelling: str) -> str:
     """The SQL expression of the key by which a name is matched, from its dbt macro."""
-    return dbt_macros.expression("text.sql", "default__normalised_name", spelling)
+    return macros.expression("text.sql", "default__normalised_name", spelling)
 
 
 def documented(catalogue: str = "audit.main") -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import lake, transform
+from orchestration import lake
 from orchestration.contract import published_models
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def lacking(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     found = set(connection.execute(query, [lake.ALIAS]).fetchall())
     tables = {(schema, table) for schema, table, _ in found}
     missing: dict[str, str] = {}
-    for model in published_models(transform.manifest()):
+    for model in published_models(project.manifest()):
         if (model.schema, model.name) not in tables:
             missing[model.name] = f"{model.schema}.{model.name}"
             continue

@@ -13,18 +13,9 @@ from typing import TYPE_CHECKING, Any
 from activity_audit.base import acknowledgements, catalogue
 from activity_audit.base.hours import aware, naive, now_utc
 from activity_audit.base.masking import masked_errors
+from activity_audit.dbt_runner import column_lineage, project
 from activity_audit.settings.core import Settings
-from orchestration import (
-    column_lineage,
-    data_docs,
-    known_ids,
-    lake,
-    observed_names,
-    publish,
-    staging,
-    transform,
-    workbench,
-)
+from orchestration import data_docs, known_ids, lake, observed_names, publish, staging, workbench
 from orchestration.feeds.file_systems import uri_of
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.set_aside import SetAsides, culprit
@@ -136,7 +127,7 @@ def update_warehouse(
         WarehouseError: the warehouse cannot be reached or written, or another home published into it meanwhile.
     """
     acknowledgements.check()
-    manifest = transform.manifest()
+    manifest = project.manifest()
     fault: staging.DataFaultError | None = None
     with exclusive(settings, progress):
         progress("staging")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from activity_audit.base import acknowledgements
 from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
 from activity_audit.base.masking import masked_errors
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import lake, pipeline, publish, transform, workbench
+from orchestration import lake, pipeline, publish, workbench
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.integrity import replays
 from orchestration.quarantine import CUT_OFF, unresolved
@@ -65,13 +66,13 @@ def replay(
     with lake.reader(settings):
         pass
     acknowledgements.check()
-    manifest = transform.manifest()
+    manifest = project.manifest()
     with exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
         progress("staging")
         with bench.connect() as connection:
             since, warnings = pipeline.bring_up_to_date(connection, settings, manifest)
             cut_off = _stage(connection, settings, run_id, reason, feed)
-        transform.build(bench.attach, bench.target_dir, instance=bench.instance)
+        project.build(bench.attach, bench.target_dir, instance=bench.instance)
         with bench.connect() as connection:
             report = describe(connection, reason, feed, cut_off)
             report.tables = publish.pending(connection, manifest)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import transform, workbench
+from orchestration import workbench
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.workbench import Batch, Workbench
 
@@ -26,7 +27,7 @@ MOST_TRIES = 60
 class DataFaultError(RuntimeError):
     """Staging failed with words of the database (`reason`) that something that was delivered may be the cause of."""
 
-    def __init__(self, cause: transform.TransformError | duckdb.Error, reason: str) -> None:
+    def __init__(self, cause: project.TransformError | duckdb.Error, reason: str) -> None:
         super().__init__(str(cause))
         self.cause = cause
         self.reason = reason
@@ -45,8 +46,8 @@ def stage(bench: Workbench, batch: Batch, settings: Settings, *, keep_manifest: 
     try:
         with bench.connect() as connection:
             workbench.fill(connection, batch, settings)
-        transform.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)
-    except (transform.TransformError, duckdb.Error) as error:
+        project.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)
+    except (project.TransformError, duckdb.Error) as error:
         if found := _OF_DATA.search(str(error)):
             raise DataFaultError(error, found[0]) from error
         raise

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, hour_range, naive
 from activity_audit.base.sql_text import literal, parquet_rows
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import lake, spill, transform
+from orchestration import lake, spill
 from orchestration.extensions import connect
 from orchestration.feeds.manifests import read_manifest
 from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, LandedManifest
@@ -152,8 +153,8 @@ def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) ->
     if lake.attach_read_only(connection, settings):
         return
     connection.execute("attach ':memory:' as audit")
-    if transform.manifest_file().exists():
-        create_tables(connection, json.loads(transform.manifest_file().read_text(encoding="utf-8")))
+    if project.manifest_file().exists():
+        create_tables(connection, json.loads(project.manifest_file().read_text(encoding="utf-8")))
 
 
 def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
@@ -161,7 +162,7 @@ def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute(f"attach if not exists {literal(str(path))} as work")
     connection.execute("attach if not exists ':memory:' as audit")
-    create_tables(connection, transform.manifest())
+    create_tables(connection, project.manifest())
 
 
 def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings) -> None:

@@ -14,8 +14,9 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 from activity_audit.base import catalogue
 from activity_audit.base.hours import hour_range
 from activity_audit.base.progress import Progress
+from activity_audit.dbt_runner import column_lineage
 from activity_audit.settings.core import Settings
-from orchestration import checks, column_lineage
+from orchestration import checks
 from orchestration.assets.raw import OWNERS, asset_key, window_of
 from orchestration.partition_metadata import Metadata, say_of_hours
 from orchestration.pipeline import ChecksFailedError, Outcome, update_warehouse

@@ -55,9 +55,9 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
 
     What ends one of them ends both.
     """
+    from activity_audit.dbt_runner.project import manifest
     from orchestration import dagster_instance
     from orchestration.dagster_processes import PAGES_SOCKET
-    from orchestration.transform import manifest
     from report.access.users import UsersFileError
     from report.dagster import PATH
     from report.dagster.old_address import leads_to

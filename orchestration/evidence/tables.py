@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.sql_text import literal, parquet_rows
-from orchestration import lake, transform
+from activity_audit.dbt_runner import project
+from orchestration import lake
 from orchestration.contract import published_models
 from orchestration.evidence.scope import FEED_HOURS, IN_SCOPE, RUNS
 from orchestration.integrity import digests
@@ -73,7 +74,7 @@ def _quality(connection: duckdb.DuckDBPyConnection, table: str) -> str:
     """A quality table as a relation; one without rows where the snapshot is older than the release that brought it."""
     if lake.has_table(connection, "quality", table):
         return f"audit.quality.{table}"
-    model = next(found for found in published_models(transform.manifest()) if found.name == table)
+    model = next(found for found in published_models(project.manifest()) if found.name == table)
     columns = ", ".join(f"null::{column.data_type} as {column.name}" for column in model.columns)
     return f"(select {columns} where false)"
 

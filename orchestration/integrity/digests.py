@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from orchestration import dbt_macros
+from activity_audit.dbt_runner import macros
 from orchestration.integrity import event_hashes
 from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, BatchKey
 from orchestration.integrity.event_hashes import HASH, HASH_BYTES
@@ -50,7 +50,7 @@ _WRITTEN = {
 @cache
 def record_sha256() -> str:
     """The SQL expression of an event's `record_sha256`, from the dbt macro of that name, its only home."""
-    return dbt_macros.expression("record_hash.sql", "record_sha256")
+    return macros.expression("record_hash.sql", "record_sha256")
 
 
 def delivery_sha256() -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
-from orchestration import dbt_macros
+from activity_audit.dbt_runner import macros
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.slices import condition, slices
 from orchestration.known_ids import FACT
@@ -32,7 +32,7 @@ _ROWS_AT_A_TIME = 16_384
 
 @cache
 def _record_text() -> str:
-    return dbt_macros.expression("record_hash.sql", "record_text", of_files=True)
+    return macros.expression("record_hash.sql", "record_text", of_files=True)
 
 
 def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tuple[BatchKey, np.ndarray]]:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR, now_utc
 from activity_audit.base.sql_text import literal, parquet_rows
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import transform
 from orchestration.extensions import connect
 from orchestration.feeds.raw_footer import delivery_in
 from orchestration.feeds.raw_index import LandedDelivery
@@ -128,7 +128,7 @@ def _judge(settings: Settings, deliveries: Iterable[PublishedDelivery], scratch:
     with connect() as connection:
         prepare(connection)
         fill(connection, batch, settings)
-    transform.build(prepare, scratch / "dbt", select="+int_judged_record")
+    project.build(prepare, scratch / "dbt", select="+int_judged_record")
 
 
 def _compare(connection: duckdb.DuckDBPyConnection, found: Differing) -> list[Finding]:

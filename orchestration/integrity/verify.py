@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.thread_pool import Beside
+from activity_audit.dbt_runner.project import TransformError
 from activity_audit.settings.core import Settings
 from orchestration import lake, spill
 from orchestration.integrity import ledger, replays
@@ -36,7 +37,6 @@ from orchestration.integrity.from_fact import check_derived, check_keys, unreada
 from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
 from orchestration.integrity.slices import Slice, condition, even, halves, slices
-from orchestration.transform import TransformError
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,8 +9,9 @@ from uuid import uuid4
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import naive, now_utc
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import lake, transform
+from orchestration import lake
 from orchestration.integrity import head, ledger
 from orchestration.integrity.chain import HOLD, append
 from orchestration.retention.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
@@ -80,7 +81,7 @@ def _record(
     with lake.reader(settings):
         pass
     with exclusive(settings), Workbench(settings, "hold").connect() as connection:
-        create_tables(connection, transform.manifest())
+        create_tables(connection, project.manifest())
         since = snapshot_now(connection)
         row = make(connection, rows_of(connection))
         entries = append(ledger.newest(connection), HOLD, [digest_of(row)], row.recorded_at_utc)

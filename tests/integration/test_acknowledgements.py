@@ -12,8 +12,9 @@ import pytest
 from activity_audit.base import catalogue
 from activity_audit.base.acknowledgements import COLUMNS, FILE_NAME, check
 from activity_audit.base.seeds import SeedError
+from activity_audit.dbt_runner import column_lineage
+from activity_audit.dbt_runner import project as transform
 from activity_audit.settings.core import Settings
-from orchestration import column_lineage, transform
 from orchestration.replay import replay
 from orchestration.status import status
 from tests.integration.support import deliver, event, lines, query, run

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import transform
 from orchestration.simulator.simulate import simulate
 from tests.integration.support import AUDIT, HOUR, audit, dump, process_environment
 
@@ -90,9 +90,9 @@ def test_two_first_runs_at_once(undisturbed, tmp_path: Path) -> None:  # type: i
 def test_a_manifest_that_a_killed_process_left_half_written_is_made_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = transform.manifest()
-    shutil.copytree(transform.target_dir(), tmp_path, dirs_exist_ok=True)
-    monkeypatch.setattr(transform, "target_dir", lambda: tmp_path)
-    torn = transform.manifest_file()
+    whole = project.manifest()
+    shutil.copytree(project.target_dir(), tmp_path, dirs_exist_ok=True)
+    monkeypatch.setattr(project, "target_dir", lambda: tmp_path)
+    torn = project.manifest_file()
     torn.write_bytes(torn.read_bytes()[:1000])
-    assert transform.manifest.__wrapped__()["nodes"].keys() == whole["nodes"].keys()
+    assert project.manifest.__wrapped__()["nodes"].keys() == whole["nodes"].keys()

@@ -8,12 +8,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from activity_audit.dbt_runner.project import manifest
 from activity_audit.settings.core import Settings
 from orchestration import lake, warehouse_tables
 from orchestration.contract import published_models
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import Allowed, maintain
-from orchestration.transform import manifest
 from tests.integration.retention_support import keeping
 from tests.integration.support import deliver, dump, event, lines, query, run
 from tests.integration.test_maintenance import age

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import lake, transform
+from orchestration import lake
 from orchestration.feeds.raw_files import SWEEPS
 from orchestration.integrity.verify import verify
 from tests.integration.tampering import FACT, change, copied, edit_column, fact_files, findings, flip, named, raw_file
@@ -133,10 +134,10 @@ def test_data_files_that_are_damaged_or_gone(home: Settings) -> None:
 
 def test_a_batch_is_named_where_its_events_cannot_be(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any, **__: Any) -> None:
-        raise transform.TransformError("dbt build failed")
+        raise project.TransformError("dbt build failed")
 
     change(home, f"delete from {FACT} where event_id = 'qm-0-4'")
-    monkeypatch.setattr(transform, "build", fails)
+    monkeypatch.setattr(project, "build", fails)
     missing, why = findings(home)
     assert (missing.layer, missing.problem, missing.severity) == ("fact", "missing", "error")
     assert (why.what, why.severity) == ("event ids", "warning")

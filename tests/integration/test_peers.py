@@ -10,10 +10,10 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from activity_audit.dbt_runner.project import DBT_PROJECT_DIR
 from activity_audit.settings.core import Settings
 from benchmarks.peers import compare, edges
 from benchmarks.peers.environments import HERE, PEERS, version_of
-from orchestration.transform import DBT_PROJECT_DIR
 from tests.integration.support import run
 
 

@@ -16,9 +16,10 @@ import pytest
 
 from activity_audit.base.catalogue import DBT_PROJECT_DIR
 from activity_audit.base.hours import iso
+from activity_audit.dbt_runner import target
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.settings.private_files import keep_private
-from orchestration import dbt_target, lake
+from orchestration import lake
 from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run
 
 _OTHERS = 0o077
@@ -161,23 +162,23 @@ def test_a_dotenv_that_cannot_be_read_is_named(settings: Settings, tmp_path: Pat
 def test_only_the_owner_of_the_project_writes_into_it(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert dbt_target.folder(tmp_path) == tmp_path / "target"
+    assert target.folder(tmp_path) == tmp_path / "target"
     monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
-    assert dbt_target.folder(tmp_path) == settings.home / "cache/dbt"
+    assert target.folder(tmp_path) == settings.home / "cache/dbt"
 
 
 def test_a_changed_project_is_parsed_again_whatever_its_times_are(tmp_path: Path) -> None:
     project = tmp_path / "project"
     shutil.copytree(DBT_PROJECT_DIR, project, ignore=shutil.ignore_patterns("target"))
     (tmp_path / "manifest.json").write_text("{}")
-    assert not dbt_target.is_current(tmp_path, project)
-    dbt_target.mark(tmp_path, project)
-    assert dbt_target.is_current(tmp_path, project)
+    assert not target.is_current(tmp_path, project)
+    target.mark(tmp_path, project)
+    assert target.is_current(tmp_path, project)
     seed = project / "seeds/application.csv"
     before = seed.stat()
     seed.write_bytes(seed.read_bytes().replace(b"a", b"b", 1))
     os.utime(seed, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert not dbt_target.is_current(tmp_path, project)
+    assert not target.is_current(tmp_path, project)
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from activity_audit.base.hours import iso, now_utc
+from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import lake, pipeline, transform
+from orchestration import lake, pipeline
 from orchestration import publish as publication
 from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.pipeline import ChecksFailedError
@@ -45,7 +46,7 @@ def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
     run(settings)
     before = dump(settings, set())
     deliver(settings, lines([event("late-1"), event("late-2")]), hour=1)
-    build = transform.build
+    build = project.build
 
     def break_outcomes(prepare, target, **options):  # type: ignore[no-untyped-def]
         """A release whose SQL lets a wrong outcome through."""
@@ -58,7 +59,7 @@ def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
             connection.execute("create table work.main.broken as select * from work.main.fact_activity_event")
             connection.execute(f"create or replace view work.main.fact_activity_event as {rows}")
 
-    monkeypatch.setattr(transform, "build", break_outcomes)
+    monkeypatch.setattr(project, "build", break_outcomes)
     with pytest.raises(ChecksFailedError, match="outcome"):
         run(settings, 1)
     assert dump(settings, set()) == before
@@ -66,7 +67,7 @@ def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
     assert list(_shown_as(settings).values()) == ["no", "yes"], index
     failed = query(settings, "select expectation from quality.validation_result where is_blocking and not success")
     assert [row[0] for row in failed] == ["outcome_is_success_or_failure"]
-    monkeypatch.setattr(transform, "build", build)
+    monkeypatch.setattr(project, "build", build)
     run(settings, 1)
     assert [row[0] for row in events(settings)] == ["good", "late-1", "late-2"]
 

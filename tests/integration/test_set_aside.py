@@ -13,6 +13,7 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.dbt_runner.project import TransformError
 from activity_audit.settings.core import Settings
 from orchestration import staging
 from orchestration.feeds.landing import open_index
@@ -20,7 +21,6 @@ from orchestration.feeds.raw_parquet import write_parquet
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.status import status
-from orchestration.transform import TransformError
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
 
 PUBLISHED = "select string_agg(event_id, ',' order by event_id) from fact_activity_event"

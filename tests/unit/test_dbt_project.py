@@ -14,8 +14,8 @@ import pytest
 import yaml
 
 from activity_audit.base import catalogue
+from activity_audit.dbt_runner import project as transform
 from activity_audit.settings.core import Settings
-from orchestration import transform
 from orchestration.contract import published_models
 
 PUBLIC = ("marts", "quality")

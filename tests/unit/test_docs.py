@@ -20,11 +20,11 @@ from pydantic_settings import BaseSettings
 
 from activity_audit.base.catalogue import normalised_name, slugs
 from activity_audit.base.hours import parse_time
+from activity_audit.dbt_runner import project as transform
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.durations import parse_duration
 from activity_audit.settings.report import ReportSettings
-from orchestration import transform
 from orchestration.cli.main import cli
 from orchestration.contract import published_models
 from orchestration.evidence import texts

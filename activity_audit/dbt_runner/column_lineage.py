@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.whole_files import rewrite
-from orchestration.transform import manifest_file, target_dir
+from activity_audit.dbt_runner.project import manifest_file, target_dir
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 
 from activity_audit.base.catalogue import DBT_PROJECT_DIR
-from orchestration import dbt_target
+from activity_audit.dbt_runner import target as dbt_target
 
 if TYPE_CHECKING:
     import duckdb
@@ -66,7 +66,7 @@ def build(
     Raises:
         TransformError: naming each model that failed, with the database's message.
     """
-    from orchestration.dbt_session import using
+    from activity_audit.dbt_runner.session import using
 
     schemas = sorted({node["schema"] for node in manifest()["nodes"].values() if node["resource_type"] != "test"})
     known = target_dir() / "partial_parse.msgpack"
@@ -95,7 +95,7 @@ def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:
     """Run a dbt command quietly; what it would print is part of the error if it fails."""
     from dbt.cli.main import dbtRunner
 
-    from orchestration.dbt_events import only_warnings_and_errors
+    from activity_audit.dbt_runner.events import only_warnings_and_errors
 
     messages: list[str] = []
 

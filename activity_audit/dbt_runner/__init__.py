@@ -1,0 +1,1 @@
+"""The dbt project as this product runs it, inside its own process."""
