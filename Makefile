@@ -18,7 +18,7 @@ $(VENV)/.installed: pyproject.toml uv.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@test -x $(BIN)/uv || $(BIN)/pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv sync --quiet --locked --inexact --compile-bytecode --python $(BIN)/python
-	@$(BIN)/python -m orchestration.extensions
+	@$(BIN)/python -m activity_audit.warehouse.extensions
 	@touch $@
 
 setup: $(VENV)/.installed ## Install into .venv, from the lock file

@@ -122,7 +122,7 @@ def _floor(settings: Settings) -> dict[str, float]:
     from activity_audit.base.hours import now_utc
     from activity_audit.dbt_runner import project
     from activity_audit.dbt_runner.session import using
-    from orchestration import warehouse_tables
+    from activity_audit.warehouse import tables
     from orchestration.feeds.landing import open_index
     from orchestration.pipeline import land_feeds
     from orchestration.workbench import Batch, Workbench, fill
@@ -133,7 +133,7 @@ def _floor(settings: Settings) -> dict[str, float]:
     deliveries, manifests = index.deliveries(feeds, _WINDOW), index.manifests(feeds, _WINDOW)
     bench = Workbench(settings, "floor")
     with bench.connect() as connection:
-        warehouse_tables.create_tables(connection, project.manifest())
+        tables.create_tables(connection, project.manifest())
         fill(connection, Batch("floor", now_utc(), *_WINDOW, feeds, deliveries, manifests), settings)
     target = settings.home / "target"
     target.mkdir()

@@ -30,8 +30,8 @@ import psutil
 
 from activity_audit.base.hours import aware
 from activity_audit.settings.core import load_settings
+from activity_audit.warehouse import lake
 from benchmarks.measure import Figure, audit, p95, usage_figures
-from orchestration import lake
 
 _PATIENCE = 600
 # How long a reader looks at a page on average, in seconds, before asking for the next.

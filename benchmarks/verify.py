@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 from activity_audit.settings.core import Settings, load_settings
+from activity_audit.warehouse import lake
 from benchmarks import measure
 from benchmarks.bulk_feeds import EVENTS_AN_HOUR, make_feeds
 from benchmarks.measure import Figure
-from orchestration import lake
 
 
 def read_all(settings: Settings) -> float:

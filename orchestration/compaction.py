@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from activity_audit.base.sql_text import literal
-from orchestration import inlined_rows, lake
-from orchestration.contract import PublishedModel
-from orchestration.transactions import snapshot_now, transaction
+from activity_audit.warehouse import inlined_rows, lake
+from activity_audit.warehouse.contract import PublishedModel
+from activity_audit.warehouse.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb

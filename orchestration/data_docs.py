@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, naive
 from activity_audit.settings.core import Settings
-from orchestration import known_ids, lake
+from activity_audit.warehouse import known_ids, lake
 from orchestration.integrity import digests
 
 if TYPE_CHECKING:

@@ -15,18 +15,18 @@ from uuid import uuid4
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import known_ids, lake, leftovers, observed_names, warehouse_tables
+from activity_audit.warehouse import known_ids, lake, leftovers, observed_names, tables
+from activity_audit.warehouse.contract import published_models
+from activity_audit.warehouse.inlined_rows import remove_expired
+from activity_audit.warehouse.run_lock import exclusive
+from activity_audit.warehouse.transactions import snapshot_now
 from orchestration.compaction import compact
-from orchestration.contract import published_models
-from orchestration.inlined_rows import remove_expired
 from orchestration.integrity import head
 from orchestration.retention.caution import clock_doubt, share_doubt
 from orchestration.retention.deletion import delete
 from orchestration.retention.plan import RetentionPlan, make_plan
 from orchestration.retention.raw_removal import of_deleted, remove
 from orchestration.retention.report import as_dict
-from orchestration.run_lock import exclusive
-from orchestration.transactions import snapshot_now
 from orchestration.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def maintain(
     with exclusive(settings), Workbench(settings, "maintain").connect() as connection:
         now = now_utc()
         snapshots, files = _count(connection, "audit.snapshots()"), _data_files(connection)
-        warehouse_tables.set_options(connection)
+        tables.set_options(connection)
         is_believed = _is_believed(connection, settings, allowed, now, done)
         if is_believed:
             _apply_retention(connection, settings, allowed, now, done)
@@ -166,7 +166,7 @@ def _apply_retention(
     """Delete what is past its retention from the warehouse."""
     if not settings.retention_rules.deletes:
         return
-    warehouse_tables.create_tables(connection, project.manifest())
+    tables.create_tables(connection, project.manifest())
     done.warnings += known_ids.complete(connection)
     observed_names.complete(connection)
     since = snapshot_now(connection)

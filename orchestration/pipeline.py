@@ -15,7 +15,11 @@ from activity_audit.base.hours import aware, naive, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.dbt_runner import column_lineage, project
 from activity_audit.settings.core import Settings
-from orchestration import data_docs, known_ids, lake, observed_names, publish, staging, workbench
+from activity_audit.warehouse import known_ids, lake, observed_names
+from activity_audit.warehouse.run_lock import Progress, WarehouseBusyError, exclusive
+from activity_audit.warehouse.tables import create_tables
+from activity_audit.warehouse.transactions import snapshot_now
+from orchestration import data_docs, publish, staging, workbench
 from orchestration.feeds.file_systems import uri_of
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.set_aside import SetAsides, culprit
@@ -24,9 +28,6 @@ from orchestration.integrity import digests, head, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.planning import own_spool, source_of
 from orchestration.retention.deleted import deleted_deliveries
-from orchestration.run_lock import Progress, WarehouseBusyError, exclusive
-from orchestration.transactions import snapshot_now
-from orchestration.warehouse_tables import create_tables
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:

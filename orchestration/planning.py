@@ -12,7 +12,7 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import changed_offers, open_index
 from orchestration.feeds.own_source import own_source

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.sql_text import literal
-from orchestration import lake
-from orchestration.contract import PublishedModel, published_models
-from orchestration.transactions import transaction
-from orchestration.warehouse_tables import full_name, quoted
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.contract import PublishedModel, published_models
+from activity_audit.warehouse.tables import full_name, quoted
+from activity_audit.warehouse.transactions import transaction
 
 if TYPE_CHECKING:
     import duckdb

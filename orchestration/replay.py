@@ -16,12 +16,13 @@ from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import lake, pipeline, publish, workbench
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.quarantine import CUT_OFF, unresolved
+from activity_audit.warehouse.run_lock import Progress, exclusive
+from orchestration import pipeline, publish, workbench
 from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.integrity import replays
-from orchestration.quarantine import CUT_OFF, unresolved
 from orchestration.replay_report import Report, describe
-from orchestration.run_lock import Progress, exclusive
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from orchestration import lake
+from activity_audit.warehouse import lake
 
 if TYPE_CHECKING:
     import duckdb

@@ -17,7 +17,7 @@ from filelock import FileLock
 
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.base.whole_files import rewrite
-from report.long_texts import LONGEST_QUERY
+from activity_audit.warehouse.events.long_texts import LONGEST_QUERY
 
 if TYPE_CHECKING:
     from report.queries.warehouse import Query

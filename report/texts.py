@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from report.long_texts import Value
+from activity_audit.warehouse.events.long_texts import Value
 
 NO_VALUE = "—"
 # Of a text in a table, and in a list; the page of an event has all of it. So a page has a bound, whatever events hold.

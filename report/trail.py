@@ -12,10 +12,10 @@ from uuid import uuid4
 
 from activity_audit.base.catalogue import OWN_FEED
 from activity_audit.base.hours import iso, now_utc
+from activity_audit.warehouse.events.filters import CHOICES, Filters
+from activity_audit.warehouse.events.long_texts import whole_text
 from orchestration.feeds.spool import Spool
 from report.access.permissions import User
-from report.filters import CHOICES, Filters
-from report.long_texts import whole_text
 
 APPLICATION = "Activity Audit"
 REPORT, EVENT, EXPORT, QUARANTINE, SAVED, USER = "Report", "Event", "Export", "Quarantine", "Saved Report", "User"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from activity_audit.dbt_runner import project
-from orchestration.contract import PublishedModel, published_models
+from activity_audit.warehouse.contract import PublishedModel, published_models
 
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "warehouse.md"
 _MARK = "The tables below are written from the dbt project by `make docs`.\n"

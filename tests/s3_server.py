@@ -142,7 +142,7 @@ def use_s3(server: S3Server, monkeypatch: pytest.MonkeyPatch, **environment: str
     """Lead AWS's libraries in this process to a server; they keep what they have read of the environment."""
     from s3fs import S3FileSystem
 
-    from orchestration import object_storage
+    from activity_audit.warehouse import object_storage
 
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)

@@ -50,7 +50,7 @@ def of_ours(settings: Settings, out: Path) -> Result:
 
     A conflict is, as for the peers, a record that has no other reason.
     """
-    from orchestration import lake
+    from activity_audit.warehouse import lake
 
     events = out / "fact"
     events.mkdir(parents=True)

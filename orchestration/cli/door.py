@@ -18,7 +18,7 @@ import click
 
 from activity_audit.base.faults import FaultError, sentence_of
 from activity_audit.settings.core import Settings
-from orchestration import extensions
+from activity_audit.warehouse import extensions
 from orchestration.cli.output import say, visible_lines
 
 STOPPED = 130

@@ -44,8 +44,8 @@ def command(
 
     Its README.md says how to check it. The exit code is 1 if the warehouse is not as it was published.
     """
+    from activity_audit.warehouse.lake import WarehouseError
     from orchestration.evidence.pack import Options, make_pack
-    from orchestration.lake import WarehouseError
 
     try:
         with for_people():

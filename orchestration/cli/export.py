@@ -39,7 +39,7 @@ def command(
     Events are newest first. The file says which filters, period and snapshot it has, how complete
     the period is, and when it was made.
     """
-    from orchestration import lake
+    from activity_audit.warehouse import lake
     from report.export.export import FORMATS, expected_rows, export
 
     if target.suffix.lower() not in FORMATS:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from activity_audit.warehouse.events.filters import OUTCOMES, Filters
 from orchestration.cli.times import TIME
-from report.filters import OUTCOMES, Filters
 
 if TYPE_CHECKING:
     import duckdb
@@ -64,7 +64,7 @@ def _filters(
     Raises:
         click.UsageError: for an empty period, or a name that neither the catalogue nor an event has.
     """
-    from report import names
+    from activity_audit.warehouse.events import names
 
     try:
         return Filters(

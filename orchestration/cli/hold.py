@@ -63,7 +63,7 @@ def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
 @click.pass_obj
 def list_holds(settings: Settings, output: str) -> None:
     """Print every hold that was ever placed, and whether it stands."""
-    from orchestration import lake
+    from activity_audit.warehouse import lake
     from orchestration.retention.hold_table import rows_of
 
     try:
@@ -105,9 +105,9 @@ def _as_holds(rows: list[HoldRow]) -> list[dict[str, Any]]:
 
 
 def _recorded(record: Callable[[], tuple[HoldRow, str | None]]) -> HoldRow:
-    from orchestration.lake import WarehouseError
+    from activity_audit.warehouse.lake import WarehouseError
+    from activity_audit.warehouse.run_lock import WarehouseBusyError
     from orchestration.retention.holds import HoldError
-    from orchestration.run_lock import WarehouseBusyError
 
     try:
         row, warning = record()

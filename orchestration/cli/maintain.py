@@ -37,10 +37,10 @@ def command(
 
     The exit code is 1 if something stays that is not as it was recorded, or that may go by mistake.
     """
+    from activity_audit.warehouse.lake import WarehouseError
+    from activity_audit.warehouse.run_lock import WarehouseBusyError
     from orchestration.dagster_instance import forget_old_runs
-    from orchestration.lake import WarehouseError
     from orchestration.maintenance import Allowed, maintain, preview
-    from orchestration.run_lock import WarehouseBusyError
 
     allowed = Allowed(trust_clock, allow_large_deletion, remove_leftovers)
     try:

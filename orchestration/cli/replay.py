@@ -8,10 +8,10 @@ import click
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.quarantine import REASONS
 from orchestration.cli.feeds import known_feeds
 from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
-from orchestration.quarantine import REASONS
 
 _MOST_LINES = 20
 
@@ -28,7 +28,7 @@ _MOST_LINES = 20
 @click.pass_obj
 def command(settings: Settings, reason: str | None, feed: str | None, output: str) -> None:
     """Judge quarantined records again, with the settings, the catalogue and the release of now."""
-    from orchestration import lake
+    from activity_audit.warehouse import lake
 
     known_feeds([feed] if feed else [])
     try:

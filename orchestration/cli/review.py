@@ -39,7 +39,7 @@ def command(
     It is one HTML file that needs nothing else, to be opened in a browser or printed. Whatever it says, the exit code
     is 0 once it is written.
     """
-    from orchestration.lake import WarehouseError
+    from activity_audit.warehouse.lake import WarehouseError
     from orchestration.review.collect import collect
     from orchestration.review.file import write
 

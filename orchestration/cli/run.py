@@ -11,13 +11,13 @@ import click
 from activity_audit.base import catalogue
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.lake import WarehouseError
 from orchestration.cli.feeds import known_feeds
 from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json
 from orchestration.cli.run_report import collect, print_report
 from orchestration.cli.times import TIME, window
 from orchestration.feeds.source import SourceError
-from orchestration.lake import WarehouseError
 from orchestration.status import set_aside, shown
 
 
@@ -54,7 +54,7 @@ def _ranges(
 ) -> tuple[list[tuple[datetime, datetime]], list[str]]:
     """The ranges of feed hours to run, and warnings."""
     if asked is None:
-        from orchestration import older_release
+        from activity_audit.warehouse import older_release
         from orchestration.planning import newest_hour, plan
 
         try:

@@ -9,7 +9,7 @@ from typing import Any
 from activity_audit.base.catalogue import feed_title
 from activity_audit.base.hours import naive
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.cli.output import print_table, say
 
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")

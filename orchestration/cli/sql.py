@@ -9,7 +9,7 @@ import click
 
 from activity_audit.base.masking import without_secrets
 from activity_audit.settings.core import Settings
-from orchestration import lake, read_only_sql
+from activity_audit.warehouse import lake, read_only_sql
 from orchestration.cli.output import print_csv, print_json_rows, print_table, say, unique
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ def command(settings: Settings, output: str) -> None:
 
     The exit code is 1 when a promise of freshness or completeness is broken.
     """
-    from orchestration.lake import WarehouseError
+    from activity_audit.warehouse.lake import WarehouseError
     from orchestration.status import status
 
     try:

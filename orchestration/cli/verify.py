@@ -30,9 +30,9 @@ def command(
 
     The exit code is 1 if anything does.
     """
+    from activity_audit.warehouse.lake import WarehouseError
     from orchestration.integrity.head import HASH
     from orchestration.integrity.verify import verify
-    from orchestration.lake import WarehouseError
 
     asked = window(start, end)
     expected = expect_head.strip().lower() if expect_head else None

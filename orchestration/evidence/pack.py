@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 from activity_audit.base.hours import aware, ceil_hour, floor_hour, iso, now_utc
 from activity_audit.base.masking import without_secrets
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.events.coverage import coverage_of_file
+from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.older_release import explained
 from orchestration.evidence import scope, texts
 from orchestration.evidence.about import settings_shown, versions
 from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, write_ledger
@@ -27,9 +30,6 @@ from orchestration.integrity.findings import Report
 from orchestration.integrity.head import describe
 from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot
-from orchestration.older_release import explained
-from report.event_coverage import coverage_of_file
-from report.filters import Filters
 
 if TYPE_CHECKING:
     import duckdb

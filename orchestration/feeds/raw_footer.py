@@ -6,7 +6,7 @@ from pathlib import Path
 
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.sql_text import parquet_rows
-from orchestration.extensions import connect
+from activity_audit.warehouse.extensions import connect
 from orchestration.feeds.raw_index import METADATA_KEY, LandedDelivery, from_metadata
 
 # What would end a cell or its code mark, and what looks like it.

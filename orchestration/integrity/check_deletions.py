@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import DELETION, OF_BATCHES, BatchDigest, BatchKey
 from orchestration.integrity.findings import Finding, Layer, batch_name

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration import lake, observed_names
+from activity_audit.warehouse import lake, observed_names
+from activity_audit.warehouse.known_ids import FACT
 from orchestration.integrity.findings import Finding, Problem, listed
-from orchestration.known_ids import FACT
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.known_ids import FACT, TABLE, differing_hours, event_id_key, rows_of_fact
 from orchestration.integrity.findings import Finding, Problem, listed
-from orchestration.known_ids import FACT, TABLE, differing_hours, event_id_key, rows_of_fact
 
 if TYPE_CHECKING:
     import duckdb

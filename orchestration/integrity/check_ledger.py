@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.warehouse.kept_heads import kept
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import ADOPTED, BATCH, DELETION, HOLD, REPLAY, Entry, breaks
 from orchestration.integrity.findings import Finding
-from orchestration.kept_heads import kept
 
 if TYPE_CHECKING:
     import duckdb

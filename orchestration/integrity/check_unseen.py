@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.integrity.findings import Finding, Layer
 
 if TYPE_CHECKING:

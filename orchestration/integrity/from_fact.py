@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestration import known_ids, lake
+from activity_audit.warehouse import known_ids, lake
 from orchestration.integrity.check_derived import check_aggregate, check_dimensions, check_names
 from orchestration.integrity.check_doubled import check_doubled
 from orchestration.integrity.check_known_ids import check_known_ids

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, iso
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.kept_heads import kept
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import Entry
-from orchestration.kept_heads import kept
 
 if TYPE_CHECKING:
     import duckdb

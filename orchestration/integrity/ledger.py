@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.integrity import digests
 from orchestration.integrity.chain import BATCH, OF_BATCHES, BatchDigest, Entry, append
 from orchestration.integrity.slices import condition, slices

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.integrity import digests, ledger
 from orchestration.integrity.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, append, no_rows
 from orchestration.integrity.slices import condition, slices

@@ -19,7 +19,7 @@ from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.thread_pool import Beside
 from activity_audit.dbt_runner.project import TransformError
 from activity_audit.settings.core import Settings
-from orchestration import lake, spill
+from activity_audit.warehouse import lake, spill
 from orchestration.integrity import ledger, replays
 from orchestration.integrity.chain import DELETION, BatchKey
 from orchestration.integrity.check_batches import Differing, SliceState, check_batches

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration import known_ids, observed_names
+from activity_audit.warehouse import known_ids, observed_names
+from activity_audit.warehouse.known_ids import FACT, rows_of_fact
+from activity_audit.warehouse.known_ids import TABLE as KEYS
+from activity_audit.warehouse.transactions import transaction
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import DELETION, append
-from orchestration.known_ids import FACT, rows_of_fact
-from orchestration.known_ids import TABLE as KEYS
 from orchestration.retention.plan import DueBatch
-from orchestration.transactions import transaction
 
 if TYPE_CHECKING:
     import duckdb

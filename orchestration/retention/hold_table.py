@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.retention.hold_rules import HoldRow
 
 if TYPE_CHECKING:

@@ -11,14 +11,14 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.run_lock import exclusive
+from activity_audit.warehouse.tables import create_tables
+from activity_audit.warehouse.transactions import snapshot_now, transaction
 from orchestration.integrity import head, ledger
 from orchestration.integrity.chain import HOLD, append
 from orchestration.retention.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
 from orchestration.retention.hold_table import insert, rows_of
-from orchestration.run_lock import exclusive
-from orchestration.transactions import snapshot_now, transaction
-from orchestration.warehouse_tables import create_tables
 from orchestration.workbench import Workbench
 
 if TYPE_CHECKING:

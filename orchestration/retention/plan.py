@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, aware, naive
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.integrity import digests, ledger, replays
 from orchestration.integrity.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
 from orchestration.integrity.check_batches import deleted_differences, differences

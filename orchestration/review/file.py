@@ -8,7 +8,8 @@ from filelock import FileLock, Timeout
 
 from activity_audit.base.whole_files import rewrite
 from activity_audit.settings.core import Settings
-from orchestration import data_docs, lake
+from activity_audit.warehouse import lake
+from orchestration import data_docs
 from orchestration.review.collect import Review
 from orchestration.review.page import render
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any, Literal, TypeVar
 
 from activity_audit.base.hours import HOUR
-from orchestration.coverage import Coverage
+from activity_audit.warehouse.coverage import Coverage
 from orchestration.review.period import Period
 
 State = Literal["missing", "incomplete", "unknown", "balanced", "nothing"]

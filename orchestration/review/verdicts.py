@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from orchestration import coverage
+from activity_audit.warehouse import coverage
 from orchestration.review.collect import Review
 
 Level = Literal["good", "look", "bad", "unknown"]

@@ -8,7 +8,7 @@ from datetime import datetime
 from operator import itemgetter
 
 from activity_audit.base.hours import HOUR
-from orchestration.quarantine import REASONS
+from activity_audit.warehouse.quarantine import REASONS
 from orchestration.simulator import defects, profiles
 from orchestration.simulator.events import HOUR_MS, Event, Scenario, clean_events
 from orchestration.simulator.files import Record

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 
 from activity_audit.base.hours import iso
-from orchestration.coverage import Coverage
-from orchestration.lake import Snapshot
-from report.filter_texts import LISTS, chosen_texts
-from report.filters import Filters
+from activity_audit.warehouse.coverage import Coverage
+from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.texts import LISTS, chosen_texts
+from activity_audit.warehouse.lake import Snapshot
 
 _NAME = "Activity Audit"
 _ALL = "all"

@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from orchestration import lake
-from report.event_coverage import coverage_of_file
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.events.coverage import coverage_of_file
+from activity_audit.warehouse.events.filters import Filters
 from report.export.about import About
 from report.export.csv_file import CsvFile, about_beside
 from report.export.parquet_file import ParquetFile
 from report.export.rows import batches, hourly_counts, schema
 from report.export.xlsx_file import XlsxFile
-from report.filters import Filters
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from activity_audit.base.hours import iso
 from activity_audit.base.visible_text import visible
-from report.filters import Filters
+from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
     from report.access.permissions import User
@@ -89,7 +89,7 @@ class Job:
         self, warehouse: Warehouse, check: Callable[[int], None], now: Callable[[], datetime], timeout: float
     ) -> None:
         """Write the file; `check` is called with every batch, and may end it. How it ended is in `state`."""
-        from orchestration.lake import WarehouseError
+        from activity_audit.warehouse.lake import WarehouseError
         from report.export import pdf_file
         from report.export.export import expected_rows, export
         from report.queries.warehouse import QueryCancelledError, QueryTimeoutError

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import now_utc
 from activity_audit.base.own_folders import OwnFolder
+from activity_audit.warehouse.events.filters import Filters
 from report.export.job import ExportRefusedError, Job
-from report.filters import Filters
 
 if TYPE_CHECKING:
     from report.access.permissions import User

@@ -11,12 +11,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.filters import Filters
 from report.bars import bars, label, percent
-from report.columns import COLUMNS
 from report.export.about import COMPLETENESS, About
 from report.export.pdf_fonts import FAMILIES, readable
 from report.export.typeset import typeset
-from report.filters import Filters
 from report.texts import cell_text, count_text, hour_text, time_text, value_text
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, aware
-from report.columns import COLUMNS, NEWEST_FIRST
-from report.filters import Filters
+from activity_audit.warehouse.events.columns import COLUMNS, NEWEST_FIRST
+from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from report.columns import COLUMNS
+from activity_audit.warehouse.events.columns import COLUMNS
 from report.export.about import About
 
 if TYPE_CHECKING:

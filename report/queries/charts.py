@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from activity_audit.base.hours import Unit, naive, unit_begin, unit_end
-from orchestration.coverage import Coverage, Looked, total
-from report.filters import Filters
+from activity_audit.warehouse.coverage import Coverage, Looked, total
+from activity_audit.warehouse.events.filters import Filters
 from report.queries.counts import cells
 from report.queries.coverage import coverage_by, coverage_of
 from report.queries.groups import Group, groups

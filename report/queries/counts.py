@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from activity_audit.base.hours import ceil_hour, floor_hour, naive
-from report.filters import AGGREGATED, Filters
+from activity_audit.warehouse.events.filters import AGGREGATED, Filters
 from report.queries import people
 from report.queries.people import MONTHLY, PEOPLE, PERSON
 from report.queries.rollups import DAILY, HOURLY, KIND

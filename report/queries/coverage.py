@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, Unit, aware
-from orchestration import coverage
-from orchestration.coverage import Coverage, Scope
-from report.event_coverage import feeds_of, hours_of, scope_of
-from report.filters import Filters
+from activity_audit.warehouse import coverage
+from activity_audit.warehouse.coverage import Coverage, Scope
+from activity_audit.warehouse.events.coverage import feeds_of, hours_of, scope_of
+from activity_audit.warehouse.events.filters import Filters
 from report.queries.query import Query, remembered
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from activity_audit.base.sql_text import parquet_rows
-from orchestration.extensions import connect
+from activity_audit.warehouse.extensions import connect
 
 if TYPE_CHECKING:
     import duckdb

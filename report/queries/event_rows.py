@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from activity_audit.base.hours import aware
-from report.columns import COLUMNS
-from report.filters import CHOICES, Filters
+from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.filters import CHOICES, Filters
 from report.queries.counts import cells_as_sent
 from report.queries.orders import Key, Order, beyond, order_by
 from report.queries.warehouse import Query

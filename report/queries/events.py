@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 from activity_audit.base.hours import HOUR, aware
-from report.filters import Filters
-from report.long_texts import Digest, NoSuchTextError
+from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.long_texts import Digest, NoSuchTextError
 from report.queries.counts import Grain, by_unit, cells, has_counts
 from report.queries.event_rows import MOMENT, NEWEST, by_time, by_value, counts_by_value, in_order, key_of, only
 from report.queries.kinds import kind_counts

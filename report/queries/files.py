@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import parquet_rows
-from orchestration.lake import ALIAS
-from report.filters import EXCLUDABLE, Filters
+from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters
+from activity_audit.warehouse.lake import ALIAS
 from report.queries.event_ids import EventIds
 
 if TYPE_CHECKING:

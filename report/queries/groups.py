@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from report.filters import AGGREGATED, OUTCOMES, Filters
-from report.long_texts import Digest, NoSuchTextError, Value
+from activity_audit.warehouse.events.filters import AGGREGATED, OUTCOMES, Filters
+from activity_audit.warehouse.events.long_texts import Digest, NoSuchTextError, Value
 from report.queries.counts import cells
 from report.queries.kinds import KindCounts, kind_counts
 from report.queries.warehouse import Query, remembered

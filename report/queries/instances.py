@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, aware
-from report.filters import Filters
+from activity_audit.warehouse.events.filters import Filters
 from report.queries.files import FACT
 from report.queries.rollups import HOURLY
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from report.filters import AGGREGATED, CHOICES, Filters
-from report.long_texts import Value, short
+from activity_audit.warehouse.events.filters import AGGREGATED, CHOICES, Filters
+from activity_audit.warehouse.events.long_texts import Value, short
 from report.queries.counts import cells
 from report.queries.warehouse import Query, remembered
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.catalogue import application_of, normalised_name
-from orchestration import observed_names
-from report.filters import CHOICES, NAMES, Filters
-from report.long_texts import Value, short
+from activity_audit.warehouse import observed_names
+from activity_audit.warehouse.events.filters import CHOICES, NAMES, Filters
+from activity_audit.warehouse.events.long_texts import Value, short
 from report.queries.rollups import COUNTS, HOURLY, KIND
 
 if TYPE_CHECKING:

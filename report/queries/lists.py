@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from report.filters import AGGREGATED, Filters
+from activity_audit.warehouse.events.filters import AGGREGATED, Filters
 from report.queries.counts import cells, has_counts
 from report.queries.instances import MOST
 from report.queries.kinds import events_read, kind_counts

@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from report.columns import COLUMNS
-from report.filters import compared
+from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.filters import compared
 
 TIME = "event_time_utc"
 FIELDS = tuple(column.field for column in COLUMNS)

@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from activity_audit.base.hours import naive
-from orchestration.coverage import IS_LOOKED_AT
-from orchestration.quarantine import CUT_OFF, unresolved_records
-from report.filters import compared
+from activity_audit.warehouse.coverage import IS_LOOKED_AT
+from activity_audit.warehouse.events.filters import compared
+from activity_audit.warehouse.quarantine import CUT_OFF, unresolved_records
 from report.queries.warehouse import Query
 
 # The query of the run that was checked last.

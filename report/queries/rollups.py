@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from report.filters import AGGREGATED
+from activity_audit.warehouse.events.filters import AGGREGATED
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.masking import without_secrets
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from report.queries import instances, labels, people, rollups
 from report.queries.answers import Answers
 from report.queries.event_ids import LITTLE_MEMORY, EventIds
@@ -167,7 +167,7 @@ def as_read(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> lake.
     """The error of a query as a reader is told of it: nothing in it is secret."""
     import duckdb
 
-    from orchestration.older_release import explained
+    from activity_audit.warehouse.older_release import explained
 
     if isinstance(error, (duckdb.BinderException, duckdb.CatalogException)):
         with connection.cursor() as cursor:

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from activity_audit.base.catalogue import OWN_FEED
 from activity_audit.base.hours import HOUR, naive, now_utc
-from orchestration.coverage import Coverage
-from report.filters import Filters
+from activity_audit.warehouse.coverage import Coverage
+from activity_audit.warehouse.events.filters import Filters
 from report.queries.coverage import coverage_of, recent
 from report.queries.quality import NEWEST_CHECKED
 from report.queries.warehouse import Query, remembered

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from report.queries.event_ids import EventIds
 from report.queries.query import Query, QueryCancelledError, QueryStoppedError, QueryTimeoutError, remembered
 from report.queries.snapshots import Attached, Catalog, as_read, attach

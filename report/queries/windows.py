@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from activity_audit.base.hours import HOUR, aware, ceil_hour, floor_hour
-from report.filters import AGGREGATED, Filters
+from activity_audit.warehouse.events.filters import AGGREGATED, Filters
 from report.queries.counts import Grain, by_unit, ceil_day, floor_day
 from report.queries.people import FIELDS
 from report.queries.warehouse import Query

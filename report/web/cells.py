@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from activity_audit.base.visible_text import visible
-from report.long_texts import LONGEST
+from activity_audit.warehouse.events.long_texts import LONGEST
 from report.texts import cell_text, cut
 from report.web.values import encode
 

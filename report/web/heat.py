@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 
 from activity_audit.base.catalogue import feed_title
-from orchestration.coverage import Coverage
+from activity_audit.warehouse.coverage import Coverage
 from report.queries.quality import Cell
 from report.texts import some_text
 

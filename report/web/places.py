@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import MAXYEAR, datetime
 from typing import Any
 
-from report.long_texts import Digest, short
+from activity_audit.warehouse.events.long_texts import Digest, short
 from report.queries.groups import Group
 from report.queries.orders import TIME, Key
 from report.web.urls import BadLinkError

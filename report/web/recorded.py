@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activity_audit.base.hours import now_utc
-from orchestration.lake import NothingPublishedError, WarehouseError
+from activity_audit.warehouse.lake import NothingPublishedError, WarehouseError
 from report.queries.warehouse import QueryStoppedError
 from report.trail import said
 from report.web.pages.asking import moment_of

@@ -7,8 +7,8 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from report.columns import COLUMNS
-from report.long_texts import Digest, short
+from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.long_texts import Digest, short
 from report.texts import NO_VALUE
 from report.web.cells import cell
 from report.web.urls import TIME, State

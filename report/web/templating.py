@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.base.visible_text import visible
+from activity_audit.warehouse.events.columns import COLUMNS
 from report import periods, texts
 from report.bars import percent, share
-from report.columns import COLUMNS
 from report.queries import applications
 from report.web.cells import cell
 from report.web.heat import MARKS, MEANINGS

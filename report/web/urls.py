@@ -14,10 +14,10 @@ from urllib.parse import urlencode, urlsplit
 
 from activity_audit.base.catalogue import normalised_name
 from activity_audit.base.hours import HOUR
+from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE, NAMES, Filters, choice
+from activity_audit.warehouse.events.long_texts import LONGEST_QUERY, Value
 from report import periods
-from report.columns import COLUMNS
-from report.filters import CHOICES, EXCLUDABLE, NAMES, Filters, choice
-from report.long_texts import LONGEST_QUERY, Value
 from report.queries.groups import FIELDS as GROUPABLE
 from report.queries.groups import MOST_LEVELS
 from report.web.values import decode, encode

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from report.long_texts import Digest, Value, short
+from activity_audit.warehouse.events.long_texts import Digest, Value, short
 
 _NULL = "~null"
 _EMPTY = "~empty"

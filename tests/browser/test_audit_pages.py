@@ -21,7 +21,7 @@ from pypdf import PdfReader
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.cli.main import cli
 from orchestration.review.collect import collect
 from orchestration.review.file import write

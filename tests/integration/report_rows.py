@@ -12,8 +12,8 @@ from typing import Any
 
 from activity_audit.base.catalogue import applications, entity_activities, normalised_name
 from activity_audit.settings.core import Settings
-from report.columns import COLUMNS
-from report.filters import NAMES, Filters
+from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.filters import NAMES, Filters
 from report.queries.orders import Order
 from report.queries.warehouse import Warehouse
 from tests.integration.support import event, until

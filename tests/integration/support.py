@@ -19,7 +19,7 @@ from uuid import uuid4
 
 from activity_audit.base import catalogue
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.pipeline import Outcome, land_feeds, update_warehouse
 
 HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)

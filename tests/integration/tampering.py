@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.integrity import ledger
 from orchestration.integrity.chain import Entry
 from orchestration.integrity.findings import Finding

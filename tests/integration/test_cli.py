@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from activity_audit.settings.core import load_settings
-from orchestration import lake, read_only_sql
+from activity_audit.warehouse import lake, read_only_sql
 from orchestration.review.period import Period
 from orchestration.review.queries import Scope, queries
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, taken_port

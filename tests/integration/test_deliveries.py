@@ -13,7 +13,7 @@ import pytest
 from activity_audit.base import catalogue
 from activity_audit.base.hours import floor_hour, iso, now_utc
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from orchestration.status import status

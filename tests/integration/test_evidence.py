@@ -12,12 +12,12 @@ from click.testing import CliRunner
 
 from activity_audit.base.hours import parse_time
 from activity_audit.settings.core import Settings, load_settings
+from activity_audit.warehouse.events.filters import Filters
 from orchestration.cli.evidence import command
 from orchestration.evidence.about import settings_shown
 from orchestration.evidence.pack import EvidenceError, make_pack
 from orchestration.evidence.texts import CHECKS
 from orchestration.integrity.verify import NoLedgerError
-from report.filters import Filters
 from tests.integration.evidence_support import PERIOD, check_pack, check_sums, failed_checks, pack_of
 from tests.integration.support import audit, one
 from tests.integration.tampering import change, copied, fact_files

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.evidence import texts
 from orchestration.evidence.pack import Options, Pack
 from orchestration.evidence.texts import CHECKS

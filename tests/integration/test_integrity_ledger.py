@@ -14,12 +14,12 @@ import pytest
 
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.known_ids import event_id_key
 from orchestration.integrity import chain, ledger
 from orchestration.integrity.adoption import adopt
 from orchestration.integrity.head import keep
 from orchestration.integrity.verify import NoLedgerError, verify
-from orchestration.known_ids import event_id_key
 from orchestration.status import status
 from orchestration.workbench import Workbench
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, query, run

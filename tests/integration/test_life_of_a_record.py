@@ -8,12 +8,12 @@ from pathlib import Path
 import duckdb
 
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.events.filters import Filters
 from orchestration.evidence.pack import make_pack
 from orchestration.maintenance import Allowed, maintain
 from orchestration.replay import replay
 from orchestration.review.collect import collect
 from orchestration.review.verdicts import verdicts
-from report.filters import Filters
 from tests.integration.evidence_support import failed_checks
 from tests.integration.support import HOUR, deliver, event, lines, one, query, run
 from tests.integration.tampering import change, copied, findings

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.compaction import FULL_FILE, to_rewrite
 from orchestration.dagster_instance import forget_old_runs
 from orchestration.maintenance import maintain

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from tests.integration.report_support import browser, served
 from tests.integration.support import audit, deliver, event, lines, one, query, run, until
 

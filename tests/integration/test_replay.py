@@ -17,12 +17,13 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import dagster_instance, lake
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.quarantine import unresolved
+from orchestration import dagster_instance
 from orchestration.cli.in_process import error_of
 from orchestration.cli.main import cli
 from orchestration.definitions import build_definitions
 from orchestration.integrity.verify import verify
-from orchestration.quarantine import unresolved
 from orchestration.replay import ReplayError, replay
 from orchestration.replay_job import JOB_NAME, OP_NAME
 from orchestration.replay_report import Report

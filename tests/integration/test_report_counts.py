@@ -11,7 +11,7 @@ import pytest
 
 from activity_audit.base.hours import HOUR
 from activity_audit.settings.core import Settings
-from report.filters import AGGREGATED, Filters
+from activity_audit.warehouse.events.filters import AGGREGATED, Filters
 from report.queries import charts, events, groups, kinds, lists
 from report.queries.warehouse import Query, Warehouse
 from tests.integration.report_rows import FILTERS, RAGGED, WHOLE, by_outcome, kept_by, labelled

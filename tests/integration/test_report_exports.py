@@ -13,13 +13,13 @@ import pytest
 
 from activity_audit.base.hours import now_utc
 from activity_audit.settings.core import Settings, load_settings
+from activity_audit.warehouse.events.filters import Filters
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from report.access.permissions import User
 from report.export import export as writing
 from report.export.job import ExportRefusedError, Job
 from report.export.jobs import ExportJobs
-from report.filters import Filters
 from report.queries.warehouse import Warehouse
 from report.trail import Trail
 

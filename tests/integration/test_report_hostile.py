@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
-from report.filters import CHOICES
+from activity_audit.warehouse.events.filters import CHOICES
 from report.queries.orders import FIELDS
 from report.web.values import encode
 from tests.integration.report_support import PERIOD, browser, served

@@ -18,9 +18,9 @@ import pytest
 from activity_audit.base.catalogue import normalised_name
 from activity_audit.base.visible_text import visible
 from activity_audit.settings.core import Settings, load_settings
-from report.columns import COLUMNS
-from report.filters import NAMES, Filters
-from report.long_texts import LONGEST_QUERY, short
+from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.filters import NAMES, Filters
+from activity_audit.warehouse.events.long_texts import LONGEST_QUERY, short
 from report.queries.applications import MOST, applications
 from report.queries.events import Order, page
 from report.queries.groups import FIELDS as GROUPABLE

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from orchestration import lake
-from report.filters import Filters
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.events.filters import Filters
 from report.queries import events, groups
 from report.queries.events import Page
 from report.queries.orders import FIELDS, Order

@@ -15,12 +15,12 @@ import pytest
 from pypdf import PdfReader
 
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.events.filters import Filters
 from report.access.permissions import User
 from report.export import pdf_file
 from report.export.jobs import ExportJobs
 from report.export.pdf_fonts import readable
 from report.export.typeset import typeset
-from report.filters import Filters
 from report.queries.warehouse import Warehouse
 from report.trail import Trail
 

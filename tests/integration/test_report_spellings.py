@@ -21,7 +21,7 @@ import pytest
 from pypdf import PdfReader
 
 from activity_audit.settings.core import Settings, load_settings
-from report.filters import Filters
+from activity_audit.warehouse.events.filters import Filters
 from report.queries import applications, charts, events, groups, kinds, lists
 from report.queries.orders import Order
 from report.queries.warehouse import Warehouse

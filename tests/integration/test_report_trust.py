@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from activity_audit.settings.core import Settings
-from orchestration.coverage import Coverage
-from report.filters import Filters
+from activity_audit.warehouse.coverage import Coverage
+from activity_audit.warehouse.events.filters import Filters
 from report.queries import charts, detail, events, quality, trust
 from report.queries.orders import Order
 from report.queries.warehouse import Query

@@ -13,8 +13,8 @@ import duckdb
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import lake
-from report.filters import Filters
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.events.filters import Filters
 from report.queries import events, groups
 from report.queries.files import FACT
 from report.queries.turns import processors

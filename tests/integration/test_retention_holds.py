@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.cli.hold import command as hold
 from orchestration.cli.maintain import command as maintain_command
 from orchestration.maintenance import Allowed, maintain, preview

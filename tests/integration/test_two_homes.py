@@ -12,8 +12,8 @@ import duckdb
 import pytest
 
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
 from orchestration.integrity.chain import breaks
-from orchestration.transactions import PublishedMeanwhileError, snapshot_now, transaction
 from tests.integration.postgres_server import INITDB, postgres_server
 from tests.integration.support import (
     AUDIT,
@@ -35,7 +35,7 @@ RUNS = """
 import sys
 from pathlib import Path
 from orchestration import lake, pipeline, publish
-from orchestration.lake import WarehouseError
+from activity_audit.warehouse.lake import WarehouseError
 from activity_audit.settings.core import load_settings
 from tests.integration.support import run, until
 

@@ -16,7 +16,7 @@ import yaml
 from activity_audit.base import catalogue
 from activity_audit.dbt_runner import project as transform
 from activity_audit.settings.core import Settings
-from orchestration.contract import published_models
+from activity_audit.warehouse.contract import published_models
 
 PUBLIC = ("marts", "quality")
 # Models that decide nothing: a select of columns, or one macro that is tried elsewhere.

@@ -25,8 +25,10 @@ from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.durations import parse_duration
 from activity_audit.settings.report import ReportSettings
+from activity_audit.warehouse.contract import published_models
+from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.quarantine import REASONS
 from orchestration.cli.main import cli
-from orchestration.contract import published_models
 from orchestration.evidence import texts
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
@@ -34,9 +36,7 @@ from orchestration.integrity.chain import BatchDigest, append
 from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan, source_of
-from orchestration.quarantine import REASONS
 from orchestration.simulator.hours import WARNINGS
-from report.filters import Filters
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -276,7 +276,7 @@ def test_the_readme_of_an_evidence_pack_is_the_documented_one() -> None:
 
 
 def test_every_listing_attaches_as_the_product_does(settings: Settings) -> None:
-    from orchestration.lake import location
+    from activity_audit.warehouse.lake import location
 
     options = re.findall(r"META_\w+ [^,]+", location(settings).options)
     assert options

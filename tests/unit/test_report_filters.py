@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from report import names
+from activity_audit.warehouse.events import names
+from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.long_texts import Digest
 from report.export.rows import parts
-from report.filters import Filters
-from report.long_texts import Digest
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import duckdb
 import pytest
 
-from report.filters import Filters
+from activity_audit.warehouse.events.filters import Filters
 from report.saved import SameNameError, SavedReportError, SavedReports, example
 from report.web.urls import parse
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlsplit
 
-from report.columns import COLUMNS
+from activity_audit.warehouse.events.columns import COLUMNS
 from report.web.table_rows import table_rows
 from report.web.urls import FIELDS, State
 from report.web.values import encode

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from activity_audit.base.hours import naive
-from report.filters import Filters
+from activity_audit.warehouse.events.filters import Filters
 from report.queries.answers import Answers
 from report.queries.event_ids import EventIds
 from report.queries.files import FACT, FactFile, FactFiles

@@ -13,11 +13,11 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from activity_audit.base.hours import naive
-from orchestration.coverage import Coverage
+from activity_audit.warehouse.coverage import Coverage
+from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE
+from activity_audit.warehouse.events.long_texts import LONGEST, LONGEST_QUERY, Digest, Value, short
 from report import bars as charts
 from report import periods
-from report.filters import CHOICES, EXCLUDABLE
-from report.long_texts import LONGEST, LONGEST_QUERY, Digest, Value, short
 from report.queries.groups import Group
 from report.queries.orders import Order
 from report.queries.quality import Cell

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import spill
+from activity_audit.warehouse import spill
 from orchestration.workbench import Workbench
 
 

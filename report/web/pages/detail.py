@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activity_audit.base.hours import naive, parse_time
+from activity_audit.warehouse.events.long_texts import Digest, short
 from report.access.permissions import VIEW, requires
-from report.long_texts import Digest, short
 from report.queries.detail import Event, event
 from report.queries.warehouse import Query
 from report.web import recorded

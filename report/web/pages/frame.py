@@ -10,9 +10,9 @@ from functools import partial
 from starlette.requests import Request
 
 from activity_audit.base.hours import EARLIEST_YEAR, now_utc
+from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.long_texts import Value, short
 from report import periods, texts
-from report.filters import Filters
-from report.long_texts import Value, short
 from report.queries import lists
 from report.queries.applications import Application, applications
 from report.queries.trust import Trust, trust

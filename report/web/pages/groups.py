@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from activity_audit.base.hours import iso
+from activity_audit.warehouse.events.long_texts import Value, short
 from report.access.permissions import VIEW, requires
-from report.long_texts import Value, short
 from report.queries import events
 from report.queries.groups import Group, groups
 from report.queries.warehouse import Query

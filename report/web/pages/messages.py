@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from activity_audit.base.visible_text import visible
-from orchestration.lake import NothingPublishedError, OlderReleaseError, WarehouseError
+from activity_audit.warehouse.events.long_texts import NoSuchTextError
+from activity_audit.warehouse.lake import NothingPublishedError, OlderReleaseError, WarehouseError
 from report.access.csrf import ForeignFormError
-from report.long_texts import NoSuchTextError
 from report.queries.warehouse import QueryCancelledError, QueryTimeoutError
 from report.web.templating import render
 from report.web.urls import BadLinkError

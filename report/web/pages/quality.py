@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activity_audit.base.hours import now_utc
-from orchestration.coverage import total
+from activity_audit.warehouse.coverage import total
 from report.access.permissions import QUARANTINE, VIEW, requires
 from report.queries import quality
 from report.queries.coverage import coverage_of_days

@@ -14,7 +14,7 @@ import pytest
 
 from activity_audit.base.faults import DamagedError, damaged, sentence_of
 from activity_audit.settings.core import Settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.cli import door
 
 HOME = "/srv/home"

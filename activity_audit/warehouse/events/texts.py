@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from report.filters import CHOICES, Filters
-from report.long_texts import whole_text
+from activity_audit.warehouse.events.filters import CHOICES, Filters
+from activity_audit.warehouse.events.long_texts import whole_text
 
 # By field that is chosen by: what people call the list of its values.
 LISTS = {

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from activity_audit.dbt_runner import macros
-from orchestration.transactions import snapshot_now, transaction
+from activity_audit.warehouse.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb

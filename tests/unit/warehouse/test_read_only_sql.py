@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestration import extensions
-from orchestration.read_only_sql import NotReadingError, reading
-from orchestration.sql_functions import SCALARS, SYSTEM_VIEWS, TABLES
+from activity_audit.warehouse import extensions
+from activity_audit.warehouse.read_only_sql import NotReadingError, reading
+from activity_audit.warehouse.sql_functions import SCALARS, SYSTEM_VIEWS, TABLES
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from orchestration import lake
-from orchestration.contract import published_models
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.contract import published_models
 
 if TYPE_CHECKING:
     import duckdb

@@ -19,11 +19,11 @@ from activity_audit.base.hours import iso
 from activity_audit.dbt_runner import target
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.settings.private_files import keep_private
-from orchestration import lake
+from activity_audit.warehouse import lake
 from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run
 
 _OTHERS = 0o077
-_PRODUCT = ("orchestration", "expectations", "report", "dbt_project", "workspace.yaml")
+_PRODUCT = ("activity_audit", "orchestration", "expectations", "report", "dbt_project", "workspace.yaml")
 # They may read everything, as the interpreter of these tests may be in a folder of root's, and write what is theirs.
 _NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
            "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # fmt: skip

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.catalogue import slug_of, slugs
 from activity_audit.base.hours import floor_hour, now_utc
-from orchestration import coverage
-from orchestration.coverage import Coverage, Scope
-from report.filters import Filters
+from activity_audit.warehouse import coverage
+from activity_audit.warehouse.coverage import Coverage, Scope
+from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,7 +12,7 @@ import pytest
 
 from activity_audit.settings.core import Settings
 
-DOCUMENT = (Path(__file__).parents[2] / "docs/bi-tools.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs/bi-tools.md").read_text(encoding="utf-8")
 
 
 def _code(title: str, language: str, settings: Settings) -> list[str]:

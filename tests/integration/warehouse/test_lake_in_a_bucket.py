@@ -11,7 +11,7 @@ import pytest
 from activity_audit.base import catalogue
 from activity_audit.base.hours import iso
 from activity_audit.settings.core import Settings, SettingsError, load_settings
-from orchestration import extensions, object_storage
+from activity_audit.warehouse import extensions, object_storage
 from orchestration.maintenance import maintain
 from orchestration.planning import plan
 from orchestration.simulator.simulate import simulate

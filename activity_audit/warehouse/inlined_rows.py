@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestration import lake
-from orchestration.lake_catalog import CATALOG
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.lake_catalog import CATALOG
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import compaction, known_ids, lake
+from activity_audit.warehouse import known_ids, lake
+from orchestration import compaction
 from orchestration.integrity import check_doubled
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
@@ -128,7 +129,7 @@ def test_a_warehouse_of_an_earlier_release_gets_its_keys(home: Settings) -> None
 def test_an_upgrade_that_dies_begins_again_and_so_does_a_run(home: Settings) -> None:
     change(home, f"drop table {KNOWN}")
     _deliver_again(home)
-    environment = {**process_environment(home), "PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = {**process_environment(home), "PYTHONPATH": str(Path(__file__).parents[3])}
     upgrade = "keys of the published event ids"
     for lets_pass, keys in (((), 0), ((upgrade,), 40)):
         dead = subprocess.run([sys.executable, "-c", DIES, *lets_pass], env=environment, check=False)

@@ -14,7 +14,7 @@ import pytest
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.settings.core import Settings, SettingsError, load_settings
-from orchestration import lake
+from activity_audit.warehouse import lake
 from orchestration.feeds.raw_footer import preview
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain

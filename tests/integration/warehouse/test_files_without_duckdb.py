@@ -10,8 +10,9 @@ import pytest
 
 from activity_audit.dbt_runner.project import manifest
 from activity_audit.settings.core import Settings
-from orchestration import lake, warehouse_tables
-from orchestration.contract import published_models
+from activity_audit.warehouse import lake
+from activity_audit.warehouse import tables as warehouse_tables
+from activity_audit.warehouse.contract import published_models
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import Allowed, maintain
 from tests.integration.retention_support import keeping
@@ -85,7 +86,7 @@ def test_what_an_earlier_release_left_in_the_catalog_goes_into_files(
         _publish_hours(settings)
         # As its upkeep compacted: the deletion of all the two rows of a file stayed in the catalog.
         earlier.setattr(warehouse_tables, "set_options", lambda _: None)
-        earlier.setattr("orchestration.inlined_rows.sources", lambda *_: [])
+        earlier.setattr("activity_audit.warehouse.inlined_rows.sources", lambda *_: [])
         maintain(settings)
     expected, before = counted_by_duckdb(settings), dump(settings, set())
     runs = query(settings, "select run_id from quality.pipeline_run order by started_at_utc")

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.places import local_path
-from orchestration.data_folder import is_in_folder, is_own, local_files, relative
-from orchestration.lake_catalog import CATALOG, known_files, table_folders
+from activity_audit.warehouse.data_folder import is_in_folder, is_own, local_files, relative
+from activity_audit.warehouse.lake_catalog import CATALOG, known_files, table_folders
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,9 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.settings.core import Settings
-from orchestration import extensions, lake, warehouse_tables
-from orchestration.inlined_rows import remove_expired, sources
+from activity_audit.warehouse import extensions, lake
+from activity_audit.warehouse import tables as warehouse_tables
+from activity_audit.warehouse.inlined_rows import remove_expired, sources
 from orchestration.integrity import ledger
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
@@ -115,7 +116,7 @@ def _inlined(connection: duckdb.DuckDBPyConnection, table: str) -> int:
 
 
 def test_the_documented_roles_are_all_that_it_needs(settings: Settings, server: str) -> None:
-    document = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
     section = document.split("**PostgreSQL for the catalog**")[1].split("**Object storage for the data**")[0]
     # The fixture's superuser has the name of the role.
     make, grants = (

@@ -1,6 +1,6 @@
 """DuckDB's extensions, from the installed packages that carry them, and never from the internet.
 
-`python -m orchestration.extensions` puts them where DuckDB itself looks for them, for the user's other programs.
+`python -m activity_audit.warehouse.extensions` puts them where DuckDB looks for them, for other programs of the user.
 """
 
 from __future__ import annotations

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from activity_audit.base.hours import floor_hour, iso, naive
-from orchestration import observed_names
-from report.long_texts import Digest, Value
+from activity_audit.warehouse import observed_names
+from activity_audit.warehouse.events.long_texts import Digest, Value
 
 OUTCOMES = ("SUCCESS", "FAILURE")
 # The list of values that chooses by a field of the fact, for every field that can be chosen by.

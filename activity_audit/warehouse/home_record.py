@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from activity_audit.base.whole_files import rewrite
-from orchestration.kept_heads import kept
+from activity_audit.warehouse.kept_heads import kept
 
 if TYPE_CHECKING:
     from pathlib import Path

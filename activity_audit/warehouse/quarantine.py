@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestration import lake
+from activity_audit.warehouse import lake
 
 if TYPE_CHECKING:
     import duckdb

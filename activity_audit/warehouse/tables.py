@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.sql_text import literal
-from orchestration import lake
-from orchestration.contract import PublishedModel, published_models
-from orchestration.transactions import PublishedMeanwhileError, snapshot_now, transaction
+from activity_audit.warehouse import lake
+from activity_audit.warehouse.contract import PublishedModel, published_models
+from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb

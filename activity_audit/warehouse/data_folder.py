@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from activity_audit.base.places import local_path
 from activity_audit.base.sql_text import literal
 from activity_audit.base.whole_files import rewrite
-from orchestration.lake_catalog import CATALOG, table_folders
+from activity_audit.warehouse.lake_catalog import CATALOG, table_folders
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.extensions import CONFIG, ExtensionError, load
+from activity_audit.warehouse.extensions import CONFIG, ExtensionError, load
 
 
 def test_extensions_are_loaded_in_a_home_that_has_none(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from time import sleep
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.masking import without_secrets
-from orchestration import lake
+from activity_audit.warehouse import lake
 
 if TYPE_CHECKING:
     import duckdb

@@ -15,8 +15,8 @@ import pytest
 
 from activity_audit.base.own_folders import OwnFolder
 from activity_audit.settings.core import Settings
-from orchestration import extensions, lake, spill
-from orchestration.run_lock import exclusive
+from activity_audit.warehouse import extensions, lake, spill
+from activity_audit.warehouse.run_lock import exclusive
 from tests.integration.support import AUDIT, process_environment, until
 
 # Some 250 MB, which no process here may have in memory; its answer needs all of it to be read again.
@@ -138,11 +138,11 @@ def test_a_duckdb_without_a_folder_spills_nowhere(tmp_path: Path, monkeypatch: p
 
 
 def test_only_one_place_opens_a_duckdb() -> None:
-    root = Path(extensions.__file__).parents[1]
+    root = Path(extensions.__file__).parents[2]
     opening = [
         str(path.relative_to(root))
-        for package in ("orchestration", "report", "expectations")
+        for package in ("activity_audit", "orchestration", "report", "expectations")
         for path in (root / package).rglob("*.py")
         if re.search(r"\bduckdb\.connect\(", path.read_text(encoding="utf-8"))
     ]
-    assert opening == ["orchestration/extensions.py"]
+    assert opening == ["activity_audit/warehouse/extensions.py"]

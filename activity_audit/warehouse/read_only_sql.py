@@ -9,8 +9,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from orchestration.lake import ALIAS
-from orchestration.sql_functions import SCALARS, SYSTEM_VIEWS, TABLES
+from activity_audit.warehouse.lake import ALIAS
+from activity_audit.warehouse.sql_functions import SCALARS, SYSTEM_VIEWS, TABLES
 
 if TYPE_CHECKING:
     import duckdb

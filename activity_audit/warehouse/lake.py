@@ -20,10 +20,10 @@ from activity_audit.base.hours import parse_time
 from activity_audit.base.masking import without_secrets
 from activity_audit.base.sql_text import literal
 from activity_audit.settings.core import Settings
-from orchestration import data_folder, extensions, home_record, spill
-from orchestration.data_folder import DataFolderError
-from orchestration.lake_catalog import warehouse_id
-from orchestration.object_storage import ObjectStorageError, open_storage
+from activity_audit.warehouse import data_folder, extensions, home_record, spill
+from activity_audit.warehouse.data_folder import DataFolderError
+from activity_audit.warehouse.lake_catalog import warehouse_id
+from activity_audit.warehouse.object_storage import ObjectStorageError, open_storage
 
 if TYPE_CHECKING:
     import duckdb
@@ -300,7 +300,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
         try:
             yield connection
         except (duckdb.BinderException, duckdb.CatalogException) as error:
-            from orchestration.older_release import explained
+            from activity_audit.warehouse.older_release import explained
 
             raise explained(connection, error, is_newest=at is None) or error from None
     finally:

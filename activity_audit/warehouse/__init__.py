@@ -1,0 +1,1 @@
+"""The published warehouse: the only room that opens DuckDB and DuckLake."""
