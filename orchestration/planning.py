@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
 from activity_audit.base.masking import masked_errors
+from activity_audit.raw.files import SWEEPS
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 from orchestration.feeds.bucket import source_at
 from orchestration.feeds.landing import changed_offers, open_index
 from orchestration.feeds.own_source import own_source
-from orchestration.feeds.raw_files import SWEEPS
 from orchestration.feeds.set_aside import SetAside, SetAsides, unlisted
 from orchestration.feeds.source import Listing, Source, SourceError
 from orchestration.feeds.spool import Spool

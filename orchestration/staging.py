@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from activity_audit.dbt_runner import project
+from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from orchestration import workbench
-from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from activity_audit.base.hours import iso, naive, parse_time
-from orchestration.feeds.raw_index import RawIndex
+from activity_audit.raw.index import RawIndex
 from orchestration.integrity import ledger
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ import dagster as dg
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, from_partition_key, hour_range
 from activity_audit.base.progress import Progress
+from activity_audit.raw.footer import preview
+from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from orchestration.feeds.landing import LandingReport
-from orchestration.feeds.raw_footer import preview
-from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.feeds.set_aside import SetAside
 from orchestration.feeds.source import SourceRefusedError
 from orchestration.partition_metadata import Metadata, say_of_hours

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, ceil_hour, floor_hour, iso, now_utc
 from activity_audit.base.masking import without_secrets
+from activity_audit.raw.index import raw_path
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.events.coverage import coverage_of_file
@@ -23,7 +24,6 @@ from orchestration.evidence import scope, texts
 from orchestration.evidence.about import settings_shown, versions
 from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, write_ledger
 from orchestration.evidence.tables import write_tables
-from orchestration.feeds.raw_index import raw_path
 from orchestration.integrity import ledger
 from orchestration.integrity.check_ledger import Expected, expected_heads
 from orchestration.integrity.findings import Report

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
+from activity_audit.raw.records import Record
 from orchestration.feeds.line_blobs import split
-from orchestration.feeds.records import Record
 
 
 class LineBlock:

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from orchestration.feeds import json_text, records
+from activity_audit.raw import records
+from orchestration.feeds import json_text
 from orchestration.feeds.csv_lines import Lines
 from orchestration.feeds.field_names import known_fields
 

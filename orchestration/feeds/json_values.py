@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from orchestration.feeds import json_text, records
+from activity_audit.raw import records
+from orchestration.feeds import json_text
 from orchestration.feeds.json_window import SPACE, SPACES, STRICT, Scanner, Window
 from orchestration.feeds.streams import BLOCK
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from activity_audit.base.delivery_limits import DEFAULT, Limits
 from activity_audit.base.hours import HOUR
+from activity_audit.raw.files import found_deliveries, found_manifests, sync_names
+from activity_audit.raw.index import LandedDelivery, LandedManifest, RawIndex
 from orchestration.feeds.landing_pass import Failed, Landed, LandingPass, publish_all
-from orchestration.feeds.raw_files import found_deliveries, found_manifests, sync_names
-from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, RawIndex
 from orchestration.feeds.scratch import scratch
 from orchestration.feeds.set_aside import SetAside, SetAsides, settled, unlisted
 from orchestration.feeds.set_aside import failed as failed_offer

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from activity_audit.base.delivery_limits import DeliveryError, Limits, machine_is_at_fault
+from activity_audit.raw.files import manifest_path, publish, sync_contents
+from activity_audit.raw.footer import delivery_in
+from activity_audit.raw.index import LandedDelivery, LandedManifest, to_metadata
 from orchestration.feeds.file_systems import local_path
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.manifests import MOST_BYTES, too_large
-from orchestration.feeds.raw_files import manifest_path, publish, sync_contents
-from orchestration.feeds.raw_footer import delivery_in
-from orchestration.feeds.raw_index import LandedDelivery, LandedManifest, to_metadata
 from orchestration.feeds.raw_parquet import write_parquet
 from orchestration.feeds.source import Offer, Source, SourceError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from orchestration.feeds import records
+from activity_audit.raw import records
 from orchestration.feeds.streams import Blocks
 
 

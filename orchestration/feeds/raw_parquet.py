@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from activity_audit.base.delivery_limits import DEFAULT, Expansion, Limits
-from orchestration.feeds import records
+from activity_audit.raw import records
+from activity_audit.raw.index import METADATA_KEY
 from orchestration.feeds.formats import FeedFormat
-from orchestration.feeds.raw_index import METADATA_KEY
 from orchestration.feeds.read_csv import read_csv
 from orchestration.feeds.read_json import read_json
 from orchestration.feeds.read_lines import read_lines

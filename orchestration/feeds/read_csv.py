@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestration.feeds import json_text, records
+from activity_audit.raw import records
+from orchestration.feeds import json_text
 from orchestration.feeds.csv_lines import LineBlock, Lines
 from orchestration.feeds.csv_rows import Rows, plain_row, read_header
 from orchestration.feeds.line_blobs import line_blobs, line_end

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from orchestration.feeds import records
+from activity_audit.raw import records
 from orchestration.feeds.json_values import Values, is_page, says_error
 from orchestration.feeds.json_window import Scanner, Window
 from orchestration.feeds.read_lines import read_lines

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from orchestration.feeds import json_text, records
+from activity_audit.raw import records
+from orchestration.feeds import json_text
 from orchestration.feeds.json_values import begins_with_several, objects_in
 from orchestration.feeds.json_window import SPACE
 from orchestration.feeds.line_blobs import line_blobs, line_end, split

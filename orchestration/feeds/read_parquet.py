@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from activity_audit.base.delivery_limits import Limits
-from orchestration.feeds import json_text, records
+from activity_audit.raw import records
+from orchestration.feeds import json_text
 from orchestration.feeds.parquet_file import ParquetFile
 from orchestration.feeds.parquet_footer import RowGroup
 from orchestration.feeds.parquet_groups import DamagedRow, errors, group_rows, raise_if_real

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from activity_audit.base.hours import iso, parse_time
-from orchestration.feeds.raw_index import READING, LandedDelivery, RawIndex
+from activity_audit.raw.index import READING, LandedDelivery, RawIndex
 from orchestration.feeds.source import Listing, Offer
 
 _SCHEMA = """

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from orchestration.feeds.raw_index import READING
+from activity_audit.raw.index import READING
 
 
 @dataclass(frozen=True, order=True)

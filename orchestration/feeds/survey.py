@@ -11,9 +11,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from activity_audit.raw.index import RawIndex
 from orchestration.feeds.bucket import BucketSource, Span
 from orchestration.feeds.landing import changed_offers
-from orchestration.feeds.raw_index import RawIndex
 from orchestration.feeds.source import Listing, Offer, Source
 from orchestration.feeds.sweeps import Sweep, Sweeps
 

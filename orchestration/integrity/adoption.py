@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.raw.index import raw_path
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-from orchestration.feeds.raw_index import raw_path
 from orchestration.integrity import digests, ledger
 from orchestration.integrity.chain import ADOPTED, append
 from orchestration.integrity.raw_hashes import ABSENT, each_sha256

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import from_hour_folder
-from orchestration.feeds.raw_files import PAGES, SWEEPS, manifest_hash_shown
-from orchestration.feeds.raw_footer import delivery_in
-from orchestration.feeds.raw_index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
+from activity_audit.raw.files import PAGES, SWEEPS, manifest_hash_shown
+from activity_audit.raw.footer import delivery_in
+from activity_audit.raw.index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
 from orchestration.feeds.scratch import in_use
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.findings import Finding

@@ -14,10 +14,10 @@ from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR, now_utc
 from activity_audit.base.sql_text import literal, parquet_rows
 from activity_audit.dbt_runner import project
+from activity_audit.raw.footer import delivery_in
+from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.extensions import connect
-from orchestration.feeds.raw_footer import delivery_in
-from orchestration.feeds.raw_index import LandedDelivery
 from orchestration.integrity import replays
 from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, naive
-from orchestration.feeds.raw_files import PAGES, found_deliveries, manifest_hash_shown
-from orchestration.feeds.raw_index import RawIndex, raw_path
+from activity_audit.raw.files import PAGES, found_deliveries, manifest_hash_shown
+from activity_audit.raw.index import RawIndex, raw_path
 from orchestration.feeds.scratch import in_use
 from orchestration.integrity import ledger
 from orchestration.retention.deleted import deleted_files

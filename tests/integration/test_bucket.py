@@ -18,10 +18,10 @@ import zstandard
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import now_utc
+from activity_audit.raw.files import SWEEPS
 from activity_audit.settings.core import Settings
 from orchestration.feeds.bucket import BucketSource
 from orchestration.feeds.landing import LandingReport, land, open_index
-from orchestration.feeds.raw_files import SWEEPS
 from orchestration.feeds.source import Listing, Offer, SourceError
 from orchestration.feeds.survey import Reach, survey
 from orchestration.feeds.sweeps import Sweeps

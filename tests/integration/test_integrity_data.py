@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from activity_audit.dbt_runner import project
+from activity_audit.raw.files import SWEEPS
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.feeds.raw_files import SWEEPS
 from orchestration.integrity.verify import verify
 from tests.integration.tampering import FACT, change, copied, edit_column, fact_files, findings, flip, named, raw_file
 

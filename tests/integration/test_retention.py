@@ -12,9 +12,9 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
 from orchestration import compaction, maintenance
-from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.integrity.chain import DELETION
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain, preview

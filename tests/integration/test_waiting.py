@@ -10,9 +10,9 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.raw.index import RawIndex
 from activity_audit.settings.core import Settings
 from orchestration import waiting
-from orchestration.feeds.raw_index import RawIndex
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan
 from tests.integration.support import HOUR, deliver, event, lines, run

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from activity_audit.base.hours import HOUR, floor_hour, now_utc
+from activity_audit.raw.index import LandedDelivery, RawIndex
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from orchestration.beginning import NOTE, beginning, runnable
-from orchestration.feeds.raw_index import LandedDelivery, RawIndex
 
 MAY = datetime(2026, 5, 1, 10, tzinfo=UTC)
 

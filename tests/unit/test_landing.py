@@ -11,11 +11,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from activity_audit.raw import files
+from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import SettingsError, load_settings
-from orchestration.feeds import raw_files
 from orchestration.feeds.files import FileSource
 from orchestration.feeds.landing import open_index
-from orchestration.feeds.raw_index import INDEX_NAME
 from tests.unit.raw_lake import FEEDS, HOUR, LANDED_AT, A, B, Feeds, indexed, raw_content, read
 from tests.unit.raw_lake import raw_files as final_names
 
@@ -35,7 +35,7 @@ def test_a_delivery_says_what_it_is(feeds: Feeds) -> None:
     assert (delivery.bytes, delivery.records) == (len(A + B), 2)
     assert delivery.source_uri == f"file://{path}"
     assert delivery.landed_at == LANDED_AT
-    assert raw_files.delivery_in(feeds.raw / delivery.raw_path) == delivery
+    assert files.delivery_in(feeds.raw / delivery.raw_path) == delivery
 
 
 def test_landing_again_adds_nothing(feeds: Feeds) -> None:

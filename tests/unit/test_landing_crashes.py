@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from activity_audit.raw.index import INDEX_NAME, RawIndex
 from orchestration.feeds import landing, landing_pass
-from orchestration.feeds.raw_index import INDEX_NAME, RawIndex
 from tests.unit.raw_lake import LANDED_AT, A, B, Feeds, indexed, raw_content
 from tests.unit.raw_lake import raw_files as final_names
 

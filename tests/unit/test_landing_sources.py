@@ -13,10 +13,10 @@ import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from activity_audit.raw.index import INDEX_NAME
 from orchestration.feeds.file_systems import name_of, path_of, shown_path, uri_of
 from orchestration.feeds.files import FileSource
 from orchestration.feeds.landing import changed_offers, open_index
-from orchestration.feeds.raw_index import INDEX_NAME
 from orchestration.feeds.source import READING, SourceError
 from tests.unit.raw_lake import FEEDS, HOUR, A, B, C, Feeds, indexed, raw_content
 from tests.unit.raw_lake import raw_files as final_names

@@ -23,7 +23,8 @@ from hypothesis import example, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from orchestration.feeds import json_values, records, streams
+from activity_audit.raw import records
+from orchestration.feeds import json_values, streams
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.raw_parquet import read_delivery
 

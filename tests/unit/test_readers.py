@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
+from activity_audit.raw.records import KEPT_BYTES
 from orchestration.feeds import streams
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.raw_parquet import read_delivery
-from orchestration.feeds.records import KEPT_BYTES
 from tests.unit.raw_lake import Feeds, Kept, problems, texts
 
 A, B, C = '{"eventId":"a"}', '{"eventId":"b"}', '{"eventId":"c","x":[1,{"y":"}]"}]}'

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, iso, naive
-from orchestration.feeds.raw_files import PAGES, publish, sync_contents, sync_names
+from activity_audit.raw.files import PAGES, publish, sync_contents, sync_names
 
 if TYPE_CHECKING:
     from orchestration.feeds.cxone.client import Fetched

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso, now_utc
+from activity_audit.raw.index import READING
 from activity_audit.settings.core import Settings
 from orchestration.feeds.cxone.client import Client
 from orchestration.feeds.cxone.page_files import PageFiles
@@ -19,7 +20,6 @@ from orchestration.feeds.cxone.pages import window_url
 from orchestration.feeds.cxone.read_hours import ReadHours
 from orchestration.feeds.cxone.reading import Reading, read_hour, window_query
 from orchestration.feeds.cxone.sealing import SEALED, contains, due_hours, token
-from orchestration.feeds.raw_index import READING
 from orchestration.feeds.source import Listing, Offer, SourceError
 
 # Pages of one hour come one after the other, so several hours are read at once; as many are read ahead.

@@ -13,9 +13,9 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.raw.footer import preview
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.warehouse import lake
-from orchestration.feeds.raw_footer import preview
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds, update_warehouse

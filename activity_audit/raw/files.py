@@ -19,8 +19,8 @@ from pathlib import Path
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder
 from activity_audit.base.whole_files import sync
-from orchestration.feeds.raw_footer import delivery_in
-from orchestration.feeds.raw_index import LandedDelivery, LandedManifest
+from activity_audit.raw.footer import delivery_in
+from activity_audit.raw.index import LandedDelivery, LandedManifest
 
 # What is kept beside the deliveries: the pages of readings, and what is remembered of looks at a bucket.
 PAGES = "pages"

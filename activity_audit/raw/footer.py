@@ -6,8 +6,8 @@ from pathlib import Path
 
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.sql_text import parquet_rows
+from activity_audit.raw.index import METADATA_KEY, LandedDelivery, from_metadata
 from activity_audit.warehouse.extensions import connect
-from orchestration.feeds.raw_index import METADATA_KEY, LandedDelivery, from_metadata
 
 # What would end a cell or its code mark, and what looks like it.
 _NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})
