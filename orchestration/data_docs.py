@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, naive
+from activity_audit.ledger import digests
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import known_ids, lake
-from orchestration.integrity import digests
 
 if TYPE_CHECKING:
     import duckdb

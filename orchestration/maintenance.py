@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
+from activity_audit.ledger import head
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import known_ids, lake, leftovers, observed_names, tables
 from activity_audit.warehouse.contract import published_models
@@ -21,7 +22,6 @@ from activity_audit.warehouse.inlined_rows import remove_expired
 from activity_audit.warehouse.run_lock import exclusive
 from activity_audit.warehouse.transactions import snapshot_now
 from orchestration.compaction import compact
-from orchestration.integrity import head
 from orchestration.retention.caution import clock_doubt, share_doubt
 from orchestration.retention.deletion import delete
 from orchestration.retention.plan import RetentionPlan, make_plan

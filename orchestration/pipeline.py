@@ -14,6 +14,9 @@ from activity_audit.base import acknowledgements, catalogue
 from activity_audit.base.hours import aware, naive, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.dbt_runner import column_lineage, project
+from activity_audit.ledger import digests, head, ledger
+from activity_audit.ledger.adoption import adopt
+from activity_audit.ledger.deleted import deleted_deliveries
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import known_ids, lake, observed_names
 from activity_audit.warehouse.run_lock import Progress, WarehouseBusyError, exclusive
@@ -24,10 +27,7 @@ from orchestration.feeds.file_systems import uri_of
 from orchestration.feeds.landing import LandingReport, land, open_index
 from orchestration.feeds.set_aside import SetAsides, culprit
 from orchestration.feeds.source import Source, SourceError
-from orchestration.integrity import digests, head, ledger
-from orchestration.integrity.adoption import adopt
 from orchestration.planning import own_spool, source_of
-from orchestration.retention.deleted import deleted_deliveries
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, aware, floor_hour, iso, naive, now_utc
+from activity_audit.ledger import head
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import coverage, lake
 from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.quarantine import unresolved
 from orchestration.feeds.landing import open_index
 from orchestration.feeds.set_aside import SetAside, SetAsides
-from orchestration.integrity import head
 from orchestration.waiting import Waiting
 
 if TYPE_CHECKING:

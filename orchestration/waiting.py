@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from filelock import FileLock
 
 from activity_audit.base.hours import iso, naive, parse_time
+from activity_audit.ledger import ledger
 from activity_audit.raw.index import RawIndex
-from orchestration.integrity import ledger
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,7 +13,7 @@ from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.cli.times import TIME
 
 if TYPE_CHECKING:
-    from orchestration.retention.hold_rules import HoldRow
+    from activity_audit.ledger.hold_rules import HoldRow
 
 
 @click.group("hold")
@@ -63,8 +63,8 @@ def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
 @click.pass_obj
 def list_holds(settings: Settings, output: str) -> None:
     """Print every hold that was ever placed, and whether it stands."""
+    from activity_audit.ledger.hold_table import rows_of
     from activity_audit.warehouse import lake
-    from orchestration.retention.hold_table import rows_of
 
     try:
         with lake.reader(settings) as connection:
@@ -82,7 +82,7 @@ def list_holds(settings: Settings, output: str) -> None:
 
 def _as_holds(rows: list[HoldRow]) -> list[dict[str, Any]]:
     """A line for each hold: its placing, and its release if there was one."""
-    from orchestration.retention.hold_rules import PLACED, RELEASED
+    from activity_audit.ledger.hold_rules import PLACED, RELEASED
 
     released = {row.hold_id: row for row in rows if row.action == RELEASED}
     return [

@@ -12,8 +12,8 @@ from activity_audit.settings.core import Settings
 from orchestration.cli.output import OUTPUT, print_json, print_table, say
 
 if TYPE_CHECKING:
+    from activity_audit.ledger.held import HeldHour
     from orchestration.maintenance import Upkeep
-    from orchestration.retention.held import HeldHour
 
 _MOST_LINES = 50
 

@@ -30,8 +30,8 @@ def command(
 
     The exit code is 1 if anything does.
     """
+    from activity_audit.ledger.head import HASH
     from activity_audit.warehouse.lake import WarehouseError
-    from orchestration.integrity.head import HASH
     from orchestration.integrity.verify import verify
 
     asked = window(start, end)

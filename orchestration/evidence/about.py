@@ -13,8 +13,8 @@ from pydantic_settings import BaseSettings
 
 from activity_audit.base.catalogue import SEEDS_DIR
 from activity_audit.base.masking import MASK, url_without_secrets, without_secrets
+from activity_audit.ledger.raw_hashes import file_sha256
 from activity_audit.settings.core import Settings
-from orchestration.integrity.raw_hashes import file_sha256
 
 if TYPE_CHECKING:
     import duckdb

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, ceil_hour, floor_hour, iso, now_utc
 from activity_audit.base.masking import without_secrets
+from activity_audit.ledger import ledger
+from activity_audit.ledger.head import describe
+from activity_audit.ledger.raw_hashes import each_sha256
 from activity_audit.raw.index import raw_path
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
@@ -24,11 +27,8 @@ from orchestration.evidence import scope, texts
 from orchestration.evidence.about import settings_shown, versions
 from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, write_ledger
 from orchestration.evidence.tables import write_tables
-from orchestration.integrity import ledger
 from orchestration.integrity.check_ledger import Expected, expected_heads
 from orchestration.integrity.findings import Report
-from orchestration.integrity.head import describe
-from orchestration.integrity.raw_hashes import each_sha256
 from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 
 if TYPE_CHECKING:

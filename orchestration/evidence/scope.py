@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import aware, ceil_hour, contiguous_ranges, floor_hour, naive
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import HOLD
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.integrity import ledger
-from orchestration.integrity.chain import HOLD
 
 if TYPE_CHECKING:
     import duckdb

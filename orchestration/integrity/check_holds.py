@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestration.integrity import ledger
-from orchestration.integrity.chain import HOLD
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import HOLD
+from activity_audit.ledger.hold_rules import digest_of
+from activity_audit.ledger.hold_table import rows_of
 from orchestration.integrity.findings import Finding
-from orchestration.retention.hold_rules import digest_of
-from orchestration.retention.hold_table import rows_of
 
 if TYPE_CHECKING:
     import duckdb

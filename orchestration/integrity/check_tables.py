@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from orchestration.integrity import replays
+from activity_audit.ledger import replays
 from orchestration.integrity.findings import Finding, Problem, batch_name
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from orchestration.integrity.chain import BatchKey
+from activity_audit.ledger.chain import BatchKey
 
 Layer = Literal[
     "landing",

@@ -14,15 +14,15 @@ from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR, now_utc
 from activity_audit.base.sql_text import literal, parquet_rows
 from activity_audit.dbt_runner import project
+from activity_audit.ledger import replays
+from activity_audit.ledger.chain import BatchKey
+from activity_audit.ledger.digests import record_sha256
 from activity_audit.raw.footer import delivery_in
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.extensions import connect
-from orchestration.integrity import replays
-from orchestration.integrity.chain import BatchKey
 from orchestration.integrity.check_batches import Differing
 from orchestration.integrity.check_raw import PublishedDelivery
-from orchestration.integrity.digests import record_sha256
 from orchestration.integrity.findings import Finding, Problem, batch_name, listed
 from orchestration.workbench import Batch, attach_empty, fill
 

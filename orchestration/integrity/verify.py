@@ -18,10 +18,12 @@ from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.thread_pool import Beside
 from activity_audit.dbt_runner.project import TransformError
+from activity_audit.ledger import ledger, replays
+from activity_audit.ledger.chain import DELETION, BatchKey
+from activity_audit.ledger.head import describe
+from activity_audit.ledger.slices import Slice, condition, even, halves, slices
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, spill
-from orchestration.integrity import ledger, replays
-from orchestration.integrity.chain import DELETION, BatchKey
 from orchestration.integrity.check_batches import Differing, SliceState, check_batches
 from orchestration.integrity.check_deletions import check_deletions
 from orchestration.integrity.check_holds import check_holds
@@ -34,9 +36,7 @@ from orchestration.integrity.check_unseen import check_unseen
 from orchestration.integrity.data_files import FACT, wrong_files
 from orchestration.integrity.findings import Finding, Layer, Report, batch_name, listed
 from orchestration.integrity.from_fact import check_derived, check_keys, unreadable
-from orchestration.integrity.head import describe
 from orchestration.integrity.naming import name_events
-from orchestration.integrity.slices import Slice, condition, even, halves, slices
 
 if TYPE_CHECKING:
     import duckdb

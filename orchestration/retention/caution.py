@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import aware, iso, naive
-from orchestration.integrity import ledger
-from orchestration.integrity.chain import DELETION
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import DELETION
 from orchestration.retention.plan import DueBatch
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import DELETION, append
 from activity_audit.warehouse import known_ids, observed_names
 from activity_audit.warehouse.known_ids import FACT, rows_of_fact
 from activity_audit.warehouse.known_ids import TABLE as KEYS
 from activity_audit.warehouse.transactions import transaction
-from orchestration.integrity import ledger
-from orchestration.integrity.chain import DELETION, append
 from orchestration.retention.plan import DueBatch
 
 if TYPE_CHECKING:

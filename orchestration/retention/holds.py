@@ -10,15 +10,15 @@ from uuid import uuid4
 from activity_audit.base import catalogue
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
+from activity_audit.ledger import head, ledger
+from activity_audit.ledger.chain import HOLD, append
+from activity_audit.ledger.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
+from activity_audit.ledger.hold_table import insert, rows_of
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.run_lock import exclusive
 from activity_audit.warehouse.tables import create_tables
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-from orchestration.integrity import head, ledger
-from orchestration.integrity.chain import HOLD, append
-from orchestration.retention.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
-from orchestration.retention.hold_table import insert, rows_of
 from orchestration.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -11,21 +11,21 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, aware, naive
+from activity_audit.ledger import digests, ledger, replays
+from activity_audit.ledger.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
+from activity_audit.ledger.held import HeldHour, held_hours
+from activity_audit.ledger.hold_rules import standing
+from activity_audit.ledger.hold_table import rows_of
+from activity_audit.ledger.raw_hashes import each_sha256_or_error
+from activity_audit.ledger.replays import ReplayedRows
+from activity_audit.ledger.slices import condition, slices
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.integrity import digests, ledger, replays
-from orchestration.integrity.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
 from orchestration.integrity.check_batches import deleted_differences, differences
 from orchestration.integrity.check_holds import check_holds
 from orchestration.integrity.check_ledger import check_ledger, expected_heads
 from orchestration.integrity.check_raw import PublishedDelivery, hash_finding
 from orchestration.integrity.findings import Finding, batch_name
-from orchestration.integrity.raw_hashes import each_sha256_or_error
-from orchestration.integrity.replays import ReplayedRows
-from orchestration.integrity.slices import condition, slices
-from orchestration.retention.held import HeldHour, held_hours
-from orchestration.retention.hold_rules import standing
-from orchestration.retention.hold_table import rows_of
 
 if TYPE_CHECKING:
     import duckdb

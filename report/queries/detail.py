@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from activity_audit.base.hours import aware
+from activity_audit.ledger.digests import record_sha256
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Digest
-from orchestration.integrity.digests import record_sha256
 from report.queries.warehouse import Query
 
 _EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import Entry
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.integrity import ledger
-from orchestration.integrity.chain import Entry
 from orchestration.integrity.findings import Finding
 from orchestration.integrity.verify import verify
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from activity_audit.base.hours import naive, now_utc
+from activity_audit.ledger import chain, ledger
+from activity_audit.ledger.adoption import adopt
+from activity_audit.ledger.head import keep
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.known_ids import event_id_key
-from orchestration.integrity import chain, ledger
-from orchestration.integrity.adoption import adopt
-from orchestration.integrity.head import keep
 from orchestration.integrity.verify import NoLedgerError, verify
 from orchestration.status import status
 from orchestration.workbench import Workbench

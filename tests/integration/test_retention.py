@@ -12,10 +12,10 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.ledger.chain import DELETION
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
 from orchestration import compaction, maintenance
-from orchestration.integrity.chain import DELETION
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain, preview
 from orchestration.pipeline import land_feeds

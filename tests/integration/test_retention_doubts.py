@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from activity_audit.base.hours import naive
+from activity_audit.ledger.adoption import adopt
 from activity_audit.settings.core import Settings
-from orchestration.integrity.adoption import adopt
 from orchestration.maintenance import maintain, preview
 from orchestration.upkeep import build_upkeep
 from orchestration.workbench import Workbench

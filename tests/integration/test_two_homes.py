@@ -11,9 +11,9 @@ from typing import cast
 import duckdb
 import pytest
 
+from activity_audit.ledger.chain import breaks
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
-from orchestration.integrity.chain import breaks
 from tests.integration.postgres_server import INITDB, postgres_server
 from tests.integration.support import (
     AUDIT,

@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings
 from activity_audit.base.catalogue import normalised_name, slugs
 from activity_audit.base.hours import parse_time
 from activity_audit.dbt_runner import project as transform
+from activity_audit.ledger.chain import BatchDigest, append
+from activity_audit.ledger.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.durations import parse_duration
@@ -32,8 +34,6 @@ from orchestration.cli.main import cli
 from orchestration.evidence import texts
 from orchestration.feeds.formats import feed_format
 from orchestration.feeds.source import SourceError
-from orchestration.integrity.chain import BatchDigest, append
-from orchestration.integrity.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from orchestration.pipeline import land_feeds
 from orchestration.planning import plan, source_of
 from orchestration.simulator.hours import WARNINGS

@@ -10,11 +10,11 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.ledger import ledger
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import extensions, lake
 from activity_audit.warehouse import tables as warehouse_tables
 from activity_audit.warehouse.inlined_rows import remove_expired, sources
-from orchestration.integrity import ledger
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.planning import plan

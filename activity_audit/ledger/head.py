@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, iso
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import Entry
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.kept_heads import kept
-from orchestration.integrity import ledger
-from orchestration.integrity.chain import Entry
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.ledger import digests
+from activity_audit.ledger.chain import BATCH, OF_BATCHES, BatchDigest, Entry, append
+from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse import lake
-from orchestration.integrity import digests
-from orchestration.integrity.chain import BATCH, OF_BATCHES, BatchDigest, Entry, append
-from orchestration.integrity.slices import condition, slices
 
 if TYPE_CHECKING:
     import duckdb

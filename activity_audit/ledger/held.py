@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from orchestration.retention.hold_rules import ALL, HoldRow
+from activity_audit.ledger.hold_rules import ALL, HoldRow
 
 if TYPE_CHECKING:
     import duckdb

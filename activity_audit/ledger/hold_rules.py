@@ -12,7 +12,7 @@ from datetime import datetime
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR
-from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest
+from activity_audit.ledger.chain import EMPTY_SHA256, BatchDigest
 
 PLACED, RELEASED = "placed", "released"
 ALL = "all"

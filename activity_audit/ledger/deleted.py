@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import naive
-from orchestration.integrity import ledger
-from orchestration.integrity.chain import DELETION
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import DELETION
 
 if TYPE_CHECKING:
     import duckdb

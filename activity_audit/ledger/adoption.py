@@ -11,12 +11,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.ledger import digests, ledger
+from activity_audit.ledger.chain import ADOPTED, append
+from activity_audit.ledger.raw_hashes import ABSENT, each_sha256
+from activity_audit.ledger.slices import condition, slices
 from activity_audit.raw.index import raw_path
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-from orchestration.integrity import digests, ledger
-from orchestration.integrity.chain import ADOPTED, append
-from orchestration.integrity.raw_hashes import ABSENT, each_sha256
-from orchestration.integrity.slices import condition, slices
 
 if TYPE_CHECKING:
     import duckdb

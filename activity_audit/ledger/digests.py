@@ -14,9 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.dbt_runner import macros
-from orchestration.integrity import event_hashes
-from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, BatchKey
-from orchestration.integrity.event_hashes import HASH, HASH_BYTES
+from activity_audit.ledger import event_hashes
+from activity_audit.ledger.chain import EMPTY_SHA256, BatchDigest, BatchKey
+from activity_audit.ledger.event_hashes import HASH, HASH_BYTES
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.ledger import digests, ledger
+from activity_audit.ledger.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, append, no_rows
+from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse import lake
-from orchestration.integrity import digests, ledger
-from orchestration.integrity.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, append, no_rows
-from orchestration.integrity.slices import condition, slices
 
 if TYPE_CHECKING:
     import duckdb

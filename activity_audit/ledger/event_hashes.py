@@ -13,9 +13,9 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from activity_audit.dbt_runner import macros
+from activity_audit.ledger.chain import BatchKey
+from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse.known_ids import FACT
-from orchestration.integrity.chain import BatchKey
-from orchestration.integrity.slices import condition, slices
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.integrity import digests
-from orchestration.integrity.chain import EMPTY_SHA256, BatchDigest, Entry, append, breaks, entry_sha256, entry_text
-from orchestration.integrity.head import kept
-from orchestration.integrity.raw_hashes import each_sha256, each_sha256_or_error
-from orchestration.integrity.slices import condition, even, halves, is_within, slices
+from activity_audit.ledger import digests
+from activity_audit.ledger.chain import EMPTY_SHA256, BatchDigest, Entry, append, breaks, entry_sha256, entry_text
+from activity_audit.ledger.head import kept
+from activity_audit.ledger.raw_hashes import each_sha256, each_sha256_or_error
+from activity_audit.ledger.slices import condition, even, halves, is_within, slices
 
 HOUR = datetime(2026, 5, 1, 10)  # noqa: DTZ001
 LATER = datetime(2026, 5, 1, 11, 10, 0, 5)  # noqa: DTZ001

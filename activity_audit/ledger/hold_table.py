@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import astuple
 from typing import TYPE_CHECKING
 
+from activity_audit.ledger.hold_rules import HoldRow
 from activity_audit.warehouse import lake
-from orchestration.retention.hold_rules import HoldRow
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,8 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from orchestration.integrity.digests import record_sha256
-from orchestration.integrity.event_hashes import by_batch
+from activity_audit.ledger.digests import record_sha256
+from activity_audit.ledger.event_hashes import by_batch
 
 # More than are handed over at a time, their batches in turn.
 _MANY = 40_000
