@@ -68,9 +68,9 @@ def main() -> None:
 def both_ways(options: argparse.Namespace, url: str, home: str) -> dict[str, tuple[int, float, float]]:
     """Records, wall seconds and CPU seconds of each way."""
     from activity_audit.base import catalogue
+    from activity_audit.ingest.cxone.client import Client
+    from activity_audit.ingest.cxone.reading import read_hour
     from activity_audit.settings.core import load_settings
-    from orchestration.feeds.cxone.client import Client
-    from orchestration.feeds.cxone.reading import read_hour
     from orchestration.pipeline import land_feeds
     from tests.integration.cxone_server import Api, environment
 

@@ -122,8 +122,8 @@ def _floor(settings: Settings) -> dict[str, float]:
     from activity_audit.base.hours import now_utc
     from activity_audit.dbt_runner import project
     from activity_audit.dbt_runner.session import using
+    from activity_audit.ingest.landing import open_index
     from activity_audit.warehouse import tables
-    from orchestration.feeds.landing import open_index
     from orchestration.pipeline import land_feeds
     from orchestration.workbench import Batch, Workbench, fill
 

@@ -23,7 +23,7 @@ import yaml
 
 from activity_audit.base.catalogue import SEEDS_DIR
 from activity_audit.base.process_tree import ending_with_parent
-from orchestration.beginning import NOTE
+from activity_audit.ingest.beginning import NOTE
 
 LOCATION = "activity_audit"
 PAGES_SOCKET = "pages.sock"

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 
 from activity_audit.dbt_runner import project
+from activity_audit.ingest.beginning import beginning
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.private_files import keep_private
-from orchestration.beginning import beginning
 from orchestration.schedules import build_schedule
 from orchestration.sensors import build_sensor
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc
+from activity_audit.ingest.landing import open_index
 from activity_audit.settings.core import Settings
 from orchestration.assets.raw import asset_key
-from orchestration.feeds.landing import open_index
 from orchestration.schedules import hourly_cron
 
 if TYPE_CHECKING:

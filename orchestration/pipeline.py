@@ -14,6 +14,11 @@ from activity_audit.base import acknowledgements, catalogue
 from activity_audit.base.hours import aware, naive, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.dbt_runner import column_lineage, project
+from activity_audit.ingest.landing import LandingReport, land, open_index
+from activity_audit.ingest.planning import own_spool, source_of
+from activity_audit.ingest.set_aside import SetAsides, culprit
+from activity_audit.ingest.sources.file_systems import uri_of
+from activity_audit.ingest.sources.source import Source, SourceError
 from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.ledger.deleted import deleted_deliveries
@@ -23,11 +28,6 @@ from activity_audit.warehouse.run_lock import Progress, WarehouseBusyError, excl
 from activity_audit.warehouse.tables import create_tables
 from activity_audit.warehouse.transactions import snapshot_now
 from orchestration import data_docs, publish, staging, workbench
-from orchestration.feeds.file_systems import uri_of
-from orchestration.feeds.landing import LandingReport, land, open_index
-from orchestration.feeds.set_aside import SetAsides, culprit
-from orchestration.feeds.source import Source, SourceError
-from orchestration.planning import own_spool, source_of
 from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ import dagster as dg
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso, now_utc
+from activity_audit.ingest.beginning import runnable
+from activity_audit.ingest.planning import plan, run_ranges
 from activity_audit.settings.core import Settings
 from orchestration import dagster_instance
-from orchestration.beginning import runnable
 from orchestration.jobs import JOB_NAME, range_tags
-from orchestration.planning import plan, run_ranges
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,

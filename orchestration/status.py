@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, aware, floor_hour, iso, naive, now_utc
+from activity_audit.ingest.landing import open_index
+from activity_audit.ingest.set_aside import SetAside, SetAsides
+from activity_audit.ingest.waiting import Waiting
 from activity_audit.ledger import head
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import coverage, lake
 from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.quarantine import unresolved
-from orchestration.feeds.landing import open_index
-from orchestration.feeds.set_aside import SetAside, SetAsides
-from orchestration.waiting import Waiting
 
 if TYPE_CHECKING:
     import duckdb

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 from activity_audit.base.hours import HOUR, hour_range, naive
 from activity_audit.base.sql_text import literal, parquet_rows
 from activity_audit.dbt_runner import project
+from activity_audit.ingest.manifests import read_manifest
+from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ledger.raw_hashes import each_sha256
 from activity_audit.raw.index import INDEX_NAME, LandedDelivery, LandedManifest
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, spill
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.tables import create_tables
-from orchestration.feeds.manifests import read_manifest
-from orchestration.feeds.set_aside import SetAside
 
 if TYPE_CHECKING:
     import duckdb

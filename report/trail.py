@@ -12,9 +12,9 @@ from uuid import uuid4
 
 from activity_audit.base.catalogue import OWN_FEED
 from activity_audit.base.hours import iso, now_utc
+from activity_audit.ingest.sources.spool import Spool
 from activity_audit.warehouse.events.filters import CHOICES, Filters
 from activity_audit.warehouse.events.long_texts import whole_text
-from orchestration.feeds.spool import Spool
 from report.access.permissions import User
 
 APPLICATION = "Activity Audit"

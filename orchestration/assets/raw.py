@@ -8,12 +8,12 @@ import dagster as dg
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, from_partition_key, hour_range
 from activity_audit.base.progress import Progress
+from activity_audit.ingest.landing import LandingReport
+from activity_audit.ingest.set_aside import SetAside
+from activity_audit.ingest.sources.source import SourceRefusedError
 from activity_audit.raw.footer import preview
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
-from orchestration.feeds.landing import LandingReport
-from orchestration.feeds.set_aside import SetAside
-from orchestration.feeds.source import SourceRefusedError
 from orchestration.partition_metadata import Metadata, say_of_hours
 from orchestration.pipeline import land_feeds
 

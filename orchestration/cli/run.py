@@ -10,6 +10,7 @@ import click
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
+from activity_audit.ingest.sources.source import SourceError
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.lake import WarehouseError
 from orchestration.cli.feeds import known_feeds
@@ -17,7 +18,6 @@ from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json
 from orchestration.cli.run_report import collect, print_report
 from orchestration.cli.times import TIME, window
-from orchestration.feeds.source import SourceError
 from orchestration.status import set_aside, shown
 
 
@@ -54,8 +54,8 @@ def _ranges(
 ) -> tuple[list[tuple[datetime, datetime]], list[str]]:
     """The ranges of feed hours to run, and warnings."""
     if asked is None:
+        from activity_audit.ingest.planning import newest_hour, plan
         from activity_audit.warehouse import older_release
-        from orchestration.planning import newest_hour, plan
 
         try:
             planned = plan(settings, feeds)
@@ -81,10 +81,10 @@ def _ranges(
 def _execute(
     settings: Settings, feeds: Sequence[str], ranges: list[tuple[datetime, datetime]], warnings: list[str]
 ) -> list[dict[str, Any]]:
+    from activity_audit.ingest.beginning import beginning
     from orchestration import dagster_instance
     from orchestration.assets.raw import asset_key
     from orchestration.assets.warehouse import FEEDS_TAG
-    from orchestration.beginning import beginning
     from orchestration.cli.progress_bar import ProgressBar
     from orchestration.definitions import build_definitions
     from orchestration.jobs import JOB_NAME, range_tags

@@ -24,7 +24,7 @@ _GAP = timedelta(days=1)
 
 def feeds_of(applications: Sequence[object]) -> list[str]:
     """The feeds in which these applications deliver; of one that has none of its own, that of unattributed events."""
-    from orchestration.feeds.cxone.reading import UNATTRIBUTED
+    from activity_audit.ingest.cxone.reading import UNATTRIBUTED
 
     return sorted({catalogue.slug_of(str(name or "")) or UNATTRIBUTED for name in applications})
 

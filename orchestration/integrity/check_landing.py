@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from activity_audit.ingest.sources.file_systems import LocalFiles, local_path, path_of, shown_path
 from activity_audit.ledger.raw_hashes import each_sha256_or_error
-from orchestration.feeds.file_systems import LocalFiles, local_path, path_of, shown_path
 from orchestration.integrity.check_raw import PublishedDelivery
 from orchestration.integrity.findings import Finding
 

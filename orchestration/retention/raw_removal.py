@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, naive
+from activity_audit.ingest.scratch import in_use
 from activity_audit.ledger import ledger
 from activity_audit.ledger.deleted import deleted_files
 from activity_audit.ledger.hold_rules import HoldRow, standing
 from activity_audit.ledger.hold_table import rows_of
 from activity_audit.raw.files import PAGES, found_deliveries, manifest_hash_shown
 from activity_audit.raw.index import RawIndex, raw_path
-from orchestration.feeds.scratch import in_use
 
 if TYPE_CHECKING:
     import duckdb

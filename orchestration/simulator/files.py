@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from activity_audit.base.hours import HOUR, iso
-from orchestration.feeds.formats import MANIFEST_NAME
+from activity_audit.ingest.readers.formats import MANIFEST_NAME
 from orchestration.simulator.events import Event
 from orchestration.simulator.profiles import FileFormat, Spelling
 

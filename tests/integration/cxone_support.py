@@ -15,12 +15,12 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.ingest.cxone.client import Client
+from activity_audit.ingest.cxone.reading import read_hour
+from activity_audit.ingest.cxone.source import CxoneSource
+from activity_audit.ingest.landing import LandingReport, changed_offers, land, open_index
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings, load_settings
-from orchestration.feeds.cxone.client import Client
-from orchestration.feeds.cxone.reading import read_hour
-from orchestration.feeds.cxone.source import CxoneSource
-from orchestration.feeds.landing import LandingReport, changed_offers, land, open_index
 from tests.integration.cxone_server import Api, environment
 from tests.integration.support import HOUR
 

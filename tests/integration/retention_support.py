@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import BinaryIO
 
 from activity_audit.base.hours import now_utc
+from activity_audit.ingest.landing import land
+from activity_audit.ingest.sources.source import Listing, Offer
 from activity_audit.settings.core import Settings
-from orchestration.feeds.landing import land
-from orchestration.feeds.source import Listing, Offer
 from tests.integration.support import HOUR
 from tests.integration.tampering import FACT
 

@@ -17,9 +17,9 @@ import pytest
 
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import iso
+from activity_audit.ingest.landing import open_index
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
-from orchestration.feeds.landing import open_index
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, run, until
 
 RUN = ("run", "--from", iso(HOUR), "--to", "2026-05-01T11:00:00Z")

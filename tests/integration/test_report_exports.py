@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from activity_audit.base.hours import now_utc
+from activity_audit.ingest.planning import plan
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import Filters
 from orchestration.pipeline import land_feeds
-from orchestration.planning import plan
 from report.access.permissions import User
 from report.export import export as writing
 from report.export.job import ExportRefusedError, Job
@@ -159,7 +159,7 @@ def test_the_trail_is_landed_whatever_the_source_is(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "away.py").write_text(
-        "from orchestration.feeds.source import Listing, SourceError\n"
+        "from activity_audit.ingest.sources.source import Listing, SourceError\n"
         "class Away:\n"
         "    def __init__(self, settings): self.calls = 0\n"
         "    def list(self, feeds, window):\n"
@@ -173,7 +173,7 @@ def test_the_trail_is_landed_whatever_the_source_is(
     (window,) = plan(own, ["activity_audit"]).ranges
     with pytest.raises(Exception, match="the source is away"):
         land_feeds(own, ["activity_audit"], window)
-    from orchestration.feeds.landing import open_index
+    from activity_audit.ingest.landing import open_index
 
     (delivery,) = open_index(own.raw_dir).deliveries(["activity_audit"])
     assert (delivery.feed_hour, delivery.records) == (window[0], 1)

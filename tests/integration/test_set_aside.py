@@ -14,12 +14,12 @@ import pytest
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.dbt_runner.project import TransformError
+from activity_audit.ingest.landing import open_index
+from activity_audit.ingest.planning import plan
+from activity_audit.ingest.raw_writer import write_parquet
 from activity_audit.settings.core import Settings
 from orchestration import staging
-from orchestration.feeds.landing import open_index
-from orchestration.feeds.raw_parquet import write_parquet
 from orchestration.pipeline import land_feeds
-from orchestration.planning import plan
 from orchestration.status import status
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
 
@@ -213,7 +213,7 @@ def test_an_unforeseen_fault_of_a_reader_sets_one_delivery_aside(
             raise ZeroDivisionError("of a kind that nobody foresaw")
         return write_parquet(stream, size, declared, target, metadata, *others)
 
-    monkeypatch.setattr("orchestration.feeds.landing_pass.write_parquet", fails)
+    monkeypatch.setattr("activity_audit.ingest.landing_pass.write_parquet", fails)
     run(narrow)
     assert one(narrow, PUBLISHED) == "a"
     status_, detail = state(narrow, "qm")

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.ingest.scratch import scratch
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
 from orchestration import compaction
-from orchestration.feeds.scratch import scratch
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds

@@ -10,9 +10,9 @@ from typing import Any
 import duckdb
 
 from activity_audit.base.delivery_limits import DEFAULT, Limits
-from orchestration.feeds.bucket import source_at
-from orchestration.feeds.landing import LandingReport, land, open_index
-from orchestration.feeds.source import Source
+from activity_audit.ingest.landing import LandingReport, land, open_index
+from activity_audit.ingest.sources.bucket import source_at
+from activity_audit.ingest.sources.source import Source
 
 FEEDS = ("search", "bi")
 HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)

@@ -21,6 +21,9 @@ from pydantic_settings import BaseSettings
 from activity_audit.base.catalogue import normalised_name, slugs
 from activity_audit.base.hours import parse_time
 from activity_audit.dbt_runner import project as transform
+from activity_audit.ingest.planning import plan, source_of
+from activity_audit.ingest.readers.formats import feed_format
+from activity_audit.ingest.sources.source import SourceError
 from activity_audit.ledger.chain import BatchDigest, append
 from activity_audit.ledger.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from activity_audit.settings.core import Settings, load_settings
@@ -32,10 +35,7 @@ from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.quarantine import REASONS
 from orchestration.cli.main import cli
 from orchestration.evidence import texts
-from orchestration.feeds.formats import feed_format
-from orchestration.feeds.source import SourceError
 from orchestration.pipeline import land_feeds
-from orchestration.planning import plan, source_of
 from orchestration.simulator.hours import WARNINGS
 
 ROOT = Path(__file__).parents[2]

@@ -10,6 +10,7 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.ingest.planning import plan
 from activity_audit.ledger import ledger
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import extensions, lake
@@ -17,7 +18,6 @@ from activity_audit.warehouse import tables as warehouse_tables
 from activity_audit.warehouse.inlined_rows import remove_expired, sources
 from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
-from orchestration.planning import plan
 from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import audit, deliver, dump, event, lines, one, query, run
 from tests.integration.tampering import change, warehouse

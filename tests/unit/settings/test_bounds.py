@@ -10,11 +10,11 @@ from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
+from activity_audit.ingest.cxone.sealing import due_hours
 from activity_audit.raw.records import Record, to_batches
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.report import ReportSettings
-from orchestration.feeds.cxone.sealing import due_hours
 
 KINDS: tuple[type[BaseSettings], ...] = (Settings, CxoneSettings, ReportSettings)
 CXONE = {

@@ -1,0 +1,308 @@
+"""The landing of an offer: read it, write it whole, and give it its name. Nothing here knows the index."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import os
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from activity_audit.base.delivery_limits import DeliveryError, Limits, machine_is_at_fault
+from activity_audit.ingest.manifests import MOST_BYTES, too_large
+from activity_audit.ingest.raw_writer import write_parquet
+from activity_audit.ingest.readers.formats import feed_format
+from activity_audit.ingest.sources.file_systems import local_path
+from activity_audit.ingest.sources.source import Offer, Source, SourceError
+from activity_audit.raw.files import manifest_path, publish, sync_contents
+from activity_audit.raw.footer import delivery_in
+from activity_audit.raw.index import LandedDelivery, LandedManifest, to_metadata
+
+_HASH_BLOCK = 1 << 20
+# A local file of at most so many bytes is read once, into memory; a larger one once for its hash and once more.
+_SMALL = 1 << 20
+# File times advance in steps of the kernel's clock: a change right after another one may leave them as they are.
+_CLOCK_STEP_NS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What became of an offer: a delivery, a new manifest, or neither where it brings nothing new.
+
+    `file` is what it adds to the raw lake, None where that was there. It is whole, and in scratch space as
+    `temporary` until `publish_all` gives it its name.
+    """
+
+    offer: Offer
+    delivery: LandedDelivery | None = None
+    manifest: LandedManifest | None = None
+    file: Path | None = None
+    temporary: Path | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An offer that cannot be landed: what is wrong with it alone, or with its source."""
+
+    offer: Offer
+    error: DeliveryError | SourceError
+
+
+class ChangedWhileReadError(RuntimeError):
+    """A delivery is not what it was when it was listed: it is still being written, or was replaced."""
+
+
+@dataclass(frozen=True)
+class _Content:
+    """An offer's bytes as a stream that can seek, and their hash."""
+
+    stream: BinaryIO
+    size: int
+    sha256: str
+    # Raises ChangedWhileReadError if the bytes may be no longer, or may never have been, the file's content.
+    check: Callable[[], None]
+
+
+class LandingPass:
+    """Lands the offers of one pass; `land` may be called from several threads.
+
+    `manifests` and `newest` are the newest manifests and deliveries by feed and hour; of the latter those that
+    readings are compared with are enough. `folder` is the pass's scratch space.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        raw_dir: Path,
+        folder: Path,
+        manifests: Mapping[tuple[str, datetime], LandedManifest],
+        newest: Mapping[tuple[str, datetime], LandedDelivery],
+        landed_at: datetime,
+        max_record_bytes: int,
+        limits: Limits,
+    ) -> None:
+        self._source = source
+        self._raw_dir = raw_dir
+        self._folder = folder
+        self._manifests = manifests
+        self._newest = newest
+        self._landed_at = landed_at
+        self._max_record_bytes = max_record_bytes
+        self._limits = limits
+        self._numbers = itertools.count()
+
+    def land(self, offer: Offer) -> Landed | Failed | None:
+        """Read one offer and write what it adds: what will become of it, why it cannot be read, or None if it waits.
+
+        It waits for the next pass if it changed under our hands or is gone. `publish_all` is still to come.
+
+        Raises:
+            OSError: if the raw lake cannot be written.
+        """
+        try:
+            with machine_is_at_fault():
+                if offer.is_manifest:
+                    return self._land_manifest(offer)
+                self._limits.check_size(offer.size)
+                with self._content(offer) as content:
+                    return self._land_delivery(offer, content)
+        except ChangedWhileReadError:
+            return None
+        except (SourceError, DeliveryError) as error:
+            return Failed(offer, error)
+        except OSError:
+            raise
+        except Exception as error:
+            # No reader foresaw it. The delivery is the cause if others can be read, and is named either way.
+            return Failed(offer, SourceError(f"{offer.uri} cannot be read: {type(error).__name__}: {error}"))
+
+    @contextmanager
+    def _content(self, offer: Offer) -> Iterator[_Content]:
+        with self._open(offer) as stream:
+            local = getattr(stream, "name", None)
+            if isinstance(local, (str, bytes)) and Path(os.fsdecode(local)).is_file():
+                yield _local_content(offer, stream, Path(os.fsdecode(local)))
+                return
+            copy = self._temporary()
+            try:
+                with copy.open("w+b") as file:
+                    yield _copied_content(offer, stream, file, self._limits)
+            finally:
+                copy.unlink()
+
+    def _open(self, offer: Offer) -> BinaryIO:
+        try:
+            return self._source.open(offer)
+        except FileNotFoundError:
+            raise ChangedWhileReadError(offer.uri) from None
+        except OSError as error:
+            raise _unreadable(offer, error) from error
+
+    def _temporary(self) -> Path:
+        return self._folder / str(next(self._numbers))
+
+    def _land_manifest(self, offer: Offer) -> Landed:
+        _refuse_large(offer.size)
+        with self._content(offer) as content:
+            _refuse_large(content.size)
+            content.stream.seek(0)
+            manifest = LandedManifest(offer.feed, offer.feed_hour, content.sha256, content.stream.read())
+            content.check()
+        known = self._manifests.get((offer.feed, offer.feed_hour))
+        if known and known.sha256 == manifest.sha256:
+            return Landed(offer)
+        target = self._raw_dir / manifest_path(manifest, self._landed_at)
+        temporary = self._temporary()
+        temporary.write_bytes(manifest.content)
+        return Landed(offer, manifest=manifest, file=target, temporary=temporary)
+
+    def _land_delivery(self, offer: Offer, content: _Content) -> Landed:
+        if self._brings_nothing(offer, content):
+            content.check()
+            return Landed(offer)
+        delivery = LandedDelivery(
+            delivery_id=delivery_id(offer, content.sha256),
+            feed=offer.feed,
+            feed_hour=offer.feed_hour,
+            name=offer.name,
+            source_uri=offer.source_uri,
+            sha256=content.sha256,
+            bytes=content.size,
+            records=0,
+            landed_at=self._landed_at,
+        )
+        target = self._raw_dir / delivery.raw_path
+        if target.exists():
+            content.check()
+            return Landed(offer, delivery_in(target))
+        declared = feed_format(offer.name)
+        assert declared is not None, offer.name
+        temporary = self._temporary()
+        try:
+            records = write_parquet(
+                content.stream,
+                content.size,
+                declared,
+                temporary,
+                to_metadata(delivery),
+                self._max_record_bytes,
+                self._limits,
+            )
+            content.check()
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return Landed(offer, replace(delivery, records=records), file=target, temporary=temporary)
+
+    def _brings_nothing(self, offer: Offer, content: _Content) -> bool:
+        newest = self._newest.get((offer.feed, offer.feed_hour))
+        if newest is None:
+            return offer.optional and content.size == 0
+        return offer.is_reading and newest.sha256 == content.sha256
+
+
+def publish_all(landed: Collection[Landed]) -> list[Landed]:
+    """Give the files of these their names in the raw lake; what became of each.
+
+    The content of all is on disk before the first has its name. The disk brings many there at a time in little more
+    than it takes for one.
+
+    Raises:
+        OSError: if the raw lake cannot be written.
+    """
+    sync_contents([item.temporary for item in landed if item.temporary])
+    return [_named(item) for item in landed]
+
+
+def _named(item: Landed) -> Landed:
+    if item.temporary is None or item.file is None:
+        return item
+    is_new = publish(item.temporary, item.file)
+    if item.delivery and not is_new:
+        # Another pass was quicker, and its file says when it was landed.
+        return Landed(item.offer, delivery_in(item.file))
+    return replace(item, temporary=None)
+
+
+def delivery_id(offer: Offer, sha256: str) -> str:
+    """The identity of a delivery: this content under this name for this feed hour, however often it is sent."""
+    identity = "\x1f".join((offer.feed, offer.feed_hour.isoformat(), offer.name, sha256))
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _local_content(offer: Offer, stream: BinaryIO, path: Path) -> _Content:
+    """A file that is read where it is; it must be the same file, unchanged, from the first byte to `check`."""
+    before = os.fstat(stream.fileno())
+    if 0 <= (age := time.time_ns() - before.st_ctime_ns) < _CLOCK_STEP_NS:
+        time.sleep((_CLOCK_STEP_NS - age) / 1e9)
+
+    def check() -> None:
+        try:
+            now = path.stat()
+        except FileNotFoundError:
+            raise ChangedWhileReadError(offer.uri) from None
+        if _fingerprint(now) != _fingerprint(before):
+            raise ChangedWhileReadError(offer.uri)
+
+    if before.st_size > _SMALL:
+        return _Content(stream, before.st_size, _hash(offer, stream, lambda _: None), check)
+    content = _read(offer, stream, -1)
+    return _Content(io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), check)
+
+
+def _copied_content(offer: Offer, stream: BinaryIO, copy: BinaryIO, limits: Limits) -> _Content:
+    """A copy of what the source sends, which must have the size that the source announced."""
+
+    def keep(block: bytes) -> None:
+        copy.write(block)
+        limits.check_size(copy.tell())
+
+    sha256 = _hash(offer, stream, keep)
+    size = copy.tell()
+
+    def check() -> None:
+        if offer.size >= 0 and size != offer.size:
+            raise ChangedWhileReadError(offer.uri)
+
+    return _Content(copy, size, sha256, check)
+
+
+def _hash(offer: Offer, stream: BinaryIO, also: Callable[[bytes], Any]) -> str:
+    digest = hashlib.sha256()
+    while block := _read(offer, stream):
+        digest.update(block)
+        also(block)
+    return digest.hexdigest()
+
+
+def _read(offer: Offer, stream: BinaryIO, size: int = _HASH_BLOCK) -> bytes:
+    """The next bytes of an offer, or all that are left where `size` is negative."""
+    try:
+        return stream.read(size)
+    except FileNotFoundError:
+        raise ChangedWhileReadError(offer.uri) from None
+    except OSError as error:
+        raise _unreadable(offer, error) from error
+
+
+def _refuse_large(manifest_bytes: int) -> None:
+    if manifest_bytes > MOST_BYTES:
+        raise DeliveryError(f"the manifest cannot be read: {too_large(manifest_bytes)}")
+
+
+def _unreadable(offer: Offer, error: OSError) -> DeliveryError | SourceError:
+    advice = "see to its permissions, and to the disk or the store that it is on"
+    text = f"cannot be read: {error.strerror or error}; {advice}"
+    # A store that is out of reach gives all kinds of errors, but not this one.
+    is_its_own = isinstance(error, PermissionError) or local_path(offer.uri) is not None
+    return DeliveryError(f"it {text}") if is_its_own else SourceError(f"{offer.uri} {text}")
+
+
+def _fingerprint(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_ino, status.st_dev, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -1,0 +1,126 @@
+"""`.json` files to records: an array, API pages, single objects, or one record a line.
+
+Records are the exact slices of the file's text, so that what is kept is what came. Everything is read through a
+window, so that a file of any size takes little memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from activity_audit.ingest.readers.json_values import Values, is_page, says_error
+from activity_audit.ingest.readers.json_window import Scanner, Window
+from activity_audit.ingest.readers.read_lines import read_lines
+from activity_audit.ingest.readers.streams import Blocks
+from activity_audit.raw import records
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_json(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    """The records of a `.json` delivery, in batches."""
+    if _is_line_delimited(blocks.peek()):
+        yield from read_lines(blocks, max_bytes, concatenated=True)
+        if not blocks.peek():
+            return
+    # Of lines, what is left begins with objects one after the other that are longer than a line may be.
+    yield from records.to_batches(_documents(blocks, max_bytes))
+
+
+def _is_line_delimited(head: bytes) -> bool:
+    """Whether the first line that is not blank holds all of the value that begins on it, and that is no page."""
+    text = head.decode("utf-8", errors="replace").lstrip()
+    if not text.startswith("{"):
+        return not text.startswith("[")
+    line = text.partition("\n")[0]
+    try:
+        return not is_page(json.loads(line))
+    except (ValueError, RecursionError):
+        scanner = Scanner()
+        end = scanner.feed(line, 0)
+        return end is not None and not scanner.broken and not line[end:].lstrip().startswith("{")
+
+
+def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
+    window = Window(blocks)
+    values = Values(window, max_bytes)
+    while opening := window.peek():
+        if opening == "[":
+            yield from _array(window, values)
+        elif opening == "{":
+            decoded = window.decode()
+            if is_page(decoded[0]) if decoded else values.opens_page():
+                yield from _page(window, values)
+            else:
+                yield values.whole(decoded[1]) if decoded else values.value()
+        elif opening in ",]":
+            # What is left over between values that were told apart without it.
+            window.at += 1
+        else:
+            yield values.line()
+    if blocks.broken:
+        yield records.broken_off(blocks.broken)
+
+
+def _array(window: Window, values: Values) -> Iterator[records.Record]:
+    """The elements of the array at the cursor, and commas that no value stands before, which are one, too."""
+    window.at += 1
+    values.unfinished = False
+    follows_value = False
+    gap = 0
+    while opening := window.peek():
+        if opening == ",":
+            window.at += 1
+            gap += not follows_value
+            follows_value = False
+            continue
+        if gap:
+            yield values.gap(gap)
+            gap = 0
+        if opening == "]":
+            window.at += 1
+            return
+        yield values.value()
+        follows_value = True
+    if gap:
+        yield values.gap(gap)
+    yield from _not_closed(window, values, "array")
+
+
+def _not_closed(window: Window, values: Values, what: str) -> Iterator[records.Record]:
+    """What stands for the missing rest, unless a half record or the broken stream says so already."""
+    if not values.unfinished and not window.is_broken_off:
+        values.unfinished = True
+        yield records.broken_off(f"the {what} is not closed")
+
+
+def _page(window: Window, values: Values) -> Iterator[records.Record]:
+    """The elements of the page's `values`; its other members are about the page, and are passed over.
+
+    A member that says an error is a record that cannot be read: what the page lacks for it must not pass for nothing.
+    """
+    window.at += 1
+    values.unfinished = False
+    while opening := window.peek():
+        if opening == "}":
+            window.at += 1
+            return
+        if opening in ",]":
+            window.at += 1
+            continue
+        name = values.value()
+        if opening != '"' or window.peek() != ":":
+            yield replace(name, problem=name.problem or "unparseable")
+            continue
+        window.at += 1
+        if name.text == '"values"' and window.peek() == "[":
+            yield from _array(window, values)
+        elif window.peek():
+            about = values.value()
+            if says_error(name.text, about.text):
+                yield about if about.problem else values.unparseable(f"{name.text}:{about.text}")
+    yield from _not_closed(window, values, "page")

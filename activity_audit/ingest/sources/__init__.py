@@ -1,0 +1,1 @@
+"""Where deliveries come from: folders, buckets, the product itself, a class of the user."""
