@@ -16,6 +16,7 @@ from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
 from activity_audit.ledger import head
 from activity_audit.settings.core import Settings
+from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import known_ids, lake, leftovers, observed_names, tables
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.inlined_rows import remove_expired
@@ -27,7 +28,6 @@ from orchestration.retention.deletion import delete
 from orchestration.retention.plan import RetentionPlan, make_plan
 from orchestration.retention.raw_removal import of_deleted, remove
 from orchestration.retention.report import as_dict
-from orchestration.workbench import Workbench
 
 if TYPE_CHECKING:
     import duckdb

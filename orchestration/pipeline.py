@@ -23,12 +23,13 @@ from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.ledger.deleted import deleted_deliveries
 from activity_audit.settings.core import Settings
+from activity_audit.transform import scratch, staging
+from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import known_ids, lake, observed_names
 from activity_audit.warehouse.run_lock import Progress, WarehouseBusyError, exclusive
 from activity_audit.warehouse.tables import create_tables
 from activity_audit.warehouse.transactions import snapshot_now
-from orchestration import data_docs, publish, staging, workbench
-from orchestration.workbench import Batch, Workbench
+from orchestration import data_docs, publish
 
 if TYPE_CHECKING:
     import duckdb
@@ -282,7 +283,7 @@ def _by_hour(connection: duckdb.DuckDBPyConnection) -> dict[datetime, dict[str, 
 def _keep_results(
     connection: duckdb.DuckDBPyConnection, checks: Collection[ExpectationResult], validated_at: datetime
 ) -> None:
-    workbench.insert(
+    scratch.insert(
         connection,
         "validation_result",
         [

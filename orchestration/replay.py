@@ -18,12 +18,13 @@ from activity_audit.dbt_runner import project
 from activity_audit.ledger import replays
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
+from activity_audit.transform import scratch
+from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved
 from activity_audit.warehouse.run_lock import Progress, exclusive
-from orchestration import pipeline, publish, workbench
+from orchestration import pipeline, publish
 from orchestration.replay_report import Report, describe
-from orchestration.workbench import Batch, Workbench
 
 if TYPE_CHECKING:
     import duckdb
@@ -127,7 +128,7 @@ def _stage(
         manifests=(),
         is_replay=True,
     )
-    workbench.fill(connection, batch, settings)
+    scratch.fill(connection, batch, settings)
     connection.execute(
         f"insert into work.raw.replayed select delivery_id, source_record, revision + 1, reasons {judgeable}"
     )

@@ -20,11 +20,11 @@ from activity_audit.ledger.digests import record_sha256
 from activity_audit.raw.footer import delivery_in
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
+from activity_audit.transform.scratch import Batch, attach_empty, fill
 from activity_audit.warehouse.extensions import connect
 from orchestration.integrity.check_batches import Differing
 from orchestration.integrity.check_raw import PublishedDelivery
 from orchestration.integrity.findings import Finding, Problem, batch_name, listed
-from orchestration.workbench import Batch, attach_empty, fill
 
 if TYPE_CHECKING:
     import duckdb

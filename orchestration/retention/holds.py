@@ -15,11 +15,11 @@ from activity_audit.ledger.chain import HOLD, append
 from activity_audit.ledger.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
 from activity_audit.ledger.hold_table import insert, rows_of
 from activity_audit.settings.core import Settings
+from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.run_lock import exclusive
 from activity_audit.warehouse.tables import create_tables
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-from orchestration.workbench import Workbench
 
 if TYPE_CHECKING:
     import duckdb

@@ -18,7 +18,7 @@ from activity_audit.ingest.landing import open_index
 from activity_audit.ingest.planning import plan
 from activity_audit.ingest.raw_writer import write_parquet
 from activity_audit.settings.core import Settings
-from orchestration import staging
+from activity_audit.transform import staging
 from orchestration.pipeline import land_feeds
 from orchestration.status import status
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
@@ -186,7 +186,7 @@ def test_what_is_no_deliverys_fault_sets_none_aside(
         real(connection, batch, settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr("orchestration.staging.workbench.fill", fill)
+        patch.setattr("activity_audit.transform.staging.workbench.fill", fill)
         if is_raised:
             with pytest.raises(TransformError):
                 run(narrow)

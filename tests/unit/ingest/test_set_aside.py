@@ -19,7 +19,7 @@ from activity_audit.ingest.manifests import MOST_BYTES, read_manifest
 from activity_audit.ingest.set_aside import SetAside, SetAsides
 from activity_audit.ingest.sources.files import FileSource
 from activity_audit.ingest.sources.source import Listing, Offer, SourceError
-from orchestration.staging import largest_part
+from activity_audit.transform.staging import largest_part
 from tests.s3_server import Bucket
 from tests.unit.raw_lake import FEEDS, HOUR, LANDED_AT, A, B, Feeds, indexed
 
@@ -287,7 +287,7 @@ def test_of_those_that_fail_only_together_as_many_as_can_be_are_kept() -> None:
 
 
 def test_a_search_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestration.staging.MOST_TRIES", 5)
+    monkeypatch.setattr("activity_audit.transform.staging.MOST_TRIES", 5)
     asked = []
 
     def fails(items: Sequence[int]) -> str | None:

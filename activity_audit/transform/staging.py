@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, TypeVar
 from activity_audit.dbt_runner import project
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
-from orchestration import workbench
-from orchestration.workbench import Batch, Workbench
+from activity_audit.transform import scratch
+from activity_audit.transform.scratch import Batch, Workbench
 
 if TYPE_CHECKING:
     import duckdb
@@ -45,7 +45,7 @@ def stage(bench: Workbench, batch: Batch, settings: Settings, *, keep_manifest: 
 
     try:
         with bench.connect() as connection:
-            workbench.fill(connection, batch, settings)
+            scratch.fill(connection, batch, settings)
         project.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)
     except (project.TransformError, duckdb.Error) as error:
         if found := _OF_DATA.search(str(error)):

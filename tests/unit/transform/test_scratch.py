@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
+from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import spill
-from orchestration.workbench import Workbench
 
 
 def test_a_run_that_spilt_to_disk_connects_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

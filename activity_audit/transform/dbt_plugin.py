@@ -13,8 +13,8 @@ from dbt.adapters.duckdb.plugins import BasePlugin
 
 from activity_audit.dbt_runner import session
 from activity_audit.settings.core import load_settings
+from activity_audit.transform.scratch import attach_for_dbt
 from activity_audit.warehouse.extensions import CONFIG
-from orchestration.workbench import attach_for_dbt
 
 if TYPE_CHECKING:
     import duckdb

@@ -17,7 +17,7 @@ from activity_audit.settings.core import Settings, load_settings
 from tests.integration.support import HOUR, deliver, dump, event, lines, one, query, run
 
 REAL_EVENTS = (
-    Path(os.environ.get("AUDIT_TEST_REAL_EVENTS", Path(__file__).parents[3] / "shared/data/real_events"))
+    Path(os.environ.get("AUDIT_TEST_REAL_EVENTS", Path(__file__).parents[4] / "shared/data/real_events"))
     / "2023-07-10T11.ndjson"
 )
 
