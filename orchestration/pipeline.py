@@ -22,6 +22,7 @@ from activity_audit.ingest.sources.source import Source, SourceError
 from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.ledger.deleted import deleted_deliveries
+from activity_audit.publish import data_docs, publish
 from activity_audit.settings.core import Settings
 from activity_audit.transform import scratch, staging
 from activity_audit.transform.scratch import Batch, Workbench
@@ -29,7 +30,6 @@ from activity_audit.warehouse import known_ids, lake, observed_names
 from activity_audit.warehouse.run_lock import Progress, WarehouseBusyError, exclusive
 from activity_audit.warehouse.tables import create_tables
 from activity_audit.warehouse.transactions import snapshot_now
-from orchestration import data_docs, publish
 
 if TYPE_CHECKING:
     import duckdb

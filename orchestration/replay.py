@@ -16,6 +16,7 @@ from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.dbt_runner import project
 from activity_audit.ledger import replays
+from activity_audit.publish import publish
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from activity_audit.transform import scratch
@@ -23,7 +24,7 @@ from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved
 from activity_audit.warehouse.run_lock import Progress, exclusive
-from orchestration import pipeline, publish
+from orchestration import pipeline
 from orchestration.replay_report import Report, describe
 
 if TYPE_CHECKING:

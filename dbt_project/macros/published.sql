@@ -1,7 +1,7 @@
 {#
   The materialisation of every public table and view. The model's rows are staged in the scratch database
   `work`, under the schema and name that the public relation has in `audit`; there the checks look at them, and
-  `orchestration.publish` then brings the staged rows of all models into the warehouse in one transaction.
+  `activity_audit.publish.publish` then brings the staged rows of all models into the warehouse in one transaction.
 
   What is done with them is the model's `meta.publish`:
     append           the rows are added

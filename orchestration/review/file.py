@@ -7,9 +7,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from activity_audit.base.whole_files import rewrite
+from activity_audit.publish import data_docs
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration import data_docs
 from orchestration.review.collect import Review
 from orchestration.review.page import render
 

@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.dbt_runner import project
+from activity_audit.publish import publish as publication
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from orchestration import pipeline
-from orchestration import publish as publication
 from orchestration.pipeline import ChecksFailedError
 from tests.integration.support import (
     HOUR,

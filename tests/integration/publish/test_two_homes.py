@@ -87,7 +87,7 @@ def _start(home: Settings, *command: str) -> subprocess.Popen:
     assert home.data_path
     environment = process_environment(home, AUDIT_CATALOG=home.catalog, AUDIT_DATA_PATH=home.data_path)
     return subprocess.Popen(
-        command, env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+        command, env={**environment, "PYTHONPATH": str(Path(__file__).parents[3])},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
 

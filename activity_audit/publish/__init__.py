@@ -1,0 +1,1 @@
+"""From staged rows to one snapshot of the warehouse, and the data docs that show it."""
