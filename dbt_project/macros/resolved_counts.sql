@@ -1,6 +1,6 @@
 {#
   By how much the records that replays resolved change the counts of their deliveries: a resolved record is in
-  quarantine no more. The same sums are made in Python for `audit verify`: orchestration.integrity.check_tables.
+  quarantine no more. The same sums are made in Python for `audit verify`: activity_audit.evidence.verify.check_tables.
 #}
 {% macro resolved_counts() -%}
     count(*) filter (disposition = 'accepted') as accepted,

@@ -13,7 +13,7 @@ from orchestration.cli.filter_options import Choose, filter_options
 from orchestration.cli.output import OUTPUT, print_json, print_table, say, say_if_empty
 
 if TYPE_CHECKING:
-    from orchestration.evidence.pack import Pack
+    from activity_audit.evidence.pack.pack import Pack
 
 
 @click.command("evidence")
@@ -44,8 +44,8 @@ def command(
 
     Its README.md says how to check it. The exit code is 1 if the warehouse is not as it was published.
     """
+    from activity_audit.evidence.pack.pack import Options, make_pack
     from activity_audit.warehouse.lake import WarehouseError
-    from orchestration.evidence.pack import Options, make_pack
 
     try:
         with for_people():

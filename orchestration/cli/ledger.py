@@ -18,10 +18,10 @@ def command() -> None:
 @click.pass_obj
 def head(settings: Settings, output: str) -> None:
     """Print the newest entry, to keep elsewhere; `audit verify --expect-head` holds the ledger to it."""
+    from activity_audit.evidence.verify.verify import NoLedgerError
     from activity_audit.ledger import ledger
     from activity_audit.ledger.head import describe
     from activity_audit.warehouse import lake
-    from orchestration.integrity.verify import NoLedgerError
 
     try:
         with lake.reader(settings) as connection:

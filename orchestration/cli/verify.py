@@ -12,7 +12,7 @@ from orchestration.cli.output import OUTPUT, print_json, print_table, say
 from orchestration.cli.times import TIME, window
 
 if TYPE_CHECKING:
-    from orchestration.integrity.findings import Report
+    from activity_audit.evidence.verify.findings import Report
 
 _MOST_LINES = 50
 
@@ -30,9 +30,9 @@ def command(
 
     The exit code is 1 if anything does.
     """
+    from activity_audit.evidence.verify.verify import verify
     from activity_audit.ledger.head import HASH
     from activity_audit.warehouse.lake import WarehouseError
-    from orchestration.integrity.verify import verify
 
     asked = window(start, end)
     expected = expect_head.strip().lower() if expect_head else None

@@ -11,6 +11,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, aware, naive
+from activity_audit.evidence.verify.check_batches import deleted_differences, differences
+from activity_audit.evidence.verify.check_holds import check_holds
+from activity_audit.evidence.verify.check_ledger import check_ledger, expected_heads
+from activity_audit.evidence.verify.check_raw import PublishedDelivery, hash_finding
+from activity_audit.evidence.verify.findings import Finding, batch_name
 from activity_audit.ledger import digests, ledger, replays
 from activity_audit.ledger.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
 from activity_audit.ledger.held import HeldHour, held_hours
@@ -21,11 +26,6 @@ from activity_audit.ledger.replays import ReplayedRows
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.integrity.check_batches import deleted_differences, differences
-from orchestration.integrity.check_holds import check_holds
-from orchestration.integrity.check_ledger import check_ledger, expected_heads
-from orchestration.integrity.check_raw import PublishedDelivery, hash_finding
-from orchestration.integrity.findings import Finding, batch_name
 
 if TYPE_CHECKING:
     import duckdb

@@ -9,19 +9,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, now_utc
+from activity_audit.evidence.verify.check_ledger import Expected, expected_heads
+from activity_audit.evidence.verify.verify import NoLedgerError, verify_snapshot
 from activity_audit.ledger import replays
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import coverage, lake, spill
 from activity_audit.warehouse.coverage import Coverage
-from orchestration.integrity.check_ledger import Expected, expected_heads
-from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 from orchestration.review.period import Period, default_period
 from orchestration.review.queries import Query, Scope, queries
 
 if TYPE_CHECKING:
     import duckdb
 
-    from orchestration.integrity.findings import Report
+    from activity_audit.evidence.verify.findings import Report
 
 
 @dataclass(frozen=True)

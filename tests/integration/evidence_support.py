@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 
 from activity_audit.base.hours import parse_time
+from activity_audit.evidence.pack.pack import Options, Pack, make_pack
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.evidence.pack import Options, Pack, make_pack
 
 HARD = 'say "hi",\r\nthen\n"";\'\\ \t — 😀 \x0b \u2028 \u202e =1+1 \x7f \0'
 PERIOD = ("--from", "2026-05-01T10:00:00Z", "--to", "2026-05-01T12:00:00Z")

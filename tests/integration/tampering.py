@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from activity_audit.evidence.verify.findings import Finding
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import Entry
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.integrity.findings import Finding
-from orchestration.integrity.verify import verify
 
 FACT = "fact_activity_event"
 LEDGER = "quality.integrity_ledger"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import duckdb
 
+from activity_audit.evidence.pack.pack import make_pack
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.evidence.pack import make_pack
 from orchestration.maintenance import Allowed, maintain
 from orchestration.replay import replay
 from orchestration.review.collect import collect

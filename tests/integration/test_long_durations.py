@@ -8,11 +8,11 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import now_utc
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.beginning import beginning
 from activity_audit.ingest.planning import plan
 from activity_audit.settings.core import Settings, load_settings
 from orchestration.freshness import build_freshness, due_hour
-from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.schedules import build_schedule
 from orchestration.status import status

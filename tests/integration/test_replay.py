@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import unresolved
@@ -23,7 +24,6 @@ from orchestration import dagster_instance
 from orchestration.cli.in_process import error_of
 from orchestration.cli.main import cli
 from orchestration.definitions import build_definitions
-from orchestration.integrity.verify import verify
 from orchestration.replay import ReplayError, replay
 from orchestration.replay_job import JOB_NAME, OP_NAME
 from orchestration.replay_report import Report

@@ -12,12 +12,12 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.planning import plan
 from activity_audit.ledger.chain import DELETION
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
 from orchestration import compaction, maintenance
-from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain, preview
 from orchestration.pipeline import land_feeds
 from orchestration.retention.report import by_feed

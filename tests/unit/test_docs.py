@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings
 from activity_audit.base.catalogue import normalised_name, slugs
 from activity_audit.base.hours import parse_time
 from activity_audit.dbt_runner import project as transform
+from activity_audit.evidence.pack import texts
 from activity_audit.ingest.planning import plan, source_of
 from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.sources.source import SourceError
@@ -34,7 +35,6 @@ from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.quarantine import REASONS
 from orchestration.cli.main import cli
-from orchestration.evidence import texts
 from orchestration.pipeline import land_feeds
 from orchestration.simulator.hours import WARNINGS
 

@@ -12,12 +12,12 @@ import pytest
 
 from activity_audit.base.hours import HOUR
 from activity_audit.base.visible_text import visible
+from activity_audit.evidence.verify.findings import Finding, Report
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.lake import Snapshot
 from expectations.results import ExpectationResult
 from orchestration import checks
-from orchestration.integrity.findings import Finding, Report
 from orchestration.review import page
 from orchestration.review.collect import Review
 from orchestration.review.heatmap import Span, merged, rows, state_of, ticks

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.planning import plan
 from activity_audit.ingest.sources import file_systems
 from activity_audit.settings.core import Settings
-from orchestration.integrity.verify import verify
 from tests.integration.support import HOUR, deliver, event, lines, one, query, run
 
 BYTES, TEXT = os.fsdecode(b"twin\xff.ndjson"), r"twin\xff.ndjson"

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from activity_audit.dbt_runner.project import manifest
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse import tables as warehouse_tables
 from activity_audit.warehouse.contract import published_models
-from orchestration.integrity.verify import verify
 from orchestration.maintenance import Allowed, maintain
 from tests.integration.retention_support import keeping
 from tests.integration.support import deliver, dump, event, lines, query, run

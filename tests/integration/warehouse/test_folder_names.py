@@ -13,10 +13,10 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.raw.footer import preview
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.warehouse import lake
-from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds, update_warehouse
 from report.queries import events

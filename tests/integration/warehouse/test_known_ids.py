@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.evidence.verify import check_doubled
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import known_ids, lake
 from orchestration import compaction
-from orchestration.integrity import check_doubled
-from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from tests.integration.support import (
     HOUR,

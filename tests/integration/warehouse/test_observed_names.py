@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings, load_settings
-from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from report.queries.warehouse import Warehouse
 from tests.integration.retention_support import keeping

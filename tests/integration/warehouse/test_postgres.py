@@ -10,13 +10,13 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.planning import plan
 from activity_audit.ledger import ledger
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import extensions, lake
 from activity_audit.warehouse import tables as warehouse_tables
 from activity_audit.warehouse.inlined_rows import remove_expired, sources
-from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import audit, deliver, dump, event, lines, one, query, run

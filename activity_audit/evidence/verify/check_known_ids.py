@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.findings import Finding, Problem, listed
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.known_ids import FACT, TABLE, differing_hours, event_id_key, rows_of_fact
-from orchestration.integrity.findings import Finding, Problem, listed
 
 if TYPE_CHECKING:
     import duckdb

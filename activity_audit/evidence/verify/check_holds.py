@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.findings import Finding
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import HOLD
 from activity_audit.ledger.hold_rules import digest_of
 from activity_audit.ledger.hold_table import rows_of
-from orchestration.integrity.findings import Finding
 
 if TYPE_CHECKING:
     import duckdb

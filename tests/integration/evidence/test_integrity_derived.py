@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.evidence.verify.findings import Finding
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings
-from orchestration.integrity.findings import Finding
-from orchestration.integrity.verify import verify
 from tests.integration.support import HOUR
 from tests.integration.tampering import change, copied, findings
 

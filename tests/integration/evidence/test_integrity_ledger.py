@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from activity_audit.base.hours import naive, now_utc
+from activity_audit.evidence.verify.verify import NoLedgerError, verify
 from activity_audit.ledger import chain, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.ledger.head import keep
@@ -20,7 +21,6 @@ from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.known_ids import event_id_key
-from orchestration.integrity.verify import NoLedgerError, verify
 from orchestration.status import status
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, query, run
 from tests.integration.tampering import FACT, LEDGER, change, copied, entries, findings, named, raw_file, warehouse

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.findings import Finding, Problem, batch_name
 from activity_audit.ledger import replays
-from orchestration.integrity.findings import Finding, Problem, batch_name
 
 if TYPE_CHECKING:
     import duckdb

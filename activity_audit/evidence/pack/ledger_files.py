@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from activity_audit.base.sql_text import literal, parquet_rows
+from activity_audit.evidence.pack.scope import IN_SCOPE
+from activity_audit.evidence.pack.tables import WrittenTable, write_table
 from activity_audit.ledger import digests, ledger
 from activity_audit.ledger.chain import VERSION
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.evidence.scope import IN_SCOPE
-from orchestration.evidence.tables import WrittenTable, write_table
 
 if TYPE_CHECKING:
     import duckdb

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.check_derived import check_aggregate, check_dimensions, check_names
+from activity_audit.evidence.verify.check_doubled import check_doubled
+from activity_audit.evidence.verify.check_known_ids import check_known_ids
+from activity_audit.evidence.verify.data_files import wrong_files
+from activity_audit.evidence.verify.findings import Finding
 from activity_audit.warehouse import known_ids, lake
-from orchestration.integrity.check_derived import check_aggregate, check_dimensions, check_names
-from orchestration.integrity.check_doubled import check_doubled
-from orchestration.integrity.check_known_ids import check_known_ids
-from orchestration.integrity.data_files import wrong_files
-from orchestration.integrity.findings import Finding
 
 if TYPE_CHECKING:
     import duckdb

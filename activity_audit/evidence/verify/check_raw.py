@@ -10,13 +10,13 @@ from pathlib import Path
 
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import from_hour_folder
+from activity_audit.evidence.verify.findings import Finding
 from activity_audit.ingest.scratch import in_use
 from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.raw_hashes import ABSENT, each_sha256_or_error
 from activity_audit.raw.files import PAGES, SWEEPS, manifest_hash_shown
 from activity_audit.raw.footer import delivery_in
 from activity_audit.raw.index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
-from orchestration.integrity.findings import Finding
 
 Window = tuple[datetime, datetime]
 # What is at the top of the raw lake, and no delivery.

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.evidence.pack import texts
+from activity_audit.evidence.pack.pack import Options, Pack
+from activity_audit.evidence.pack.texts import CHECKS
 from activity_audit.ledger import chain, ledger
 from activity_audit.ledger.slices import slices
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.evidence import texts
-from orchestration.evidence.pack import Options, Pack
-from orchestration.evidence.texts import CHECKS
 from tests.integration.evidence_support import check_pack, check_sums, edit_about, failed_checks, pack_of, rewrite
 from tests.integration.tampering import copied, raw_file, warehouse
 

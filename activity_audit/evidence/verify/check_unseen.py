@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.findings import Finding, Layer
 from activity_audit.warehouse import lake
-from orchestration.integrity.findings import Finding, Layer
 
 if TYPE_CHECKING:
     import duckdb

@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
+from activity_audit.evidence.verify.check_raw import PublishedDelivery
+from activity_audit.evidence.verify.findings import Finding
 from activity_audit.ingest.sources.file_systems import LocalFiles, local_path, path_of, shown_path
 from activity_audit.ledger.raw_hashes import each_sha256_or_error
-from orchestration.integrity.check_raw import PublishedDelivery
-from orchestration.integrity.findings import Finding
 
 
 def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tuple[int, list[Finding]]:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activity_audit.base.sql_text import file_literal, parquet_rows
+from activity_audit.evidence.verify.findings import Finding, Layer
 from activity_audit.warehouse import lake
-from orchestration.integrity.findings import Finding, Layer
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.findings import Finding
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import ADOPTED, BATCH, DELETION, HOLD, REPLAY, Entry, breaks
 from activity_audit.warehouse.kept_heads import kept
-from orchestration.integrity.findings import Finding
 
 if TYPE_CHECKING:
     import duckdb

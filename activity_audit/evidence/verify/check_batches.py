@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.check_deletions import returned
+from activity_audit.evidence.verify.findings import Finding, Layer, Problem, batch_name
 from activity_audit.ledger import digests, ledger, replays
 from activity_audit.ledger.chain import REPLAY, BatchDigest, BatchKey, Entry, no_rows
 from activity_audit.ledger.replays import ReplayedRows, as_replay, no_replayed_rows
-from orchestration.integrity.check_deletions import returned
-from orchestration.integrity.findings import Finding, Layer, Problem, batch_name
 
 if TYPE_CHECKING:
     import duckdb

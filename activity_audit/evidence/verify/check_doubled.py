@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from math import ceil
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.findings import Finding, batch_name, listed
 from activity_audit.warehouse.known_ids import FACT, TABLE, event_id_key, rows_of_fact
-from orchestration.integrity.findings import Finding, batch_name, listed
 
 if TYPE_CHECKING:
     import duckdb

@@ -18,25 +18,25 @@ from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.thread_pool import Beside
 from activity_audit.dbt_runner.project import TransformError
+from activity_audit.evidence.verify.check_batches import Differing, SliceState, check_batches
+from activity_audit.evidence.verify.check_deletions import check_deletions
+from activity_audit.evidence.verify.check_holds import check_holds
+from activity_audit.evidence.verify.check_landing import check_landing
+from activity_audit.evidence.verify.check_ledger import Expected, LedgerState, check_ledger, expected_heads
+from activity_audit.evidence.verify.check_raw import PublishedDelivery, check_raw
+from activity_audit.evidence.verify.check_replays import check_resolutions
+from activity_audit.evidence.verify.check_tables import check_origins, check_reconciliation
+from activity_audit.evidence.verify.check_unseen import check_unseen
+from activity_audit.evidence.verify.data_files import FACT, wrong_files
+from activity_audit.evidence.verify.findings import Finding, Layer, Report, batch_name, listed
+from activity_audit.evidence.verify.from_fact import check_derived, check_keys, unreadable
+from activity_audit.evidence.verify.naming import name_events
 from activity_audit.ledger import ledger, replays
 from activity_audit.ledger.chain import DELETION, BatchKey
 from activity_audit.ledger.head import describe
 from activity_audit.ledger.slices import Slice, condition, even, halves, slices
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, spill
-from orchestration.integrity.check_batches import Differing, SliceState, check_batches
-from orchestration.integrity.check_deletions import check_deletions
-from orchestration.integrity.check_holds import check_holds
-from orchestration.integrity.check_landing import check_landing
-from orchestration.integrity.check_ledger import Expected, LedgerState, check_ledger, expected_heads
-from orchestration.integrity.check_raw import PublishedDelivery, check_raw
-from orchestration.integrity.check_replays import check_resolutions
-from orchestration.integrity.check_tables import check_origins, check_reconciliation
-from orchestration.integrity.check_unseen import check_unseen
-from orchestration.integrity.data_files import FACT, wrong_files
-from orchestration.integrity.findings import Finding, Layer, Report, batch_name, listed
-from orchestration.integrity.from_fact import check_derived, check_keys, unreadable
-from orchestration.integrity.naming import name_events
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.sql_text import literal, parquet_rows
 from activity_audit.dbt_runner import project
+from activity_audit.evidence.pack.scope import FEED_HOURS, IN_SCOPE, RUNS
 from activity_audit.ledger import digests
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.evidence.scope import FEED_HOURS, IN_SCOPE, RUNS
 
 if TYPE_CHECKING:
     import duckdb

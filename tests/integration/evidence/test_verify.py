@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.scratch import scratch
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
 from orchestration import compaction
-from orchestration.integrity.verify import verify
 from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds
 from tests.integration.support import HOUR, audit, deliver, event, lines, query, run
@@ -118,7 +118,7 @@ def test_a_delivered_file_that_changed_since_is_a_warning(published: Settings) -
 
 def test_a_stranger_can_recompute_it_all(published: Settings) -> None:
     """With what docs/integrity.md and docs/warehouse.md say, and SQL, sort and sha256sum."""
-    documents = Path(__file__).parents[2] / "docs"
+    documents = Path(__file__).parents[3] / "docs"
     integrity, tables = ((documents / name).read_text(encoding="utf-8") for name in ("integrity.md", "warehouse.md"))
     (chain_sql,) = re.findall(r"^```sql\n(.*?)^```", integrity, re.MULTILINE | re.DOTALL)
     (hash_sql,) = re.findall(r"^```sql\n(select event_id, sha256.*?)^```", tables, re.MULTILINE | re.DOTALL)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from activity_audit.evidence.verify.findings import Finding, Layer, batch_name
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION, OF_BATCHES, BatchDigest, BatchKey
 from activity_audit.warehouse import lake
-from orchestration.integrity.findings import Finding, Layer, batch_name
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from activity_audit.dbt_runner import project
+from activity_audit.evidence.verify.verify import verify
 from activity_audit.raw.files import SWEEPS
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.integrity.verify import verify
 from tests.integration.tampering import FACT, change, copied, edit_column, fact_files, findings, flip, named, raw_file
 
 
@@ -108,7 +108,7 @@ def test_events_of_which_the_catalog_says_that_they_are_of_another_hour(
         )
         assert done.rowcount == 1
     # As of a history that takes more than one slice.
-    monkeypatch.setattr("orchestration.integrity.verify._EVENTS_AT_A_TIME", 1)
+    monkeypatch.setattr("activity_audit.evidence.verify.verify._EVENTS_AT_A_TIME", 1)
     found = findings(home)
     assert ("fact", "added", "main.fact_activity_event") in [(f.layer, f.problem, f.what) for f in found]
 

@@ -11,10 +11,10 @@ import duckdb
 import pytest
 
 from activity_audit.base.hours import parse_time
+from activity_audit.evidence.pack.pack import Pack
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters, choice
 from activity_audit.warehouse.events.long_texts import Digest
-from orchestration.evidence.pack import Pack
 from tests.integration.evidence_support import HARD, PERIOD, check_pack, edit_about, failed_checks, pack_of, rewrite
 
 _LONG = Digest(hashlib.sha256(b"long").hexdigest())

@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.base.hours import parse_time
+from activity_audit.evidence.pack.about import settings_shown
+from activity_audit.evidence.pack.pack import EvidenceError, make_pack
+from activity_audit.evidence.pack.texts import CHECKS
+from activity_audit.evidence.verify.verify import NoLedgerError
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import Filters
 from orchestration.cli.evidence import command
-from orchestration.evidence.about import settings_shown
-from orchestration.evidence.pack import EvidenceError, make_pack
-from orchestration.evidence.texts import CHECKS
-from orchestration.integrity.verify import NoLedgerError
 from tests.integration.evidence_support import PERIOD, check_pack, check_sums, failed_checks, pack_of
 from tests.integration.support import audit, one
 from tests.integration.tampering import change, copied, fact_files
@@ -127,7 +127,7 @@ def test_a_pack_that_fails_leaves_nothing(home: Settings, tmp_path: Path, monkey
     def no_disk(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("orchestration.evidence.pack._write_sums", no_disk)
+    monkeypatch.setattr("activity_audit.evidence.pack.pack._write_sums", no_disk)
     with pytest.raises(OSError, match="No space left"):
         pack_of(home, tmp_path / "pack")
     assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.hours import aware, ceil_hour, floor_hour, iso, now_utc
 from activity_audit.base.masking import without_secrets
+from activity_audit.evidence.pack import scope, texts
+from activity_audit.evidence.pack.about import settings_shown, versions
+from activity_audit.evidence.pack.ledger_files import CHAIN, RECORD_HASHES, write_ledger
+from activity_audit.evidence.pack.tables import write_tables
+from activity_audit.evidence.verify.check_ledger import Expected, expected_heads
+from activity_audit.evidence.verify.findings import Report
+from activity_audit.evidence.verify.verify import NoLedgerError, verify_snapshot
 from activity_audit.ledger import ledger
 from activity_audit.ledger.head import describe
 from activity_audit.ledger.raw_hashes import each_sha256
@@ -23,13 +30,6 @@ from activity_audit.warehouse import lake
 from activity_audit.warehouse.events.coverage import coverage_of_file
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.older_release import explained
-from orchestration.evidence import scope, texts
-from orchestration.evidence.about import settings_shown, versions
-from orchestration.evidence.ledger_files import CHAIN, RECORD_HASHES, write_ledger
-from orchestration.evidence.tables import write_tables
-from orchestration.integrity.check_ledger import Expected, expected_heads
-from orchestration.integrity.findings import Report
-from orchestration.integrity.verify import NoLedgerError, verify_snapshot
 
 if TYPE_CHECKING:
     import duckdb
