@@ -36,7 +36,7 @@ def _word(_: click.Context, parameter: click.Parameter, value: str) -> str:
 @click.pass_obj
 def place(settings: Settings, application: str, start: datetime, end: datetime, reason: str, by: str) -> None:
     """Hold an application's feed hours and events of a period until the hold is released."""
-    from orchestration.retention import holds
+    from activity_audit.upkeep.retention import holds
 
     if start >= end:
         raise click.UsageError("--from must be earlier than --to; the period is half-open, [from, to)")
@@ -52,7 +52,7 @@ def place(settings: Settings, application: str, start: datetime, end: datetime, 
 @click.pass_obj
 def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
     """Release a hold; what is past its retention then goes with the next `audit maintain`."""
-    from orchestration.retention import holds
+    from activity_audit.upkeep.retention import holds
 
     row = _recorded(lambda: holds.release(settings, hold_id, reason, by))
     say(f"Hold {row.hold_id} on {row.application} is released.")
@@ -105,9 +105,9 @@ def _as_holds(rows: list[HoldRow]) -> list[dict[str, Any]]:
 
 
 def _recorded(record: Callable[[], tuple[HoldRow, str | None]]) -> HoldRow:
+    from activity_audit.upkeep.retention.holds import HoldError
     from activity_audit.warehouse.lake import WarehouseError
     from activity_audit.warehouse.run_lock import WarehouseBusyError
-    from orchestration.retention.holds import HoldError
 
     try:
         row, warning = record()

@@ -13,7 +13,7 @@ from orchestration.cli.output import OUTPUT, print_json, print_table, say
 
 if TYPE_CHECKING:
     from activity_audit.ledger.held import HeldHour
-    from orchestration.maintenance import Upkeep
+    from activity_audit.upkeep.maintenance import Upkeep
 
 _MOST_LINES = 50
 
@@ -37,10 +37,10 @@ def command(
 
     The exit code is 1 if something stays that is not as it was recorded, or that may go by mistake.
     """
+    from activity_audit.upkeep.maintenance import Allowed, maintain, preview
     from activity_audit.warehouse.lake import WarehouseError
     from activity_audit.warehouse.run_lock import WarehouseBusyError
     from orchestration.dagster_instance import forget_old_runs
-    from orchestration.maintenance import Allowed, maintain, preview
 
     allowed = Allowed(trust_clock, allow_large_deletion, remove_leftovers)
     try:
@@ -60,7 +60,7 @@ def command(
 
 
 def _print(upkeep: Upkeep, dry_run: bool) -> None:
-    from orchestration.retention.report import by_feed
+    from activity_audit.upkeep.retention.report import by_feed
 
     plan = upkeep.retention
     if totals := [[feed_title(total.feed), *list(vars(total).values())[1:]] for total in by_feed(plan.due)]:

@@ -17,10 +17,10 @@ import pytest
 from activity_audit.base.hours import now_utc
 from activity_audit.base.own_folders import OwnFolder
 from activity_audit.settings.core import Settings
+from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse import home_record, lake, leftovers
 from activity_audit.warehouse.data_folder import MARKER
 from activity_audit.warehouse.run_lock import exclusive
-from orchestration.maintenance import Allowed, maintain
 from tests.integration.support import audit, deliver, event, lines, one, query, run
 from tests.integration.tampering import warehouse
 from tests.s3_server import Bucket

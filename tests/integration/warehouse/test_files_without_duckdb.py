@@ -11,13 +11,13 @@ import pytest
 from activity_audit.dbt_runner.project import manifest
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings
+from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse import lake
 from activity_audit.warehouse import tables as warehouse_tables
 from activity_audit.warehouse.contract import published_models
-from orchestration.maintenance import Allowed, maintain
 from tests.integration.retention_support import keeping
 from tests.integration.support import deliver, dump, event, lines, query, run
-from tests.integration.test_maintenance import age
+from tests.integration.upkeep.test_maintenance import age
 
 TABLES = [(model.schema, model.name) for model in published_models(manifest()) if model.is_table]
 

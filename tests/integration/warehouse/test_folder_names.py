@@ -16,8 +16,8 @@ from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.raw.footer import preview
 from activity_audit.settings.core import Settings, SettingsError, load_settings
+from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import lake
-from orchestration.maintenance import maintain
 from orchestration.pipeline import land_feeds, update_warehouse
 from report.queries import events
 from tests.integration.evidence_support import PERIOD, failed_checks, pack_of

@@ -13,9 +13,9 @@ import pytest
 from activity_audit.evidence.verify import check_doubled
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings, load_settings
+from activity_audit.upkeep import compaction
+from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import known_ids, lake
-from orchestration import compaction
-from orchestration.maintenance import maintain
 from tests.integration.support import (
     HOUR,
     deliver,

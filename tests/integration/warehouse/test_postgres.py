@@ -14,10 +14,10 @@ from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.planning import plan
 from activity_audit.ledger import ledger
 from activity_audit.settings.core import Settings
+from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import extensions, lake
 from activity_audit.warehouse import tables as warehouse_tables
 from activity_audit.warehouse.inlined_rows import remove_expired, sources
-from orchestration.maintenance import maintain
 from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import audit, deliver, dump, event, lines, one, query, run
 from tests.integration.tampering import change, warehouse

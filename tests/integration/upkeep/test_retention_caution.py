@@ -12,10 +12,11 @@ from click.testing import CliRunner
 
 from activity_audit.base import catalogue
 from activity_audit.settings.core import Settings
-from orchestration import dagster_instance, maintenance, pipeline
+from activity_audit.upkeep import maintenance
+from activity_audit.upkeep.maintenance import Allowed, maintain, preview
+from activity_audit.upkeep.retention.caution import clock_doubt
+from orchestration import dagster_instance, pipeline
 from orchestration.cli.maintain import command
-from orchestration.maintenance import Allowed, maintain, preview
-from orchestration.retention.caution import clock_doubt
 from orchestration.upkeep import build_upkeep
 from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import deliver, event, lines, query, run

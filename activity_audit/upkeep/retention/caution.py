@@ -10,7 +10,7 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import aware, iso, naive
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION
-from orchestration.retention.plan import DueBatch
+from activity_audit.upkeep.retention.plan import DueBatch
 
 if TYPE_CHECKING:
     import duckdb

@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.settings.core import Settings
+from activity_audit.upkeep.maintenance import Allowed, maintain, preview
+from activity_audit.upkeep.retention import holds
 from activity_audit.warehouse import lake
 from orchestration.cli.hold import command as hold
 from orchestration.cli.maintain import command as maintain_command
-from orchestration.maintenance import Allowed, maintain, preview
-from orchestration.retention import holds
 from tests.integration.retention_support import BY_FEED, EARLIER, keeping
 from tests.integration.support import HOUR, audit, query
 from tests.integration.tampering import change, copied, findings, named

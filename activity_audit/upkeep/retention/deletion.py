@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION, append
+from activity_audit.upkeep.retention.plan import DueBatch
 from activity_audit.warehouse import known_ids, observed_names
 from activity_audit.warehouse.known_ids import FACT, rows_of_fact
 from activity_audit.warehouse.known_ids import TABLE as KEYS
 from activity_audit.warehouse.transactions import transaction
-from orchestration.retention.plan import DueBatch
 
 if TYPE_CHECKING:
     import duckdb

@@ -12,7 +12,7 @@ from activity_audit.base.hours import naive
 from activity_audit.ledger.adoption import adopt
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
-from orchestration.maintenance import maintain, preview
+from activity_audit.upkeep.maintenance import maintain, preview
 from orchestration.upkeep import build_upkeep
 from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import HOUR, audit, query

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from orchestration.retention.plan import DueBatch, RetentionPlan
+from activity_audit.upkeep.retention.plan import DueBatch, RetentionPlan
 
 
 @dataclass(frozen=True)

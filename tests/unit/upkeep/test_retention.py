@@ -85,7 +85,7 @@ def test_the_hash_of_a_hold_never_changes_and_every_field_counts() -> None:
         "27:2026-05-01T10:00:00.000000Z"
     )
     assert row_sha256(HOLD) == hashlib.sha256(text.encode()).hexdigest()
-    document = (Path(__file__).parents[2] / "docs/integrity.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[3] / "docs/integrity.md").read_text(encoding="utf-8")
     documented = replace(HOLD, hold_id="3f9c21aa", recorded_at_utc=TEN + 2 * HOUR)
     assert f"whose hash is `{row_sha256(documented)}`" in document
     for name, value in vars(HOLD).items():

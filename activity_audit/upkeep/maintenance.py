@@ -17,17 +17,17 @@ from activity_audit.dbt_runner import project
 from activity_audit.ledger import head
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
+from activity_audit.upkeep.compaction import compact
+from activity_audit.upkeep.retention.caution import clock_doubt, share_doubt
+from activity_audit.upkeep.retention.deletion import delete
+from activity_audit.upkeep.retention.plan import RetentionPlan, make_plan
+from activity_audit.upkeep.retention.raw_removal import of_deleted, remove
+from activity_audit.upkeep.retention.report import as_dict
 from activity_audit.warehouse import known_ids, lake, leftovers, observed_names, tables
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.inlined_rows import remove_expired
 from activity_audit.warehouse.run_lock import exclusive
 from activity_audit.warehouse.transactions import snapshot_now
-from orchestration.compaction import compact
-from orchestration.retention.caution import clock_doubt, share_doubt
-from orchestration.retention.deletion import delete
-from orchestration.retention.plan import RetentionPlan, make_plan
-from orchestration.retention.raw_removal import of_deleted, remove
-from orchestration.retention.report import as_dict
 
 if TYPE_CHECKING:
     import duckdb

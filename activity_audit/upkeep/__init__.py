@@ -1,0 +1,1 @@
+"""Keeping the warehouse small, fast and within its retention."""
