@@ -70,8 +70,8 @@ def both_ways(options: argparse.Namespace, url: str, home: str) -> dict[str, tup
     from activity_audit.base import catalogue
     from activity_audit.ingest.cxone.client import Client
     from activity_audit.ingest.cxone.reading import read_hour
+    from activity_audit.pipeline.run import land_feeds
     from activity_audit.settings.core import load_settings
-    from orchestration.pipeline import land_feeds
     from tests.integration.cxone_server import Api, environment
 
     api = Api()

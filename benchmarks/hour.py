@@ -123,9 +123,9 @@ def _floor(settings: Settings) -> dict[str, float]:
     from activity_audit.dbt_runner import project
     from activity_audit.dbt_runner.session import using
     from activity_audit.ingest.landing import open_index
+    from activity_audit.pipeline.run import land_feeds
     from activity_audit.transform.scratch import Batch, Workbench, fill
     from activity_audit.warehouse import tables
-    from orchestration.pipeline import land_feeds
 
     feeds = catalogue.slugs()
     land_feeds(settings, feeds, _WINDOW)

@@ -10,10 +10,10 @@ import dagster as dg
 
 from activity_audit.base import catalogue
 from activity_audit.base.progress import Progress
+from activity_audit.pipeline.replay import replay
+from activity_audit.pipeline.run import ChecksFailedError
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.quarantine import REASONS
-from orchestration.pipeline import ChecksFailedError
-from orchestration.replay import replay
 
 JOB_NAME = "replay_quarantine"
 OP_NAME = "judge_again"

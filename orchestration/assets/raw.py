@@ -11,11 +11,11 @@ from activity_audit.base.progress import Progress
 from activity_audit.ingest.landing import LandingReport
 from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ingest.sources.source import SourceRefusedError
+from activity_audit.pipeline.run import land_feeds
 from activity_audit.raw.footer import preview
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from orchestration.partition_metadata import Metadata, say_of_hours
-from orchestration.pipeline import land_feeds
 
 _MOST_SHOWN = 20
 # A source may be out of reach for a while; a delivery that cannot be understood is no error at all.

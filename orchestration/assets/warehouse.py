@@ -15,11 +15,11 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import hour_range
 from activity_audit.base.progress import Progress
 from activity_audit.dbt_runner import column_lineage
+from activity_audit.pipeline.run import ChecksFailedError, Outcome, update_warehouse
 from activity_audit.settings.core import Settings
 from orchestration import checks
 from orchestration.assets.raw import OWNERS, asset_key, window_of
 from orchestration.partition_metadata import Metadata, say_of_hours
-from orchestration.pipeline import ChecksFailedError, Outcome, update_warehouse
 
 FEEDS_TAG = "audit/feeds"
 

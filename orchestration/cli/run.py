@@ -11,6 +11,7 @@ import click
 from activity_audit.base import catalogue
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
 from activity_audit.ingest.sources.source import SourceError
+from activity_audit.pipeline.status import set_aside, shown
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.lake import WarehouseError
 from orchestration.cli.feeds import known_feeds
@@ -18,7 +19,6 @@ from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
 from orchestration.cli.output import OUTPUT, print_json
 from orchestration.cli.run_report import collect, print_report
 from orchestration.cli.times import TIME, window
-from orchestration.status import set_aside, shown
 
 
 @click.command("run")

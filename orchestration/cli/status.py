@@ -23,8 +23,8 @@ def command(settings: Settings, output: str) -> None:
 
     The exit code is 1 when a promise of freshness or completeness is broken.
     """
+    from activity_audit.pipeline.status import status
     from activity_audit.warehouse.lake import WarehouseError
-    from orchestration.status import status
 
     try:
         report = status(settings)

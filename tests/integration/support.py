@@ -18,9 +18,9 @@ from typing import Any
 from uuid import uuid4
 
 from activity_audit.base import catalogue
+from activity_audit.pipeline.run import Outcome, land_feeds, update_warehouse
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.pipeline import Outcome, land_feeds, update_warehouse
 
 HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)
 AUDIT = str(Path(sys.executable).with_name("audit"))

@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import floor_hour, now_utc, partition_key
+from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import Settings
 from orchestration import dagster_instance
 from orchestration.assets.raw import asset_key
@@ -28,7 +29,6 @@ from orchestration.freshness import JOB_NAME as FRESHNESS_JOB
 from orchestration.freshness import due_hour
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.partitions import hourly
-from orchestration.pipeline import land_feeds
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, until
 
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ import pytest
 
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.ingest.planning import plan
+from activity_audit.pipeline.run import land_feeds, update_warehouse
 from activity_audit.settings.core import Settings
-from orchestration.pipeline import land_feeds, update_warehouse
 from tests.integration.report_support import browser, csrf, export, get, served
 from tests.integration.support import AUDIT, audit, event, lines, process_environment, query, taken_port
 

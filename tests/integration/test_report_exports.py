@@ -13,9 +13,9 @@ import pytest
 
 from activity_audit.base.hours import now_utc
 from activity_audit.ingest.planning import plan
+from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.pipeline import land_feeds
 from report.access.permissions import User
 from report.export import export as writing
 from report.export.job import ExportRefusedError, Job

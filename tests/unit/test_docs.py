@@ -27,6 +27,7 @@ from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.sources.source import SourceError
 from activity_audit.ledger.chain import BatchDigest, append
 from activity_audit.ledger.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
+from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.durations import parse_duration
@@ -35,7 +36,6 @@ from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.quarantine import REASONS
 from orchestration.cli.main import cli
-from orchestration.pipeline import land_feeds
 from orchestration.simulator.hours import WARNINGS
 
 ROOT = Path(__file__).parents[2]

@@ -17,11 +17,11 @@ from activity_audit.evidence.verify.verify import NoLedgerError, verify
 from activity_audit.ledger import chain, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.ledger.head import keep
+from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.known_ids import event_id_key
-from orchestration.status import status
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, query, run
 from tests.integration.tampering import FACT, LEDGER, change, copied, entries, findings, named, raw_file, warehouse
 

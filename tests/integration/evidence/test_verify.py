@@ -13,11 +13,11 @@ import pytest
 
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.scratch import scratch
+from activity_audit.pipeline.run import land_feeds
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import compaction
 from activity_audit.upkeep.maintenance import maintain
-from orchestration.pipeline import land_feeds
 from tests.integration.support import HOUR, audit, deliver, event, lines, query, run
 from tests.integration.tampering import FACT, LEDGER, change, copied, entries, fact_files, findings, raw_file
 

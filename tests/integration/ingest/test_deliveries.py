@@ -13,10 +13,10 @@ import pytest
 from activity_audit.base import catalogue
 from activity_audit.base.hours import floor_hour, iso, now_utc
 from activity_audit.ingest.planning import plan
+from activity_audit.pipeline.run import land_feeds
+from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.pipeline import land_feeds
-from orchestration.status import status
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
 
 

@@ -12,9 +12,9 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.ingest import waiting
 from activity_audit.ingest.planning import plan
+from activity_audit.pipeline.run import land_feeds
 from activity_audit.raw.index import RawIndex
 from activity_audit.settings.core import Settings
-from orchestration.pipeline import land_feeds
 from tests.integration.support import HOUR, deliver, event, lines, run
 
 EVERY_TABLE = ("drop trigger delivery_waits", "drop table waiting", "drop table looked")

@@ -15,13 +15,13 @@ from activity_audit.base import catalogue
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.planning import plan
 from activity_audit.ledger.chain import DELETION
+from activity_audit.pipeline.run import land_feeds
+from activity_audit.pipeline.status import status
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import compaction, maintenance
 from activity_audit.upkeep.maintenance import maintain, preview
 from activity_audit.upkeep.retention.report import by_feed
-from orchestration.pipeline import land_feeds
-from orchestration.status import status
 from tests.integration.retention_support import BY_FEED, keeping, read
 from tests.integration.support import HOUR, dump, event, key_differences, lines, one, query, run
 from tests.integration.tampering import FACT, copied, entries, findings, raw_file

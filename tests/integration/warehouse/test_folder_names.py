@@ -14,11 +14,11 @@ import pytest
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.evidence.verify.verify import verify
+from activity_audit.pipeline.run import land_feeds, update_warehouse
 from activity_audit.raw.footer import preview
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import lake
-from orchestration.pipeline import land_feeds, update_warehouse
 from report.queries import events
 from tests.integration.evidence_support import PERIOD, failed_checks, pack_of
 from tests.integration.report_rows import counted_warehouse

@@ -17,10 +17,10 @@ from activity_audit.dbt_runner.project import TransformError
 from activity_audit.ingest.landing import open_index
 from activity_audit.ingest.planning import plan
 from activity_audit.ingest.raw_writer import write_parquet
+from activity_audit.pipeline.run import land_feeds
+from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings
 from activity_audit.transform import staging
-from orchestration.pipeline import land_feeds
-from orchestration.status import status
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
 
 PUBLISHED = "select string_agg(event_id, ',' order by event_id) from fact_activity_event"

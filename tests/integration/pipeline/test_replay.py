@@ -17,6 +17,9 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.evidence.verify.verify import verify
+from activity_audit.pipeline.replay import ReplayError, replay
+from activity_audit.pipeline.replay_report import Report
+from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import unresolved
@@ -24,12 +27,9 @@ from orchestration import dagster_instance
 from orchestration.cli.in_process import error_of
 from orchestration.cli.main import cli
 from orchestration.definitions import build_definitions
-from orchestration.replay import ReplayError, replay
 from orchestration.replay_job import JOB_NAME, OP_NAME
-from orchestration.replay_report import Report
 from orchestration.review.collect import Review, collect
 from orchestration.review.verdicts import verdicts
-from orchestration.status import status
 from report.queries import quality
 from report.queries.warehouse import Warehouse
 from tests.integration.support import deliver, dump, event, lines, one, process_environment, query, run
@@ -54,7 +54,7 @@ DIES = """
 import os, signal, sys
 from datetime import timedelta
 from orchestration import publish
-from orchestration.replay import replay
+from activity_audit.pipeline.replay import replay
 from activity_audit.settings.core import load_settings
 
 commit = publish.transaction.__exit__
@@ -185,7 +185,7 @@ def test_a_replay_is_a_job_of_dagster(replayed: tuple[Settings, dict, Report], m
 
 
 def test_the_documents_tell_why_each_record_is_in_quarantine_now(replayed: tuple[Settings, dict, Report]) -> None:
-    document = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
     (documented,) = re.findall(r"^```sql\n(select feed, coalesce.*?)^```", document, re.MULTILINE | re.DOTALL)
     with lake.reader(replayed[0]) as connection:
         columns = "feed, reasons, record"

@@ -8,10 +8,10 @@ from pathlib import Path
 import duckdb
 
 from activity_audit.evidence.pack.pack import make_pack
+from activity_audit.pipeline.replay import replay
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.replay import replay
 from orchestration.review.collect import collect
 from orchestration.review.verdicts import verdicts
 from tests.integration.evidence_support import failed_checks

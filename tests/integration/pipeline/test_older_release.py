@@ -16,7 +16,7 @@ from tests.integration.support import audit, deliver, event, lines, one, query, 
 
 _SAID = "`audit run` brings it up to date"
 _NO_LEDGER = "`audit run` begins one"
-_HOMES = Path(__file__).with_name("older_homes")
+_HOMES = Path(__file__).parents[1] / "older_homes"
 _RELEASES = ["c887fd7", "60188ec", "48294a7"]
 _PERIOD = ["--from", "2026-05-01", "--to", "2026-05-02"]
 

@@ -14,9 +14,9 @@ from activity_audit.base.acknowledgements import COLUMNS, FILE_NAME, check
 from activity_audit.base.seeds import SeedError
 from activity_audit.dbt_runner import column_lineage
 from activity_audit.dbt_runner import project as transform
+from activity_audit.pipeline.replay import replay
+from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings
-from orchestration.replay import replay
-from orchestration.status import status
 from tests.integration.support import deliver, event, lines, query, run
 from tests.integration.tampering import findings
 

@@ -16,6 +16,8 @@ from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.dbt_runner import project
 from activity_audit.ledger import replays
+from activity_audit.pipeline import run
+from activity_audit.pipeline.replay_report import Report, describe
 from activity_audit.publish import publish
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
@@ -24,8 +26,6 @@ from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved
 from activity_audit.warehouse.run_lock import Progress, exclusive
-from orchestration import pipeline
-from orchestration.replay_report import Report, describe
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,7 +44,7 @@ class ReplayError(RuntimeError):
     """Records cannot be judged again as they stand; the message says what is in the way, and what to do."""
 
 
-@masked_errors(pipeline.ChecksFailedError, pipeline.WarehouseBusyError, lake.WarehouseError)
+@masked_errors(run.ChecksFailedError, run.WarehouseBusyError, lake.WarehouseError)
 def replay(
     settings: Settings,
     run_id: str,
@@ -73,7 +73,7 @@ def replay(
     with exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
         progress("staging")
         with bench.connect() as connection:
-            since, warnings = pipeline.bring_up_to_date(connection, settings, manifest)
+            since, warnings = run.bring_up_to_date(connection, settings, manifest)
             cut_off = _stage(connection, settings, run_id, reason, feed)
         project.build(bench.attach, bench.target_dir, instance=bench.instance)
         with bench.connect() as connection:
@@ -83,7 +83,7 @@ def replay(
                 report.tables = sorted([*report.tables, "quality.quarantined_event"])
             if not report.tables:
                 return report
-            outcome = pipeline.check_and_publish(
+            outcome = run.check_and_publish(
                 connection,
                 settings,
                 manifest,

@@ -11,11 +11,11 @@ from activity_audit.base.hours import now_utc
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.beginning import beginning
 from activity_audit.ingest.planning import plan
+from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep.maintenance import maintain
 from orchestration.freshness import build_freshness, due_hour
 from orchestration.schedules import build_schedule
-from orchestration.status import status
 from tests.integration.support import deliver, event, lines, one, run
 
 
