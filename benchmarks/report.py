@@ -21,13 +21,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from activity_audit.base.hours import aware
+from activity_audit.report.queries import charts, events, groups, lists
+from activity_audit.report.queries.rollups import HOURLY, KIND
+from activity_audit.report.queries.warehouse import Query, Warehouse
 from activity_audit.settings.core import load_settings
 from activity_audit.warehouse.events.filters import Filters
 from benchmarks import report_server
 from benchmarks.measure import Figure, add_json_option, heading, p95, write_figures
-from report.queries import charts, events, groups, lists
-from report.queries.rollups import HOURLY, KIND
-from report.queries.warehouse import Query, Warehouse
 
 Question = Callable[[Query, Filters, random.Random], object]
 _MONTH = timedelta(days=30)

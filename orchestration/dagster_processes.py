@@ -89,7 +89,7 @@ def _start_code_server(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _start_web_server(folder: Path, workspace: Path) -> subprocess.Popen[bytes]:
-    return _start([sys.executable, "-P", "-m", "report.dagster.pages", str(workspace), str(folder / PAGES_SOCKET)])
+    return _start([sys.executable, "-P", "-m", "orchestration.pages", str(workspace), str(folder / PAGES_SOCKET)])
 
 
 def _start_daemon(workspace: Path) -> subprocess.Popen[bytes]:

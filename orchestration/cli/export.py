@@ -39,8 +39,8 @@ def command(
     Events are newest first. The file says which filters, period and snapshot it has, how complete
     the period is, and when it was made.
     """
+    from activity_audit.report.export.export import FORMATS, expected_rows, export
     from activity_audit.warehouse import lake
-    from report.export.export import FORMATS, expected_rows, export
 
     if target.suffix.lower() not in FORMATS:
         raise click.UsageError(f"--to-file {target} must end in one of {', '.join(FORMATS)}")

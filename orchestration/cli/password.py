@@ -18,8 +18,8 @@ from orchestration.cli.output import as_json, say
 )
 def command(name: str, roles: tuple[str, ...]) -> None:
     """Print an entry of AUDIT_REPORT_USERS_FILE; the password is asked for, or read from standard input."""
-    from report.access.passwords import hashed
-    from report.access.permissions import ROLES
+    from activity_audit.report.access.passwords import hashed
+    from activity_audit.report.access.permissions import ROLES
 
     chosen = list(dict.fromkeys(roles)) or ["viewer"]
     if unknown := [role for role in chosen if role not in ROLES]:

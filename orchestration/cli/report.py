@@ -14,8 +14,8 @@ from orchestration.cli.output import say
 @click.pass_obj
 def command(settings: Settings, host: str, port: int) -> None:
     """Serve the Activity Audit report as a web page, and print the link to it."""
-    from report.access.users import UsersFileError
-    from report.web.server import PortTakenError, Served, serve
+    from activity_audit.report.access.users import UsersFileError
+    from activity_audit.report.web.server import PortTakenError, Served, serve
 
     def start(served: Served) -> None:
         say(f"Report: {served.url}   (Ctrl-C stops)")

@@ -39,9 +39,9 @@ def command(
     It is one HTML file that needs nothing else, to be opened in a browser or printed. Whatever it says, the exit code
     is 0 once it is written.
     """
+    from activity_audit.report.auditors.collect import collect
+    from activity_audit.report.auditors.file import write
     from activity_audit.warehouse.lake import WarehouseError
-    from orchestration.review.collect import collect
-    from orchestration.review.file import write
 
     asked = window(start, end)
     target = (to_file or settings.review_file).absolute()

@@ -56,13 +56,13 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
     What ends one of them ends both.
     """
     from activity_audit.dbt_runner.project import manifest
+    from activity_audit.report.access.users import UsersFileError
+    from activity_audit.report.dagster_door import PATH
+    from activity_audit.report.dagster_door.old_address import leads_to
+    from activity_audit.report.web.app import DagsterAt
+    from activity_audit.report.web.server import PortTakenError, Served, check, serve
     from orchestration import dagster_instance
     from orchestration.dagster_processes import PAGES_SOCKET
-    from report.access.users import UsersFileError
-    from report.dagster import PATH
-    from report.dagster.old_address import leads_to
-    from report.web.app import DagsterAt
-    from report.web.server import PortTakenError, Served, check, serve
 
     if port == report_port:
         raise click.UsageError(f"--port and --report-port are both {port}; Dagster and the report need one each")

@@ -15,10 +15,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from activity_audit.report.access.permissions import User
+from activity_audit.report.queries.warehouse import Query, QueryStoppedError, Warehouse
+from activity_audit.report.web.pages.asking import ask
 from activity_audit.settings.core import Settings
-from report.access.permissions import User
-from report.queries.warehouse import Query, QueryStoppedError, Warehouse
-from report.web.pages.asking import ask
 
 _READER = User("reader", frozenset())
 _FOR_HOURS = "select count(*) from range(10000000) a, range(10000000) b where hash(a.range, b.range) = 1"

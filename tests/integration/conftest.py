@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from activity_audit.report.queries.warehouse import Query, Warehouse
 from activity_audit.settings.core import Settings, load_settings
 from orchestration import dagster_instance
-from report.queries.warehouse import Query, Warehouse
 from tests.integration.evidence_support import HARD
 from tests.integration.postgres_server import PostgresServer, postgres_server
 from tests.integration.report_rows import TITLES, counted_warehouse, varied_records

@@ -24,12 +24,12 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from activity_audit.report.access.access import Access
+from activity_audit.report.access.passwords import hashed
+from activity_audit.report.queries.warehouse import Warehouse
+from activity_audit.report.web.app import DagsterAt, build_app
+from activity_audit.report.web.server import configuration
 from activity_audit.settings.core import Settings
-from report.access.access import Access
-from report.access.passwords import hashed
-from report.queries.warehouse import Warehouse
-from report.web.app import DagsterAt, build_app
-from report.web.server import configuration
 from tests.integration.report_support import browser, sign_in
 
 PASSWORD = "to the lighthouse"

@@ -11,11 +11,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from activity_audit.base.catalogue import applications, entity_activities, normalised_name
+from activity_audit.report.queries.orders import Order
+from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import NAMES, Filters
-from report.queries.orders import Order
-from report.queries.warehouse import Warehouse
 from tests.integration.support import event, until
 
 TITLES = [column.field for column in COLUMNS]

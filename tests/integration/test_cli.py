@@ -18,10 +18,10 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.report.auditors.period import Period
+from activity_audit.report.auditors.queries import Scope, queries
 from activity_audit.settings.core import load_settings
 from activity_audit.warehouse import lake, read_only_sql
-from orchestration.review.period import Period
-from orchestration.review.queries import Scope, queries
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, taken_port
 
 

@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from activity_audit.base.hours import now_utc, parse_time
+from activity_audit.report.export import xlsx_file
+from activity_audit.report.export.export import expected_rows, export
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import Filters
-from report.export import xlsx_file
-from report.export.export import expected_rows, export
 from tests.integration.support import HOUR, audit, deliver, event, lines, query, run
 
 TITLES = [column.title for column in COLUMNS]

@@ -9,11 +9,11 @@ import duckdb
 
 from activity_audit.evidence.pack.pack import make_pack
 from activity_audit.pipeline.replay import replay
+from activity_audit.report.auditors.collect import collect
+from activity_audit.report.auditors.verdicts import verdicts
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.review.collect import collect
-from orchestration.review.verdicts import verdicts
 from tests.integration.evidence_support import failed_checks
 from tests.integration.support import HOUR, deliver, event, lines, one, query, run
 from tests.integration.tampering import change, copied, findings

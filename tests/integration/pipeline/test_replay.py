@@ -20,6 +20,10 @@ from activity_audit.evidence.verify.verify import verify
 from activity_audit.pipeline.replay import ReplayError, replay
 from activity_audit.pipeline.replay_report import Report
 from activity_audit.pipeline.status import status
+from activity_audit.report.auditors.collect import Review, collect
+from activity_audit.report.auditors.verdicts import verdicts
+from activity_audit.report.queries import quality
+from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import unresolved
@@ -28,10 +32,6 @@ from orchestration.cli.in_process import error_of
 from orchestration.cli.main import cli
 from orchestration.definitions import build_definitions
 from orchestration.replay_job import JOB_NAME, OP_NAME
-from orchestration.review.collect import Review, collect
-from orchestration.review.verdicts import verdicts
-from report.queries import quality
-from report.queries.warehouse import Warehouse
 from tests.integration.support import deliver, dump, event, lines, one, process_environment, query, run
 from tests.integration.tampering import change, copied, edit_column, findings, named, raw_file
 

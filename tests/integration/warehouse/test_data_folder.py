@@ -244,7 +244,7 @@ def test_the_command_removes_leftovers_only_where_it_is_asked_to(settings: Setti
 
 def test_scratch_space_that_was_somebodys_folder_loses_nothing_of_theirs(settings: Settings) -> None:
     theirs = [settings.work_dir / name for name in ("thesis.txt", "my.duckdb", "src/main.py", "spill/oil/report.txt")]
-    theirs += [settings.home / "report/exports/2025/mine.csv"]
+    theirs += [settings.home / "activity_audit/report/exports/2025/mine.csv"]
     for path in theirs:
         _put(path)
     left = [settings.work_dir / f"{uuid4()}.duckdb", settings.work_dir / f"{uuid4()}-3.dbt/manifest.json"]
@@ -254,5 +254,5 @@ def test_scratch_space_that_was_somebodys_folder_loses_nothing_of_theirs(setting
         _put(path)
     with exclusive(settings):
         assert not any(path.exists() for path in left)
-    OwnFolder(settings.home / "report/exports").remove()
+    OwnFolder(settings.home / "activity_audit/report/exports").remove()
     assert all(path.exists() for path in theirs)

@@ -16,16 +16,16 @@ from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.pipeline.run import land_feeds, update_warehouse
 from activity_audit.raw.footer import preview
+from activity_audit.report.queries import events
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import lake
-from report.queries import events
 from tests.integration.evidence_support import PERIOD, failed_checks, pack_of
+from tests.integration.report.test_warehouse import DAYS
 from tests.integration.report_rows import counted_warehouse
 from tests.integration.report_support import browser, served
 from tests.integration.support import HOUR, audit, deliver, dump, event, lines, one, run
 from tests.integration.tampering import edit_column, fact_files, raw_file
-from tests.integration.test_report_warehouse import DAYS
 
 HARD = "it's [a] {b} #1 50% ünï;x"
 # Each with a name that it fits if it is taken for a pattern, and that comes first.

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from activity_audit.evidence.verify.verify import verify
+from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep.maintenance import maintain
-from report.queries.warehouse import Warehouse
 from tests.integration.retention_support import keeping
 from tests.integration.support import deliver, event, lines, one, query, run
 from tests.integration.tampering import change, copied

@@ -23,7 +23,7 @@ from activity_audit.warehouse import lake
 from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run
 
 _OTHERS = 0o077
-_PRODUCT = ("activity_audit", "orchestration", "expectations", "report", "dbt_project", "workspace.yaml")
+_PRODUCT = ("activity_audit", "orchestration", "expectations", "dbt_project", "workspace.yaml")
 # They may read everything, as the interpreter of these tests may be in a folder of root's, and write what is theirs.
 _NOBODY = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
            "--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")  # fmt: skip

@@ -141,7 +141,7 @@ def test_only_one_place_opens_a_duckdb() -> None:
     root = Path(extensions.__file__).parents[2]
     opening = [
         str(path.relative_to(root))
-        for package in ("activity_audit", "orchestration", "report", "expectations")
+        for package in ("activity_audit", "orchestration", "expectations")
         for path in (root / package).rglob("*.py")
         if re.search(r"\bduckdb\.connect\(", path.read_text(encoding="utf-8"))
     ]

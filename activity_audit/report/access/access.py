@@ -1,0 +1,102 @@
+"""How a request becomes a user: the session's cookie, and what the way of signing in makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+
+from activity_audit.report.access.attempts import Attempts
+from activity_audit.report.access.pending import LIFE, Pending, PendingSignIns
+from activity_audit.report.access.permissions import PERMISSIONS, User, permissions_of
+from activity_audit.report.access.proxy import Proxy
+from activity_audit.report.access.sessions import Session, Sessions
+from activity_audit.report.access.tokens import Tokens
+from activity_audit.report.access.users import Users
+from activity_audit.settings.report import ReportSettings
+
+if TYPE_CHECKING:
+    from activity_audit.report.access.oidc import Provider
+
+LOCAL_USER = "local"
+
+
+class Access:
+    """The way of signing in that the settings name, and the sessions of those who did.
+
+    `base_url` is what readers open, without a trailing slash.
+    """
+
+    def __init__(self, settings: ReportSettings, base_url: str) -> None:
+        self.mode = settings.auth
+        self.base_url = base_url
+        self.https = base_url.startswith("https://")
+        self.sessions = Sessions(settings.idle, settings.session)
+        self.tokens = Tokens(settings.token_life)
+        self.attempts = Attempts()
+        self._pending = PendingSignIns()
+        self.users = Users(settings.users_file) if self.mode == "users" and settings.users_file else None
+        self.proxy = Proxy(settings) if self.mode == "proxy" else None
+        self.provider: Provider | None = None
+        if self.mode == "oidc":
+            from activity_audit.report.access.oidc import Provider
+
+            self.provider = Provider(settings, f"{base_url}/login/callback")
+        # Cookies are shared by all ports of a host, so two reports need two names.
+        port = base_url.rpartition(":")[2]
+        self.cookie = "__Host-audit_report" if self.https else f"audit_report_{port if port.isdigit() else 80}"
+        self._pending_cookie = f"{self.cookie}_sign_in"
+        self._kept = f"Path=/; HttpOnly; SameSite=Lax{'; Secure' if self.https else ''}"
+
+    def session(self, connection: HTTPConnection) -> Session | None:
+        """The request's session. Whom a proxy names needs no cookie."""
+        if self.proxy:
+            named = self.proxy.named(connection)
+            return self.sessions.of(*named) if named else None
+        return self.sessions.find(connection.cookies.get(self.cookie))
+
+    def csrf(self, connection: HTTPConnection, session: Session | None) -> str:
+        """The token that the request's forms must carry; the empty text where there can be none."""
+        if session:
+            return session.csrf
+        pending = self.pending(connection)
+        return self._pending.csrf(pending) if pending else ""
+
+    def pending(self, connection: HTTPConnection) -> Pending | None:
+        """The browser's sign-in that is under way, if there is one."""
+        return self._pending.read(connection.cookies.get(self._pending_cookie))
+
+    def begin_sign_in(self, before: Pending | None) -> tuple[Pending, str]:
+        """A sign-in, or the one before for another while, and the token that its form must carry."""
+        pending = self._pending.begin(before)
+        return pending, self._pending.csrf(pending)
+
+    def tell_pending(self, response: Response, pending: Pending | None) -> None:
+        """Give the browser its sign-in to keep; None ends it."""
+        value = self._pending.write(pending) if pending else ""
+        life = int(LIFE.total_seconds()) if pending else 0
+        response.headers.append("set-cookie", f"{self._pending_cookie}={value}; Max-Age={life}; {self._kept}")
+
+    def user(self, session: Session | None) -> User | None:
+        """Who the session's user is by now: one that was removed is none any more."""
+        if session is None:
+            return None
+        if self.mode == "token":
+            return User(session.name, frozenset(PERMISSIONS))
+        if self.users:
+            return self.users.find(session.name)
+        return User(session.name, permissions_of(session.roles))
+
+    def sign_in(self, response: Response, old: Session | None, name: str, roles: tuple[str, ...] = ()) -> Session:
+        """Begin a session with a new id, in place of the one that there was before."""
+        if old:
+            self.sessions.end(old)
+        token, session = self.sessions.begin(name, roles)
+        self.tell(response, token)
+        return session
+
+    def tell(self, response: Response, token: str) -> None:
+        """Give the browser its session's id; an empty one ends it."""
+        end = "" if token else "; Max-Age=0"
+        response.headers.append("set-cookie", f"{self.cookie}={token}; {self._kept}{end}")

@@ -1,0 +1,99 @@
+"""What a user may do, and the decorators by which each route says what it takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from activity_audit.report.access.csrf import check_csrf
+
+VIEW = "view"
+EXPORT = "export"
+QUARANTINE = "quarantine"
+EDIT = "edit"
+RUNS = "runs"
+LAUNCH = "launch"
+PERMISSIONS = (VIEW, EXPORT, QUARANTINE, EDIT, RUNS, LAUNCH)
+# Names for what people usually have together; a permission's own name is a role as well.
+ROLES = {
+    "viewer": (VIEW,),
+    "analyst": (VIEW, EXPORT, EDIT),
+    "auditor": (VIEW, EXPORT, QUARANTINE),
+    # Dagster's pages show samples of raw records, so who looks there must be one who may see those.
+    "operator": (VIEW, QUARANTINE, RUNS, LAUNCH),
+    "admin": PERMISSIONS,
+} | {permission: (permission,) for permission in PERMISSIONS}
+
+Endpoint = Callable[[Request], Response | Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class User:
+    """Who reads the report: the name that its audit trail has, and what they may do."""
+
+    name: str
+    permissions: frozenset[str]
+
+    def may(self, permission: str) -> bool:
+        """Whether they have the permission."""
+        return permission in self.permissions
+
+
+def permissions_of(roles: Iterable[str]) -> frozenset[str]:
+    """The permissions of roles; a role that is not known gives none, because a provider has others besides ours."""
+    return frozenset(permission for role in roles for permission in ROLES.get(role.strip().lower(), ()))
+
+
+class NotSignedInError(HTTPException):
+    """The request comes with no session: a page leads to the sign-in, anything else is told 401."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "you are not signed in, or your session has ended; sign in again")
+
+
+def requires(permission: str) -> Callable[[Endpoint], Callable[[Request], Awaitable[Response]]]:
+    """An endpoint for users with this permission. It may be a plain function, which then runs in a thread.
+
+    Without a user it raises NotSignedInError, without the permission HTTPException 403; a request that may change
+    something must have the session's CSRF token.
+    """
+    if permission not in PERMISSIONS:
+        raise ValueError(f"no permission is named {permission!r}")
+
+    def check(request: Request) -> None:
+        user: User | None = request.state.user
+        if user is None:
+            raise NotSignedInError
+        if not user.may(permission):
+            raise HTTPException(403, f"you are signed in as {user.name}, who has not the permission “{permission}”")
+
+    return _guarded(check, permission)
+
+
+def public(endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint for everybody: signing in, and what a load balancer asks. CSRF tokens are checked here too."""
+    return _guarded(lambda _: None, None)(endpoint)
+
+
+def _guarded(check: Callable[[Request], None], permission: str | None) -> Callable[[Endpoint], Any]:
+    def decorate(endpoint: Endpoint) -> Any:
+        @wraps(endpoint)
+        async def guarded(request: Request) -> Response:
+            check(request)
+            await check_csrf(request)
+            if inspect.iscoroutinefunction(endpoint):
+                return await endpoint(request)
+            return await run_in_threadpool(endpoint, request)  # type: ignore[arg-type]
+
+        guarded.guard = (permission,)  # type: ignore[attr-defined]
+        return guarded
+
+    return decorate

@@ -1,0 +1,65 @@
+"""The values that a filter offers: those that events have, in the period and under all of the other filters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from activity_audit.report.queries.counts import cells, has_counts
+from activity_audit.report.queries.instances import MOST
+from activity_audit.report.queries.kinds import events_read, kind_counts
+from activity_audit.report.queries.query import MANY
+from activity_audit.report.queries.warehouse import Query, remembered
+from activity_audit.warehouse.events.filters import AGGREGATED, Filters
+
+FIELDS = ("application", "entity", "activity", "outcome", "triggered_by", "instance")
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a field, None where events have none, and how many events have it."""
+
+    value: str | None
+    count: int
+
+
+@remembered
+def values(query: Query, filters: Filters, field: str, search: str = "", limit: int = 200) -> list[Value]:
+    """The values of a field that contain `search`, in upper or lower case, those of the most events first.
+
+    Every list is counted under everything that is chosen or excluded by the other fields, and by none of its own.
+
+    Raises:
+        ValueError: if there is no list for the field.
+    """
+    if field not in FIELDS:
+        raise ValueError(f"there is no list of {field!r}, only of {', '.join(FIELDS)}")
+    filters = query.labels.spelled(filters.without(field))
+    if field in AGGREGATED and not search:
+        kinds = kind_counts(query, filters, reading=_reading(query, filters, field))
+        if kinds:
+            return [Value(*row) for row in kinds.by(field)[:limit]]
+    known = query.instances
+    if field == "instance" and not search and limit <= MOST and known and known.are_of(filters):
+        return [Value(*row) for row in known.most[:limit]]
+    sql, bound, reads = cells(query, filters, (field,))
+    where = f"where contains(lower({field}), lower(?))" if search else ""
+    rows = query.rows(
+        f"select {field}, cast(sum(n) as bigint) as n from ({sql}) {where} group by all "
+        f"order by n desc, {field} nulls last limit {int(limit)}",
+        [*bound, search] if search else bound,
+        reads=reads,
+    )
+    return [Value(*row) for row in rows]
+
+
+def is_quick(query: Query, filters: Filters, field: str) -> bool:
+    """Whether the list is counted without reading much of the history."""
+    filters = filters.without(field)
+    if field in AGGREGATED:
+        return not _reading(query, filters, field) or events_read(query, filters) <= MANY
+    return cells(query, filters, (field,)).reads <= MANY
+
+
+def _reading(query: Query, filters: Filters, field: str) -> bool:
+    """Whether events must be read; then one reading serves the lists of all fields that kinds have."""
+    return not has_counts(query, {*filters.fields, field})

@@ -1,0 +1,201 @@
+"""What the quality pages show: every feed and hour, the quarantine with its reasons, and the catalogue's drift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from activity_audit.base.hours import naive
+from activity_audit.report.queries.warehouse import Query
+from activity_audit.warehouse.coverage import IS_LOOKED_AT
+from activity_audit.warehouse.events.filters import compared
+from activity_audit.warehouse.quarantine import CUT_OFF, unresolved_records
+
+# The query of the run that was checked last.
+NEWEST_CHECKED = """
+    select run_id from audit.quality.validation_result
+    group by run_id order by max(validated_at_utc) desc, run_id limit 1
+"""
+# Events may name anything; a page of it has a bound.
+MOST_DRIFT, _MOST_REASONS = 500, 100
+QUARANTINE_KEY = ("quarantined_at_utc", "feed", "source_uri", "source_record", "delivery_id")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What became of one feed in one hour, plain UTC; `status` is `balanced`, `incomplete` or `missing`.
+
+    `is_looked_at` is whether a run has looked at it since the hour was over.
+    """
+
+    feed: str
+    feed_hour_utc: datetime
+    status: str
+    received: int
+    accepted: int
+    duplicate: int
+    quarantined: int
+    detail: str | None
+    is_looked_at: bool
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """A record in quarantine, as it came, with every reason that was found when it was judged last.
+
+    `record_length` is how many bytes came; of a record that is too large only the beginning is kept.
+    """
+
+    quarantined_at_utc: datetime
+    feed: str
+    source_uri: str
+    source_record: int
+    delivery_id: str
+    feed_hour_utc: datetime
+    reasons: tuple[str, ...]
+    event_id: str | None
+    record: str
+    record_length: int | None
+    run_id: str
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What tells it from every other: the values of `QUARANTINE_KEY`."""
+        return tuple(getattr(self, name) for name in QUARANTINE_KEY)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether more came than is kept."""
+        return self.record_length is not None and CUT_OFF in self.reasons
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A combination that the catalogue does not have; `undocumented` is the widest of its names that is new.
+
+    `acknowledgement` is why it may be so, by the word of `acknowledged_by`.
+    """
+
+    application: str
+    entity: str
+    activity: str
+    undocumented: str
+    first_seen_utc: datetime
+    last_seen_utc: datetime
+    event_count: int
+    acknowledged_by: str | None
+    acknowledgement: str | None
+
+
+@dataclass(frozen=True)
+class Check:
+    """What one expectation found in the newest run that was checked."""
+
+    title: str
+    severity: str
+    is_blocking: bool
+    success: bool
+    evaluated_count: int
+    unexpected_count: int
+    docs_link: str
+
+
+def heat_map(query: Query, start: datetime, end: datetime) -> list[Cell]:
+    """The cells of the feed hours in [start, end), aware, by feed and hour."""
+    rows = query.rows(
+        f"""
+        select feed, feed_hour_utc, status, received, accepted, duplicate, quarantined, detail, {IS_LOOKED_AT}
+        from audit.quality.feed_reconciliation where feed_hour_utc >= ? and feed_hour_utc < ?
+        order by feed, feed_hour_utc
+        """,
+        [naive(start), naive(end)],
+    )
+    return [Cell(*row) for row in rows]
+
+
+def newest_feed_hour(query: Query) -> datetime | None:
+    """The newest feed hour that is known of, plain UTC."""
+    return query.rows("select max(feed_hour_utc) from audit.quality.feed_reconciliation")[0][0]
+
+
+def reasons(query: Query) -> list[tuple[str, int]]:
+    """The reasons for which records are in quarantine now, with their number, the most first."""
+    return [
+        (reason, records)
+        for reason, records in query.rows(
+            f"""
+            select reason, count(*) as records
+            from (select unnest(reasons) as reason from ({_unresolved(query)}))
+            group by reason order by records desc, reason limit {_MOST_REASONS}
+            """
+        )
+    ]
+
+
+def quarantine(
+    query: Query,
+    *,
+    reason: str | None = None,
+    feed: str | None = None,
+    after: tuple[Any, ...] | None = None,
+    only: tuple[Any, ...] | None = None,
+    limit: int = 100,
+) -> list[Quarantined]:
+    """The records that are in quarantine now, the newest first; of all, or for a reason, or of a feed.
+
+    `after` has the key of the last record that is known already, `only` that of the one that is asked for.
+    """
+    conditions, values = ["true"], []
+    for condition, value in (("list_contains(reasons, ?)", reason), (f"{compared('feed', feed)} = ?", feed)):
+        if value is not None:
+            conditions.append(condition)
+            values.append(value)
+    if after is not None:
+        time, *rest = after
+        conditions.append(
+            f"(quarantined_at_utc < ? or quarantined_at_utc = ? and ({', '.join(QUARANTINE_KEY[1:])}) > (?, ?, ?, ?))"
+        )
+        values += [time, time, *rest]
+    if only is not None:
+        conditions.append(f"({', '.join(QUARANTINE_KEY)}) = (?, ?, ?, ?, ?)")
+        values += only
+    names = ", ".join(Quarantined.__dataclass_fields__)
+    rows = query.rows(
+        f"select {names} from ({_unresolved(query)}) where {' and '.join(conditions)} "
+        f"order by quarantined_at_utc desc, {', '.join(QUARANTINE_KEY[1:])} limit {int(limit)}",
+        values,
+    )
+    return [Quarantined(**dict(zip(Quarantined.__dataclass_fields__, row, strict=True))) for row in rows]
+
+
+def _unresolved(query: Query) -> str:
+    found = query.rows(
+        "select 1 from duckdb_tables() "
+        "where database_name = 'audit' and schema_name = 'quality' and table_name = 'replayed_record'"
+    )
+    return unresolved_records(has_replays=bool(found))
+
+
+def drift(query: Query, limit: int = MOST_DRIFT) -> list[Drift]:
+    """What was seen that nobody documented, the most frequent first; what was acknowledged comes last."""
+    names = ", ".join(Drift.__dataclass_fields__)
+    rows = query.rows(
+        f"select {names} from audit.quality.catalogue_drift "
+        "order by acknowledged_by is not null, event_count desc, application, entity, activity "
+        f"limit {int(limit)}"
+    )
+    return [Drift(*row) for row in rows]
+
+
+def checks(query: Query) -> list[Check]:
+    """The checks of the newest run that was checked: those that found something first."""
+    names = ", ".join(Check.__dataclass_fields__)
+    rows = query.rows(
+        f"""
+        select {names} from audit.quality.validation_result
+        where run_id = ({NEWEST_CHECKED})
+        order by success, is_blocking desc, severity, title
+        """
+    )
+    return [Check(*row) for row in rows]

@@ -1,0 +1,48 @@
+"""The data docs of the checks, served beside the report. They show samples of records that failed a check, so they
+are for those who may see the quarantine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from activity_audit.report.access.permissions import QUARANTINE, requires
+from activity_audit.report.web import recorded
+from activity_audit.settings.core import Settings
+
+PATH = "/data-docs"
+# The pages are whole in themselves, their style included, so that they can be opened from a folder; no script runs.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
+
+
+@requires(QUARANTINE)
+@recorded.quarantine
+async def page(request: Request) -> Response:
+    """A file of the site."""
+    settings: Settings = request.app.state.settings
+    root = settings.docs_dir.resolve()
+    if not (path := _file(root, request.path_params["path"])):
+        raise HTTPException(404, "the data docs have no such page; they are made by each run")
+    return FileResponse(
+        path, media_type="text/html", headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
+    )
+
+
+def _file(root: Path, name: str) -> Path | None:
+    """The page of the site that has this name."""
+    try:
+        path = (root / name).resolve()
+        found = path.is_relative_to(root) and path.is_file() and path.suffix == ".html"
+    except (OSError, ValueError):
+        # No file has such a name: it is too long, or has a character 0.
+        return None
+    return path if found else None
+
+
+def routes() -> list[BaseRoute]:
+    """The site."""
+    return [Route(PATH + "/{path:path}", page)]

@@ -1,0 +1,156 @@
+"""What stands around every view of the events: trust, prompt, filters, and what they say in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import partial
+
+from starlette.requests import Request
+
+from activity_audit.base.hours import EARLIEST_YEAR, now_utc
+from activity_audit.report import periods, texts
+from activity_audit.report.queries import lists
+from activity_audit.report.queries.applications import Application, applications
+from activity_audit.report.queries.trust import Trust, trust
+from activity_audit.report.queries.warehouse import Query
+from activity_audit.report.web.templating import TITLES
+from activity_audit.report.web.urls import FROM_TO, State
+from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.long_texts import Value, short
+
+# These lists come with every page, unless much must be read for them; the others when they are opened.
+_ALWAYS = ("entity", "activity", "outcome")
+FILTER_FIELDS = (*_ALWAYS, "triggered_by", "instance")
+# Parameters of the pages' own, which are no part of what is asked.
+OTHERS = ("form", "show", *(f"find-{field}" for field in FILTER_FIELDS))
+MOST_VALUES = 200
+# Events name no more applications than these, or the prompt has no counts.
+MOST_APPLICATIONS = 20_000
+# A link has all of the other filters in it, so a page with a link for each would grow with their square.
+_MOST_LINKED = 50
+
+
+@dataclass(frozen=True)
+class FilterList:
+    """The values of one field that can be chosen; None where they are not asked for yet."""
+
+    field: str
+    chosen: tuple[Value, ...]
+    values: list[lists.Value] | None
+    search: str = ""
+
+    @property
+    def unlisted(self) -> list[Value]:
+        """The chosen values that are not among them: a form must still send them."""
+        known = {short(value.value) for value in self.values or []}
+        return [value for value in self.chosen if value not in known]
+
+    @property
+    def has_all(self) -> bool:
+        """Whether every value that has an event is among them, so that a chosen one that is not has none."""
+        return self.values is not None and not self.search and not self.is_cut
+
+    def has(self, value: Value) -> bool:
+        """Whether the value is chosen."""
+        return short(value) in self.chosen
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether there may be more values than are listed."""
+        return len(self.values or []) >= MOST_VALUES
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A filter in words, and the URL without it; None where there are so many that not each has one."""
+
+    text: str
+    url: str | None
+    is_exclusion: bool = False
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What every view shows around the events."""
+
+    trust: Trust
+    last_day: date | None
+    applications: list[Application]
+    lists: list[FilterList]
+    # Events by application under all other filters; None where there are no filters, or much would have to be read.
+    events_of: dict[str | None, int] | None
+
+
+def frame(query: Query, request: Request, state: State | None, filters: Filters | None) -> Frame:
+    """Asks for all of it; without filters there are no lists."""
+    freshness: timedelta = request.app.state.settings.freshness
+    show = request.query_params.getlist("show")
+    found = []
+    events_of = None
+    if state and filters:
+        if lists.is_quick(query, filters, "application"):
+            counted = lists.values(query, filters, "application", limit=MOST_APPLICATIONS)
+            # Of more applications than these it is not known which have none.
+            events_of = {one.value: one.count for one in counted} if len(counted) < MOST_APPLICATIONS else None
+        for field in FILTER_FIELDS:
+            search = request.query_params.get(f"find-{field}", "")
+            chosen = state.lists.get(field, ())
+            is_asked = field in show or bool(search)
+            if not is_asked and (field in _ALWAYS or chosen):
+                is_asked = lists.is_quick(query, filters, field)
+            values = lists.values(query, filters, field, search, MOST_VALUES) if is_asked else None
+            found.append(FilterList(field, chosen, values, search))
+    last_day = min(filters.end - timedelta(microseconds=1), now_utc()).date() if filters else None
+    if last_day and last_day.year < EARLIEST_YEAR:
+        last_day = None
+    return Frame(trust(query, freshness, filters=filters), last_day, applications(query), found, events_of)
+
+
+def chips(state: State, page: str) -> list[Chip]:
+    """Every filter beside the prompt's, each with the URL of the page without it; of many, the first ones."""
+    from dataclasses import replace
+
+    found: list[Chip] = []
+
+    def add(text: str, without: Callable[[], State], *, is_exclusion: bool = False) -> None:
+        found.append(Chip(text, without().url(page) if len(found) < _MOST_LINKED else None, is_exclusion))
+
+    if state.hour:
+        add(f"Hour: {texts.hour_text(state.hour)} UTC", lambda: replace(state, hour=None))
+    for field, chosen in state.lists.items():
+        if field == "application":
+            continue
+        for value in chosen:
+            add(
+                f"{TITLES[field]}: {texts.value_text(value)}",
+                partial(state.with_list, field, tuple(other for other in chosen if other != value)),
+            )
+    if state.comments:
+        add(f"Comments contain: {texts.cut(state.comments)}", lambda: replace(state, comments=""))
+    for pair in state.excluded:
+        rest = tuple(other for other in state.excluded if other != pair)
+        text = f"Not {TITLES[pair[0]]}: {texts.value_text(pair[1])}"
+        add(text, partial(replace, state, excluded=rest), is_exclusion=True)
+    return found
+
+
+def prompt_text(state: State, filters: Filters, known: list[Application]) -> str:
+    """The prompt's choices in words."""
+    names = {one.application: one.title for one in known}
+    chosen = [names.get(str(value or ""), texts.value_text(value)) for value in state.lists.get("application", ())]
+    return f"{texts.cut(', '.join(chosen)) or 'All applications'} · {period_text(state, filters)}"
+
+
+def period_text(state: State, filters: Filters) -> str:
+    """The period with its ends as they are, both included."""
+    first, last = filters.start, filters.end - timedelta(microseconds=1)
+    if state.period in periods.OF_HOURS:
+        ends = f"{texts.hour_text(first)} to {texts.hour_text(filters.end)}"
+    elif first.date() == last.date():
+        ends = f"{first.date()}"
+    else:
+        ends = f"{first.date()} to {last.date()}"
+    named = "" if state.period == FROM_TO else f"{periods.TITLES[state.period]}: "
+    return f"{named}{ends} UTC"

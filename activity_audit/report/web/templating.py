@@ -1,0 +1,135 @@
+"""Templates rendered on the server; what all of them know is put in here.
+
+Every value is text that somebody else may have sent: it is escaped, and what cannot be seen in it is named. Where a
+value is not looked at but sent back, in a form or an address, `real` or `code` leaves it as it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from activity_audit.base.catalogue import feed_title
+from activity_audit.base.visible_text import visible
+from activity_audit.report import periods, texts
+from activity_audit.report.bars import percent, share
+from activity_audit.report.queries import applications
+from activity_audit.report.web.cells import cell
+from activity_audit.report.web.heat import MARKS, MEANINGS
+from activity_audit.report.web.values import encode
+from activity_audit.warehouse.events.columns import COLUMNS
+
+if TYPE_CHECKING:
+    import jinja2
+    from markupsafe import Markup
+    from starlette.requests import Request
+    from starlette.responses import HTMLResponse
+
+    from activity_audit.report.access.permissions import User
+
+STATIC = Path(__file__).with_name("static")
+_TEMPLATES = Path(__file__).with_name("templates")
+TITLES = {column.field: column.title for column in COLUMNS}
+
+
+def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """The template as an answer, with who asks and the token that their forms must carry."""
+    from starlette.responses import HTMLResponse
+
+    state = request.state
+    user: User | None = getattr(state, "user", None)
+    text = (
+        environment()
+        .get_template(template)
+        .render(
+            user=user,
+            csrf=getattr(state, "csrf", ""),
+            links=[link for link in request.app.state.links() if user and user.may(link.permission)],
+            here=request.url.path,
+            **values,
+        )
+    )
+    return HTMLResponse(text, status)
+
+
+def static(name: str) -> str:
+    """The path of a static file; it changes when one of them does, so that it can be kept for ever."""
+    return f"/static/{static_version()}/{name}"
+
+
+@cache
+def static_version() -> str:
+    """A hash over every static file."""
+    digest = hashlib.sha256()
+    for path in sorted(STATIC.iterdir()):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def environment() -> jinja2.Environment:
+    """The templates' environment."""
+    import jinja2
+    from markupsafe import Markup
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        # They do not change while the report is served.
+        auto_reload=False,
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals |= {
+        "static": static,
+        "percent": percent,
+        "share": share,
+        "marks": MARKS,
+        "meanings": MEANINGS,
+        "columns": COLUMNS,
+        "titles": TITLES,
+        "period_titles": periods.TITLES,
+        "most_applications": applications.MOST,
+    }
+    made.filters |= {
+        "time": texts.time_text,
+        "hour": texts.hour_text,
+        "cell": texts.cell_text,
+        "value": texts.value_text,
+        "count": texts.count_text,
+        "feed": feed_title,
+        "bytes": texts.bytes_text,
+        "code": lambda value: _real(encode(value)),
+        "real": _real,
+        "cut": lambda text: texts.cut(text, texts.LONGEST_VALUE),
+        "lines": _lines,
+        "opening": texts.opening,
+        "some": texts.some_text,
+        "attributes": lambda value: Markup(cell(value).attributes),
+    }
+    return made
+
+
+def _shown(value: Any) -> Any:
+    """What stands on the page for a value of a template."""
+    from markupsafe import Markup
+
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _real(value: str) -> Markup:
+    """The value itself, for what sends it back."""
+    from markupsafe import escape
+
+    return escape(value)
+
+
+def _lines(text: str | None) -> Markup | None:
+    """A text of several lines, each on its own, where it is shown in full."""
+    from markupsafe import Markup, escape
+
+    return text if text is None else Markup("\n").join(escape(visible(line)) for line in text.split("\n"))

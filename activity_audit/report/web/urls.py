@@ -1,0 +1,270 @@
+"""What a URL of the report says, and back: period, filters, order, columns, groups. Pure; nothing is asked here.
+
+A link that is opened by somebody else, tomorrow, gives the same page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from activity_audit.base.catalogue import normalised_name
+from activity_audit.base.hours import HOUR
+from activity_audit.report import periods
+from activity_audit.report.queries.groups import FIELDS as GROUPABLE
+from activity_audit.report.queries.groups import MOST_LEVELS
+from activity_audit.report.web.values import decode, encode
+from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE, NAMES, Filters, choice
+from activity_audit.warehouse.events.long_texts import LONGEST_QUERY, Value
+
+FIELDS = tuple(column.field for column in COLUMNS)
+TIME = FIELDS[0]
+FROM_TO = "from-to"
+PARAMETERS = ("period", "from", "to", "hour", *CHOICES, "comments", "not", "sort", "columns", "group", "path")
+_SAID_ONCE = ("period", "from", "to", "hour", "comments", "sort")
+_HOUR = "%Y-%m-%dT%H"
+_SHORT = 1500
+
+
+class BadLinkError(ValueError):
+    """A URL says something that the report does not know; the message says what."""
+
+
+class BadPeriodError(BadLinkError):
+    """The period is none; `state` has all else that was asked for, so that only the period must be chosen again."""
+
+    def __init__(self, message: str, state: State) -> None:
+        super().__init__(message)
+        self.state = state
+
+
+@dataclass(frozen=True)
+class State:
+    """One page of the report. `lists` has the chosen values by the parameter's name; times are UTC."""
+
+    period: str = periods.DEFAULT
+    first_day: date | None = None
+    last_day: date | None = None
+    hour: datetime | None = None
+    lists: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    comments: str = ""
+    excluded: tuple[tuple[str, Value], ...] = ()
+    sort: str = TIME
+    descending: bool = True
+    columns: tuple[str, ...] = FIELDS
+    group: tuple[str, ...] = ()
+    path: tuple[Value, ...] = ()
+
+    def filters(self, now: datetime) -> Filters:
+        """The filters, with the groups that were opened.
+
+        Raises:
+            BadPeriodError: if the prompt's period is none.
+            BadLinkError: if the hour is none of the period.
+        """
+        opened = dict(zip(self.group, self.path, strict=False))
+        chosen = self.lists | {name: (value,) for name, value in opened.items()}
+        try:
+            start, end = periods.period(self.period, now, self.first_day, self.last_day)
+        except ValueError as error:
+            raise BadPeriodError(str(error), self) from None
+        try:
+            if self.hour:
+                start, end = max(start, self.hour), min(end, self.hour + HOUR)
+            return Filters(
+                start,
+                end,
+                comments=self.comments,
+                excluded=self.excluded,
+                **{choice(name): values for name, values in chosen.items()},
+            )
+        except ValueError as error:
+            raise BadLinkError(str(error)) from None
+        except OverflowError:
+            raise BadLinkError(f"{self.hour} is outside the calendar") from None
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """The parameters of the URL, in one order and without what is so anyway."""
+        found = [("period", self.period)]
+        if self.first_day:
+            found.append(("from", self.first_day.isoformat()))
+        if self.last_day:
+            found.append(("to", self.last_day.isoformat()))
+        if self.hour:
+            found.append(("hour", self.hour.strftime(_HOUR)))
+        found += [(name, encode(value)) for name in CHOICES for value in self.lists.get(name, ())]
+        if self.comments:
+            found.append(("comments", self.comments))
+        found += [("not", f"{name}:{encode(value)}") for name, value in self.excluded]
+        if (self.sort, self.descending) != (TIME, True):
+            found.append(("sort", f"-{self.sort}" if self.descending else self.sort))
+        if self.columns != FIELDS:
+            found.append(("columns", ",".join(self.columns)))
+        found += [("group", name) for name in self.group]
+        return found + [("path", encode(value)) for value in self.path]
+
+    def url(self, page: str = "/", **more: Any) -> str:
+        """A page of the report with this state; `more` are parameters of that page, left out where they are None."""
+        extra = [(name, str(value)) for name, value in more.items() if value is not None]
+        return f"{page}?{self._query}{'&' if extra else ''}{urlencode(extra)}"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether a page may have hundreds of links with all of this state."""
+        return len(self._query) <= _SHORT
+
+    @cached_property
+    def _query(self) -> str:
+        # A page has many links with the same state.
+        return urlencode(self.pairs())
+
+    def named(self, label: Callable[[str, Value], Value]) -> State:
+        """With the label of every value, however a link spells it; `label` takes the field and the value."""
+        return replace(
+            self,
+            lists={
+                field: tuple(dict.fromkeys(label(field, value) for value in values))
+                for field, values in self.lists.items()
+            },
+            excluded=tuple(dict.fromkeys((field, label(field, value)) for field, value in self.excluded)),
+            path=tuple(label(field, value) for field, value in zip(self.group, self.path, strict=False)),
+        )
+
+    def with_list(self, name: str, values: Iterable[Value]) -> State:
+        """With these values chosen in one list, and no others."""
+        return replace(self, lists={**self.lists, name: tuple(values)})
+
+    def excluding(self, name: str, value: Value) -> State:
+        """Without the events that have this value."""
+        return self if (name, value) in self.excluded else replace(self, excluded=(*self.excluded, (name, value)))
+
+    def of_day(self, day: date, hour: datetime | None = None) -> State:
+        """Of this one day, or this hour of it."""
+        return replace(self, period=FROM_TO, first_day=day, last_day=day, hour=hour)
+
+    def sorted(self, name: str) -> State:
+        """Sorted by this column: as is usual for it at first, and the other way round the next time."""
+        descending = not self.descending if name == self.sort else name == TIME
+        return replace(self, sort=name, descending=descending)
+
+    def to_level(self, level: int) -> State:
+        """With so many of the open groups still open."""
+        return replace(self, path=self.path[:level])
+
+    def without_filters(self) -> State:
+        """As the prompt left it: the period and the applications, and how the table looks."""
+        kept = {name: values for name, values in self.lists.items() if name == "application"}
+        return replace(self, lists=kept, comments="", excluded=(), hour=None, path=())
+
+
+def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State:
+    """The state that the parameters of a URL say; `others` are parameters of the page, which are not looked at.
+
+    Raises:
+        BadPeriodError: if a day of the period is none.
+        BadLinkError: naming the parameter that is unknown or wrong, or the limit of what is too much.
+    """
+    values: dict[str, list[str]] = {}
+    for name, text in items:
+        if name not in PARAMETERS and name not in others:
+            raise BadLinkError(f"the report has no “{name}” to be asked for")
+        # A form sends what was left empty, too.
+        if text:
+            values.setdefault(name, []).append(text)
+    for name in _SAID_ONCE:
+        if len(set(values.get(name, []))) > 1:
+            raise BadLinkError(f"“{name}” may be said once")
+    group = tuple(dict.fromkeys(_known(name, GROUPABLE, "group") for name in values.get("group", [])))
+    if len(group) > MOST_LEVELS:
+        raise BadLinkError(f"“group” may be said {MOST_LEVELS} times at most")
+    sort = (values.get("sort") or [f"-{TIME}"])[0]
+    days: dict[str, date | None] = {}
+    wrong: list[str] = []
+    for name in ("from", "to"):
+        try:
+            days[name] = _day(values, name)
+        except ValueError as error:
+            days[name] = None
+            wrong.append(str(error))
+    lists = {name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOICES if name in values}
+    state = State(
+        period=_known((values.get("period") or [periods.DEFAULT])[0], periods.NAMES, "period"),
+        first_day=days["from"],
+        last_day=days["to"],
+        hour=_hour(values),
+        lists=lists,
+        comments=(values.get("comments") or [""])[0],
+        excluded=tuple(dict.fromkeys(map(_excluded, values.get("not", [])))),
+        sort=_known(sort.removeprefix("-"), FIELDS, "sort"),
+        descending=sort.startswith("-"),
+        columns=_columns(values),
+        group=group,
+        path=_path(values, group, lists),
+    )
+    if (length := len(urlsplit(state.url()).query)) > LONGEST_QUERY:
+        raise BadLinkError(
+            f"too much is chosen: a link of it has {length:,} characters, and {LONGEST_QUERY:,} at most; choose fewer "
+            "values"
+        )
+    if wrong:
+        raise BadPeriodError(wrong[0], state)
+    return state
+
+
+def _path(
+    values: dict[str, list[str]], group: tuple[str, ...], lists: dict[str, tuple[Value, ...]]
+) -> tuple[Value, ...]:
+    """The groups that are open; one whose value is filtered away is not, and none inside it."""
+    path = tuple(map(decode, values.get("path", [])))
+    if len(path) > len(group):
+        raise BadLinkError("“path” names more groups than “group” has levels")
+    kept = [_is_kept(name, value, lists.get(name)) for name, value in zip(group, path, strict=False)]
+    return path[: [*kept, False].index(False)]
+
+
+def _is_kept(field: str, value: Value, chosen: tuple[Value, ...] | None) -> bool:
+    def key(value: Value) -> Value:
+        return normalised_name(value) if field in NAMES and isinstance(value, str) else value
+
+    return chosen is None or key(value) in map(key, chosen)
+
+
+def _columns(values: dict[str, list[str]]) -> tuple[str, ...]:
+    if "columns" not in values:
+        return FIELDS
+    named = ",".join(values["columns"]).split(",")
+    return tuple(dict.fromkeys(_known(name, FIELDS, "columns") for name in named))
+
+
+def _excluded(text: str) -> tuple[str, Value]:
+    name, _, value = text.partition(":")
+    return _known(name, EXCLUDABLE, "not"), decode(value)
+
+
+def _known(name: str, names: Iterable[str], parameter: str) -> str:
+    if name not in names:
+        raise BadLinkError(f"“{name}” is no {parameter} that the report knows")
+    return name
+
+
+def _day(values: dict[str, list[str]], name: str) -> date | None:
+    if name not in values or (values.get("period") or [periods.DEFAULT])[0] != FROM_TO:
+        return None
+    try:
+        return date.fromisoformat(values[name][0])
+    except ValueError:
+        raise ValueError(f"“{values[name][0]}” is no day; write it as 2026-05-31") from None
+
+
+def _hour(values: dict[str, list[str]]) -> datetime | None:
+    if "hour" not in values:
+        return None
+    try:
+        return datetime.strptime(values["hour"][0], _HOUR).replace(tzinfo=UTC)
+    except ValueError:
+        raise BadLinkError(f"“{values['hour'][0]}” is no hour; write it as 2026-05-31T10") from None

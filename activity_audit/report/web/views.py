@@ -1,0 +1,23 @@
+"""The views of a report: table, groups, pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from activity_audit.report.web.urls import BadLinkError
+
+# By their names, and the page of each.
+VIEWS = {"table": "/", "groups": "/groups", "pictures": "/pictures"}
+
+
+def view_of(said: Mapping[str, Any]) -> str:
+    """The name of the view that a form or a URL says, the table if it says none.
+
+    Raises:
+        BadLinkError: if there is no such view.
+    """
+    name = str(said.get("view") or "table")
+    if name not in VIEWS:
+        raise BadLinkError(f"the report has no view “{name}”, only {', '.join(VIEWS)}")
+    return name

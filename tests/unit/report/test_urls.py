@@ -1,0 +1,249 @@
+"""What a URL of the report says, and the pure parts of its pages."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, date, datetime
+from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as trials
+from hypothesis import strategies as st
+
+from activity_audit.base.hours import naive
+from activity_audit.report import bars as charts
+from activity_audit.report import periods
+from activity_audit.report.queries.groups import Group
+from activity_audit.report.queries.orders import Order
+from activity_audit.report.queries.quality import Cell
+from activity_audit.report.texts import bytes_text, time_text, value_text
+from activity_audit.report.web.heat import day_rows, days_rows
+from activity_audit.report.web.pages.frame import chips
+from activity_audit.report.web.places import decode_group, decode_key, encode_group, encode_key
+from activity_audit.report.web.urls import FIELDS, GROUPABLE, PARAMETERS, BadLinkError, State, parse
+from activity_audit.report.web.values import decode, encode
+from activity_audit.warehouse.coverage import Coverage
+from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE
+from activity_audit.warehouse.events.long_texts import LONGEST, LONGEST_QUERY, Digest, Value, short
+
+NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
+
+
+def _opened(state: State) -> list[tuple[str, Value]]:
+    return list(zip(state.group, state.path, strict=False))
+
+
+ROOT = Path(__file__).parents[3]
+_at = datetime.fromisoformat
+_texts = st.text() | st.sampled_from(
+    ["~null", "~empty", "~", "~~x", "a&b=c", "Zoë +%", "~sha256:", "~esc:%00", "a\n%0A", "\0", "x" * 251, "é" * 126]
+)
+_values = (st.none() | _texts).map(short)
+_states = st.builds(
+    State,
+    period=st.sampled_from([name for name in periods.NAMES if name != "from-to"]),
+    lists=st.dictionaries(st.sampled_from(list(CHOICES)), st.lists(_values, min_size=1, unique=True).map(tuple)),
+    comments=st.text(),
+    excluded=st.lists(st.tuples(st.sampled_from(EXCLUDABLE), _values), unique=True).map(tuple),
+    sort=st.sampled_from(FIELDS),
+    descending=st.booleans(),
+    columns=st.lists(st.sampled_from(FIELDS), min_size=1, unique=True).map(tuple),
+    group=st.just(("application", "entity")),
+    path=st.lists(_values, max_size=2).map(tuple),
+).filter(lambda state: all(value in state.lists.get(name, (value,)) for name, value in _opened(state)))
+
+
+def _read(url: str) -> State:
+    return parse(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+
+
+# How long the states take to be made is the machine's affair.
+@trials(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(_states)
+def test_a_state_comes_back_from_its_url(state: State) -> None:
+    # The order of the lists is that of the columns, whoever chose first.
+    ordered = {name: state.lists[name] for name in CHOICES if name in state.lists}
+    found = _read(state.url("/groups"))
+    assert (found, list(found.lists)) == (state, list(ordered))
+
+
+@given(_values)
+def test_a_value_comes_back_from_its_text(value: Value) -> None:
+    code = encode(value)
+    assert code
+    assert decode(code) == value
+    assert not any(character in code for character in "\0\r\n\t"), "a browser changes them in a form"
+    assert len(code.encode()) <= 3 * LONGEST
+
+
+def test_the_documents_example_as_a_url() -> None:
+    state = State("from-to", date(2026, 5, 1), date(2026, 5, 31)).with_list("application", ["Analytics"])
+    assert state.url() == "/?period=from-to&from=2026-05-01&to=2026-05-31&application=Analytics"
+    filters = state.filters(NOW)
+    assert (filters.start, filters.end) == (datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 6, 1, tzinfo=UTC))
+    assert filters.applications == ("Analytics",)
+
+
+def test_groups_that_are_open_and_an_hour_narrow_the_filters() -> None:
+    state = _read("/?period=today&hour=2026-06-10T11&entity=A&entity=B&group=entity&group=outcome&path=B")
+    filters = state.filters(NOW)
+    assert (filters.start, filters.end) == (
+        datetime(2026, 6, 10, 11, tzinfo=UTC),
+        datetime(2026, 6, 10, 12, tzinfo=UTC),
+    )
+    assert filters.entities == ("B",)
+    assert filters.outcomes == ()
+
+
+def test_a_group_whose_value_is_filtered_away_is_not_open() -> None:
+    opened = "/?group=entity&group=outcome&group=instance&path=Chat&path=SUCCESS"
+    assert _read(opened).path == ("Chat", "SUCCESS")
+    assert _read(f"{opened}&entity=Email&entity=Chat").path == ("Chat", "SUCCESS")
+    assert _read(f"{opened}&outcome=FAILURE").path == ("Chat",)
+    closed = _read(f"{opened}&entity=Email")
+    assert closed.path == ()
+    assert closed.filters(NOW).entities == ("Email",)
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("comments=a&comments=b", "once"),
+        ("group=entity&path=a&path=b", "more groups"),
+        ("entty=Chat", "entty"),
+        ("period=yesteryear", "yesteryear"),
+        ("period=from-to&from=31.5.2026&to=2026-05-31", "31.5.2026"),
+        ("period=from-to&from=2026-05-31&to=2026-05-01", "before it begins"),
+        ("period=from-to", "first and the last day"),
+        ("period=today&hour=2020-01-01T00", "period"),
+        ("hour=noon", "noon"),
+        ("sort=-run_id", "run_id"),
+        ("columns=entity,secret", "secret"),
+        ("group=event_time_utc", "event_time_utc"),
+        ("group=application&group=entity&group=activity&group=outcome", "3 times"),
+        ("not=event_time_utc:x", "event_time_utc"),
+        ("&".join(f"not=entity:{number}" for number in range(480)), f"{LONGEST_QUERY:,} at most"),
+        ("comments=" + "é" * 2000, f"{LONGEST_QUERY:,} at most"),
+    ],
+)
+def test_a_link_that_cannot_be_read_says_what_is_wrong(query: str, names: str) -> None:
+    with pytest.raises(BadLinkError, match=re.escape(names)):
+        _read(f"/?{query}").filters(NOW)
+
+
+def test_the_parameters_are_documented() -> None:
+    text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
+    table = text.split("| parameter | says |")[1].split("\n\n")[0]
+    documented = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])]
+    assert sorted(documented) == sorted([*PARAMETERS])
+    for name in periods.NAMES:
+        assert f"`{name}`" in table
+
+
+def test_a_long_text_is_told_by_its_hash() -> None:
+    long = short("x" * 1_000_000)
+    assert isinstance(long, Digest)
+    assert (short("x" * LONGEST), short("é" * LONGEST)) == ("x" * LONGEST, short("é" * LONGEST))
+    assert isinstance(short("é" * LONGEST), Digest)
+    assert len(encode("x" * 1_000_000)) < 100
+    assert decode(encode("x" * 1_000_000)) == decode("x" * 1_000_000) == long
+    assert decode("~sha256:" + "g" * 64) == "~sha256:" + "g" * 64
+    state = _read(f"/?group=comments&path={encode('x' * 1_000_000)}")
+    filters = state.filters(NOW)
+    assert filters.comments_are == (long,)
+    assert filters.where()[0].endswith("list_contains(?, sha256(comments))")
+    assert filters.without("comments").fields == frozenset()
+
+
+def test_a_page_has_so_many_links_of_filters() -> None:
+    values = tuple(f"value-{number}" for number in range(300))
+    for state in (State(lists={"entity": values}), State(excluded=tuple(("entity", value) for value in values))):
+        made = chips(state, "/")
+        assert [chip.url is not None for chip in made] == [True] * 50 + [False] * 250
+        assert sum(len(chip.url or "") for chip in made) < 500_000
+
+
+def test_places_come_back_and_damage_is_told() -> None:
+    key = ("Chat", _at("2026-05-01T10:00:00.000005"), "e-1")
+    fields = Order("entity").fields
+    assert decode_key(encode_key(key), fields) == key
+    assert decode_key(encode_key((None, *key[1:])), fields) == (None, *key[1:])
+    assert decode_key(encode_key(("f", 7)), ("feed", "source_record")) == ("f", 7)
+    assert decode_key(None, fields) is None
+    group = Group(None, 5, 4, 1)
+    assert decode_group(encode_group(group)) == group
+    for text in ("!", "aaaa", encode_key(key[:2]), encode_group(group)):
+        with pytest.raises(BadLinkError, match="damaged"):
+            decode_key(text, fields)
+    with pytest.raises(BadLinkError, match="damaged"):
+        decode_group(encode_key(key))
+
+
+def test_bars_are_as_high_as_their_numbers() -> None:
+    chart = charts.bars([("a", 30, 10), ("b", 0, 0), ("c", 10, 0)], ["a", "b", "c"])
+    first, second, third = chart.bars
+    assert first.success_height == pytest.approx(3 * first.failure_height, abs=0.05)
+    assert first.failure_y + first.failure_height == pytest.approx(first.success_y, abs=0.05)
+    assert first.success_y + first.success_height == pytest.approx(chart.baseline, abs=0.05)
+    assert (second.success_height, second.failure_height) == (0, 0)
+    assert third.x + third.width <= chart.width
+    assert [tick.value for tick in chart.ticks] == [0, 10, 20, 30, 40]
+    assert [charts.nice_ceiling(value) for value in (0, 1, 3, 5, 6, 99, 101, 1001)] == [1, 1, 4, 5, 10, 100, 200, 2000]
+    assert charts.bars([], []).bars == []
+
+
+def test_the_parts_of_a_share_are_in_proportion() -> None:
+    assert (charts.share(96, 100), charts.share(4, 100)) == (96, 4)
+    assert charts.share(960, 100_000) / charts.share(40, 100_000) == 24, "of a small group too"
+    assert 0 < charts.share(1, 10_000_000) < 0.001, "something is never nothing"
+    assert charts.share(0, 5) == charts.share(0, 0) == 0
+    told = [charts.percent(value, 10_000) for value in (0, 1, 10, 400, 9_999, 10_000)]
+    assert told == ["0 %", "< 0.1 %", "0.1 %", "4.0 %", "> 99.9 %", "100 %"]
+    assert charts.percent(0, 0) == "0 %"
+
+
+def test_the_heat_map_shows_the_worst() -> None:
+    day = date(2026, 5, 1)
+    hours = [_at(f"2026-05-01T{hour:02}:00") for hour in range(3)]
+    cells = [
+        Cell("search", naive(hours[0]), "balanced", 5, 5, 0, 0, None, is_looked_at=True),
+        Cell("search", naive(hours[1]), "balanced", 5, 4, 0, 1, None, is_looked_at=True),
+        Cell("search", naive(hours[2]), "missing", 0, 0, 0, 0, "nothing came", is_looked_at=True),
+        Cell("qm", naive(hours[0]), "balanced", 1, 1, 0, 0, None, is_looked_at=False),
+    ]
+    looked, unknown, waiting = Coverage(1, recorded=1), Coverage(1, unknown=1), Coverage(waiting=1)
+    by_hour = {("search", naive(hour)): looked for hour in hours}
+    by_hour |= {("search", naive(_at("2026-05-01T03:00"))): unknown, ("qm", naive(hours[0])): unknown}
+    by_hour |= {("search", naive(_at("2026-05-01T04:00"))): waiting, ("wfm", naive(hours[0])): unknown}
+    qm, search, wfm = day_rows(cells, by_hour, day)
+    titles = [row.feed for row in (qm, search, wfm)]
+    assert titles == ["Quality Management (qm)", "Search", "Workforce Management (wfm)"]
+    states = [mark.state for mark in search.marks[:6]]
+    assert states == ["balanced", "quarantined", "missing", "unknown", "waiting", "none"]
+    assert "nothing came" in search.marks[2].text
+    # A look before the hour was over says what came until then, and no more.
+    assert (qm.marks[0].state, wfm.marks[0].state) == ("unknown", "unknown")
+    assert "so far 1 received" in qm.marks[0].text
+    begin = naive(_at("2026-05-01"))
+    by_day = {("search", begin): Coverage(4, unknown=1, recorded=3, missing=1, waiting=1), ("qm", begin): unknown}
+    qm, search = days_rows(cells, by_day, [date(2026, 4, 30), day])
+    assert [mark.state for mark in search.marks] == ["none", "missing"]
+    assert search.marks[1].text == "hours: 1 missing, 1 unknown, 1 quarantined, 1 balanced, 1 waiting"
+    assert [mark.state for mark in qm.marks] == ["none", "unknown"]
+
+
+def test_values_as_texts() -> None:
+    assert time_text(_at("2026-05-01T10:00")) == "2026-05-01 10:00:00"
+    assert time_text(_at("2026-05-01T10:00:00.5")) == "2026-05-01 10:00:00.500"
+    assert time_text(_at("2026-05-01T10:00:00.000005")) == "2026-05-01 10:00:00.000005"
+    assert time_text(_at("2026-05-01T12:00+02:00")) == "2026-05-01 10:00:00"
+    assert [value_text(value) for value in (None, "", " ", "Chat")] == ["(no value)", "(blank)", "(blank)", "Chat"]
+    assert [bytes_text(size) for size in (0, 999, 1500, 2_500_000_000_000)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.5 kB",
+        "2.5 TB",
+    ]
+    assert set(GROUPABLE) < set(FIELDS)
