@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, hour_range, naive
 from activity_audit.settings.core import Settings, load_settings
+from activity_audit.simulator import profiles
 from activity_audit.warehouse import known_ids, lake, spill
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-from orchestration.simulator import profiles
 
 if TYPE_CHECKING:
     import duckdb

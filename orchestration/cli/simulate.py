@@ -26,7 +26,7 @@ def command(
     settings: Settings, hours: int, until: datetime | None, events_per_hour: int, seed: int, defects: bool
 ) -> None:
     """Write feeds of all 16 applications, and print as JSON what they must become."""
-    from orchestration.simulator.simulate import simulate
+    from activity_audit.simulator.simulate import simulate
 
     if "://" in settings.feed_root:
         raise click.UsageError(f"feeds can be simulated in a folder only, not in AUDIT_FEED_URL={settings.feed_root}")

@@ -9,8 +9,8 @@ from typing import Any
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import hour_range
-from orchestration.simulator.events import Scenario, clean_events
-from orchestration.simulator.files import json_text
+from activity_audit.simulator.events import Scenario, clean_events
+from activity_audit.simulator.files import json_text
 from tests.integration.cxone_server import ApiEvent
 from tests.integration.support import event
 

@@ -32,11 +32,11 @@ from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.durations import parse_duration
 from activity_audit.settings.report import ReportSettings
+from activity_audit.simulator.hours import WARNINGS
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.quarantine import REASONS
 from orchestration.cli.main import cli
-from orchestration.simulator.hours import WARNINGS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -15,7 +15,7 @@ import pytest
 
 from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings, load_settings
-from orchestration.simulator.simulate import simulate
+from activity_audit.simulator.simulate import simulate
 from tests.integration.support import AUDIT, HOUR, audit, dump, process_environment
 
 

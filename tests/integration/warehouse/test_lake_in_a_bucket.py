@@ -12,9 +12,9 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import iso
 from activity_audit.ingest.planning import plan
 from activity_audit.settings.core import Settings, SettingsError, load_settings
+from activity_audit.simulator.simulate import simulate
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import extensions, object_storage
-from orchestration.simulator.simulate import simulate
 from tests.integration.support import HOUR, VOLATILE, audit, deliver, dump, event, lines, one, query, run
 from tests.s3_server import SECRET, Bucket, s3_server, use_s3
 

@@ -10,8 +10,8 @@ from functools import cache
 from random import Random
 
 from activity_audit.base import catalogue
-from orchestration.simulator import profiles
-from orchestration.simulator.events import Event
+from activity_audit.simulator import profiles
+from activity_audit.simulator.events import Event
 
 
 @dataclass(frozen=True)

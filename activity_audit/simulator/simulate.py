@@ -15,10 +15,10 @@ from typing import Any
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso
-from orchestration.simulator import files, profiles
-from orchestration.simulator.events import Scenario
-from orchestration.simulator.hours import Tally, simulate_feed_hour
-from orchestration.simulator.plan import HourPlan, plan_hour
+from activity_audit.simulator import files, profiles
+from activity_audit.simulator.events import Scenario
+from activity_audit.simulator.hours import Tally, simulate_feed_hour
+from activity_audit.simulator.plan import HourPlan, plan_hour
 
 
 def simulate(

@@ -14,7 +14,7 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
-from orchestration.simulator import profiles
+from activity_audit.simulator import profiles
 
 HOUR_MS = 3_600_000
 _POOL_SIZE = 500

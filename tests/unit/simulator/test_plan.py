@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from activity_audit.base import catalogue
-from orchestration.simulator import plan as plan_module
-from orchestration.simulator.events import Scenario
-from orchestration.simulator.plan import SHARES, plan_hour
-from orchestration.simulator.spellings import variants
+from activity_audit.simulator import plan as plan_module
+from activity_audit.simulator.events import Scenario
+from activity_audit.simulator.plan import SHARES, plan_hour
+from activity_audit.simulator.spellings import variants
 
 HOUR = timedelta(hours=1)
 START = datetime(2026, 5, 6, 13, tzinfo=UTC)

@@ -8,12 +8,12 @@ from datetime import datetime
 from operator import itemgetter
 
 from activity_audit.base.hours import HOUR
+from activity_audit.simulator import defects, profiles
+from activity_audit.simulator.events import HOUR_MS, Event, Scenario, clean_events
+from activity_audit.simulator.files import Record
+from activity_audit.simulator.plan import HourPlan
+from activity_audit.simulator.spellings import Place
 from activity_audit.warehouse.quarantine import REASONS
-from orchestration.simulator import defects, profiles
-from orchestration.simulator.events import HOUR_MS, Event, Scenario, clean_events
-from orchestration.simulator.files import Record
-from orchestration.simulator.plan import HourPlan
-from orchestration.simulator.spellings import Place
 
 WARNINGS = ("offset_normalised", "late", "foreign_application", "undocumented")
 _OF_AN_ORIGINAL = ("duplicate", "event_id_conflict")

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from activity_audit.base import catalogue
-from orchestration.simulator import files, profiles, spellings
-from orchestration.simulator.events import HOUR_MS, Event, time_text
-from orchestration.simulator.spellings import Place
+from activity_audit.simulator import files, profiles, spellings
+from activity_audit.simulator.events import HOUR_MS, Event, time_text
+from activity_audit.simulator.spellings import Place
 
 _DAY_MS = 24 * HOUR_MS
 _TOO_LARGE_BYTES = 1_048_576

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR
-from orchestration.simulator import profiles
-from orchestration.simulator.events import Scenario
+from activity_audit.simulator import profiles
+from activity_audit.simulator.events import Scenario
 
 # From this many events an hour on, every kind of defect is in every hour.
 ALL_KINDS_FROM = 200

@@ -10,7 +10,7 @@ import pytest
 
 from activity_audit.base.hours import iso
 from activity_audit.settings.core import Settings
-from orchestration.simulator.simulate import simulate
+from activity_audit.simulator.simulate import simulate
 from tests.integration.support import HOUR, audit, dump, query, run
 
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")

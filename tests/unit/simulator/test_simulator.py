@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from orchestration.simulator.simulate import simulate
+from activity_audit.simulator.simulate import simulate
 from tests.unit.feed_judge import judge, records
 
 HOUR = timedelta(hours=1)
@@ -97,7 +97,7 @@ def test_the_same_again_is_the_same_bytes_and_touches_nothing(tmp_path: Path) ->
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "a").rglob("*")} == written
     # Another process has another order of sets and another hash().
     code = (
-        "import sys, pathlib, datetime; from orchestration.simulator.simulate import simulate;"
+        "import sys, pathlib, datetime; from activity_audit.simulator.simulate import simulate;"
         "simulate(pathlib.Path(sys.argv[1]), hours=2, until=datetime.datetime.fromisoformat(sys.argv[2]),"
         "events_per_hour=400, seed=7, defects=True)"
     )

@@ -20,8 +20,8 @@ from typing import Any
 
 from activity_audit.base.hours import HOUR, iso
 from activity_audit.ingest.readers.formats import MANIFEST_NAME
-from orchestration.simulator.events import Event
-from orchestration.simulator.profiles import FileFormat, Spelling
+from activity_audit.simulator.events import Event
+from activity_audit.simulator.profiles import FileFormat, Spelling
 
 Record = Event | bytes
 
