@@ -175,9 +175,9 @@ def _loaded(settings: Settings) -> dict[str, float]:
     """The hour as a run of Dagster's job, in a process that has imported everything and loaded the definitions."""
     _import_libraries()
     from activity_audit.base import catalogue
+    from activity_audit.cli.in_process import CONSOLE
     from orchestration import dagster_instance
     from orchestration.assets.warehouse import FEEDS_TAG
-    from orchestration.cli.in_process import CONSOLE
     from orchestration.definitions import build_definitions
     from orchestration.jobs import JOB_NAME, range_tags
 

@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings
 
 from activity_audit.base.catalogue import normalised_name, slugs
 from activity_audit.base.hours import parse_time
+from activity_audit.cli.main import cli
 from activity_audit.dbt_runner import project as transform
 from activity_audit.evidence.pack import texts
 from activity_audit.ingest.planning import plan, source_of
@@ -36,7 +37,6 @@ from activity_audit.simulator.hours import WARNINGS
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.quarantine import REASONS
-from orchestration.cli.main import cli
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

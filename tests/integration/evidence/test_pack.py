@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.base.hours import parse_time
+from activity_audit.cli.evidence import command
 from activity_audit.evidence.pack.about import settings_shown
 from activity_audit.evidence.pack.pack import EvidenceError, make_pack
 from activity_audit.evidence.pack.texts import CHECKS
 from activity_audit.evidence.verify.verify import NoLedgerError
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import Filters
-from orchestration.cli.evidence import command
 from tests.integration.evidence_support import PERIOD, check_pack, check_sums, failed_checks, pack_of
 from tests.integration.support import audit, one
 from tests.integration.tampering import change, copied, fact_files

@@ -16,6 +16,8 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 
+from activity_audit.cli.in_process import error_of
+from activity_audit.cli.main import cli
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.pipeline.replay import ReplayError, replay
 from activity_audit.pipeline.replay_report import Report
@@ -28,8 +30,6 @@ from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import unresolved
 from orchestration import dagster_instance
-from orchestration.cli.in_process import error_of
-from orchestration.cli.main import cli
 from orchestration.definitions import build_definitions
 from orchestration.replay_job import JOB_NAME, OP_NAME
 from tests.integration.support import deliver, dump, event, lines, one, process_environment, query, run

@@ -11,13 +11,13 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.base import catalogue
+from activity_audit.cli.maintain import command
 from activity_audit.pipeline import run as pipeline
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import maintenance
 from activity_audit.upkeep.maintenance import Allowed, maintain, preview
 from activity_audit.upkeep.retention.caution import clock_doubt
 from orchestration import dagster_instance
-from orchestration.cli.maintain import command
 from orchestration.upkeep import build_upkeep
 from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import deliver, event, lines, query, run

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from activity_audit.cli.hold import command as hold
+from activity_audit.cli.maintain import command as maintain_command
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep.maintenance import Allowed, maintain, preview
 from activity_audit.upkeep.retention import holds
 from activity_audit.warehouse import lake
-from orchestration.cli.hold import command as hold
-from orchestration.cli.maintain import command as maintain_command
 from tests.integration.retention_support import BY_FEED, EARLIER, keeping
 from tests.integration.support import HOUR, audit, query
 from tests.integration.tampering import change, copied, findings, named

@@ -211,7 +211,7 @@ def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path) -> None:
     subprocess.run(["chown", "-R", "nobody", str(own)], check=True)
     for arguments in (_RUN, ("verify",), ("review", "--no-verify")):
         done = subprocess.run(
-            [*_NOBODY, sys.executable, "-P", "-c", "from orchestration.cli import main; main()", *arguments],
+            [*_NOBODY, sys.executable, "-P", "-c", "from activity_audit.cli import main; main()", *arguments],
             cwd=own,
             env={**process_environment(settings), "PYTHONPATH": str(checkout), "HOME": "/nonexistent"},
             capture_output=True,

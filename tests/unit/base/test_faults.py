@@ -13,9 +13,9 @@ import duckdb
 import pytest
 
 from activity_audit.base.faults import DamagedError, damaged, sentence_of
+from activity_audit.cli import door
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.cli import door
 
 HOME = "/srv/home"
 

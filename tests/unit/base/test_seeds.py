@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from activity_audit.base import catalogue
 from activity_audit.base.seeds import SeedError
+from activity_audit.cli.main import cli
 from activity_audit.settings.core import Settings
-from orchestration.cli.main import cli
 
 APPLICATION = "application.csv"
 ENTITY_ACTIVITY = "entity_activity.csv"

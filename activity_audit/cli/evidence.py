@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from activity_audit.cli.filter_options import Choose, filter_options
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say, say_if_empty
 from activity_audit.settings.core import Settings
 from activity_audit.settings.private_files import for_people
-from orchestration.cli.filter_options import Choose, filter_options
-from orchestration.cli.output import OUTPUT, print_json, print_table, say, say_if_empty
 
 if TYPE_CHECKING:
     from activity_audit.evidence.pack.pack import Pack

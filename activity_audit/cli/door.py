@@ -17,9 +17,9 @@ from typing import IO, Any
 import click
 
 from activity_audit.base.faults import FaultError, sentence_of
+from activity_audit.cli.output import say, visible_lines
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import extensions
-from orchestration.cli.output import say, visible_lines
 
 STOPPED = 130
 # How long what was interrupted may take to end before it is interrupted again, in seconds.

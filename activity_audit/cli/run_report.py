@@ -8,9 +8,9 @@ from typing import Any
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.base.hours import naive
+from activity_audit.cli.output import print_table, say
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-from orchestration.cli.output import print_table, say
 
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
 _MOST_LINES = 20

@@ -128,7 +128,7 @@ def print_table(
     from rich.console import Console
     from rich.text import Text
 
-    from orchestration.cli import tables
+    from activity_audit.cli import tables
 
     body = [list(row) for row in rows]
     laid_out = [

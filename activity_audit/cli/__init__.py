@@ -6,7 +6,7 @@ import sys
 def main() -> None:
     """The console script."""
     try:
-        from orchestration.cli.main import main as run
+        from activity_audit.cli.main import main as run
 
         run()
     except KeyboardInterrupt:

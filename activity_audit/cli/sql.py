@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from activity_audit.base.masking import without_secrets
+from activity_audit.cli.output import print_csv, print_json_rows, print_table, say, unique
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, read_only_sql
-from orchestration.cli.output import print_csv, print_json_rows, print_table, say, unique
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say
+from activity_audit.cli.times import TIME
 from activity_audit.settings.core import Settings
-from orchestration.cli.output import OUTPUT, print_json, print_table, say
-from orchestration.cli.times import TIME
 
 if TYPE_CHECKING:
     from activity_audit.ledger.hold_rules import HoldRow

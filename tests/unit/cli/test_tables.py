@@ -10,7 +10,7 @@ import click
 import pytest
 from rich.cells import cell_len
 
-from orchestration.cli.output import print_table
+from activity_audit.cli.output import print_table
 
 _HASH = "af7f2089d9e12b5fb11c7365ac59a28f57c737bfee2b3c8ac4b1d5c8215e5545"
 _ID = "db499052-2d33-44e3-981b-9b3be883c770"

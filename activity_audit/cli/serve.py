@@ -22,8 +22,8 @@ from filelock import FileLock, Timeout
 from activity_audit.base.hours import now_utc
 from activity_audit.base.process_tree import kept
 from activity_audit.base.whole_files import rewrite
+from activity_audit.cli.output import say
 from activity_audit.settings.core import Settings, SettingsError
-from orchestration.cli.output import say
 
 # Dagster's log has them wherever it goes.
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")

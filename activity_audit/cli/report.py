@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from activity_audit.cli.output import say
 from activity_audit.settings.core import Settings, SettingsError
-from orchestration.cli.output import say
 
 
 @click.command("report")

@@ -10,15 +10,15 @@ import click
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
+from activity_audit.cli.feeds import known_feeds
+from activity_audit.cli.in_process import CONSOLE, bury_dead_runs, error_of
+from activity_audit.cli.output import OUTPUT, print_json
+from activity_audit.cli.run_report import collect, print_report
+from activity_audit.cli.times import TIME, window
 from activity_audit.ingest.sources.source import SourceError
 from activity_audit.pipeline.status import set_aside, shown
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.lake import WarehouseError
-from orchestration.cli.feeds import known_feeds
-from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
-from orchestration.cli.output import OUTPUT, print_json
-from orchestration.cli.run_report import collect, print_report
-from orchestration.cli.times import TIME, window
 
 
 @click.command("run")
@@ -81,11 +81,11 @@ def _ranges(
 def _execute(
     settings: Settings, feeds: Sequence[str], ranges: list[tuple[datetime, datetime]], warnings: list[str]
 ) -> list[dict[str, Any]]:
+    from activity_audit.cli.progress_bar import ProgressBar
     from activity_audit.ingest.beginning import beginning
     from orchestration import dagster_instance
     from orchestration.assets.raw import asset_key
     from orchestration.assets.warehouse import FEEDS_TAG
-    from orchestration.cli.progress_bar import ProgressBar
     from orchestration.definitions import build_definitions
     from orchestration.jobs import JOB_NAME, range_tags
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
+from activity_audit.cli.output import OUTPUT, print_json, print_table
 from activity_audit.settings.core import Settings
-from orchestration.cli.output import OUTPUT, print_json, print_table
 
 
 @click.group("ledger")

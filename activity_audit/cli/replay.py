@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from activity_audit.base.catalogue import feed_title
+from activity_audit.cli.feeds import known_feeds
+from activity_audit.cli.in_process import CONSOLE, bury_dead_runs, error_of
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.quarantine import REASONS
-from orchestration.cli.feeds import known_feeds
-from orchestration.cli.in_process import CONSOLE, bury_dead_runs, error_of
-from orchestration.cli.output import OUTPUT, print_json, print_table, say
 
 _MOST_LINES = 20
 
@@ -45,8 +45,8 @@ def command(settings: Settings, reason: str | None, feed: str | None, output: st
 
 
 def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any]:
+    from activity_audit.cli.progress_bar import ProgressBar
     from orchestration import dagster_instance
-    from orchestration.cli.progress_bar import ProgressBar
     from orchestration.definitions import build_definitions
     from orchestration.replay_job import JOB_NAME, OP_NAME
 

@@ -15,10 +15,10 @@ import click
 import pytest
 
 from activity_audit.base.visible_text import visible
+from activity_audit.cli import serve
+from activity_audit.cli.main import cli
+from activity_audit.cli.output import as_json
 from activity_audit.settings.core import Settings, load_settings
-from orchestration.cli import serve
-from orchestration.cli.main import cli
-from orchestration.cli.output import as_json
 from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment
 
 # Clear the screen, set the clipboard (OSC 52), ring, hide what follows, and the same as C1; turn the text around; a

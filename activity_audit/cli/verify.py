@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say
+from activity_audit.cli.times import TIME, window
 from activity_audit.settings.core import Settings
-from orchestration.cli.output import OUTPUT, print_json, print_table, say
-from orchestration.cli.times import TIME, window
 
 if TYPE_CHECKING:
     from activity_audit.evidence.verify.findings import Report

@@ -13,27 +13,27 @@ from typing import Any
 import click
 
 from activity_audit.base.seeds import SeedError
+from activity_audit.cli import door
+from activity_audit.cli.output import say, visible_lines
 from activity_audit.settings.core import SettingsError, load_settings, misspelt
 from activity_audit.settings.private_files import keep_private, open_doors
-from orchestration.cli import door
-from orchestration.cli.output import say, visible_lines
 
 _COMMANDS = {
-    "run": "orchestration.cli.run",
-    "simulate": "orchestration.cli.simulate",
-    "sql": "orchestration.cli.sql",
-    "export": "orchestration.cli.export",
-    "status": "orchestration.cli.status",
-    "evidence": "orchestration.cli.evidence",
-    "review": "orchestration.cli.review",
-    "verify": "orchestration.cli.verify",
-    "ledger": "orchestration.cli.ledger",
-    "replay": "orchestration.cli.replay",
-    "maintain": "orchestration.cli.maintain",
-    "report": "orchestration.cli.report",
-    "password": "orchestration.cli.password",
-    "hold": "orchestration.cli.hold",
-    "serve": "orchestration.cli.serve",
+    "run": "activity_audit.cli.run",
+    "simulate": "activity_audit.cli.simulate",
+    "sql": "activity_audit.cli.sql",
+    "export": "activity_audit.cli.export",
+    "status": "activity_audit.cli.status",
+    "evidence": "activity_audit.cli.evidence",
+    "review": "activity_audit.cli.review",
+    "verify": "activity_audit.cli.verify",
+    "ledger": "activity_audit.cli.ledger",
+    "replay": "activity_audit.cli.replay",
+    "maintain": "activity_audit.cli.maintain",
+    "report": "activity_audit.cli.report",
+    "password": "activity_audit.cli.password",
+    "hold": "activity_audit.cli.hold",
+    "serve": "activity_audit.cli.serve",
 }
 
 

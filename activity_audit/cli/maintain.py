@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from activity_audit.base.catalogue import feed_title
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say
 from activity_audit.settings.core import Settings
-from orchestration.cli.output import OUTPUT, print_json, print_table, say
 
 if TYPE_CHECKING:
     from activity_audit.ledger.held import HeldHour

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from activity_audit.cli.times import TIME
 from activity_audit.warehouse.events.filters import OUTCOMES, Filters
-from orchestration.cli.times import TIME
 
 if TYPE_CHECKING:
     import duckdb

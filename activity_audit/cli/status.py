@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from activity_audit.base.catalogue import feed_title
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say
+from activity_audit.cli.run_report import LEVELS, found, level
 from activity_audit.settings.core import Settings
-from orchestration.cli.output import OUTPUT, print_json, print_table, say
-from orchestration.cli.run_report import LEVELS, found, level
 
 _MOST_GAPS = 20
 

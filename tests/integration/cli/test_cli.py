@@ -122,7 +122,7 @@ def test_a_long_result_is_written_as_it_comes(settings) -> None:  # type: ignore
         import sys
         query = "select range, repeat('x', 100) as text from range(1000000)"
         sys.argv = ["audit", "sql", query, "--output", sys.argv[1]]
-        from orchestration.cli import main
+        from activity_audit.cli import main
         try:
             main()
         finally:
@@ -195,7 +195,7 @@ def test_sql_only_reads_the_warehouse(settings, tmp_path: Path, statement: str) 
 
 
 def test_what_the_documents_and_the_page_ask_only_reads(settings) -> None:  # type: ignore[no-untyped-def]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     texts = [path.read_text(encoding="utf-8") for path in (root / "README.md", *(root / "docs").glob("*.md"))]
     written = [asked for text in texts for asked in re.findall(r'audit sql "([^"]+)"', text) if "…" not in asked]
     period = Period(HOUR, HOUR + timedelta(days=1))

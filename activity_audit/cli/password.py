@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from orchestration.cli.output import as_json, say
+from activity_audit.cli.output import as_json, say
 
 
 @click.command("password")
