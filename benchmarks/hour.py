@@ -176,7 +176,7 @@ def _loaded(settings: Settings) -> dict[str, float]:
     _import_libraries()
     from activity_audit.base import catalogue
     from activity_audit.cli.in_process import CONSOLE
-    from orchestration import dagster_instance
+    from orchestration import instance as dagster_instance
     from orchestration.assets.warehouse import FEEDS_TAG
     from orchestration.definitions import build_definitions
     from orchestration.jobs import JOB_NAME, range_tags

@@ -11,7 +11,7 @@ from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso
 from activity_audit.ingest.beginning import runnable
 from activity_audit.ingest.planning import plan, run_ranges
 from activity_audit.settings.core import Settings
-from orchestration import dagster_instance
+from orchestration import instance
 from orchestration.jobs import JOB_NAME, range_tags
 
 
@@ -37,7 +37,7 @@ def build_schedule(settings: Settings, begin: datetime) -> dg.ScheduleDefinition
     )
     def every_hour(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
         # A dead run takes the place of the one run that may be under way.
-        dagster_instance.fail_dead_runs(context.instance)
+        instance.fail_dead_runs(context.instance)
         due = floor_hour(context.scheduled_execution_time - lag) - HOUR
         hours = {due}
         work = plan(settings, catalogue.slugs())

@@ -12,7 +12,7 @@ from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from activity_audit.ingest.beginning import runnable
 from activity_audit.ingest.planning import plan, run_ranges
 from activity_audit.settings.core import Settings
-from orchestration import dagster_instance
+from orchestration import instance
 from orchestration.jobs import JOB_NAME, range_tags
 
 _ACTIVE = [
@@ -37,7 +37,7 @@ def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
         description="Runs every closed feed hour that has a new or changed delivery.",
     )
     def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        dagster_instance.fail_dead_runs(context.instance)
+        instance.fail_dead_runs(context.instance)
         if context.instance.get_runs_count(dg.RunsFilter(job_name=JOB_NAME, statuses=_ACTIVE)):
             yield dg.SkipReason("a run is under way; what it leaves is looked at after it")
             return

@@ -4,7 +4,7 @@ import dagster as dg
 
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep.maintenance import maintain
-from orchestration.dagster_instance import forget_old_runs
+from orchestration.instance import forget_old_runs
 
 JOB_NAME = "upkeep"
 

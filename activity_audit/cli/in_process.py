@@ -19,7 +19,7 @@ _EXCEPTION_NAME = re.compile(r"^(dagster|orchestration|expectations)[\w.]*: ")
 
 def bury_dead_runs(settings: Settings) -> None:
     """A run that was killed after it published leaves nothing to do, and still must not pass for one under way."""
-    from orchestration import dagster_instance
+    from orchestration import instance as dagster_instance
 
     if settings.dagster_home.exists():
         with dagster_instance.instance(settings) as instance:

@@ -46,7 +46,7 @@ def command(settings: Settings, reason: str | None, feed: str | None, output: st
 
 def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any]:
     from activity_audit.cli.progress_bar import ProgressBar
-    from orchestration import dagster_instance
+    from orchestration import instance as dagster_instance
     from orchestration.definitions import build_definitions
     from orchestration.replay_job import JOB_NAME, OP_NAME
 

@@ -83,7 +83,7 @@ def _execute(
 ) -> list[dict[str, Any]]:
     from activity_audit.cli.progress_bar import ProgressBar
     from activity_audit.ingest.beginning import beginning
-    from orchestration import dagster_instance
+    from orchestration import instance as dagster_instance
     from orchestration.assets.raw import asset_key
     from orchestration.assets.warehouse import FEEDS_TAG
     from orchestration.definitions import build_definitions

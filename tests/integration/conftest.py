@@ -9,7 +9,7 @@ import pytest
 
 from activity_audit.report.queries.warehouse import Query, Warehouse
 from activity_audit.settings.core import Settings, load_settings
-from orchestration import dagster_instance
+from orchestration import instance
 from tests.integration.evidence_support import HARD
 from tests.integration.postgres_server import PostgresServer, postgres_server
 from tests.integration.report_rows import TITLES, counted_warehouse, varied_records
@@ -73,7 +73,7 @@ def retention_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
                 deliver(settings, content, feed=feed, hour=hour)
     run(settings, 0, 2)
     # An upkeep looks after Dagster's runs too; made here, its instance is copied with the home.
-    with dagster_instance.instance(settings):
+    with instance.instance(settings):
         return settings
 
 

@@ -57,7 +57,7 @@ def _survives(kills: int, undisturbed: tuple[Settings, dict, float], home: Path,
     assert json.loads(audit(settings, "status", "--output", "json", check=False).stdout)["events"]
     assert not list(settings.work_dir.glob("*.duckdb*"))
     assert not list(settings.raw_dir.glob("*/*/*/.*"))
-    from orchestration import dagster_instance
+    from orchestration import instance as dagster_instance
 
     with dagster_instance.instance(settings) as instance:
         import dagster as dg

@@ -29,7 +29,7 @@ from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import unresolved
-from orchestration import dagster_instance
+from orchestration import instance as dagster_instance
 from orchestration.definitions import build_definitions
 from orchestration.replay_job import JOB_NAME, OP_NAME
 from tests.integration.support import deliver, dump, event, lines, one, process_environment, query, run

@@ -12,7 +12,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.upkeep.compaction import FULL_FILE, to_rewrite
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import lake
-from orchestration.dagster_instance import forget_old_runs
+from orchestration.instance import forget_old_runs
 from tests.integration.support import audit, deliver, dump, event, lines, one, run
 
 COUNT = "select count(*) from fact_activity_event"

@@ -17,7 +17,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.upkeep import maintenance
 from activity_audit.upkeep.maintenance import Allowed, maintain, preview
 from activity_audit.upkeep.retention.caution import clock_doubt
-from orchestration import dagster_instance
+from orchestration import instance as dagster_instance
 from orchestration.upkeep import build_upkeep
 from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import deliver, event, lines, query, run

@@ -11,8 +11,8 @@ import dagster as dg
 import pytest
 from dagster._core.events.log import EventLogEntry
 
-from orchestration import dagster_storage
-from orchestration.dagster_storage import BatchedSqliteEventLogStorage
+from orchestration import storage as dagster_storage
+from orchestration.storage import BatchedSqliteEventLogStorage
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from filelock import FileLock
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.base.hours import partition_key
 from activity_audit.settings.core import Settings
-from orchestration import dagster_instance
+from orchestration import instance as dagster_instance
 from tests.integration.support import (
     AUDIT,
     HOUR,
@@ -139,7 +139,7 @@ def test_no_process_is_left(settings: Settings, tmp_path: Path, how: signal.Sign
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no signal tells that a parent has ended")
 @pytest.mark.parametrize(
     "killed",
-    [["activity_audit.base.process_tree"], ["activity_audit.base.process_tree", "orchestration.dagster_processes"]],
+    [["activity_audit.base.process_tree"], ["activity_audit.base.process_tree", "orchestration.processes"]],
 )
 def test_dagster_ends_when_what_keeps_it_is_killed(settings: Settings, tmp_path: Path, killed: list[str]) -> None:
     """One daemon too many would run each hour twice; the next `audit serve` has the home and the port for itself."""

@@ -1,4 +1,4 @@
-"""Dagster's three processes: `python -m orchestration.dagster_processes FOLDER`, started by `audit serve`.
+"""Dagster's three processes: `python -m orchestration.processes FOLDER`, started by `audit serve`.
 
 The code server runs the schedule, the sensor and the runs; the daemon tells it when; the pages show them. All of them
 listen on Unix sockets in FOLDER, which only its owner can open: on a port of this machine every local user could have

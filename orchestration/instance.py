@@ -55,7 +55,7 @@ def configuration(home: Path) -> dict[str, object]:
         # Dagster's pages would ask a reader for their mail address, and send it away.
         "nux": {"enabled": False},
         "run_storage": storage("dagster._core.storage.runs", "SqliteRunStorage", "history"),
-        "event_log_storage": storage("orchestration.dagster_storage", "BatchedSqliteEventLogStorage", "history/runs"),
+        "event_log_storage": storage("orchestration.storage", "BatchedSqliteEventLogStorage", "history/runs"),
         "schedule_storage": storage("dagster._core.storage.schedules", "SqliteScheduleStorage", "schedules"),
         # What a run has to say is in its events; captured output would swallow the command line's progress bar.
         "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
@@ -83,7 +83,7 @@ def fail_dead_runs(dagster_instance: dg.DagsterInstance) -> int:
     import dagster as dg
     from dagster import DagsterRunStatus as Status
 
-    from orchestration.dagster_storage import BatchedSqliteEventLogStorage
+    from orchestration.storage import BatchedSqliteEventLogStorage
 
     storage = dagster_instance.event_log_storage
     if not isinstance(storage, BatchedSqliteEventLogStorage):

@@ -21,17 +21,17 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import floor_hour, now_utc, partition_key
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import Settings
-from orchestration import dagster_instance
+from orchestration import instance as dagster_instance
 from orchestration.assets.raw import asset_key
-from orchestration.dagster_storage import BatchedSqliteEventLogStorage
 from orchestration.definitions import build_definitions
 from orchestration.freshness import JOB_NAME as FRESHNESS_JOB
 from orchestration.freshness import due_hour
 from orchestration.jobs import JOB_NAME, range_tags
 from orchestration.partitions import hourly
+from orchestration.storage import BatchedSqliteEventLogStorage
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, until
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FACT = dg.AssetKey(["main", "fact_activity_event"])
 
 
@@ -311,7 +311,7 @@ def test_each_tick_marks_dead_runs_and_goes_on(settings: Settings, instance: dg.
 _BEGUN_AND_GONE = """
 import os, sys
 import dagster as dg
-from orchestration import dagster_instance
+from orchestration import instance as dagster_instance
 from activity_audit.settings.core import load_settings
 @dg.op
 def end(): os._exit(0)
