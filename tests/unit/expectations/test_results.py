@@ -176,10 +176,10 @@ batch.validate()
 
 
 def test_a_run_prints_nothing_and_uses_no_network(tmp_path: Path) -> None:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
         [sys.executable, "-c", SILENT_RUN, str(tmp_path)],
-        env={"PYTHONPATH": f"{root}:{Path(__file__).parent}", "HOME": str(tmp_path), "PATH": ""},
+        env={"PYTHONPATH": f"{root}:{Path(__file__).parents[1]}", "HOME": str(tmp_path), "PATH": ""},
         capture_output=True,
         text=True,
         timeout=120,
