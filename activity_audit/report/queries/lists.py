@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from activity_audit.base.catalogue import normalised_name
 from activity_audit.report.queries.counts import cells, has_counts
 from activity_audit.report.queries.instances import MOST
 from activity_audit.report.queries.kinds import events_read, kind_counts
 from activity_audit.report.queries.query import MANY
 from activity_audit.report.queries.warehouse import Query, remembered
-from activity_audit.warehouse.events.filters import AGGREGATED, Filters
+from activity_audit.warehouse import observed_names
+from activity_audit.warehouse.events.filters import AGGREGATED, NAMES, Filters
 
 FIELDS = ("application", "entity", "activity", "outcome", "triggered_by", "instance")
 
@@ -25,6 +27,8 @@ class Value:
 @remembered
 def values(query: Query, filters: Filters, field: str, search: str = "", limit: int = 200) -> list[Value]:
     """The values of a field that contain `search`, in upper or lower case, those of the most events first.
+
+    A name is also found by any of its spellings: they are one by the catalogue's key.
 
     Every list is counted under everything that is chosen or excluded by the other fields, and by none of its own.
 
@@ -42,11 +46,14 @@ def values(query: Query, filters: Filters, field: str, search: str = "", limit: 
     if field == "instance" and not search and limit <= MOST and known and known.are_of(filters):
         return [Value(*row) for row in known.most[:limit]]
     sql, bound, reads = cells(query, filters, (field,))
-    where = f"where contains(lower({field}), lower(?))" if search else ""
+    conditions = {f"contains(lower({field}), lower(?))": search} if search else {}
+    if field in NAMES and (key := normalised_name(search)):
+        conditions[f"contains({observed_names.name_key(field)}, ?)"] = key
+    where = f"where {' or '.join(conditions)}" if conditions else ""
     rows = query.rows(
         f"select {field}, cast(sum(n) as bigint) as n from ({sql}) {where} group by all "
         f"order by n desc, {field} nulls last limit {int(limit)}",
-        [*bound, search] if search else bound,
+        [*bound, *conditions.values()],
         reads=reads,
     )
     return [Value(*row) for row in rows]

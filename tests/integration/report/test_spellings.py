@@ -121,6 +121,23 @@ def client(home: Settings) -> Iterator[httpx.Client]:
         yield opened
 
 
+@pytest.mark.parametrize(
+    ("field", "search", "found"),
+    [
+        ("activity", "interaction-view", {"Interaction Viewed"}),
+        ("activity", "VIEWED", {"Interaction Viewed"}),
+        ("entity", "iz mo", {"GIZMO", "Giz Mo", "gizmo"}),
+        ("entity", "chat", {"Chat"}),
+        ("entity", "-", set()),
+    ],
+)
+def test_a_list_is_searched_by_any_spelling(warehouse: Warehouse, field: str, search: str, found: set[str]) -> None:
+    with warehouse.query() as asked:
+        values = {one.value for one in lists.values(asked, WHOLE, field, search)}
+    assert values <= found
+    assert bool(values) is bool(found)
+
+
 @pytest.mark.parametrize("filters", FILTERS)
 @pytest.mark.parametrize("by_kind", [True, False])
 def test_names_are_counted_and_shown_by_their_label(
