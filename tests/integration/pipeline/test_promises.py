@@ -180,7 +180,7 @@ def test_a_reader_never_sees_half_a_run_and_blocks_nobody(settings: Settings) ->
 _READER = """
 import json, sys
 from pathlib import Path
-from orchestration import lake
+from activity_audit.warehouse import lake
 from activity_audit.settings.core import load_settings
 settings = load_settings(home=sys.argv[1])
 counts = []
@@ -247,7 +247,7 @@ def test_the_data_docs_show_what_the_warehouse_holds(settings: Settings, monkeyp
     monkeypatch.setattr(publication, "publish", publish)
     killed = """
 import os, sys
-from orchestration import data_docs
+from activity_audit.publish import data_docs
 from tests.integration.support import run
 from activity_audit.settings.core import load_settings
 data_docs.complete = lambda *_: os._exit(9)

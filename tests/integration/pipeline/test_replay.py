@@ -53,7 +53,7 @@ RECORDS: Sequence[dict[str, Any] | str] = [
 DIES = """
 import os, signal, sys
 from datetime import timedelta
-from orchestration import publish
+from activity_audit.publish import publish
 from activity_audit.pipeline.replay import replay
 from activity_audit.settings.core import load_settings
 

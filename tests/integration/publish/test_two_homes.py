@@ -34,7 +34,9 @@ MEANWHILE = "another run published into this warehouse meanwhile; nothing of thi
 RUNS = """
 import sys
 from pathlib import Path
-from orchestration import lake, pipeline, publish
+from activity_audit.pipeline import run as pipeline
+from activity_audit.publish import publish
+from activity_audit.warehouse import lake, tables
 from activity_audit.warehouse.lake import WarehouseError
 from activity_audit.settings.core import load_settings
 from tests.integration.support import run, until
@@ -54,7 +56,7 @@ match point:
     case "making the catalogue":
         at(lake, "_attach_at")
     case "setting up":
-        at(publish, "_missing_options")
+        at(tables, "_missing_options")
     case "staged":
         at(pipeline, "check_and_publish")
     case "publishing":

@@ -37,7 +37,7 @@ DISPOSITIONS = "select received, accepted, duplicate, quarantined from quality.p
 DIES = """
 import os, signal, sys
 from datetime import timedelta
-from orchestration import publish
+from activity_audit.publish import publish
 from activity_audit.settings.core import load_settings
 from tests.integration.support import run
 
