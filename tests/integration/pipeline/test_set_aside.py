@@ -178,7 +178,7 @@ def test_what_is_no_deliverys_fault_sets_none_aside(
 ) -> None:
     for name in "abc":
         deliver(narrow, lines([event(name)]), f"{name}.ndjson")
-    real = staging.workbench.fill
+    real = staging.scratch.fill
 
     def fill(connection: Any, batch: Any, settings: Settings) -> None:
         if message := error(batch.deliveries):
@@ -186,7 +186,7 @@ def test_what_is_no_deliverys_fault_sets_none_aside(
         real(connection, batch, settings)
 
     with monkeypatch.context() as patch:
-        patch.setattr("activity_audit.transform.staging.workbench.fill", fill)
+        patch.setattr("activity_audit.transform.staging.scratch.fill", fill)
         if is_raised:
             with pytest.raises(TransformError):
                 run(narrow)

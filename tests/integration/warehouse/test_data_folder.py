@@ -193,9 +193,14 @@ def test_a_run_killed_between_landing_and_its_first_publication_goes_on(
         raise KeyboardInterrupt
 
     deliver(settings, lines([event("a")]))
-    for place in ("data_folder.mark", "pipeline.create_tables", "publish.publish", "lake.remember"):
+    for place in (
+        "warehouse.data_folder.mark",
+        "pipeline.run.create_tables",
+        "publish.publish.publish",
+        "warehouse.lake.remember",
+    ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"orchestration.{place}", killed)
+            patch.setattr(f"activity_audit.{place}", killed)
             with pytest.raises(KeyboardInterrupt):
                 run(settings)
     run(settings)
