@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 import re
 from collections import Counter
@@ -223,6 +224,26 @@ def test_a_page_shows_the_label_of_a_link_that_spells_it_otherwise(client: httpx
     assert saved.status_code == 200, saved.text
     opened = client.get(f"/?{asked}")
     assert "Entity: Chat" in opened.text
+
+
+def test_a_saved_view_that_is_opened_counts_what_sql_counts(client: httpx.Client, home: Settings) -> None:
+    asked = urlencode(
+        [
+            *(("period", "from-to"), ("from", "2026-04-30"), ("to", "2026-05-02")),
+            *(("application", "Analytics"), ("entity", "chat"), ("activity", "INTERACTION-VIEWED")),
+        ]
+    )
+    client.post("/saved", data={"name": "chats", "query": asked, "csrf": client.headers["X-CSRF-Token"]})
+    link = re.search(r'href="([^"]*)"[^>]*>\s*chats', client.get("/saved").text)
+    assert link
+    shown = re.search(r"<strong>([\d,]+)</strong> event", client.get(html.unescape(link[1])).text)
+    assert shown
+    sql = """
+        select count(*) from fact_activity_event
+        where application = 'Analytics' and lower(entity) = 'chat'
+            and regexp_replace(lower(activity), '[^a-z]', '', 'g') = 'interactionviewed'
+    """
+    assert (int(shown[1]), one(home, sql)) == (CHATS, CHATS)
 
 
 @pytest.mark.parametrize("name", ["Interaction Analytics", "interaction-analytics", "ANALYTICS"])
