@@ -37,7 +37,7 @@ test: setup system-packages ## Run every check that CI runs
 lint: setup
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/lint-imports --no-cache > /dev/null || $(BIN)/lint-imports --no-cache
+	@said=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$said"; exit 1; }
 	@$(BIN)/sqlfluff lint --disable-progress-bar dbt_project/models
 
 types: setup

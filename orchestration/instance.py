@@ -119,21 +119,16 @@ def _bury(dagster_instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
 
 def forget_old_runs(settings: Settings, before: datetime) -> int:
     """Remove finished runs that were created before that time (aware), with all their events; how many."""
-    with instance(settings) as opened:
-        return forget_runs(opened, before)
-
-
-def forget_runs(dagster_instance: dg.DagsterInstance, before: datetime) -> int:
-    """The same, of an instance that is open."""
     import dagster as dg
     from dagster._core.storage.dagster_run import FINISHED_STATUSES
     from dagster._core.storage.event_log import SqliteEventLogStorage
 
-    old = dagster_instance.get_runs(dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before))
-    storage = dagster_instance.event_log_storage
-    for run in old:
-        dagster_instance.delete_run(run.run_id)
-        if isinstance(storage, SqliteEventLogStorage):
-            # Dagster empties the database of a run and leaves its file.
-            Path(storage.path_for_shard(run.run_id)).unlink(missing_ok=True)
+    with instance(settings) as opened:
+        old = opened.get_runs(dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before))
+        storage = opened.event_log_storage
+        for run in old:
+            opened.delete_run(run.run_id)
+            if isinstance(storage, SqliteEventLogStorage):
+                # Dagster empties the database of a run and leaves its file.
+                Path(storage.path_for_shard(run.run_id)).unlink(missing_ok=True)
     return len(old)

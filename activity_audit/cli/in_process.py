@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
 # What the run has to say, the command says.
 CONSOLE: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_OWN = re.compile(r"(activity_audit|orchestration|expectations)\.")
-_EXCEPTION_NAME = re.compile(r"^(dagster|activity_audit|orchestration|expectations)[\w.]*: ")
+_PACKAGES = "activity_audit|orchestration|expectations"
+_OWN = re.compile(rf"({_PACKAGES})\.")
+_EXCEPTION_NAME = re.compile(rf"^(dagster|{_PACKAGES})[\w.]*: ")
 
 
 def bury_dead_runs(settings: Settings) -> None:

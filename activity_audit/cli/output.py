@@ -120,7 +120,7 @@ def print_table(
     optional: Sequence[str] = (),
     whole: str = "`--output json`",
 ) -> None:
-    """A table on standard output: as wide as the terminal, or as its content where it is no terminal.
+    """A table on standard output: as wide as the terminal, or as its content in a file or a pipe.
 
     `fg` is the colour of its title; a cell of the column `level` has its colour of `colours`. Where a terminal has no
     room, the `optional` columns are left out first, and what is long is cut; then it says that `whole` has all of it.

@@ -1,6 +1,6 @@
 """How a table is laid out for people: as wide as the terminal, with no name, hash, id, time or number broken.
 
-What does not fit beside each other is written one below the other, a block for each row. Where it is no terminal,
+What does not fit beside each other is written one below the other, a block for each row. In a file or a pipe
 nothing is cut and no cell is broken.
 """
 
@@ -78,12 +78,13 @@ def on_terminal(
 
 
 def in_file(columns: Sequence[Column], colours: Mapping[str, str]) -> Layout:
-    """The table where it is no terminal: a line for each row, unless that would be too long for anything to show."""
+    """The table in a file or a pipe: a line for each row, unless that would be too long for anything to show."""
     cells = [one.cells for one in columns]
     widths = [one.natural for one in columns]
     if (width := _sum(widths, _GAPS[0])) <= _LONGEST_LINE:
         return Layout([_grid(columns, cells, widths, _GAPS[0], colours)], width)
-    names = [f"{one.name:<{_widest([one.name for one in columns])}} " for one in columns]
+    room = _widest([one.name for one in columns])
+    names = [f"{one.name:<{room}} " for one in columns]
     rows = [[Text(name + cell) for name, cell in zip(names, row, strict=True)] for row in zip(*cells, strict=True)]
     return Layout([line for row in rows for line in (*row, Text())], width)
 
