@@ -64,7 +64,7 @@ docs: setup ## Write the tables of docs/warehouse.md from the dbt project
 bench: setup ## Measure everything at small sizes, peers too; writes benchmarks/results/small.* (some minutes)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
 
-bench-full: setup ## Measure everything at the sizes of the targets; writes benchmarks/results/full.* and the README (hours)
+bench-full: setup ## Measure everything at the sizes of the targets; writes benchmarks/results/full.*, docs/performance.md and the README (hours)
 	@$(BIN)/python -m benchmarks --full $(if $(ONLY),--only $(ONLY))
 
 bench-bucket: setup ## Measure what the history of a bucket costs (some minutes)

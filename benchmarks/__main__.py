@@ -3,7 +3,7 @@
     python -m benchmarks [--full] [--only PART …] [--list]
 
 A part that fails leaves its reason in the table, and the next one runs. With `--only`, the results of other parts stay
-as they are. The README's table is written from the full sizes.
+as they are. The tables of `docs/performance.md` and of the README are written from the full sizes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def main() -> int:
         return 0
     done = run_all(chosen, size, options.results)
     if options.full and options.results == measure.RESULTS:
-        results.write_readme()
+        results.write_documents()
     print((options.results / f"{size}.md").read_text(encoding="utf-8"))
     return 1 if any(result.failed for result in done) else 0
 

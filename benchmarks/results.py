@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.measure import RESULTS, ROOT, Figure, figure_table, machine_text, markdown, versions_text
 from benchmarks.parts import PARTS, Part
 from benchmarks.plot import Bar, picture
-from benchmarks.targets import TARGETS
+from benchmarks.targets import TARGETS, Target
 
 OURS = "activity-audit"
 _MARKERS = ("<!-- bench: written by make bench-full -->", "<!-- bench: end -->")
@@ -77,10 +77,10 @@ def report(size: str, results: dict[str, Result]) -> str:
     return "\n".join(parts)
 
 
-def targets_table(size: str, results: dict[str, Result]) -> str:
+def targets_table(size: str, results: dict[str, Result], targets: Sequence[Target] = TARGETS) -> str:
     """Each target with its goal, the figure, and whether it was met."""
     rows = []
-    for target in TARGETS:
+    for target in targets:
         limit, goal = target.limits()
         figure, met = "", "not measured"
         result = results.get(target.part)
@@ -175,24 +175,28 @@ def svg(results: dict[str, Result]) -> str:
     )
 
 
-def write_readme(path: Path = ROOT / "README.md", folder: Path = RESULTS) -> None:
-    """Put the tables of the full size between the markers of a document. Raises ValueError if it has none."""
+def write_documents(root: Path = ROOT, folder: Path = RESULTS) -> None:
+    """Put the full size's tables between the markers of `docs/performance.md`, and the headline rows into the README.
+
+    Raises ValueError if a document has no markers.
+    """
+    results = load("full", folder)
+    every = targets_table("full", results)
+    if "peers" in results:
+        every += "\n" + peers_table(results["peers"])
+    _write_between_markers(root / "docs" / "performance.md", every)
+    headlines = [target for target in TARGETS if target.headline]
+    _write_between_markers(root / "README.md", targets_table("full", results, headlines))
+
+
+def _write_between_markers(path: Path, table: str) -> None:
     text = path.read_text(encoding="utf-8")
     begin, end = _MARKERS
     if begin not in text or end not in text:
         raise ValueError(f"{path} has no markers {begin} and {end}")
-    results = load("full", folder)
     before, rest = text.split(begin, 1)
     after = rest.split(end, 1)[1]
-    path.write_text(f"{before}{begin}\n\n{summary(results)}\n{end}{after}", encoding="utf-8")
-
-
-def summary(results: dict[str, Result]) -> str:
-    """What the README has: the targets, and the peers' bulk load."""
-    parts = [targets_table("full", results)]
-    if "peers" in results:
-        parts.append(peers_table(results["peers"]))
-    return "\n".join(parts)
+    path.write_text(f"{before}{begin}\n\n{table}\n{end}{after}", encoding="utf-8")
 
 
 def missing(results: dict[str, Result], names: Sequence[str]) -> list[str]:

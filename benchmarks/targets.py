@@ -22,6 +22,7 @@ class Target:
     target: float
     goal: float | None = None
     at_least: bool = False
+    headline: bool = False  # also a row of the README
 
     def met(self, value: float) -> str:
         """`goal`, `target`, or `missed`."""
@@ -41,7 +42,7 @@ def _named(name: str) -> Callable[[Figures], float]:
 
 
 TARGETS = (
-    Target("one hour, `audit run`", "hour", _named("hour wall"), "s", 12, 6),
+    Target("one hour, `audit run`", "hour", _named("hour wall"), "s", 12, 6, headline=True),
     Target("one hour against its floor", "hour", _named("hour against floor"), "", 2.5, 1.5),
     Target("one hour, code location loaded", "hour", _named("loaded hour wall"), "s", 12, 5),
     Target(
@@ -60,11 +61,12 @@ TARGETS = (
             0.2,
             0.35,
             at_least=True,
+            headline=form == "ndjson",
         )
         for form, name in (("ndjson", "NDJSON"), ("gz", "gzip"), ("csv", "CSV"))
     ),
     Target("peak memory at 10M events", "bulk-ndjson", _named("bulk ndjson load peak memory"), "MiB", 4096),
-    Target("peak memory at 50M events", "bulk-50m", _named("bulk ndjson load peak memory"), "MiB", 4096),
+    Target("peak memory at 50M events", "bulk-50m", _named("bulk ndjson load peak memory"), "MiB", 4096, headline=True),
     Target(
         "Great Expectations, of the bulk load's time",
         "bulk-ndjson",
@@ -79,6 +81,7 @@ TARGETS = (
         _named("bulk ndjson raw and fact, of the feed files"),
         "",
         0.35,
+        headline=True,
     ),
     Target("a year's backfill against a month's, CPU per event", "year", _named("long against short"), "", 1.15, 1),
     Target("verify, 100M against 10M events, CPU per event", "upkeep", _named("verify per event"), "", 1.15, 1),

@@ -96,14 +96,21 @@ def test_all_results_are_written_also_when_a_part_fails(tmp_path: Path, monkeypa
     again = results.load("full", tmp_path / "results")
     assert not again["upkeep"].failed
     assert again["bulk-50m"].failed
-    document = tmp_path / "README.md"
-    document.write_text("before\n<!-- bench: written by make bench-full -->\nold\n<!-- bench: end -->\nafter\n")
-    results.write_readme(document, tmp_path / "results")
-    text = document.read_text(encoding="utf-8")
-    assert text.startswith("before\n")
-    assert text.endswith("after\n")
-    assert "old" not in text
-    assert "1.12" in text
+    documents = [tmp_path / "README.md", tmp_path / "docs" / "performance.md"]
+    documents[1].parent.mkdir()
+    for document in documents:
+        document.write_text("before\n<!-- bench: written by make bench-full -->\nold\n<!-- bench: end -->\nafter\n")
+    results.write_documents(tmp_path, tmp_path / "results")
+    readme, every = (document.read_text(encoding="utf-8") for document in documents)
+    for text in (readme, every):
+        assert text.startswith("before\n")
+        assert text.endswith("after\n")
+        assert "old" not in text
+        assert "| peak memory at 50M events |" in text
+    assert "| a year's backfill against a month's, CPU per event | ≤ 1.15 | ≤ 1 | 1.12 | target |" in every
+    assert "a year's backfill" not in readme
+    assert "chdb" in every
+    assert "chdb" not in readme
 
 
 @pytest.mark.parametrize(
