@@ -17,7 +17,7 @@ def load_again(socket: str) -> str:
         catalogue.check()
         acknowledgements.check()
     except SeedError as error:
-        return f"A seed changed and is wrong, so that Dagster goes on without the change. {error}"
+        return f"A seed changed and is wrong, so Dagster continues without the change. {error}"
     from dagster._grpc.client import DagsterGrpcClient
 
     DagsterGrpcClient(socket=socket, use_ssl=False).reload_code(timeout=_PATIENCE)

@@ -22,8 +22,8 @@ _EVENT_BATCH = 1000
 # How long a run may take from its launch to its start, in seconds.
 _START_TIMEOUT = 300
 _GONE = (
-    "The process of this run is gone: it was killed, or its machine or container ended. Nothing is lost; what the run "
-    "had not published, the next one publishes."
+    "The process of this run is gone: it was killed, or its machine or container stopped. Nothing "
+    "is lost; the next run publishes what this one did not."
 )
 
 

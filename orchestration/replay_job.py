@@ -33,7 +33,7 @@ def judge_again(context: dg.OpExecutionContext, config: ReplayConfig) -> dict[st
     progress: Progress = context.resources.progress
     for name, value, known in (("reason", config.reason, REASONS), ("feed", config.feed, catalogue.slugs())):
         if value is not None and value not in known:
-            raise dg.Failure(f"no {name} is named {value}; known are {', '.join(known)}", allow_retries=False)
+            raise dg.Failure(f"there is no {name} {value}; known are {', '.join(known)}", allow_retries=False)
 
     def stage(name: str) -> None:
         context.log.info(name)
@@ -55,8 +55,10 @@ def build_replay_job(resources: Mapping[str, dg.ResourceDefinition]) -> dg.JobDe
 
     @dg.job(
         name=JOB_NAME,
-        description="Judges the records in quarantine again, with the settings, the catalogue and the release of now, "
-        "and publishes what is judged otherwise.",
+        description=(
+            "Judges the records in quarantine again, with the current settings, catalogue and release, "
+            "and publishes the changes."
+        ),
         executor_def=dg.in_process_executor,
         resource_defs={**resources, "io_manager": dg.mem_io_manager},
     )

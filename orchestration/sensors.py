@@ -39,7 +39,7 @@ def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
     def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         instance.fail_dead_runs(context.instance)
         if context.instance.get_runs_count(dg.RunsFilter(job_name=JOB_NAME, statuses=_ACTIVE)):
-            yield dg.SkipReason("a run is under way; what it leaves is looked at after it")
+            yield dg.SkipReason("a run is in progress; the sensor looks again after it")
             return
         scheduled = floor_hour(now_utc() - settings.schedule_lag)
         work = plan(settings, catalogue.slugs())
@@ -48,7 +48,7 @@ def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
         ranges, is_more = runnable(settings, begin, run_ranges(hours, work.apart, work.again))
         cursor = f"{work.fingerprint} from {iso(begin)}"
         if is_more and (not ranges or context.cursor == cursor):
-            yield dg.SkipReason(f"what came of hours before {iso(begin)} waits until Dagster's code is loaded again")
+            yield dg.SkipReason(f"deliveries of hours before {iso(begin)} wait until Dagster loads its code again")
             return
         if not ranges or context.cursor == cursor:
             yield dg.SkipReason("no closed feed hour has a new or changed delivery")

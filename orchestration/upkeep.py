@@ -22,8 +22,10 @@ def build_upkeep(settings: Settings) -> dg.ScheduleDefinition:
             raise dg.Failure(" ".join(done.doubts), allow_retries=False)
         if done.refused:
             raise dg.Failure(
-                f"{len(done.retention.differing)} things are not as they were recorded, and stayed; the first: "
-                f"{done.retention.differing[0]}",
+                (
+                    f"{len(done.retention.differing)} items differ from what was recorded, and stayed; the first: "
+                    f"{done.retention.differing[0]}"
+                ),
                 allow_retries=False,
             )
 

@@ -30,7 +30,7 @@ def _problem(row: seeds.Row) -> str | None:
     if missing := seeds.blank(row, _REQUIRED):
         return missing
     if row["activity"] and not row["entity"]:
-        return "an activity needs its entity; leave both blank for all of the application"
+        return "an activity needs its entity; leave both blank for the whole application"
     day = row["acknowledged_on"]
     try:
         usual = date.fromisoformat(day).isoformat() == day

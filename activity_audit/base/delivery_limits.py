@@ -68,7 +68,7 @@ class Limits:
         """What a delivery is refused with of which a part takes too many bytes of memory to read: `size`, if known."""
         known = f", about {size}" if size else ""
         return DeliveryError(
-            f"{what} takes more than {self.delivery_memory} bytes of memory to read{known} "
+            f"reading {what} takes more than {self.delivery_memory} bytes of memory{known} "
             "(AUDIT_MAX_DELIVERY_MEMORY); write it in smaller parts, or raise the limit"
         )
 
@@ -139,6 +139,4 @@ def machine_is_at_fault() -> Iterator[None]:
 
 
 def _without_memory() -> DeliveryError:
-    return DeliveryError(
-        "the memory of this machine does not suffice to read it; give it more, or let less run at the same time"
-    )
+    return DeliveryError("this machine has too little memory to read it; add memory, or run less at the same time")

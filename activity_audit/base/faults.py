@@ -12,7 +12,7 @@ from pathlib import Path
 
 # A quote inside a word is of the path itself.
 _PATH = re.compile(r"""(['"])(/.+?)\1(?!\w)""")
-_AGAIN = "Nothing is half done: the same command goes on from there"
+_AGAIN = "Nothing is half done: run the same command again to continue"
 # The kinds of errors that come from outside the product. Another one may say the same and mean a fault of its own.
 _KINDS = re.compile(
     r"OSError|PermissionError|FileExistsError|NotADirectoryError|IsADirectoryError|BlockingIOError|MemoryError"
@@ -22,8 +22,8 @@ _KINDS = re.compile(
 _FAILS = r"input/output error|disk i/o error|\[errno 5\]"
 _LITTLE_SPACE = 1 << 20
 _DAGSTER = (
-    "Dagster's records of runs in {home}/dagster are damaged: {error}. The warehouse needs nothing of them: move that "
-    "folder away, and run the command again; the history of runs begins anew"
+    "Dagster's records of runs in {home}/dagster are damaged: {error}. The warehouse does not "
+    "need them. Move that folder away and run the command again; a new history of runs begins"
 )
 _SENTENCES: tuple[tuple[str, str], ...] = (
     (
@@ -40,7 +40,7 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"permission denied|\[errno 13\]|operation not permitted|\[errno 1\]",
-        "{where} may not be read or written by this user. Give them the rights, or run as the owner of the home",
+        "this user has no right to read or write {where}. Grant the right, or run as the owner of the home",
     ),
     (
         r"too many open files|\[errno 24\]|\[errno 23\]",
@@ -48,7 +48,10 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         _FAILS,
-        "the disk of {where} fails: it cannot be read or written. Look at the system's log, and restore from a backup",
+        (
+            "the disk of {where} fails: {where} cannot be read or written. Look at the system's log, and "
+            "restore from a backup"
+        ),
     ),
     (
         r"out of memory|unable to allocate|malloc of size|cannot allocate memory|\[errno 12\]",
@@ -60,15 +63,15 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     ),
     (
         r"file is not a database|disk image is malformed|malformed database schema",
-        "{where} is damaged, or is no database. Restore it from a backup",
+        "{where} is damaged, or is not a database. Restore it from a backup",
     ),
     (
         r"too small to be a parquet file|no magic bytes found|cannot open file .*no such file",
-        "{where} is damaged, or is not there. `audit verify` names all that is not as it was; restore it from a backup",
+        "{where} is damaged or missing. `audit verify` lists everything that changed; restore it from a backup",
     ),
     (
         r"not a directory|\[errno 20\]|is a directory|\[errno 21\]|file exists|\[errno 17\]",
-        "{where} is in the way: a file is where a folder should be, or the other way round. Move it away",
+        "{where} is in the way: a file is where a folder should be, or a folder where a file should be. Move it away",
     ),
 )
 
@@ -97,7 +100,7 @@ def sentence_of(error: BaseException, home: object) -> str | None:
                 return _DAGSTER.format(home=home, error=found.orig)  # type: ignore[attr-defined]
         is_below = isinstance(found, FileNotFoundError) and str(found.filename).startswith(str(home))
         if is_below and not Path(str(home)).exists():
-            return f"{home} is not there and cannot be made; set AUDIT_HOME to a folder that this user can make"
+            return f"{home} does not exist and cannot be created; set AUDIT_HOME to a folder that this user can create"
         if (said := sentence(_name(found), text, home)) is not None:
             return said
         found = found.__cause__ or found.__context__
@@ -125,7 +128,7 @@ def damaged(path: object, error: Exception, what_to_do: str) -> FaultError:
     if _is_damage(error):
         return DamagedError(f"{path} is damaged: {error}. {what_to_do}")
     said = sentence("OperationalError", f"{error} '{path}'", path)
-    return FaultError(said or f"{path} cannot be used: {error}. Wait for what else uses it, and try again")
+    return FaultError(said or f"{path} cannot be used: {error}. Wait until nothing else uses it, and try again")
 
 
 def _is_full(home: object) -> bool:

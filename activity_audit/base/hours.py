@@ -30,7 +30,7 @@ def parse_time(text: str) -> datetime:
     try:
         value = datetime.fromisoformat(text.strip())
     except ValueError:
-        raise ValueError(f"{text!r} is no ISO 8601 time; write for example 2026-05-01T00:00:00Z") from None
+        raise ValueError(f"{text!r} is not an ISO 8601 time; write for example 2026-05-01T00:00:00Z") from None
     try:
         utc = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         ceil_hour(utc)

@@ -39,7 +39,7 @@ def read(
         row = dict(zip(columns, (value.strip() for value in values), strict=False))
         why = _misfit(values, columns) or problem(row)
         if why is None and (first := lines.setdefault(identity(row), line)) != line:
-            why = f"it is about the same names as line {first}"
+            why = f"it names the same as line {first}"
         if why:
             wrong.append(f"{path} line {line}: {why}")
         found.append(row)
@@ -71,4 +71,4 @@ def _lines(path: Path) -> list[tuple[int, list[str]]]:
 def _misfit(values: Sequence[str], columns: Sequence[str]) -> str | None:
     if len(values) == len(columns):
         return None
-    return f"it must have {len(columns)} fields ({', '.join(columns)}); quote a text that has a comma"
+    return f"it must have {len(columns)} fields ({', '.join(columns)}); put a text with a comma in quotes"

@@ -25,10 +25,11 @@ STOPPED = 130
 # How long what was interrupted may take to end before it is interrupted again, in seconds.
 _FIRST_PATIENCE = 0.2
 _PATIENCE = 10.0
-_STOPPED = "stopped by Ctrl-C. Nothing is half done: what was not published, the next run publishes."
+_STOPPED = "stopped by Ctrl-C. Nothing is half done: the next run publishes what this one did not."
 _UNEXPECTED = (
-    "This is a fault of the product, and not of what you did. Please report it with the lines above and the output of "
-    "`audit --version`. Nothing is half done: what was not published, the next run publishes."
+    "This is a fault of the product; you did nothing wrong. Please report it with the lines above "
+    "and the output of `audit --version`. Nothing is half done: the next run publishes what this "
+    "one did not."
 )
 
 
@@ -132,7 +133,7 @@ class _Stream(io.FileIO):
             if isinstance(error, BrokenPipeError):
                 return len(data)
             reason = (error.strerror or str(error)).lower()
-            raise FaultError(f"what the command says cannot be written where its output goes: {reason}") from None
+            raise FaultError(f"the command's output cannot be written: {reason}") from None
 
 
 def _unhindered(stream: Any) -> IO[str]:

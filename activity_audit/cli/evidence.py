@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 
 @click.command("evidence")
 @filter_options
-@click.option("--at", metavar="RUN_ID|TIME", help="The warehouse as it stood after that run, or at that time (UTC).")
-@click.option("--with-raw", is_flag=True, help="Also the raw files of the deliveries that the pack accounts for.")
-@click.option("--whole-ledger", is_flag=True, help="All entries of the ledger, so that no batch can be left out.")
+@click.option("--at", metavar="RUN_ID|TIME", help="Read the warehouse as it was after that run, or at that time (UTC).")
+@click.option("--with-raw", is_flag=True, help="Add the raw files of the deliveries in the pack.")
+@click.option(
+    "--whole-ledger", is_flag=True, help="Add all entries of the ledger, which shows that no batch is left out."
+)
 @click.option(
     "--out",
     "target",
     type=click.Path(path_type=Path),
     required=True,
     metavar="DIR",
-    help="The folder to write, not there yet, or empty.",
+    help="The folder to write; it must not exist, or be empty.",
 )
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
@@ -76,8 +78,8 @@ def _print(pack: Pack) -> None:
     covered = about["coverage"]
     say(f"Feed hours of the period: {covered['says']}", fg=None if covered["level"] == "good" else "yellow")
     say(f"The ledger ends with entry {about['head']['sequence']}: {about['head']['entry_sha256']}")
-    say(f"Send by another way, the SHA-256 of its SHA256SUMS: {pack.sums_sha256}")
+    say(f"SHA-256 of its SHA256SUMS, to send separately: {pack.sums_sha256}")
     if about["intact"]:
-        say("Intact: what it accounts for is as it was when it was recorded.", fg="green")
+        say("Intact: everything in the pack is as it was recorded.", fg="green")
     else:
-        say("NOT INTACT: its README.md and integrity.json say what differs.", fg="red")
+        say("NOT INTACT: README.md and integrity.json in the pack list the differences.", fg="red")

@@ -24,7 +24,7 @@ from activity_audit.settings.private_files import for_people
     metavar="FILE",
     help="Ends in .csv, .xlsx or .parquet.",
 )
-@click.option("--at", metavar="RUN_ID|TIME", help="The report as it stood after that run, or at that time (UTC).")
+@click.option("--at", metavar="RUN_ID|TIME", help="Export the report as it was after that run, or at that time (UTC).")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(
@@ -45,7 +45,7 @@ def command(
     if target.suffix.lower() not in FORMATS:
         raise click.UsageError(f"--to-file {target} must end in one of {', '.join(FORMATS)}")
     if not target.parent.is_dir():
-        raise click.UsageError(f"--to-file {target}: there is no folder {target.parent}")
+        raise click.UsageError(f"--to-file {target}: the folder {target.parent} does not exist")
     try:
         with lake.reader(settings, at, pinned=True) as connection:
             chosen = choose(connection)

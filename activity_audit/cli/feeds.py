@@ -18,5 +18,5 @@ def known_feeds(feeds: Iterable[str]) -> list[str]:
     known = catalogue.slugs()
     unknown = [feed for feed in feeds if feed not in known]
     if unknown:
-        raise click.UsageError(f"no feed is named {', '.join(unknown)}; the catalogue has {', '.join(known)}")
+        raise click.UsageError(f"no feed has the name {', '.join(unknown)}; the catalogue has {', '.join(known)}")
     return list(dict.fromkeys(feeds))

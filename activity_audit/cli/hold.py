@@ -29,10 +29,10 @@ def _word(_: click.Context, parameter: click.Parameter, value: str) -> str:
 
 @command.command("place")
 @click.option("--application", required=True, callback=_word, help="The application's name or slug, or all.")
-@click.option("--from", "start", type=TIME, required=True, help="The beginning of the period, ISO 8601 UTC.")
-@click.option("--to", "end", type=TIME, required=True, help="Its end (exclusive).")
-@click.option("--reason", required=True, callback=_word, help="Why, such as the matter's number.")
-@click.option("--by", required=True, callback=_word, help="Who ordered it.")
+@click.option("--from", "start", type=TIME, required=True, help="The start of the period, ISO 8601 UTC.")
+@click.option("--to", "end", type=TIME, required=True, help="The end of the period (exclusive).")
+@click.option("--reason", required=True, callback=_word, help="The reason, such as the number of the legal matter.")
+@click.option("--by", required=True, callback=_word, help="The person who ordered it.")
 @click.pass_obj
 def place(settings: Settings, application: str, start: datetime, end: datetime, reason: str, by: str) -> None:
     """Hold an application's feed hours and events of a period until the hold is released."""
@@ -47,8 +47,8 @@ def place(settings: Settings, application: str, start: datetime, end: datetime, 
 
 @command.command("release")
 @click.argument("hold_id")
-@click.option("--reason", required=True, callback=_word, help="Why it is no longer needed.")
-@click.option("--by", required=True, callback=_word, help="Who ordered it.")
+@click.option("--reason", required=True, callback=_word, help="The reason why the hold is no longer needed.")
+@click.option("--by", required=True, callback=_word, help="The person who ordered it.")
 @click.pass_obj
 def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
     """Release a hold; what is past its retention then goes with the next `audit maintain`."""

@@ -82,7 +82,7 @@ def cli(context: click.Context) -> None:
     except SeedError as error:
         raise click.UsageError(f"the catalogue is wrong\n{error}") from None
     keep_private(context.obj)
-    alike = [f"{name} is no setting and is passed over; is {meant} meant?" for name, meant in misspelt().items()]
+    alike = [f"{name} is not a setting and is ignored; did you mean {meant}?" for name, meant in misspelt().items()]
     for warning in (*alike, *open_doors(context.obj)):
         say(f"warning: {warning}", fg="yellow", err=True)
 

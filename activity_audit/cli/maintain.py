@@ -19,10 +19,10 @@ _MOST_LINES = 50
 
 
 @click.command("maintain")
-@click.option("--dry-run", is_flag=True, help="Show what would go, and change nothing.")
-@click.option("--trust-clock", is_flag=True, help="Go by the clock although it is far ahead of the newest data.")
+@click.option("--dry-run", is_flag=True, help="Show what would be deleted, and change nothing.")
+@click.option("--trust-clock", is_flag=True, help="Trust the clock although it is far ahead of the newest data.")
 @click.option("--allow-large-deletion", is_flag=True, help="Delete more than AUDIT_RETENTION_MAX_SHARE at once.")
-@click.option("--remove-leftovers", is_flag=True, help="Remove data files that no snapshot knows, of killed runs.")
+@click.option("--remove-leftovers", is_flag=True, help="Remove data files of killed runs, which belong to no snapshot.")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(
@@ -65,7 +65,7 @@ def _print(upkeep: Upkeep, dry_run: bool) -> None:
     plan = upkeep.retention
     if totals := [[feed_title(total.feed), *list(vars(total).values())[1:]] for total in by_feed(plan.due)]:
         sums = [sum(column) for column in list(zip(*totals, strict=True))[2:]]
-        title = "Would be deleted, being past AUDIT_RETENTION" if dry_run else "Deleted, being past AUDIT_RETENTION"
+        title = "Would be deleted: past AUDIT_RETENTION" if dry_run else "Deleted: past AUDIT_RETENTION"
         columns = ["feed", "retention", "hours", "events", "quarantined", "raw files", "bytes"]
         print_table(columns, [*totals, ["total", "", *sums]], title)
     if plan.held:
@@ -75,11 +75,13 @@ def _print(upkeep: Upkeep, dry_run: bool) -> None:
             [f"{hour:%Y-%m-%dT%H:%MZ}", feed_title(feed), run_id]
             for feed, hour, run_id in plan.unrecorded[:_MOST_LINES]
         ]
-        print_table(["hour", "feed", "run"], rows, "Kept until the next run has recorded them in the ledger")
+        print_table(["hour", "feed", "run"], rows, "Kept until the next run records them in the ledger")
         _more(len(plan.unrecorded))
     if plan.differing:
         rows = [[f.layer, f.problem, f.what, f.detail] for f in plan.differing[:_MOST_LINES]]
-        print_table(["layer", "problem", "what", "detail"], rows, "Kept, not being as recorded; see `audit verify`")
+        print_table(
+            ["layer", "problem", "what", "detail"], rows, "Kept: differs from what was recorded; see `audit verify`"
+        )
         _more(len(plan.differing))
     print_table(["what", "count"], list(upkeep.counts.items()))
 

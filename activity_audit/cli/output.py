@@ -150,9 +150,9 @@ def print_table(
     for part in layout.parts:
         console.print(part, soft_wrap=isinstance(part, Text))
     if layout.left_out:
-        say(f"No room for {', '.join(layout.left_out)}: {whole} has all.")
+        say(f"Not shown, for lack of room: {', '.join(layout.left_out)}; {whole} shows all columns.")
     if layout.is_cut:
-        say(f"What ends in … is cut to the width of the terminal: {whole} has all of it.")
+        say(f"Values that end in … are cut to the width of the terminal; {whole} shows them whole.")
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
@@ -192,4 +192,4 @@ def _cell(value: Any) -> str:
 def say_if_empty(events: int) -> None:
     """Say it of a file or a pack that was written without any event, which is seldom what was wanted."""
     if not events:
-        say("It has no event: none in the warehouse is what the filters say.", fg="yellow")
+        say("The file has no events: nothing in the warehouse matches the filters.", fg="yellow")

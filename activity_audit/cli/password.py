@@ -14,7 +14,7 @@ from activity_audit.cli.output import as_json, say
     "roles",
     multiple=True,
     metavar="ROLE",
-    help="viewer, analyst, auditor, admin, or a permission; default: viewer; may be repeated.",
+    help="viewer, analyst, auditor, admin, or a permission; may be repeated.  [default: viewer]",
 )
 def command(name: str, roles: tuple[str, ...]) -> None:
     """Print an entry of AUDIT_REPORT_USERS_FILE; the password is asked for, or read from standard input."""
@@ -23,7 +23,7 @@ def command(name: str, roles: tuple[str, ...]) -> None:
 
     chosen = list(dict.fromkeys(roles)) or ["viewer"]
     if unknown := [role for role in chosen if role not in ROLES]:
-        raise click.UsageError(f"no role is named {', '.join(unknown)}; there are {', '.join(ROLES)}")
+        raise click.UsageError(f"there is no role {', '.join(unknown)}; the roles are {', '.join(ROLES)}")
     stdin = click.get_text_stream("stdin")
     if stdin.isatty():
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

@@ -21,7 +21,7 @@ _MOST_LINES = 20
     "--reason",
     type=click.Choice(REASONS),
     metavar="REASON",
-    help="Only records against which this holds, as last judged.",
+    help="Only records that have this reason now.",
 )
 @click.option("--feed", metavar="SLUG", help="Only records of this feed.")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
@@ -71,18 +71,20 @@ def _print(report: dict[str, Any]) -> None:
         say(f"... and {len(report['catalogue']) - _MOST_LINES} more changes of the catalogue")
     if report["cut_off"]:
         say(
-            f"{report['cut_off']} records cannot be judged, because they are too large and only their beginning was "
-            "kept: raise AUDIT_MAX_RECORD_BYTES and deliver their files again under another name."
+            f"{report['cut_off']} records are too large to be judged: only their beginning was kept. Raise "
+            "AUDIT_MAX_RECORD_BYTES, and deliver their files again under another name."
         )
     for warning in report["warnings"]:
         say(f"warning: {warning}", fg="yellow")
     judged, remaining = report["judged"], report["remaining"]
     if report["run_id"] is None:
-        say(f"Nothing changed: {judged} records judged again, {remaining} remain.")
+        say(f"Nothing changed: {judged} records were judged again, {remaining} remain in quarantine.")
         return
     say(
-        f"{judged} records judged again: {report['accepted']} accepted, {report['duplicate']} duplicate, {remaining} "
-        f"remain, {report['changed']} of them for other reasons.",
+        (
+            f"{judged} records were judged again: {report['accepted']} accepted, {report['duplicate']} "
+            f"duplicate, {remaining} remain in quarantine, {report['changed']} of them for other reasons."
+        ),
         f"Published as run {report['run_id']}: {', '.join(report['tables'])}",
     )
 

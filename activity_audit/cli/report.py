@@ -9,7 +9,7 @@ from activity_audit.settings.core import Settings, SettingsError
 
 
 @click.command("report")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address that it listens on.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
 @click.pass_obj
 def command(settings: Settings, host: str, port: int) -> None:

@@ -19,11 +19,11 @@ from activity_audit.settings.private_files import for_people
 @click.option("--from", "start", type=TIME, help="The first feed hour, ISO 8601 UTC; default: the last 31 days.")
 @click.option("--to", "end", type=TIME, help="The end of the last feed hour (exclusive).")
 @click.option("--feed", "feeds", multiple=True, type=click.Choice(catalogue.slugs()), metavar="SLUG",
-              help="Only this feed; may be given more than once.")  # fmt: skip
-@click.option("--at", metavar="RUN_ID|TIME", help="The warehouse as it stood at a run or a time.")
-@click.option("--no-verify", is_flag=True, help="Leave out the check of all hashes, which reads every event.")
+              help="Only this feed; may be repeated.")  # fmt: skip
+@click.option("--at", metavar="RUN_ID|TIME", help="Read the warehouse as it was after that run, or at that time (UTC).")
+@click.option("--no-verify", is_flag=True, help="Skip the check of all hashes, which reads every event.")
 @click.option("--to-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-              help="Where to; default: review.html in the data docs.")  # fmt: skip
+              help="The file to write; default: review.html in the data docs.")  # fmt: skip
 @click.pass_obj
 def command(
     settings: Settings,

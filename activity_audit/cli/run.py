@@ -73,7 +73,7 @@ def _ranges(
         raise click.UsageError(f"--from must not be later than the hour that is under way, {iso(after_current - HOUR)}")
     if end > after_current:
         return [(start, after_current)], [
-            f"hours that have not begun are left out: the range ends {iso(after_current)}"
+            f"hours that have not begun are left out: the range ends at {iso(after_current)}"
         ]
     return [asked], []
 

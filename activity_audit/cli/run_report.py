@@ -35,7 +35,7 @@ def collect(
         pass
     except lake.WarehouseError as error:
         # The runs and their own errors are still to be told.
-        report["warnings"] = [*warnings, f"there are no figures: {error}"]
+        report["warnings"] = [*warnings, f"no figures can be shown: {error}"]
     return report
 
 
@@ -113,7 +113,10 @@ def _print_no_delivery(settings: Settings) -> None:
         say("  audit simulate --hours 24   writes a day of feeds to try it with")
     say(
         "  put files into <feed>/<YYYY-MM-DD>/<HH>/ there, such as search/2026-05-01/10/; README.md has an example",
-        "  AUDIT_FEED_URL is where else to look, AUDIT_SOURCE=cxone asks the vendor's API; see docs/feeds.md",
+        (
+            "  AUDIT_FEED_URL names another place to read from, AUDIT_SOURCE=cxone reads the vendor's API; "
+            "see docs/feeds.md"
+        ),
         "Then: audit run",
     )
 

@@ -37,14 +37,14 @@ _LONGEST_FOLDER = 60
 
 @click.command("serve")
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address at which links to Dagster's own port arrive."
+    "--host", default="127.0.0.1", show_default=True, help="The address of the port that redirects to Dagster's pages."
 )
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
     default=3000,
     show_default=True,
-    help="The port where Dagster's pages were; it leads to them, behind the report's sign-in.",
+    help="The port that redirects to Dagster's pages, behind the report's sign-in.",
 )
 @click.option("--report-host", default="127.0.0.1", show_default=True, help="The address that the report listens on.")
 @click.option("--report-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
@@ -65,7 +65,7 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
     from orchestration.processes import PAGES_SOCKET
 
     if port == report_port:
-        raise click.UsageError(f"--port and --report-port are both {port}; Dagster and the report need one each")
+        raise click.UsageError(f"--port and --report-port are both {port}; give Dagster and the report a port each")
     dagster: list[_Dagster] = []
     try:
         check(settings, report_host)
@@ -115,7 +115,7 @@ def _only_one(dagster_home: Path) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout:
         who = holder.read_text(encoding="utf-8") if holder.exists() else "another process"
-        raise click.ClickException(f"an `audit serve` has this home already: {who}; end that one first") from None
+        raise click.ClickException(f"another `audit serve` uses this home: {who}; stop it first") from None
     try:
         rewrite(holder, f"process {os.getpid()} on {socket.gethostname()}, since {now_utc():%Y-%m-%dT%H:%M:%SZ}")
         yield

@@ -15,12 +15,12 @@ from activity_audit.settings.core import Settings
 
 @click.command("simulate")
 @click.option("--hours", type=click.IntRange(min=1), required=True, help="How many feed hours to write.")
-@click.option("--until", type=TIME, help="The end of the last hour; default: the hour that is under way.")
+@click.option("--until", type=TIME, help="The end of the last hour; default: the current hour.")
 @click.option("--events-per-hour", type=click.IntRange(min=0), default=2000, show_default=True,
-              help="How many records an hour has, all feeds together.")  # fmt: skip
+              help="How many records all feeds together have in an hour.")  # fmt: skip
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed writes the same feeds.")
 @click.option("--defects/--no-defects", default=True, show_default=True,
-              help="Whether to mix in every kind of defect that feeds have.")  # fmt: skip
+              help="Whether to mix every kind of defect into the feeds.")  # fmt: skip
 @click.pass_obj
 def command(
     settings: Settings, hours: int, until: datetime | None, events_per_hour: int, seed: int, defects: bool
@@ -29,7 +29,7 @@ def command(
     from activity_audit.simulator.simulate import simulate
 
     if "://" in settings.feed_root:
-        raise click.UsageError(f"feeds can be simulated in a folder only, not in AUDIT_FEED_URL={settings.feed_root}")
+        raise click.UsageError(f"feeds can be simulated only in a folder, not in AUDIT_FEED_URL={settings.feed_root}")
     report = simulate(
         Path(settings.feed_root),
         hours=hours,

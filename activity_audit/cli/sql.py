@@ -22,7 +22,7 @@ _AT_ONCE = 10_000
 @click.command("sql", context_settings={"ignore_unknown_options": True})
 @click.argument("query")
 @click.option("--output", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
-@click.option("--at", metavar="RUN_ID|TIME", help="The warehouse as it stood after that run, or at that time (UTC).")
+@click.option("--at", metavar="RUN_ID|TIME", help="Read the warehouse as it was after that run, or at that time (UTC).")
 @click.pass_obj
 def command(settings: Settings, query: str, output: str, at: str | None) -> None:
     """Run one SELECT on the warehouse; `fact_activity_event` and `quality.feed_reconciliation` resolve."""

@@ -88,10 +88,13 @@ def _print(report: dict[str, Any], docs: Path) -> None:
     say(f"For auditors: `audit review`, and {docs}")
     for sentence in report["unknown"]:
         say(
-            f"NOT KNOWN, of the newest 7 days: {sentence}; `audit run --from … --to …` over the hours looks at them",
+            (
+                f"NOT KNOWN, in the newest 7 days: {sentence}; `audit run --from … --to …` over these hours "
+                "looks at them"
+            ),
             fg="magenta",
         )
     for sentence in report["broken"]:
         say(f"BROKEN: {sentence}", fg="red")
     if not report["broken"] and not report["unknown"]:
-        say("All promises hold: the data is fresh and complete.", fg="green")
+        say("In order: the data is fresh and complete.", fg="green")

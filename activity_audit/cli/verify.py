@@ -20,7 +20,7 @@ _MOST_LINES = 50
 @click.command("verify")
 @click.option("--from", "start", type=TIME, help="The first feed hour, ISO 8601 UTC.")
 @click.option("--to", "end", type=TIME, help="The end of the last feed hour (exclusive).")
-@click.option("--expect-head", metavar="HASH", help="The hash of an entry, as `audit ledger head` printed it once.")
+@click.option("--expect-head", metavar="HASH", help="The hash of an entry that `audit ledger head` printed earlier.")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(
@@ -63,4 +63,4 @@ def _print(report: Report) -> None:
     if errors:
         say(f"NOT INTACT: {errors} findings.", fg="red")
     else:
-        say("Intact: everything checked is as it was when it was recorded.", fg="green")
+        say("Intact: everything that was checked is as it was recorded.", fg="green")

@@ -297,7 +297,7 @@ def _refuse_large(manifest_bytes: int) -> None:
 
 
 def _unreadable(offer: Offer, error: OSError) -> DeliveryError | SourceError:
-    advice = "see to its permissions, and to the disk or the store that it is on"
+    advice = "check its permissions, and the disk or the store that has it"
     text = f"cannot be read: {error.strerror or error}; {advice}"
     # A store that is out of reach gives all kinds of errors, but not this one.
     is_its_own = isinstance(error, PermissionError) or local_path(offer.uri) is not None

@@ -22,10 +22,10 @@ def read_manifest(content: bytes) -> tuple[list[tuple[str, int | None, str | Non
         document = json.loads(content.decode("utf-8-sig"), object_pairs_hook=_object, parse_constant=_no_constant)
         entries = document["files"]
         if not isinstance(entries, list):
-            raise TypeError("its files are no list")
+            raise TypeError("its files are not a list")
         files = [_file(entry) for entry in entries]
         if sum(records or 0 for _, records, _ in files) > _MOST_RECORDS:
-            raise ValueError(f"its files have more than {_MOST_RECORDS} records together")
+            raise ValueError(f"its files together have more than {_MOST_RECORDS} records")
     except RecursionError:
         return [], "it nests too deep"
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -41,7 +41,7 @@ def too_large(size: int) -> str:
 def _file(entry: Any) -> tuple[str, int | None, str | None]:
     name, records, sha256 = _text(entry["name"]), entry.get("records"), entry.get("sha256")
     if records is not None and (isinstance(records, bool) or not isinstance(records, int) or records < 0):
-        raise ValueError(f"the records of {_short(name)} are no count: {_short(records)}")
+        raise ValueError(f"the records of {_short(name)} are not a count: {_short(records)}")
     return name, records, None if sha256 is None else _text(sha256).strip()
 
 
@@ -49,7 +49,7 @@ def _text(value: Any) -> str:
     text = str(value)
     # JSON can spell half a character, which no file system, database or file of ours can have.
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise ValueError(f"{_short(text)} is no Unicode text")
+        raise ValueError(f"{_short(text)} is not Unicode text")
     return text
 
 

@@ -48,9 +48,11 @@ class SetAside:
         """What an operator has to know."""
         where = f"{self.feed} {iso(self.feed_hour)}" if self.feed_hour else self.feed
         if self.gone_at:
-            rest = "its source has it no more; the raw lake keeps it, and a run over its hour tries it again"
+            rest = "its source no longer has it; the raw lake keeps it, and a run over its hour tries it again"
         else:
-            rest = "all else goes on; it is tried again until it can be processed, or is corrected or removed"
+            rest = (
+                "everything else goes on; each run tries it again until it can be processed, or is corrected or removed"
+            )
         return f"{self.source_uri} ({where}) is set aside: {self.reason}; {rest}"
 
 

@@ -120,7 +120,7 @@ def breaks(entries: Iterable[Entry]) -> Iterator[Break]:
     sequence, previous = 0, EMPTY_SHA256
     for entry in entries:
         if entry.sequence == sequence:
-            yield Break(entry.sequence, "added", "it is there more than once")
+            yield Break(entry.sequence, "added", "it exists more than once")
         elif entry.sequence > sequence + 1:
             gone = entry.sequence - sequence - 1
             which = "it is" if gone == 1 else f"it and the {gone - 1} behind it are"
@@ -129,7 +129,7 @@ def breaks(entries: Iterable[Entry]) -> Iterator[Break]:
             yield Break(
                 entry.sequence,
                 "changed",
-                f"it follows another entry than the {sequence} that is there: one was replaced",
+                f"it follows another entry than {sequence}, which is there: one was replaced",
             )
         if not _is_sound(entry):
             detail = "its fields do not give its entry_sha256, so its batch cannot be held against it"

@@ -156,8 +156,8 @@ def _deliveries(connection: duckdb.DuckDBPyConnection, judgeable: str) -> list[L
     unknown = [row[0] for row in rows if row[1] is None]
     if unknown:
         raise ReplayError(
-            f"{len(unknown)} deliveries of quarantined records are not in quality.feed_delivery, the first is "
-            f"{unknown[0]}; `audit verify` says what else is missing"
+            f"{len(unknown)} deliveries of quarantined records are not in quality.feed_delivery, the first "
+            f"is {unknown[0]}; `audit verify` lists what else is missing"
         )
     return [_landed(*row) for row in rows]
 

@@ -160,8 +160,8 @@ def _broken(settings: Settings, report: dict[str, Any], head_not_kept: str | Non
         age = floor_hour(now_utc()) - (aware(last) + HOUR)
         if age > settings.freshness:
             broken.append(
-                f"the newest published feed hour is {iso(aware(last))}, older than AUDIT_FRESHNESS allows "
-                f"({settings.freshness})"
+                f"the newest published feed hour is {iso(aware(last))}, which is older than AUDIT_FRESHNESS "
+                f"allows ({settings.freshness})"
             )
     for kind, text in (
         ("missing", "delivered nothing"),

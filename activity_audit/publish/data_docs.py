@@ -41,12 +41,15 @@ def complete(
         _complete(connection, settings, site, run_id)
     except OSError as error:
         warn(
-            f"the data docs have no page of this run, because {error.filename or settings.docs_dir} cannot be written: "
-            f"{error.strerror or error}; the results are in quality.validation_result, and the next run that can write "
-            "there puts up its page too"
+            f"the data docs have no page for this run, because {error.filename or settings.docs_dir} "
+            f"cannot be written: {error.strerror or error}; the results are in quality.validation_result, "
+            "and the next run that can write there adds the page"
         )
     except duckdb.Error as error:
-        warn(f"the data docs have no page of this run, because the warehouse cannot be read: {error}; the next has it")
+        warn(
+            f"the data docs have no page for this run, because the warehouse cannot be read: {error}; the "
+            "next run adds it"
+        )
 
 
 def _complete(connection: duckdb.DuckDBPyConnection, settings: Settings, site: Any, run_id: str | None) -> None:

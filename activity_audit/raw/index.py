@@ -24,7 +24,7 @@ METADATA_KEY = "delivery"
 # What the name of a reading begins with; a file's name cannot.
 READING = "reading/"
 _TIMEOUT = 60
-_REBUILD = "Move it away, with its -wal and -shm, and run again: it is made again from the raw files"
+_REBUILD = "Move it away, with its -wal and -shm, and run again: the run makes it again from the raw files"
 _IN_LIST = 500
 # The versions of an index: it may lack what is in the raw lake, or has all of it.
 _INCOMPLETE = 1

@@ -68,7 +68,7 @@ def period(
             if last_day < first_day:
                 raise ValueError(f"the period ends on {last_day}, before it begins on {first_day}")
             return _days(first_day, last_day)
-    raise ValueError(f"there is no period {name!r}, only {', '.join(NAMES)}")
+    raise ValueError(f"there is no period {name!r}; the periods are {', '.join(NAMES)}")
 
 
 def _days(first: date, last: date) -> tuple[datetime, datetime]:

@@ -37,7 +37,7 @@ class SameNameError(SavedReportError):
     """One's own report of the name is there; `report` is it, and is replaced only if one says so."""
 
     def __init__(self, report: SavedReport) -> None:
-        super().__init__(f"you have a saved report “{report.name}” already; say that it is to be replaced")
+        super().__init__(f"you already have a saved report “{report.name}”; choose to replace it")
         self.report = report
 
 
@@ -96,7 +96,7 @@ class SavedReports:
             raise SavedReportError(f"the name must have 1 to {LONGEST_NAME} characters")
         query = query.removeprefix("?")
         if len(query) > LONGEST_QUERY:
-            raise SavedReportError("there is too much chosen to be saved; choose fewer values")
+            raise SavedReportError("this selection is too large to be saved; choose fewer values")
         with self._changing() as reports:
             same = next((one for one in reports if one.owner == owner and one.name.casefold() == name.casefold()), None)
             if same and same.id != replace_id:
@@ -184,4 +184,4 @@ def _own(reports: list[SavedReport], report_id: str, owner: str) -> SavedReport:
     for one in reports:
         if one.id == report_id and one.owner == owner:
             return one
-    raise SavedReportError("there is no such named report of yours; it may have been deleted meanwhile")
+    raise SavedReportError("you have no such saved report; it may have been deleted in the meantime")

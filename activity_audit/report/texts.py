@@ -49,7 +49,7 @@ def some_text(detail: str, most: int = 10) -> str:
     shown = cut("; ".join(named[:most]))
     if (more := len(named) - most) <= 0:
         return shown
-    return f"{shown}; and {count_text(more)} more, all of which quality.feed_reconciliation has"
+    return f"{shown}; and {count_text(more)} more, all in quality.feed_reconciliation"
 
 
 def opening(text: str, longest: int = 400, lines: int = 8) -> str:

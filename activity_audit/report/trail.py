@@ -109,7 +109,7 @@ class Trail:
         try:
             self._spool.append(record, now)
         except OSError as error:
-            raise TrailError(f"what was asked cannot be put on record: {error.strerror or error}") from error
+            raise TrailError(f"the request cannot be recorded: {error.strerror or error}") from error
 
 
 def said(filters: Filters, how: str = "") -> str:

@@ -40,7 +40,7 @@ class CxoneSettings(BaseSettings):
     api_url: str | None = Field(None, description="the tenant's API, with a base path if it has one")
     tenant_id: str | None = Field(None, description="without an API URL: the tenant that is looked up")
     discovery_url: str | None = Field(None, description="without an API URL: where the tenant is looked up")
-    token_url: str = Field("", description="what gives access tokens")
+    token_url: str = Field("", description="the URL that gives access tokens")
     access_key_id: SecretStr | None = Field(None, description="the id of the access key")
     access_key_secret: SecretStr | None = Field(None, description="its secret")
     oauth_client_id: SecretStr | None = Field(None, description="instead of an access key: an OAuth client")

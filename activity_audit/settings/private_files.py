@@ -52,8 +52,8 @@ def open_doors(settings: Settings) -> list[str]:
     home = _stat(settings.home)
     if home and home.st_uid == os.geteuid() and home.st_mode & _OTHERS and settings.umask is None:
         found.append(
-            f"every user of this machine may read {settings.home} (mode {stat.S_IMODE(home.st_mode):o}); "
-            f"`chmod -R go= {settings.home}` closes it, and AUDIT_UMASK says who is to read it"
+            f"every user of this machine can read {settings.home} (mode {stat.S_IMODE(home.st_mode):o}); "
+            f"`chmod -R go= {settings.home}` closes it, and AUDIT_UMASK decides who can read it"
         )
     secrets = [Path(ENV_FILE).absolute()]
     if settings.report.users_file:
@@ -66,7 +66,7 @@ def open_doors(settings: Settings) -> list[str]:
             may = "change" if file.st_mode & _OTHERS_WRITE else "read"
             found.append(f"every user of this machine may {may} {path}; `chmod go= {path}` closes it")
         if file.st_uid not in (0, os.geteuid()):
-            found.append(f"{path} belongs to another user, and decides what this command does")
+            found.append(f"{path} belongs to another user, who can change what this command does")
     return found
 
 

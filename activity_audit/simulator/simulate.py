@@ -94,7 +94,7 @@ def _wanted(feeds: Sequence[str] | None) -> list[str]:
     known = catalogue.report_prompt_slugs()
     unknown = sorted(set(feeds or ()) - set(known))
     if unknown:
-        raise ValueError(f"no feed of the report prompt: {', '.join(unknown)}; there are {', '.join(known)}")
+        raise ValueError(f"not a feed of the report prompt: {', '.join(unknown)}; the feeds are {', '.join(known)}")
     return known if feeds is None else [slug for slug in known if slug in feeds]
 
 

@@ -199,21 +199,21 @@ def _clean(
     found = leftovers.find(connection, data_path, now - _GRACE)
     if found.foreign:
         done.warnings.append(
-            f"{len(found.foreign)} files in {data_path} are not of this warehouse, the first is {found.foreign[0]}; "
-            "they are left alone: move them away"
+            f"{len(found.foreign)} files in {data_path} do not belong to this warehouse, the first is "
+            f"{found.foreign[0]}; they stay there: move them away"
         )
     if allowed.remove_leftovers:
         leftovers.give_up(connection, found.own)
     elif found.own:
         done.warnings.append(
-            f"{len(found.own)} data files are of no snapshot, the first is {found.own[0]}: killed runs leave such "
-            "files; `audit maintain --remove-leftovers` removes them"
+            f"{len(found.own)} data files belong to no snapshot, the first is {found.own[0]}: killed runs "
+            "leave such files; `audit maintain --remove-leftovers` removes them"
         )
     done.counts["leftover data files"] = len(found.own)
     if strange := leftovers.strange(connection):
         done.warnings.append(
-            f"the catalog says that {strange[0]} is to be removed, which is not a data file of this warehouse, so no "
-            "file was; somebody changed the catalog"
+            f"the catalog lists {strange[0]} for removal, which is not a data file of this warehouse, so "
+            "nothing was removed; somebody changed the catalog"
         )
         return
     connection.execute("call ducklake_cleanup_old_files('audit', older_than => ?)", [_retired(now)])

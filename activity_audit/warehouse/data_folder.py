@@ -38,14 +38,15 @@ def require_empty(connection: duckdb.DuckDBPyConnection, data_path: str) -> None
     owner = _owner(connection, data_path)
     if owner:
         raise DataFolderError(
-            f"the data in {data_path} is of the warehouse {owner}, whose catalog is not there: restore the catalog "
-            "from a backup, or move the data away to begin a new warehouse (docs/operations.md, Rebuild)"
+            f"the data in {data_path} belongs to the warehouse {owner}, whose catalog is missing: restore "
+            "the catalog from a backup, or move the data away to start a new warehouse "
+            "(docs/operations.md, Rebuild)"
         )
     if found := next(_files(connection, data_path), None):
         raise DataFolderError(
-            f"{data_path} cannot become the data folder of a new warehouse, because it holds {found}: if that is of a "
-            "warehouse, restore its catalog from a backup (docs/operations.md, Rebuild); else give AUDIT_DATA_PATH a "
-            "folder of its own"
+            f"{data_path} cannot become the data folder of a new warehouse, because it holds {found}: if "
+            "that belongs to a warehouse, restore its catalog from a backup (docs/operations.md, "
+            "Rebuild); otherwise name another folder in AUDIT_DATA_PATH"
         )
 
 
@@ -109,8 +110,9 @@ def relative(path: str, data_path: str) -> str:
 def _require_owner(owner: str | None, data_path: str, warehouse: str) -> None:
     if owner != warehouse:
         raise DataFolderError(
-            f"the data in {data_path} is of the warehouse {owner}, and the catalog is of {warehouse}: check "
-            "AUDIT_CATALOG and AUDIT_DATA_PATH, or restore the catalog that belongs to the data"
+            f"the data in {data_path} belongs to the warehouse {owner}, but the catalog belongs to "
+            f"{warehouse}: check AUDIT_CATALOG and AUDIT_DATA_PATH, or restore the catalog that belongs to "
+            "the data"
         )
 
 

@@ -40,7 +40,7 @@ def read(settings: Settings) -> str | None:
         return None
     except (ValueError, KeyError, TypeError):
         raise ValueError(
-            f"{path(settings)} is damaged: restore it from a backup, or remove it if the catalog is as it was"
+            f"{path(settings)} is damaged: restore it from a backup, or remove it if the catalog is unchanged"
         ) from None
 
 

@@ -27,8 +27,8 @@ _OF_A_ROW = f"(xor(event_id_key, (epoch_us(event_hour_utc) // 3600000000) * 2654
 # The same rows, in any order, have the same.
 _SUMS = "event_hour_utc, count(*) as n, sum(event_id_key) as keys, bit_xor(hash(event_id_key)) as hashes"
 _WRONG = (
-    "the keys of the published event ids were not those of the fact; they were made again from it. `audit verify` says "
-    "whether an event was published twice meanwhile"
+    "the keys of the published event ids differed from the fact; they were made again from it. "
+    "`audit verify` says whether an event was published twice in the meantime"
 )
 
 

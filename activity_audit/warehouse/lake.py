@@ -163,8 +163,8 @@ def _require_known(connection: duckdb.DuckDBPyConnection, settings: Settings, wh
         known = _recorded(settings)
         if known not in (own, None):
             raise LostCatalogueError(
-                f"the catalog {where.catalog} is of the warehouse {own}, and {home_record.path(settings)} says that "
-                f"this home publishes into {known}: check AUDIT_CATALOG, or {_REMEDY}"
+                f"the catalog {where.catalog} belongs to the warehouse {own}, but {home_record.path(settings)} "
+                f"says that this home publishes into {known}: check AUDIT_CATALOG, or {_REMEDY}"
             )
         data_folder.require_own(connection, where.data_path, own)
         remember(connection, settings)
@@ -383,7 +383,7 @@ def _version_at(connection: duckdb.DuckDBPyConnection, at: str) -> int:
         time = parse_time(at)
     except ValueError:
         raise WarehouseError(
-            f"no snapshot is named by {at!r}: it is no ISO 8601 time, and no run id that is still kept"
+            f"{at!r} names no snapshot: it is neither an ISO 8601 time nor a run id that is still kept"
         ) from None
     found = connection.execute(
         f"select max(snapshot_id) from {ALIAS}.snapshots() where snapshot_time <= ?", [time]

@@ -50,5 +50,5 @@ def explained(
     what = next((words for name, words in lacking(connection).items() if name in said), None)
     if what is None:
         return None
-    cure = "`audit run` brings it up to date" if is_newest else "leave out `--at`, or choose a later run"
+    cure = "`audit run` upgrades it" if is_newest else "leave out `--at`, or choose a later run"
     return lake.OlderReleaseError(f"the warehouse as an older release published it lacks {what}; {cure}")

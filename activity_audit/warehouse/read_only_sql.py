@@ -157,11 +157,10 @@ def _allow_function(call: dict[str, Any], allowed: frozenset[str]) -> None:
     name = call["function_name"]
     if name.lower() not in allowed:
         raise NotReadingError(
-            f"the function {name} is not one that a query may call here: it may do more than read the warehouse "
-            "(or there is none of this name)"
+            f"a query may not call the function {name}: it can do more than read the warehouse, or it does not exist"
         )
 
 
 def _require(allowed: bool, what: Any) -> None:
     if not allowed:
-        raise NotReadingError(f"the query has a part that is not known to only read: {what}")
+        raise NotReadingError(f"the query has a part that may do more than read: {what}")

@@ -35,8 +35,8 @@ def exclusive(settings: Settings, progress: Progress = lambda _: None) -> Iterat
             lock.acquire(timeout=settings.lock_timeout.total_seconds())
         except Timeout:
             raise WarehouseBusyError(
-                f"another run has held {settings.warehouse_lock} for more than {settings.lock_timeout}; "
-                "wait for it, or stop it"
+                f"another run has locked {settings.warehouse_lock} for more than {settings.lock_timeout}; wait "
+                "for it, or stop it"
             ) from None
     try:
         _clear(settings)

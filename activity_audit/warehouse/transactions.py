@@ -34,8 +34,8 @@ class PublishedMeanwhileError(lake.WarehouseError):
 
     def __init__(self) -> None:
         super().__init__(
-            "another run published into this warehouse meanwhile; nothing of this run was published; the next run, or "
-            "the same command again, publishes it"
+            "another run published into this warehouse in the meantime, so this run published nothing; "
+            "the next run, or the same command again, publishes it"
         )
 
 
@@ -127,9 +127,9 @@ class transaction:
             newer = self._newer(failure)
         except duckdb.Error as unreachable:
             raise OutcomeUnknownError(
-                "the catalogue went away while this run was committed, so it is not known whether it is published: "
-                f"{_cause(unreachable)}. When the catalogue is back, the next run finds out and publishes what is "
-                "missing; `audit status` shows what is published"
+                "the connection to the catalog broke while this run was committed, so it is not known whether "
+                f"the run is published: {_cause(unreachable)}. When the catalog is back, the next run finds "
+                "out and publishes what is missing; `audit status` shows what is published"
             ) from None
         if newer and newer[0] != self._message:
             raise PublishedMeanwhileError from None
@@ -149,7 +149,7 @@ class transaction:
 
 
 def _not_published(error: duckdb.Error) -> NotPublishedError:
-    return NotPublishedError(f"nothing of this run was published, because the warehouse failed: {_cause(error)}")
+    return NotPublishedError(f"this run published nothing, because the warehouse failed: {_cause(error)}")
 
 
 def _cause(error: duckdb.Error) -> str:

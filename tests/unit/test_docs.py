@@ -232,9 +232,9 @@ def test_the_example_of_a_source_works(settings: Settings, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("no_such_module:Exports", "AUDIT_SOURCE='no_such_module:Exports' cannot be had: No module"),
-        ("json:Exports", "AUDIT_SOURCE='json:Exports' cannot be had: .*has no attribute 'Exports'"),
-        ("builtins:repr", "is no source: it has no method list, open"),
+        ("no_such_module:Exports", "AUDIT_SOURCE='no_such_module:Exports' cannot be loaded: No module"),
+        ("json:Exports", "AUDIT_SOURCE='json:Exports' cannot be loaded: .*has no attribute 'Exports'"),
+        ("builtins:repr", "is not a source: it has no method list, open"),
     ],
 )
 def test_a_source_that_is_none(settings: Settings, source: str, message: str) -> None:

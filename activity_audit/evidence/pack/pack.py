@@ -95,7 +95,7 @@ def make_pack(
             except duckdb.Error as error:
                 if older := explained(connection, error, is_newest=at is None):
                     raise older from None
-                message = f"the pack cannot be written: {error}; `audit verify` tells which file is damaged, if one is"
+                message = f"the pack cannot be written: {error}; `audit verify` names damaged files"
                 raise EvidenceError(without_secrets(message)) from None
             sums = _write_sums(unfinished)
             _require_empty(target)
@@ -105,7 +105,7 @@ def make_pack(
 
 def _require_empty(target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise EvidenceError(f"{target} is there already; name a folder that is not there, or an empty one")
+        raise EvidenceError(f"{target} exists already; name a folder that does not exist, or an empty one")
 
 
 def _write(

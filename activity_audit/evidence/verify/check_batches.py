@@ -93,7 +93,7 @@ def _without_entry(batch: BatchDigest) -> list[Finding]:
     """A batch with deliveries was published, so its entry is gone; rows without any never were a batch."""
     name = batch_name(batch.key)
     if batch.deliveries:
-        return [Finding("ledger", "missing", name, "the batch is published, and the ledger has no entry of it")]
+        return [Finding("ledger", "missing", name, "the batch is published, but the ledger has no entry for it")]
     rows: list[tuple[Layer, int, str]] = [
         ("fact", batch.accepted, "events"), ("quarantine", batch.quarantined, "quarantined records")
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def _own_differences(then: BatchDigest, now: BatchDigest) -> Iterator[Finding]:
             for count in ("deliveries", "received", "duplicate")
             if getattr(then, count) != getattr(now, count)
         ]
-        detail = "its rows of quality.feed_delivery are not those that were published"
+        detail = "its rows of quality.feed_delivery differ from those that were published"
         problem = _problem(then.deliveries, now.deliveries)
         yield Finding("delivery", problem, name, ": ".join([detail, *([", ".join(counts)] if counts else [])]))
     if then.quarantined_sha256 != now.quarantined_sha256 or then.quarantined != now.quarantined:
@@ -151,7 +151,7 @@ def _replay_differences(then: BatchDigest, now: BatchDigest, again: ReplayedRows
     ]  # fmt: skip
     for layer, count, what in others:
         if count:
-            yield Finding(layer, "added", name, f"{count} {what} say that a replay published them, which adds none")
+            yield Finding(layer, "added", name, f"{count} {what} name a replay as their run, and a replay adds none")
 
 
 def _delivered(batch: BatchDigest) -> tuple[int, ...]:
@@ -164,5 +164,5 @@ def _problem(then: int, now: int) -> Problem:
 
 def _rows(what: str, then: int, now: int) -> str:
     if then == now:
-        return f"its {then} {what} are not those that were published"
-    return f"it has {now} {what}, and had {then} when it was published"
+        return f"its {then} {what} differ from those that were published"
+    return f"it has {now} {what} now; it had {then} when it was published"

@@ -32,7 +32,7 @@ def check_deletions(connection: duckdb.DuckDBPyConnection, where: str) -> tuple[
     deleted = {entry.batch.key for entry in entries}
     findings = []
     if len(entries) > len(deleted):
-        detail = "the ledger says more than once of a batch that it was deleted"
+        detail = "the ledger records the deletion of a batch more than once"
         findings.append(Finding("ledger", "added", f"{len(entries) - len(deleted)} entries", detail))
     findings += _without_batch(connection, where)
     findings += _rows(connection, where)
@@ -65,7 +65,7 @@ def _without_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterato
     """).fetchall()
     for sequence, feed, hour, run_id, own in rows:
         said = "no entry" if own is None else f"another digest or count in entry {own}"
-        detail = f"it says that {batch_name((feed, hour, run_id))} was deleted, of which there is {said}"
+        detail = f"it records the deletion of {batch_name((feed, hour, run_id))}, of which there is {said}"
         yield Finding("ledger", "changed", f"entry {sequence}", detail)
 
 
@@ -87,8 +87,8 @@ def _rows(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding
     for feed, hour, run_id, is_gone, is_added in rows:
         name = batch_name((feed, hour, run_id))
         if is_gone:
-            yield Finding("deletion", "missing", name, "the ledger says it was deleted, and quality.deletion does not")
+            yield Finding("deletion", "missing", name, "the ledger records its deletion, but quality.deletion does not")
         elif is_added:
-            yield Finding("deletion", "added", name, "quality.deletion says it was deleted, and the ledger does not")
+            yield Finding("deletion", "added", name, "quality.deletion records its deletion, but the ledger does not")
         else:
             yield Finding("deletion", "changed", name, "its row in quality.deletion has other counts than its entry")

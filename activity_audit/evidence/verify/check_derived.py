@@ -49,7 +49,7 @@ def check_aggregate(connection: duckdb.DuckDBPyConnection, where: str) -> Iterat
         yield Finding("derived", problem, f"agg_activity_hourly {hour:%Y-%m-%dT%H:%MZ}", detail)
     if len(rows) > _MOST_HOURS:
         what = f"agg_activity_hourly, {len(rows) - _MOST_HOURS} more event hours"
-        yield Finding("derived", "changed", what, "they do not count the events of the fact")
+        yield Finding("derived", "changed", what, "their counts differ from the events of the fact")
 
 
 def _groups(connection: duckdb.DuckDBPyConnection, hour: datetime) -> Iterator[str]:
@@ -64,7 +64,7 @@ def _groups(connection: duckdb.DuckDBPyConnection, hour: datetime) -> Iterator[s
         group by all having sum(events) <> sum(counted) order by all
     """).fetchall()
     for *group, events, counted in rows:
-        yield f"{' / '.join(map(str, group))} has {events} events, it counts {counted}"
+        yield f"{' / '.join(map(str, group))} has {events} events, but its count is {counted}"
 
 
 def check_dimensions(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
@@ -106,7 +106,7 @@ def check_dimensions(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]
         order by all
     """).fetchall()
     if rows:
-        told = [f"{name} had its last event at {last}, it says {said or 'never'}" for name, last, said in rows]
+        told = [f"{name} had its last event at {last}, but it records {said or 'never'}" for name, last, said in rows]
         yield Finding("derived", "changed", f"dim_application, {len(told)} rows", listed(told))
 
 
@@ -124,7 +124,7 @@ def check_names(connection: duckdb.DuckDBPyConnection) -> Iterator[Finding]:
     if connection.execute(f"select 1 from {observed_names.TABLE} limit 1").fetchone() is None:
         return
     told = [
-        f"{field} {spelling!r} has {events} events, it counts {counted}"
+        f"{field} {spelling!r} has {events} events, but its count is {counted}"
         for field, spelling, events, counted in observed_names.differing(connection)
     ]
     if told:
@@ -142,5 +142,5 @@ def _pair(
     if is_gone:
         return f"{name} has {events} events and no row"
     if events != counted:
-        return f"{name} has {events} events, it counts {counted}"
-    return f"{name} was seen from {times[0]} to {times[1]}, it says from {times[2]} to {times[3]}"
+        return f"{name} has {events} events, but its count is {counted}"
+    return f"{name} was seen from {times[0]} to {times[1]}, but it records {times[2]} to {times[3]}"

@@ -27,12 +27,12 @@ def check_holds(connection: duckdb.DuckDBPyConnection) -> tuple[int, list[Findin
         digest = digest_of(row)
         entry = recorded.pop(digest.run_id, None)
         if entry is None:
-            detail = "quality.legal_hold has it, and the ledger has no entry of it"
+            detail = "quality.legal_hold has it, but the ledger has no entry for it"
             findings.append(Finding("hold", "added", f"hold {digest.run_id}", detail))
         elif entry.batch != digest:
-            detail = f"its row in quality.legal_hold is not the one of entry {entry.sequence}"
+            detail = f"its row in quality.legal_hold differs from entry {entry.sequence}"
             findings.append(Finding("hold", "changed", f"hold {digest.run_id}", detail))
     for name, entry in recorded.items():
-        detail = f"quality.legal_hold does not have it, and entry {entry.sequence} says that it was recorded"
+        detail = f"quality.legal_hold does not have it, but entry {entry.sequence} records it"
         findings.append(Finding("hold", "missing", f"hold {name}", detail))
     return len(rows), findings

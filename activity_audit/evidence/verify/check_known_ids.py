@@ -58,6 +58,6 @@ def _look(connection: duckdb.DuckDBPyConnection, hour: datetime, events: int, ke
     if without_key:
         parts.append(f"{len(without_key)} events have no key: {listed(row[0] for row in without_key)}")
     if without_event:
-        parts.append(f"{len(without_event)} keys are of no event: {listed(str(row[0]) for row in without_event)}")
+        parts.append(f"{len(without_event)} keys belong to no event: {listed(str(row[0]) for row in without_event)}")
     problem: Problem = "missing" if keys < events else "added" if keys > events else "changed"
     return Finding("key", problem, f"event hour {hour:%Y-%m-%dT%H:%MZ}", "; ".join(parts))

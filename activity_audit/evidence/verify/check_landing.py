@@ -34,7 +34,7 @@ def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tup
             findings.append(Finding("landing", "unreadable", shown_path(str(path)), detail, "warning"))
         elif found is not None and found not in known[path]:
             detail = (
-                f"its hash is {found}, which was not published under this name; the next run takes it as a delivery"
+                f"its hash is {found}, which was not published under this name; the next run reads it as a new delivery"
             )
             findings.append(Finding("landing", "changed", shown_path(str(path)), detail, "warning"))
     return len(known), findings

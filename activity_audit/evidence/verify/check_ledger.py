@@ -64,8 +64,8 @@ def check_ledger(connection: duckdb.DuckDBPyConnection, expected: Expected) -> L
         more = f", and {len(others)} more" if others else ""
         end = f"entry {state.newest.sequence}" if state.newest else "nothing"
         detail = (
-            f"{newest}{more}: no entry of this ledger, which ends with {end}: entries were removed at its end, or "
-            "it was written anew"
+            f"{newest}{more}: this ledger, which ends with {end}, has no such entry: entries were removed "
+            "from its end, or it was written again"
         )
         state.findings.append(Finding("ledger", "missing", "entries behind the end", detail))
     return state
@@ -78,7 +78,7 @@ def _watched(connection: duckdb.DuckDBPyConnection, state: LedgerState, wanted: 
         state.newest = entry
         wanted.pop(entry.entry_sha256, None)
         if entry.kind not in _KINDS:
-            detail = f"its kind {entry.kind!r} is none that this release knows; verify with the release that wrote it"
+            detail = f"this release does not know its kind {entry.kind!r}; verify with the release that wrote it"
             state.findings.append(Finding("ledger", "changed", f"entry {entry.sequence}", detail))
         yield entry
 
@@ -92,7 +92,7 @@ def _read(path: Path, expected: Expected, up_to: int | None) -> None:
         expected.findings.append(Finding("ledger", "unreadable", str(path), detail, "warning"))
         return
     for number in wrong:
-        detail = "the line is no head of a ledger, and was not used"
+        detail = "the line is not the head of a ledger, and was not used"
         expected.findings.append(Finding("ledger", "changed", f"{path} line {number}", detail, "warning"))
     for known in heads:
         if up_to is not None and known.sequence > up_to:

@@ -74,7 +74,7 @@ def check_raw(
     gone = {delivery.raw_path for delivery in published if delivery.batch in deleted}
     state.damaged |= gone
     for path in sorted(path for path in gone if (raw_dir / path).exists()):
-        detail = "retention deleted its batch, and the file is there still or again; `audit maintain` removes it"
+        detail = "retention deleted its batch, but the file exists; `audit maintain` removes it"
         state.findings.append(Finding("raw", "added", str(raw_dir / path), detail, "warning"))
     expected = {delivery.raw_path: delivery for delivery in published if delivery.raw_path not in gone}
     for (path, delivery), found in zip(
@@ -114,9 +114,9 @@ def _look(path: Path, delivery: PublishedDelivery) -> str:
     """What can be told about a file that is not what it was."""
     held = _delivery_in(path)
     if held is None:
-        return "it is no file of a raw lake any more"
+        return "it is no longer a file of a raw lake"
     if held.records != delivery.received:
-        return f"it has {held.records} records, and had {delivery.received}"
+        return f"it has {held.records} records now; it had {delivery.received}"
     return f"it still has {held.records} records"
 
 
@@ -167,7 +167,7 @@ def _check_others(raw_dir: Path, others: list[str], state: RawState) -> None:
     for path, found in zip(manifests, each_sha256_or_error(raw_dir / path for path in manifests), strict=True):
         shown = manifest_hash_shown(path) or ""
         if not isinstance(found, str) or not found.startswith(shown):
-            detail = f"the manifest's hash is {found}, and began with {shown} when it was landed"
+            detail = f"the manifest's hash is {found}; when it was landed, it began with {shown}"
             state.findings.append(Finding("raw", "changed", str(raw_dir / path), detail))
     for path in others:
         if manifest_hash_shown(path):
@@ -175,7 +175,7 @@ def _check_others(raw_dir: Path, others: list[str], state: RawState) -> None:
         if path.endswith(".parquet"):
             unknown.append(path)
         else:
-            detail = "it is no file of the raw lake, and is never read"
+            detail = "it is not a file of the raw lake, and is never read"
             state.findings.append(Finding("raw", "added", str(raw_dir / path), detail, "warning"))
     if not unknown:
         return
@@ -192,5 +192,5 @@ def _check_others(raw_dir: Path, others: list[str], state: RawState) -> None:
         if path in landed or may_be_landed:
             state.waiting += 1
         else:
-            detail = "it was never landed: no run published it, and the index of the raw lake does not have it"
+            detail = "it was never landed: no run published it, and the index of the raw lake does not list it"
             state.findings.append(Finding("raw", "added", str(raw_dir / path), detail))

@@ -55,7 +55,7 @@ def check_reconciliation(connection: duckdb.DuckDBPyConnection, where: str) -> I
     for feed, hour, is_gone, is_empty, *values in rows:
         what = f"{feed} {hour:%Y-%m-%dT%H:%MZ}"
         if is_gone:
-            detail = "the hour has deliveries, and no row of quality.feed_reconciliation"
+            detail = "the hour has deliveries, but no row of quality.feed_reconciliation"
             yield Finding("reconciliation", "missing", what, detail)
             continue
         counted = [
@@ -106,9 +106,10 @@ def check_origins(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator
             )
         elif received is None:
             detail = (
-                f"{events} events, such as {example!r}, say they are from {uri}, which was not delivered in that hour"
+                f"{events} events, such as {example!r}, name {uri} as their source, which was not delivered in "
+                "that hour"
             )
             yield Finding("fact", "changed", name, detail)
         else:
-            detail = f"events say they are from positions of {uri} that it does not have; it has {received} records"
+            detail = f"events name positions that {uri} does not have; it has {received} records"
             yield Finding("fact", "changed", name, detail)

@@ -36,5 +36,8 @@ def check_unseen(connection: duckdb.DuckDBPyConnection, seen: Mapping[Layer, int
             from (select feed_hour_utc, count(*) as n from audit.{schema}.{table} group by all)
         """).fetchall()
         if rows != seen[layer]:
-            detail = f"{rows - seen[layer]} of its {rows} rows are in none of the feed hours, {without_hour} have none"
+            detail = (
+                f"{rows - seen[layer]} of its {rows} rows belong to none of the feed hours; {without_hour} "
+                "have no feed hour"
+            )
             yield Finding(layer, "added" if rows > seen[layer] else "missing", f"{schema}.{table}", detail)

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 _MOST_RECORDS = 1_000_000
 _WORK = "work.duckdb"
 _WHAT: dict[Problem, str] = {
-    "changed": "events are not what their records in the raw lake say",
-    "missing": "events are gone, whose records are in the raw lake",
-    "added": "events are more than its records in the raw lake give",
+    "changed": "events differ from their records in the raw lake",
+    "missing": "events are missing whose records are in the raw lake",
+    "added": "there are more events than the records in the raw lake give",
 }
 
 

@@ -79,8 +79,8 @@ class NoLedgerError(lake.WarehouseError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the warehouse has no ledger: an earlier release published it, or the ledger was removed; `audit run` "
-            "begins one"
+            "the warehouse has no ledger: an earlier release published it, or the ledger was removed; "
+            "`audit run` starts one"
         )
 
 
@@ -179,7 +179,7 @@ def _check_window(
             report.findings += name_events(connection, settings, differing, published, damaged, own)
         except TransformError as error:
             report.findings += [found.finding for found in differing if found.finding]
-            detail = f"they cannot be told, because the records could not be judged again: {error}"
+            detail = f"they cannot be named, because the records could not be judged again: {error}"
             report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
 
 

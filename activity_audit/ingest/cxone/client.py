@@ -79,7 +79,9 @@ class Client:
         """
         base = self.api_url()
         if origin(str(self._parsed(url))) != origin(base):
-            raise SourceRefusedError(f"{url_without_secrets(url)} is not on the host of {base}; nothing is sent there")
+            raise SourceRefusedError(
+                f"{url_without_secrets(url)} is on another host than {base}; nothing is sent there"
+            )
         try:
             return self._attempts.call(lambda: self._fetch(url), url_without_secrets(url))
         except SourceError as error:
@@ -116,8 +118,8 @@ class Client:
             raise TransientError(f"the answer is {error}") from None
         except PageError as error:
             raise SourceRefusedError(
-                f"{url_without_secrets(url)}: the answer is no page of the audit: {error}; see to CXONE_API_URL and "
-                "CXONE_AUDIT_PATH"
+                f"{url_without_secrets(url)}: the answer is not a page of the audit: {error}; check "
+                "CXONE_API_URL and CXONE_AUDIT_PATH"
             ) from None
         return Fetched(page, body, url_without_secrets(url), response.status_code, now_utc())
 
@@ -125,16 +127,16 @@ class Client:
         said = message_of(response.status_code, self._secrets.hidden(response.text))
         where = url_without_secrets(url)
         if judged is Verdict.AGAIN:
-            hint = " (called too often, or the key may not read the audit)" if response.status_code == 403 else ""
+            hint = " (too many calls, or the key has no right to read the audit)" if response.status_code == 403 else ""
             asked = retry_after_seconds(response.headers.get("Retry-After"), now_utc())
             return TransientError(f"the API answered {said}{hint}", asked)
         if judged is Verdict.UNAUTHORISED:
             return SourceRefusedError(
-                f"{where}: the API refuses the token ({said}); see to the rights of the access key, and whether "
-                "CXONE_API_URL and CXONE_TOKEN_URL are of the same tenant"
+                f"{where}: the API refuses the token ({said}); check the rights of the access key, and that "
+                "CXONE_API_URL and CXONE_TOKEN_URL belong to the same tenant"
             )
         see_to = _SETTINGS_BY_STATUS.get(response.status_code, "CXONE_API_URL")
-        return SourceRefusedError(f"{where}: the API answered {said}; see to {see_to}")
+        return SourceRefusedError(f"{where}: the API answered {said}; check {see_to}")
 
     def _authorised(self, url: str) -> httpx.Response:
         token = self._tokens.current()
@@ -161,7 +163,9 @@ class Client:
         try:
             return httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise SourceRefusedError(f"{url_without_secrets(url)} is no URL ({error}); see to CXONE_API_URL") from None
+            raise SourceRefusedError(
+                f"{url_without_secrets(url)} is not a URL ({error}); check CXONE_API_URL"
+            ) from None
 
     def _discover(self) -> str:
         url = f"{self._settings.discovery_url}?{urlencode({'tenantId': self._settings.tenant_id})}"
@@ -172,15 +176,15 @@ class Client:
                 f"it answered {said}", retry_after_seconds(response.headers.get("Retry-After"), now_utc())
             )
         if response.status_code != 200:
-            raise SourceRefusedError(f"{url} answered {said}; see to CXONE_DISCOVERY_URL and CXONE_TENANT_ID")
+            raise SourceRefusedError(f"{url} answered {said}; check CXONE_DISCOVERY_URL and CXONE_TENANT_ID")
         try:
             document = json.loads(response.content)
         except (ValueError, RecursionError):
-            raise TransientError("its answer is no JSON") from None
+            raise TransientError("its answer is not JSON") from None
         endpoint = document.get("api_endpoint") if isinstance(document, dict) else None
         try:
             return checked_url(str(endpoint))
         except ValueError as error:
             raise SourceRefusedError(
-                f"{url} names no API: api_endpoint {error}; see to CXONE_TENANT_ID, or set CXONE_API_URL"
+                f"{url} names no API: api_endpoint {error}; check CXONE_TENANT_ID, or set CXONE_API_URL"
             ) from None

@@ -70,7 +70,7 @@ def parse_page(body: bytes) -> Page:
     links = links if isinstance(links, dict) else {}
     link = links.get("next")
     if link is not None and not isinstance(link, str):
-        raise PageError("its links.next is no text")
+        raise PageError("its links.next is not a text")
     refs = (holder.get(name) for holder in (fields, links) for name in ("Ref", "ref"))
     ref = next((value for value in refs if isinstance(value, str) and value.strip()), None)
     return Page(records or [], link.strip() or None if link else None, ref)

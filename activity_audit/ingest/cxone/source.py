@@ -162,6 +162,6 @@ class CxoneSource:
 
 def _left_out(hour: datetime) -> str:
     return (
-        f"{iso(hour)} could not be read before and is left out of the longer range; it is tried by itself: audit run "
-        f"--from {iso(hour)} --to {iso(hour + HOUR)}"
+        f"{iso(hour)} could not be read before and is left out of the longer range; read it alone: "
+        f"audit run --from {iso(hour)} --to {iso(hour + HOUR)}"
     )

@@ -91,18 +91,18 @@ class Tokens:
                 raise TransientError(f"it answered {said}", retry_after)
             case Verdict.UNAUTHORISED:
                 raise SourceRefusedError(
-                    f"{self._settings.token_url} refuses the credentials ({said}); see to {self._credentials}, "
-                    "and whether CXONE_TOKEN_URL is of the same tenant"
+                    f"{self._settings.token_url} refuses the credentials ({said}); check {self._credentials}, and "
+                    "that CXONE_TOKEN_URL belongs to the same tenant"
                 )
             case Verdict.REFUSED:
-                raise SourceRefusedError(f"{self._settings.token_url} answered {said}; see to CXONE_TOKEN_URL")
+                raise SourceRefusedError(f"{self._settings.token_url} answered {said}; check CXONE_TOKEN_URL")
         return self._document(response.content)
 
     def _document(self, content: bytes) -> dict[str, Any]:
         try:
             document = json.loads(content)
         except (ValueError, RecursionError):
-            raise TransientError("its answer is no JSON") from None
+            raise TransientError("its answer is not JSON") from None
         given = document if isinstance(document, dict) else {}
         for secret in (given.get(name) for name in _GIVEN):
             if isinstance(secret, str):
@@ -110,7 +110,7 @@ class Tokens:
         token = given.get("access_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
             raise SourceRefusedError(
-                f"the answer of {self._settings.token_url} has no access_token; see to CXONE_TOKEN_URL"
+                f"the answer of {self._settings.token_url} has no access_token; check CXONE_TOKEN_URL"
             )
         return given
 

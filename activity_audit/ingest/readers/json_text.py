@@ -67,7 +67,7 @@ def objects(names: Sequence[str], columns: Sequence[Any], *, escaped: bool = Fal
     import pyarrow.compute as pc
 
     if not names:
-        raise ValueError("an object of no columns has no number of rows")
+        raise ValueError("an object without columns has no number of rows")
     parts: list[Any] = []
     before = "{"
     for name, column in zip(names, columns, strict=True):

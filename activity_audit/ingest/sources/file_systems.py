@@ -82,7 +82,7 @@ class LocalFiles:
         descriptor = self._descriptor(os.path.realpath(location))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            raise OSError(errno.EINVAL, "it is no regular file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         # By its name, so that what is read can be compared with what is there at the end.
         return open(location, "rb", opener=lambda *_: descriptor)
 

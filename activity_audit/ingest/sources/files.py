@@ -26,7 +26,7 @@ class FileSource:
     def __init__(self, root: str, known_feeds: Collection[str], *, must_exist: bool = False) -> None:
         path = local_path(root)
         if path is None:
-            raise ValueError(f"{root!r} is no folder of this machine")
+            raise ValueError(f"{root!r} is not a folder of this machine")
         self._root = root
         self._files = LocalFiles(path)
         self._must_exist = must_exist
@@ -37,7 +37,7 @@ class FileSource:
         files = self._files
         if self._must_exist and not Path(files.root).is_dir():
             raise SourceError(
-                f"AUDIT_FEED_URL={self._root!r} is no folder that is there; mount or create it, or correct it"
+                f"AUDIT_FEED_URL={self._root!r}: there is no such folder; mount it, create it, or correct the setting"
             )
         look = _Look(files, window)
         for entry in look.visible(files.root, ""):
@@ -126,7 +126,7 @@ class _Look:
         self.listing.unlisted.append(Unlisted(feed, hour, folder.name, folder.uri, str(error)))
 
 
-NOT_LOADABLE = f"it names no feed hour that can be loaded: these begin with the year {EARLIEST_YEAR}"
+NOT_LOADABLE = f"it names no feed hour that can be loaded: the first is in the year {EARLIEST_YEAR}"
 
 
 def is_loadable(day: datetime) -> bool:

@@ -18,9 +18,9 @@ def own_source(settings: Settings) -> Source:
     try:
         made = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise SourceError(f"AUDIT_SOURCE={settings.source!r} cannot be had: {error}; see to PYTHONPATH") from error
+        raise SourceError(f"AUDIT_SOURCE={settings.source!r} cannot be loaded: {error}; check PYTHONPATH") from error
     source = made(settings)
     lacking = [method for method in ("list", "open") if not callable(getattr(source, method, None))]
     if lacking:
-        raise SourceError(f"AUDIT_SOURCE={settings.source!r} is no source: it has no method {', '.join(lacking)}")
+        raise SourceError(f"AUDIT_SOURCE={settings.source!r} is not a source: it has no method {', '.join(lacking)}")
     return source

@@ -16,7 +16,7 @@ class ForeignFormError(HTTPException):
     """A request that may change something has not the session's token: 403."""
 
     def __init__(self) -> None:
-        super().__init__(403, "it comes from elsewhere, or from a page that was opened before you signed in")
+        super().__init__(403, "it comes from another site, or from a page that was opened before you signed in")
 
 
 async def check_csrf(request: Request) -> None:

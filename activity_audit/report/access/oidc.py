@@ -83,7 +83,7 @@ class Provider:
         state = sent.get("state", "")
         wanted = pending.ways.pop(state, None) if pending else None
         if wanted is None:
-            raise SignInFailedError("the answer belongs to no sign-in that was begun in this browser")
+            raise SignInFailedError("the answer belongs to no sign-in that this browser started")
         if "code" not in sent:
             raise SignInFailedError(f"the provider refused: {sent.get('error', 'no reason given')[:200]}")
         configuration, _ = await self._configuration()

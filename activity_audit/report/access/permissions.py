@@ -66,14 +66,16 @@ def requires(permission: str) -> Callable[[Endpoint], Callable[[Request], Awaita
     something must have the session's CSRF token.
     """
     if permission not in PERMISSIONS:
-        raise ValueError(f"no permission is named {permission!r}")
+        raise ValueError(f"there is no permission {permission!r}")
 
     def check(request: Request) -> None:
         user: User | None = request.state.user
         if user is None:
             raise NotSignedInError
         if not user.may(permission):
-            raise HTTPException(403, f"you are signed in as {user.name}, who has not the permission “{permission}”")
+            raise HTTPException(
+                403, f"you are signed in as {user.name}, who does not have the permission “{permission}”"
+            )
 
     return _guarded(check, permission)
 

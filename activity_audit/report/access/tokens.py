@@ -44,9 +44,9 @@ class Tokens:
                 self._born[key] = None
         again = "stop `audit report`, or `audit serve`, and start it again: it prints a new link"
         if not known:
-            raise TokenRefusedError(f"this link is not one of the report that is running; {again}")
+            raise TokenRefusedError(f"this link belongs to a report that no longer runs; {again}")
         if born is None:
-            raise TokenRefusedError(f"this link was opened before, and opens the report once only; {again}")
+            raise TokenRefusedError(f"this link was opened before, and works only once; {again}")
         if self._clock() - born > self._life:
             raise TokenRefusedError(f"this link is too old; {again}")
 

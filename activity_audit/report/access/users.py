@@ -98,7 +98,9 @@ class Users:
                     return self._entries
             entries = _entries(self._path, tomllib.loads(self._path.read_text(encoding="utf-8")))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise UsersFileError(f"the users' file {self._path} cannot be read: {error}; mend or restore it") from error
+            raise UsersFileError(
+                f"the users' file {self._path} cannot be read: {error}; correct or restore it"
+            ) from error
         with self._lock:
             self._stamp, self._entries = stamp, entries
         return entries
@@ -119,5 +121,5 @@ def _entry(path: Path, name: str, entry: Any) -> _Entry:
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise UsersFileError(f"{where}: roles must be a list of {', '.join(ROLES)}")
     if unknown := [role for role in roles if role not in ROLES]:
-        raise UsersFileError(f"{where}: no role is named {', '.join(unknown)}; there are {', '.join(ROLES)}")
+        raise UsersFileError(f"{where}: there is no role {', '.join(unknown)}; the roles are {', '.join(ROLES)}")
     return _Entry(entry["password"], User(name, permissions_of(roles)))

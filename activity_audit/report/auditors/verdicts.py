@@ -61,8 +61,8 @@ def _complete(review: Review) -> Verdict:
     if covered.unknown:
         before = f"; {covered.before:,} of them are before the first that was loaded" if covered.before else ""
         answer += (
-            f" {covered.unknown:,} of {count(covered.expected, 'feed hour')} of expected feeds are not known: no run "
-            f"has looked at them since they were over{before}."
+            f" {covered.unknown:,} of {count(covered.expected, 'feed hour')} of expected feeds are not "
+            f"known: no run has looked at them since they ended{before}."
         )
     return Verdict("Completeness", "Did every feed deliver every hour?", level, answer, "completeness")
 
@@ -98,9 +98,7 @@ def _quarantine(review: Review) -> Verdict:
     if not quarantined:
         answer = "Nothing was kept out."
         if resolved:
-            answer = (
-                f"Nothing is any more: replays resolved {count(resolved, 'record')} that {_was(resolved)} kept out."
-            )
+            answer = f"Nothing now: replays resolved {count(resolved, 'record')} that {_was(resolved)} kept out."
         return Verdict("Quarantine", question, "good", answer, "quarantine")
     standing = [row["reason"] for row in review.rows["reasons"] if row["standing"]]
     first = standing[0] if standing else "none recorded"

@@ -130,7 +130,7 @@ class Job:
             self._fail(f"the file cannot be written: {error.strerror or error}")
         except Exception:
             _log.exception("the export %s failed", self.id)
-            self._fail("the export failed where it should not; the server's log says how")
+            self._fail("the export failed unexpectedly; the server's log has the reason")
 
     def put_on_record(self, trail: Trail) -> None:
         """Say in the trail how it ended; it is done only when that is on record."""

@@ -52,14 +52,14 @@ class ExportJobs:
 
         known_suffixes = (*FORMATS, SUFFIX)
         if suffix not in known_suffixes:
-            raise ExportRefusedError(f"there is no format {suffix!r}, only {', '.join(known_suffixes)}")
+            raise ExportRefusedError(f"there is no format {suffix!r}; the formats are {', '.join(known_suffixes)}")
         job = Job(secrets.token_urlsafe(16), user, filters, suffix, snapshot)
         with self._lock:
             mine = [known for owner, known in self._jobs.values() if owner == session]
             # A user may have several sessions, and all of them have two exports at once.
             theirs = [one for _, one in self._jobs.values() if one.user.name == user.name and not one.is_over]
             if len(theirs) >= _MOST_UNFINISHED:
-                raise ExportRefusedError(f"{_MOST_UNFINISHED} exports are under way; stop one, or wait for it")
+                raise ExportRefusedError(f"{_MOST_UNFINISHED} exports are in progress; stop one, or wait for it")
             job.folder = self._own_folder() / job.id
             self._jobs[job.id] = session, job
         for known in [known for known in mine if known.is_over][: max(0, len(mine) - _MOST_KEPT + 1)]:
@@ -110,8 +110,7 @@ class ExportJobs:
         def has_space(_: int) -> None:
             if self._used() > self._space:
                 raise ExportRefusedError(
-                    "the exports take all the space that they may have (AUDIT_REPORT_EXPORT_SPACE); remove one, or "
-                    "choose less"
+                    "the exports have used all their space (AUDIT_REPORT_EXPORT_SPACE); remove one, or choose less"
                 )
 
         try:

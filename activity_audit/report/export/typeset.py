@@ -33,7 +33,7 @@ def typeset(content: dict[str, Any], made_at: datetime, check: Callable[[], None
         with subprocess.Popen(command, stdin=asked, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as setter:
             pdf, said = _answer(setter, check)
     if setter.returncode:
-        raise RuntimeError(f"the PDF cannot be set: {said.decode(errors='replace')}")
+        raise RuntimeError(f"the PDF cannot be made: {said.decode(errors='replace')}")
     return pdf
 
 

@@ -78,7 +78,9 @@ class WhoAsks:
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1011})
                 return
-            await PlainTextResponse("The report's users cannot be read; its log says why.", 503)(scope, receive, send)
+            await PlainTextResponse("The report's users cannot be read; its log has the reason.", 503)(
+                scope, receive, send
+            )
             return
         await self._app(scope, receive, send)
 
@@ -143,7 +145,7 @@ async def _not_signed_in(request: Request, error: Exception) -> Response:
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/login?{urlencode({'next': wanted})}", 303)
     what_to_do = {
-        "token": "Stop “audit report”, or “audit serve”, and start it again, and open the link that it prints.",
+        "token": "Stop “audit report” or “audit serve”, start it again, and open the link that it prints.",
         "proxy": "Open the report through the proxy that signs you in.",
     }.get(access.mode, "Sign in, and open the page again.")
     return message(request, 401, "You are not signed in", "The session has ended, or there was none.", what_to_do)
@@ -153,12 +155,20 @@ async def _not_on_record(request: Request, error: Exception) -> Response:
     from activity_audit.report.web.pages.messages import message
 
     _log.error("%s", error)
-    why = "Reading the report is audited, and what you asked for could not be put on record; so it is not shown."
-    return message(request, 503, "This cannot be put on record", why, "Tell who runs the report; its log says why.")
+    why = "Reading the report is audited. Your request could not be recorded, so the page is not shown."
+    return message(
+        request,
+        503,
+        "This request cannot be recorded",
+        why,
+        "Tell the person who runs the report; its log has the reason.",
+    )
 
 
 async def _not_saved(request: Request, error: Exception) -> Response:
     from activity_audit.report.web.pages.messages import message
 
     why = f"{str(error)[:1].upper()}{str(error)[1:]}."
-    return message(request, 409, "Named reports cannot be had", why, "Tell who runs the report, or try again.")
+    return message(
+        request, 409, "Saved reports are not available", why, "Try again, or tell the person who runs the report."
+    )

@@ -64,7 +64,7 @@ def _check_head(scope: Scope) -> None:
     values = query.count(b"&") + 1
     if values > MOST_VALUES:
         raise RefusedError(
-            414, f"The address says {values:,} values; the report takes {MOST_VALUES} at most. Choose fewer."
+            414, f"The address has {values:,} values; the report takes {MOST_VALUES} at most. Choose fewer."
         )
     headers = scope["headers"]
     length = sum(len(name) + len(value) for name, value in headers)

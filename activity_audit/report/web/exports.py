@@ -63,7 +63,7 @@ def file(request: Request) -> Response:
     """The file, for download; that it was fetched is on record before the first byte goes out."""
     job = _job(request)
     if job.state != "done":
-        raise HTTPException(409, job.error or f"the export is {job.state}; its file can be fetched when it is done")
+        raise HTTPException(409, job.error or f"the export is {job.state}; its file can be downloaded when it is done")
     request.app.state.trail.changed_export(request.state.user, job.id, "Downloaded")
     return FileResponse(job.file, media_type=_TYPES.get(job.suffix), filename=job.name)
 
@@ -101,7 +101,7 @@ def _answer(request: Request, job: Job, status: int = 200) -> Response:
 def _job(request: Request) -> Job:
     job = _jobs(request).find(request.state.session.key, request.path_params["job"])
     if job is None:
-        raise HTTPException(404, "there is no such export in this session; it ends with the session, or was removed")
+        raise HTTPException(404, "this session has no such export; exports end with the session, or were removed")
     return job
 
 

@@ -13,7 +13,7 @@ from activity_audit.report.queries.orders import TIME, Key
 from activity_audit.report.web.urls import BadLinkError
 from activity_audit.warehouse.events.long_texts import Digest, short
 
-_DAMAGED = "the link's place in the table is damaged; open the report from its beginning"
+_DAMAGED = "the link's position in the table is damaged; open the report without it"
 # What the fields of a key have that are no texts; a text may be missing.
 _KINDS = {TIME: datetime, "quarantined_at_utc": datetime, "source_record": int}
 _LARGEST = 2**63

@@ -51,13 +51,13 @@ def check(settings: Settings, host: str) -> None:
     if not _is_loopback(host):
         if report.auth == "token":
             missing.append(
-                f"--host {host} lets other machines in: set AUDIT_REPORT_AUTH to users, oidc or proxy, so that it is "
-                "known who reads (docs/report.md)"
+                f"--host {host} lets other machines in: set AUDIT_REPORT_AUTH to users, oidc or proxy, so that "
+                "the report knows who reads (docs/report.md)"
             )
         if not report.url:
             missing.append(
-                f"--host {host} lets other machines in: set AUDIT_REPORT_URL to the https:// URL that they open, which "
-                "a reverse proxy leads to this server"
+                f"--host {host} lets other machines in: set AUDIT_REPORT_URL to the https:// URL that they "
+                "open, and have a reverse proxy forward it to this server"
             )
     if missing:
         raise SettingsError("\n".join(missing))

@@ -172,16 +172,16 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
     values: dict[str, list[str]] = {}
     for name, text in items:
         if name not in PARAMETERS and name not in others:
-            raise BadLinkError(f"the report has no “{name}” to be asked for")
+            raise BadLinkError(f"the report does not know “{name}”")
         # A form sends what was left empty, too.
         if text:
             values.setdefault(name, []).append(text)
     for name in _SAID_ONCE:
         if len(set(values.get(name, []))) > 1:
-            raise BadLinkError(f"“{name}” may be said once")
+            raise BadLinkError(f"“{name}” may be given once only")
     group = tuple(dict.fromkeys(_known(name, GROUPABLE, "group") for name in values.get("group", [])))
     if len(group) > MOST_LEVELS:
-        raise BadLinkError(f"“group” may be said {MOST_LEVELS} times at most")
+        raise BadLinkError(f"“group” may be given {MOST_LEVELS} times at most")
     sort = (values.get("sort") or [f"-{TIME}"])[0]
     days: dict[str, date | None] = {}
     wrong: list[str] = []
@@ -208,8 +208,8 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
     )
     if (length := len(urlsplit(state.url()).query)) > LONGEST_QUERY:
         raise BadLinkError(
-            f"too much is chosen: a link of it has {length:,} characters, and {LONGEST_QUERY:,} at most; choose fewer "
-            "values"
+            f"this selection is too large: its link has {length:,} characters, where {LONGEST_QUERY:,} are "
+            "allowed; choose fewer values"
         )
     if wrong:
         raise BadPeriodError(wrong[0], state)
@@ -248,7 +248,7 @@ def _excluded(text: str) -> tuple[str, Value]:
 
 def _known(name: str, names: Iterable[str], parameter: str) -> str:
     if name not in names:
-        raise BadLinkError(f"“{name}” is no {parameter} that the report knows")
+        raise BadLinkError(f"“{name}” is not a {parameter} that the report knows")
     return name
 
 
@@ -258,7 +258,7 @@ def _day(values: dict[str, list[str]], name: str) -> date | None:
     try:
         return date.fromisoformat(values[name][0])
     except ValueError:
-        raise ValueError(f"“{values[name][0]}” is no day; write it as 2026-05-31") from None
+        raise ValueError(f"“{values[name][0]}” is not a day; write it as 2026-05-31") from None
 
 
 def _hour(values: dict[str, list[str]]) -> datetime | None:
@@ -267,4 +267,4 @@ def _hour(values: dict[str, list[str]]) -> datetime | None:
     try:
         return datetime.strptime(values["hour"][0], _HOUR).replace(tzinfo=UTC)
     except ValueError:
-        raise BadLinkError(f"“{values['hour'][0]}” is no hour; write it as 2026-05-31T10") from None
+        raise BadLinkError(f"“{values['hour'][0]}” is not an hour; write it as 2026-05-31T10") from None

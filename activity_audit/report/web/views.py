@@ -19,5 +19,5 @@ def view_of(said: Mapping[str, Any]) -> str:
     """
     name = str(said.get("view") or "table")
     if name not in VIEWS:
-        raise BadLinkError(f"the report has no view “{name}”, only {', '.join(VIEWS)}")
+        raise BadLinkError(f"the report has no view “{name}”; the views are {', '.join(VIEWS)}")
     return name

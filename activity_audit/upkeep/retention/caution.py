@@ -29,9 +29,9 @@ def clock_doubt(connection: duckdb.DuckDBPyConnection, now: datetime, bound: tim
     if newest is None or now - newest <= bound:
         return None
     return (
-        f"the clock says {iso(now)}, {(now - newest).days} days after the newest data ({iso(newest)}), so nothing is "
-        "deleted, expired or forgotten; set the clock right, or, if it is, run `audit maintain --trust-clock` once "
-        "(AUDIT_MAX_CLOCK_LEAD is the bound)"
+        f"the clock says {iso(now)}, {(now - newest).days} days after the newest data ({iso(newest)}), "
+        "so nothing is deleted or expired; correct the clock, or, if it is right, run `audit maintain "
+        "--trust-clock` once (AUDIT_MAX_CLOCK_LEAD is the limit)"
     )
 
 
@@ -45,10 +45,10 @@ def share_doubt(connection: duckdb.DuckDBPyConnection, due: Collection[DueBatch]
     if hours <= bound * all_hours and events <= bound * all_events:
         return None
     return (
-        f"retention is to delete {hours} of {all_hours} feed hours, with {events} of {all_events} events, at once, "
-        f"which is more than AUDIT_RETENTION_MAX_SHARE={bound:g} allows, so nothing is deleted; look at "
-        "AUDIT_RETENTION and at `audit maintain --dry-run`, and if it is meant, run `audit maintain "
-        "--allow-large-deletion` once"
+        f"retention would delete {hours} of {all_hours} feed hours, with {events} of {all_events} "
+        f"events, at once, which is more than AUDIT_RETENTION_MAX_SHARE={bound:g} allows, so nothing "
+        "is deleted; check AUDIT_RETENTION and `audit maintain --dry-run`, and if this is intended, "
+        "run `audit maintain --allow-large-deletion` once"
     )
 
 

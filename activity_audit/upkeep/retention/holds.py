@@ -67,7 +67,7 @@ def release(settings: Settings, hold_id: str, reason: str, by: str) -> tuple[Hol
     def row(_: duckdb.DuckDBPyConnection, known: list[HoldRow]) -> HoldRow:
         held = next((one for one in standing(known) if one.hold_id == hold_id), None)
         if held is None:
-            raise HoldError(f"no hold {hold_id!r} stands; `audit hold list` shows those that do")
+            raise HoldError(f"no hold {hold_id!r} is in force; `audit hold list` shows those that are")
         return HoldRow(
             hold_id, RELEASED, held.application, held.from_utc, held.to_utc, reason, by, naive(now_utc())
         )  # fmt: skip
@@ -102,7 +102,7 @@ def _application(connection: duckdb.DuckDBPyConnection, name: str) -> str:
     found = next((known for known in sorted(seen) if catalogue.normalised_name(known) == key), None)
     if found is None:
         raise HoldError(
-            f"{name!r} is no application: neither the catalogue nor any event has it; give a slug of the catalogue "
-            f"({', '.join(catalogue.slugs())}), the name of an application, or {ALL}"
+            f"{name!r} is not an application: neither the catalogue nor any event has it; give a slug of "
+            f"the catalogue ({', '.join(catalogue.slugs())}), the name of an application, or {ALL}"
         )
     return found

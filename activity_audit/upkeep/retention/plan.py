@@ -78,8 +78,8 @@ def make_plan(connection: duckdb.DuckDBPyConnection, settings: Settings, now: da
         return _make_plan(connection, settings, now)
     except duckdb.Error as error:
         raise lake.WarehouseError(
-            f"what is past its retention cannot be read, so nothing was deleted: {error}; `audit verify` names the "
-            "files that are damaged or gone"
+            f"the data that is past its retention cannot be read, so nothing was deleted: {error}; `audit "
+            "verify` names the files that are damaged or missing"
         ) from None
 
 

@@ -68,4 +68,4 @@ def _spellings_of(name: str, kind: str, known: dict[str, list[str]]) -> list[str
         return found
     like = difflib.get_close_matches(normalised_name(name), known, n=3)
     hint = f"; did you mean {' or '.join(repr(known[key][0]) for key in like)}?" if like else ""
-    raise UnknownNameError(f"no {kind} is named {name!r}, neither in the catalogue nor in an event{hint}")
+    raise UnknownNameError(f"no {kind} has the name {name!r}, neither in the catalogue nor in an event{hint}")

@@ -212,8 +212,8 @@ def test_what_the_documents_and_the_page_ask_only_reads(settings) -> None:  # ty
     [
         (("run", "--from", "2026-05-01"), {}, "belong together"),
         (("run", "--from", "2026-05-02", "--to", "2026-05-01"), {}, "must be earlier"),
-        (("run", "--from", "yesterday", "--to", "2026-05-01"), {}, "no ISO 8601 time"),
-        (("run", "--feed", "nobody"), {}, "no feed is named nobody"),
+        (("run", "--from", "yesterday", "--to", "2026-05-01"), {}, "not an ISO 8601 time"),
+        (("run", "--feed", "nobody"), {}, "no feed has the name nobody"),
         (("run",), {"AUDIT_FRESHNESS": "soon"}, "AUDIT_FRESHNESS='soon': must be a duration"),
         (("status",), {"AUDIT_APPLICATIONS": "search,nobody"}, "AUDIT_APPLICATIONS"),
         (("status",), {"AUDIT_SOURCE": "ftp"}, "AUDIT_SOURCE='ftp': must be 'files'"),
@@ -235,7 +235,7 @@ def test_wrong_usage_or_settings_are_refused(settings, arguments, environment, t
 
 def test_a_setting_that_is_almost_one_is_warned_of(settings) -> None:  # type: ignore[no-untyped-def]
     done = audit(settings, "sql", "select 1", AUDIT_FRESHNES="1h", AUDIT_OF_MY_OWN="1")
-    assert done.stderr == ("warning: AUDIT_FRESHNES is no setting and is passed over; is AUDIT_FRESHNESS meant?\n")
+    assert done.stderr == ("warning: AUDIT_FRESHNES is not a setting and is ignored; did you mean AUDIT_FRESHNESS?\n")
 
 
 def test_a_port_that_somebody_else_has_is_not_given_as_dagsters(settings) -> None:  # type: ignore[no-untyped-def]
@@ -247,14 +247,16 @@ def test_a_port_that_somebody_else_has_is_not_given_as_dagsters(settings) -> Non
 
 def test_what_has_no_event_says_so(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     period = ("--from", "2001-01-01", "--to", "2001-01-02")
-    assert "It has no event" in audit(settings, "export", *period, "--to-file", str(tmp_path / "none.csv")).stdout
-    assert "It has no event" in audit(settings, "evidence", *period, "--out", str(tmp_path / "none")).stdout
+    assert (
+        "The file has no events" in audit(settings, "export", *period, "--to-file", str(tmp_path / "none.csv")).stdout
+    )
+    assert "The file has no events" in audit(settings, "evidence", *period, "--out", str(tmp_path / "none")).stdout
 
 
 def test_a_feed_folder_that_is_not_there_is_no_silence(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     done = audit(settings, "run", check=False, AUDIT_FEED_URL=str(tmp_path / "typo"))
     assert done.returncode == 1
-    assert f"AUDIT_FEED_URL='{tmp_path}/typo' is no folder that is there" in done.stderr
+    assert f"AUDIT_FEED_URL='{tmp_path}/typo': there is no such folder" in done.stderr
 
 
 def test_columns_of_the_same_name_are_told_apart(settings) -> None:  # type: ignore[no-untyped-def]
@@ -285,7 +287,7 @@ def test_plain_queries_are_not_hindered(settings) -> None:  # type: ignore[no-un
 
 def test_a_snapshot_that_is_not_there_is_named(settings) -> None:  # type: ignore[no-untyped-def]
     unknown = "00000000-0000-0000-0000-000000000001"
-    for at, text in ((unknown, "no snapshot is named by"), ("2020-01-01", "no snapshot as old as")):
+    for at, text in ((unknown, "names no snapshot"), ("2020-01-01", "no snapshot as old as")):
         done = audit(settings, "sql", "select 1", "--at", at, check=False)
         assert (done.returncode, text in done.stderr) == (1, True)
 

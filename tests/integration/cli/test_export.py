@@ -184,7 +184,7 @@ def test_what_cannot_be_written_is_said_and_what_was_there_stays(home: Settings,
     target.write_text("old", encoding="utf-8")
     for arguments, code, message in (
         ((*PERIOD, "--to-file", str(tmp_path / "report.pdf")), 2, "must end in one of .csv, .xlsx, .parquet"),
-        ((*PERIOD, "--to-file", str(tmp_path / "no" / "report.csv")), 2, "there is no folder"),
+        ((*PERIOD, "--to-file", str(tmp_path / "no" / "report.csv")), 2, "does not exist"),
         ((*PERIOD, "--entity", "Serch", "--to-file", str(target)), 2, "did you mean 'Search'"),
         (("--from", "2026-05-02", "--to", "2026-05-01", "--to-file", str(target)), 2, "half-open"),
     ):

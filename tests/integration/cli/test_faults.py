@@ -51,7 +51,7 @@ def _fails(settings: Settings, *arguments: str, **environment: str) -> str:
     return said
 
 
-@pytest.mark.parametrize("how", ["no database", "flipped", "cut off"])
+@pytest.mark.parametrize("how", ["not a database", "flipped", "cut off"])
 def test_a_damaged_index_is_named_and_made_again_once_it_is_gone(published: Settings, how: str) -> None:
     index = published.raw_dir / INDEX_NAME
     with closing(sqlite3.connect(index)) as connection:
@@ -59,7 +59,7 @@ def test_a_damaged_index_is_named_and_made_again_once_it_is_gone(published: Sett
     content = bytearray(index.read_bytes())
     if how == "flipped":
         content[4096:] = bytes(byte ^ 0xFF for byte in content[4096:])
-    index.write_bytes(_LONG if how == "no database" else bytes(content[: 5000 if how == "cut off" else None]))
+    index.write_bytes(_LONG if how == "not a database" else bytes(content[: 5000 if how == "cut off" else None]))
     for path in index.parent.glob(f"{INDEX_NAME}-*"):
         path.unlink()
     for _ in range(2):
@@ -114,7 +114,7 @@ def test_a_damaged_catalog_is_named(published: Settings) -> None:
         path.unlink()
     catalog.write_bytes(_LONG)
     assert _fails(published, "sql", COUNT) == (
-        f"Error: {catalog} is damaged, or is no database. Restore it from a backup\n"
+        f"Error: {catalog} is damaged, or is not a database. Restore it from a backup\n"
     )
 
 
@@ -125,7 +125,7 @@ def test_damaged_records_of_dagster_are_named(settings: Settings) -> None:
         (settings.dagster_home / name).write_bytes(_LONG)
     said = _fails(settings, *RUN)
     assert f"Error: Dagster's records of runs in {settings.dagster_home} are damaged" in said
-    assert "move that folder away" in said
+    assert "Move that folder away" in said
 
 
 @contextmanager
@@ -213,7 +213,7 @@ def _interrupted(settings: Settings, tmp_path: Path, *arguments: str, when: str 
     return process.returncode, said, complaint
 
 
-_STOPPED = "stopped by Ctrl-C. Nothing is half done: what was not published, the next run publishes.\n"
+_STOPPED = "stopped by Ctrl-C. Nothing is half done: the next run publishes what this one did not.\n"
 _ENDLESS = "select count(*) from range(100000000) as a (x), range(100000) as b (y) where hash(x + y) = 3"
 
 
@@ -255,6 +255,4 @@ def test_output_that_cannot_be_written_is_no_success(published: Settings) -> Non
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr == (
-        "Error: what the command says cannot be written where its output goes: no space left on device\n"
-    )
+    assert done.stderr == ("Error: the command's output cannot be written: no space left on device\n")

@@ -24,7 +24,7 @@ from tests.integration.support import AUDIT, audit, deliver, event, lines, proce
 # Clear the screen, set the clipboard (OSC 52), ring, hide what follows, and the same as C1; turn the text around; a
 # line that passes for ours.
 EVIL = (
-    "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x1b[8m\x9b31m\x9d0;x\x9c\u202egpj.exe\u2066\u200b\x7f\x08\r\nAll promises hold\ttab"
+    "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x1b[8m\x9b31m\x9d0;x\x9c\u202egpj.exe\u2066\u200b\x7f\x08\r\nIn order: the data\ttab"
 )
 # As much of it as may stand in the name of a file.
 EVIL_NAME = EVIL.replace("/", "")
@@ -83,7 +83,7 @@ def _look(settings: Settings, *commands: tuple[str, ...]) -> None:
     assert "Traceback" not in "".join(said.values())
     # It is shown, and not left out.
     assert [name for name, text in said.items() if not re.search(r"⟨U\+001B⟩|\\u001b|\\x1b", text)] == []
-    assert [name for name, text in said.items() if "\nAll promises hold" in text.replace("\r", "")] == []
+    assert [name for name, text in said.items() if "\nIn order: the data" in text.replace("\r", "")] == []
 
 
 def test_events_and_names_on_a_terminal(home: Settings) -> None:

@@ -32,17 +32,17 @@ def test_an_aggregate_that_is_gone_or_counts_otherwise_is_named(home: Settings) 
     change(home, f"delete from {AGGREGATE}")
     (found,) = _of_aggregate(home)
     assert (found.layer, found.problem, found.what) == ("derived", "missing", HOURS)
-    assert found.detail == f"{group} has 80 events, it counts 0"
+    assert found.detail == f"{group} has 80 events, but its count is 0"
     change(
         home, f"insert into {AGGREGATE} values ('2026-05-01 10:00', 'Search', 'Search', 'Search query', 'SUCCESS', 81)"
     )
     (found,) = _of_aggregate(home)
-    assert (found.problem, found.detail) == ("added", f"{group} has 80 events, it counts 81")
+    assert (found.problem, found.detail) == ("added", f"{group} has 80 events, but its count is 81")
     change(home, f"update {AGGREGATE} set event_count = 80, outcome = 'FAILURE'")
     (found,) = _of_aggregate(home)
     assert (found.problem, found.detail) == (
-        "changed", f"Search / Search / Search query / FAILURE has 0 events, it counts 80, {group} has 80 events, "
-        "it counts 0",
+        "changed", "Search / Search / Search query / FAILURE has 0 events, but its count is 80, "
+        f"{group} has 80 events, but its count is 0",
     )  # fmt: skip
     later = HOUR + timedelta(hours=1)
     assert [one.what for one in verify(home, (later, later + timedelta(hours=1))).findings] == [HOURS]
@@ -64,7 +64,7 @@ def test_a_dimension_that_is_not_what_the_fact_has_is_named(home: Settings) -> N
     change(home, f"update dim_entity_activity set event_count = event_count - 1 {seen}")
     (found,) = findings(home)
     assert (found.layer, found.problem, found.what) == ("derived", "changed", "dim_entity_activity, 1 rows")
-    assert found.detail == "Search / Search / Search query has 80 events, it counts 79"
+    assert found.detail == "Search / Search / Search query has 80 events, but its count is 79"
     change(home, f"update dim_entity_activity set event_count = 80, last_seen_utc = '2027-01-01' {seen}")
     (found,) = findings(home)
     assert "it says from 2026-05-01 10:15:00 to 2027-01-01 00:00:00" in found.detail

@@ -48,7 +48,7 @@ def test_a_ledger_entry_that_was_edited_and_hashed_again(home: Settings) -> None
     )
     (found,) = findings(home)
     assert (found.layer, found.problem, found.what) == ("ledger", "changed", "entry 3")
-    assert "it follows another entry than the 2 that is there" in found.detail
+    assert "it follows another entry than 2, which is there" in found.detail
 
 
 def test_a_ledger_entry_removed_in_the_middle(home: Settings) -> None:

@@ -54,7 +54,7 @@ def test_a_stranger_can_check_a_pack(home: Settings, tmp_path: Path) -> None:
     # A folder that has something is left alone.
     again = audit(home, "evidence", *PERIOD, "--out", str(target), check=False)
     assert again.returncode == 1
-    assert "is there already; name a folder that is not there, or an empty one" in again.stderr
+    assert "exists already; name a folder that does not exist, or an empty one" in again.stderr
     assert check_sums(target).returncode == 0
     assert list(target.parent.iterdir()) == [target]
 
@@ -102,7 +102,7 @@ def test_a_warehouse_that_is_not_as_it_was_published(home: Settings, tmp_path: P
     assert check_sums(target).returncode == 0
     assert list(failed_checks(target)) == ["quarantined_in_ledger"]
     fact_files(changed)[0].unlink()
-    with pytest.raises(EvidenceError, match=r"cannot be written: .* `audit verify` tells which file is damaged"):
+    with pytest.raises(EvidenceError, match=r"cannot be written: .* `audit verify` names damaged files"):
         pack_of(changed, tmp_path / "damaged")
     change(changed, "drop table quality.integrity_ledger")
     with pytest.raises(NoLedgerError):
@@ -118,7 +118,7 @@ def test_wrong_usage(home: Settings, tmp_path: Path) -> None:
         done = CliRunner().invoke(command, [*arguments, "--out", str(tmp_path / "pack")], obj=home)
         assert (done.exit_code, message in done.stderr) == (2, True), done.stderr
     (tmp_path / "file").write_text("")
-    with pytest.raises(EvidenceError, match="file is there already"):
+    with pytest.raises(EvidenceError, match="file exists already"):
         pack_of(home, tmp_path / "file")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
 

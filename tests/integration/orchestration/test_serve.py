@@ -295,7 +295,7 @@ def test_an_hour_before_the_first_is_run_while_dagster_goes_on(settings: Setting
         dagster = _open(said)
         second = audit(settings, "serve", "--port", str(_free_port()), "--report-port", "0", check=False)
         assert second.returncode == 1
-        assert f"an `audit serve` has this home already: process {serve.pid} on " in second.stderr
+        assert f"another `audit serve` uses this home: process {serve.pid} on " in second.stderr
         keys = '{assetNodeOrError(assetKey: {path: ["raw", "search"]}) {... on AssetNode {partitionKeys}}}'
         assert dagster.ask(keys)["assetNodeOrError"]["partitionKeys"][0] == partition_key(HOUR + 48 * ONE_HOUR)
         deliver(settings, lines([event("older")]))

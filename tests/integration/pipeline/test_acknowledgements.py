@@ -96,7 +96,7 @@ def test_acknowledged_drift_stops_warning_and_stays(settings: Settings, seeds: P
         ([HEADER, "S,,A,Ada,2026-05-01,w"], "line 2: an activity needs its entity"),
         ([HEADER, "S,E,A,Ada,1.5.2026,w"], "line 2: acknowledged_on is '1.5.2026'; it must be a date such as"),
         ([HEADER, "QM,Voice & Chat,,Ada,2026-05-01,w", "qm,voice and chat,,Bob,2026-05-01,w"],
-         "line 3: it is about the same names as line 2"),
+         "line 3: it names the same as line 2"),
     ],
 )  # fmt: skip
 def test_a_row_that_says_too_little_is_refused(tmp_path: Path, rows: list[str], problem: str) -> None:

@@ -14,8 +14,8 @@ from activity_audit.warehouse import lake
 from tests.integration.report_support import browser, served
 from tests.integration.support import audit, deliver, event, lines, one, query, run, until
 
-_SAID = "`audit run` brings it up to date"
-_NO_LEDGER = "`audit run` begins one"
+_SAID = "`audit run` upgrades it"
+_NO_LEDGER = "`audit run` starts one"
 _HOMES = Path(__file__).parents[1] / "older_homes"
 _RELEASES = ["c887fd7", "60188ec", "48294a7"]
 _PERIOD = ["--from", "2026-05-01", "--to", "2026-05-02"]

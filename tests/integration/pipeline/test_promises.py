@@ -207,7 +207,7 @@ def test_every_run_is_a_snapshot_that_can_be_asked_for(settings: Settings) -> No
     third = run(settings, 1)
     count = "select count(*) from fact_activity_event"
     assert [one(settings, count, at) for at in (first.run_id, between, second.run_id, third.run_id)] == [1, 1, 2, 2]
-    with pytest.raises(lake.WarehouseError, match="no snapshot is named"), lake.reader(settings, str(uuid4())):
+    with pytest.raises(lake.WarehouseError, match="names no snapshot"), lake.reader(settings, str(uuid4())):
         pass
 
 
@@ -229,7 +229,7 @@ def test_data_docs_that_cannot_be_written_stop_no_publication(settings: Settings
     settings.docs_dir.write_text("a file where the folder should be")
     done = audit(settings, "run", "--from", iso(HOUR), "--to", iso(HOUR + timedelta(hours=1)))
     assert one(settings, "select count(*) from fact_activity_event") == 1
-    assert "warning: the data docs have no page of this run, because " in done.stdout
+    assert "warning: the data docs have no page for this run, because " in done.stdout
 
 
 def test_the_data_docs_show_what_the_warehouse_holds(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

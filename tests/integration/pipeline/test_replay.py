@@ -181,7 +181,7 @@ def test_a_replay_is_a_job_of_dagster(replayed: tuple[Settings, dict, Report], m
         assert runs == [(of_feed["run_id"], JOB_NAME, "SUCCESS")]
     job = build_definitions(settings, watching=False).resolve_job_def(JOB_NAME)
     config = {"ops": {OP_NAME: {"config": {"feed": "bad"}}}}
-    assert "no feed is named bad; known are" in error_of(job.execute_in_process(config, raise_on_error=False), settings)
+    assert "there is no feed bad; known are" in error_of(job.execute_in_process(config, raise_on_error=False), settings)
 
 
 def test_the_documents_tell_why_each_record_is_in_quarantine_now(replayed: tuple[Settings, dict, Report]) -> None:
@@ -207,9 +207,7 @@ def test_the_pages_tell_what_stands_from_what_was_resolved(replayed: tuple[Setti
     }  # fmt: skip
     assert _quarantine(now).startswith("5 records (45.45% of what was received), kept whole, for 5 reasons")
     assert _quarantine(now).endswith("Replays resolved 4 more since.")
-    assert "Nothing is any more: replays resolved 1 record that was kept out." in _quarantine(
-        collect(settings, feeds=["qm"])
-    )
+    assert "Nothing now: replays resolved 1 record that was kept out." in _quarantine(collect(settings, feeds=["qm"]))
     # As of the first replay, which was of the other feed.
     then = collect(settings, at=of_feed["run_id"])
     assert next((row["records"], row["resolved"], row["standing"]) for row in then.rows["reasons"]) == (7, 1, 6)

@@ -146,7 +146,7 @@ def test_the_source_ends_what_cannot_be_staged(narrow: Settings, mend: str) -> N
     assert one(narrow, PUBLISHED) == ("a" if mend == "remove" else "a,r")
     # What happened stays on record, and is no trouble any more.
     status_, detail = state(narrow, "qm")
-    assert (status_, "its source has it no more" in str(detail)) == ("balanced", True)
+    assert (status_, "its source no longer has it" in str(detail)) == ("balanced", True)
     assert query(narrow, CHECK)[0][0]
     assert ranges(narrow) == []
     assert status(narrow)["set_aside"] == []

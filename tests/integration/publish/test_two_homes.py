@@ -29,7 +29,7 @@ from tests.integration.support import (
 )
 from tests.integration.tampering import entries, findings, warehouse
 
-MEANWHILE = "another run published into this warehouse meanwhile; nothing of this run was published; the next run"
+MEANWHILE = "another run published into this warehouse in the meantime, so this run published nothing; the next run"
 # Runs the first hour, and at one point waits until the other home has come to it too.
 RUNS = """
 import sys
@@ -180,8 +180,11 @@ def test_what_postgresql_dies_under_says_so(settings: Settings, tmp_path: Path) 
         )
         deliver(home, lines([*(event(f"e{n}") for n in range(20)), "junk"]))
         for point, told in (
-            ("publishing", "nothing of this run was published, because the warehouse failed: "),
-            ("writing", "the catalogue went away while this run was committed, so it is not known whether it is "),
+            ("publishing", "this run published nothing, because the warehouse failed: "),
+            (
+                "writing",
+                "the connection to the catalog broke while this run was committed, so it is not known whether the ",
+            ),
         ):
             arrived, killed = tmp_path / f"{point}.arrived", tmp_path / f"{point}.killed"
             process = _start(home, sys.executable, "-c", RUNS, str(arrived), str(killed), point)

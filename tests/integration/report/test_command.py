@@ -164,4 +164,4 @@ def test_a_password_is_read_from_standard_input(settings: Settings) -> None:
     assert matches(PASSWORD, entry["password"])
     assert not matches(PASSWORD + "!", entry["password"])
     assert "at least 12 characters" in run_it("x", text="short\n").stderr
-    assert "no role is named boss" in run_it("x", "--role", "boss", text=PASSWORD).stderr
+    assert "there is no role boss" in run_it("x", "--role", "boss", text=PASSWORD).stderr

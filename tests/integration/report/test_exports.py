@@ -91,7 +91,7 @@ def test_what_ends_with_the_session(jobs: ExportJobs, trail: Trail, tmp_path: Pa
     _wait(lambda: done.state == "done")
     assert done.file in _files(tmp_path)
     begun = [jobs.start("s", CLARISSA, trail, MAY, ".csv") for _ in range(3)]
-    with pytest.raises(ExportRefusedError, match="3 exports are under way"):
+    with pytest.raises(ExportRefusedError, match="3 exports are in progress"):
         jobs.start("s", CLARISSA, trail, MAY, ".csv")
     with pytest.raises(ExportRefusedError, match="there is no format"):
         jobs.start("s", CLARISSA, trail, MAY, ".exe")
@@ -136,7 +136,7 @@ def test_what_cannot_be_put_on_record_is_not_handed_out(jobs: ExportJobs, trail:
     (tmp_path / "own").write_text("a file where the folder must be")
     job = jobs.start("s", CLARISSA, trail, MAY, ".parquet")
     _wait(lambda: job.is_over)
-    assert (job.state, "cannot be put on record" in (job.error or "")) == ("failed", True)
+    assert (job.state, "cannot be recorded" in (job.error or "")) == ("failed", True)
     _wait(lambda: not _files(tmp_path))
 
 

@@ -145,5 +145,5 @@ def test_the_setting_is_stopped(warehouse: Warehouse) -> None:
 
 
 def test_what_the_typesetter_refuses_is_an_error() -> None:
-    with pytest.raises(RuntimeError, match="the PDF cannot be set"):
+    with pytest.raises(RuntimeError, match="the PDF cannot be made"):
         typeset({}, MADE_AT)

@@ -75,7 +75,7 @@ def test_holds_that_cannot_be(home: Settings) -> None:
     empty = home.model_copy(update={"home": home.home.with_name("empty")})
     with pytest.raises(lake.NothingPublishedError):
         holds.place(empty, "all", HOUR, HOUR + timedelta(hours=1), "r", "b")
-    with pytest.raises(holds.HoldError, match="'nobody' is no application"):
+    with pytest.raises(holds.HoldError, match="'nobody' is not an application"):
         holds.place(home, "nobody", HOUR, HOUR + timedelta(hours=1), "r", "b")
     row, warning = holds.place(home, "ALL", HOUR, HOUR + timedelta(hours=1), "r", "b")
     assert (row.application, warning) == ("all", None)

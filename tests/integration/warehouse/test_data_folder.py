@@ -52,7 +52,7 @@ def test_a_folder_that_holds_anything_does_not_become_the_data_folder(settings: 
     stranger = _put(tmp_path / "shared/deep/stranger.parquet")
     shared = settings.model_copy(update={"data_path": str(tmp_path / "shared")})
     deliver(shared, lines([event("a")]))
-    with pytest.raises(lake.WarehouseError, match=r"holds deep/stranger.parquet.*AUDIT_DATA_PATH a folder of its own"):
+    with pytest.raises(lake.WarehouseError, match=r"holds deep/stranger.parquet.*another folder in AUDIT_DATA_PATH"):
         run(shared)
     done = audit(shared, "run", check=False, AUDIT_DATA_PATH=str(tmp_path / "shared"))
     assert (done.returncode, "holds deep/stranger.parquet" in done.stderr) == (1, True)
@@ -79,8 +79,8 @@ def test_an_upkeep_deletes_no_file_that_the_catalog_never_knew(settings: Setting
     done = maintain(settings)
     assert all(path.exists() for path in foreign + killed)
     assert done.counts["leftover data files"] == 2
-    assert any("2 data files are of no snapshot" in warning for warning in done.warnings)
-    assert any("4 files in" in warning and "left alone" in warning for warning in done.warnings)
+    assert any("2 data files belong to no snapshot" in warning for warning in done.warnings)
+    assert any("4 files in" in warning and "stay there" in warning for warning in done.warnings)
     # Where a person asks for it, what bears our name in a table's folder goes, and nothing else.
     fresh = data / "main/fact_activity_event" / f"ducklake-{uuid4()}.parquet"
     fresh.write_bytes(b"of a run that is under way")
@@ -133,12 +133,12 @@ def test_a_data_folder_that_is_away_or_another_warehouses(settings: Settings, tm
     (tmp_path / "away").rename(data)
     other = settings.model_copy(update={"home": tmp_path / "other", "data_path": str(data)})
     run(settings, 1)
-    with pytest.raises(lake.WarehouseError, match="whose catalog is not there"):
+    with pytest.raises(lake.WarehouseError, match="whose catalog is missing"):
         run(other)
     apart = settings.model_copy(update={"home": tmp_path / "apart"})
     run(apart)
     both = apart.model_copy(update={"data_path": str(data)})
-    with pytest.raises(lake.WarehouseError, match=r"is of the warehouse .* and the catalog is of"):
+    with pytest.raises(lake.WarehouseError, match=r"belongs to the warehouse .* but the catalog belongs to"):
         maintain(both)
 
 
@@ -168,7 +168,7 @@ def test_a_lost_catalog_is_not_made_again(settings: Settings, tmp_path: Path) ->
     record, away = home_record.path(settings), tmp_path / "data"
     record.rename(tmp_path / "record")
     without = settings.model_copy(update={"ledger_head_file": None})
-    with pytest.raises(lake.WarehouseError, match="whose catalog is not there"):
+    with pytest.raises(lake.WarehouseError, match="whose catalog is missing"):
         run(without)
     data.rename(away)
     with pytest.raises(lake.LostCatalogueError, match="a ledger of 1 entries was published"):
@@ -233,7 +233,7 @@ def test_the_prefix_of_a_bucket_is_marked_as_a_folder_is(settings: Settings, buc
     assert {f"lake/{name}", "lakes/other.parquet"} <= set(bucket.keys())
     home_record.path(far).unlink()
     (far.home / "warehouse/catalog.sqlite").unlink()
-    with pytest.raises(lake.WarehouseError, match="whose catalog is not there"):
+    with pytest.raises(lake.WarehouseError, match="whose catalog is missing"):
         run(far)
 
 

@@ -75,7 +75,7 @@ def test_a_home_reads_its_own_files_only(
     os.utime(left, (time.time() - 86_400,) * 2)
     done = maintain(home)
     assert done.counts["leftover data files"] == 1
-    assert not any("not of this warehouse" in warning for warning in done.warnings)
+    assert not any("not belong to this warehouse" in warning for warning in done.warnings)
 
     # A reader that may not write to the home has its scratch space in the system's folder.
     shutil.rmtree(home.spill_dir)
@@ -96,7 +96,7 @@ def test_a_catalog_and_data_in_folders_of_any_name(settings: Settings, tmp_path:
     _copy(data.parent, tmp_path / f"{HARD.replace('[a]', 'a')} xx")
     _copy(data.parent, tmp_path / f"{HARD} xx")
     done = maintain(moved)
-    assert not any("not of this warehouse" in warning for warning in done.warnings)
+    assert not any("not belong to this warehouse" in warning for warning in done.warnings)
     assert one(moved, "select count(*) from fact_activity_event") == 20
     assert verify(moved).findings == []
     assert (tmp_path / HARD / "a?b=c&d%20 #;.sqlite").exists()

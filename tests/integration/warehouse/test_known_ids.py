@@ -150,8 +150,8 @@ def test_a_key_that_is_gone_or_too_many_is_named_and_made_again(home: Settings) 
 
     change(home, f"insert into {KNOWN} values (5, '2026-05-01 10:00'), (5, '1999-05-01 10:00')")
     assert [(f.layer, f.problem, f.what, f.detail) for f in findings(home)] == [
-        ("key", "added", "event hour 1999-05-01T10:00Z", "1 keys are of no event: 5"),
-        ("key", "added", "event hour 2026-05-01T10:00Z", "1 keys are of no event: 5"),
+        ("key", "added", "event hour 1999-05-01T10:00Z", "1 keys belong to no event: 5"),
+        ("key", "added", "event hour 2026-05-01T10:00Z", "1 keys belong to no event: 5"),
     ]
     run(home, 1)
     assert findings(home) == key_differences(home) == []
@@ -166,7 +166,7 @@ def test_keys_that_are_others_are_named(home: Settings) -> None:
     assert [(f.problem, f.what, f.detail.split(":")[0]) for f in findings(home)] == [
         ("changed", "event hour 2025-02-28T23:00Z", "1 events have no key"),
         ("missing", "event hour 2026-05-01T10:00Z", "1 events have no key"),
-        ("added", "event hour 2026-05-01T11:00Z", "1 keys are of no event"),
+        ("added", "event hour 2026-05-01T11:00Z", "1 keys belong to no event"),
     ]
     # Where the fact is not what was published, that is what there is to say.
     change(home, "delete from fact_activity_event where event_id = 'old-7'")
@@ -183,7 +183,7 @@ def test_a_run_makes_keys_again_that_are_wrong_and_right_in_number(home: Setting
     _deliver_again(home)
     outcome = run(home, 1)
     (warning,) = outcome.warnings
-    assert warning.startswith("the keys of the published event ids were not those of the fact")
+    assert warning.startswith("the keys of the published event ids differed from the fact")
     _published_as_it_should_be(home)
     # What was made again is trusted, and what the run added is in the digest.
     with warehouse(home) as connection:

@@ -115,8 +115,8 @@ def test_a_home_that_is_open_is_warned_of(settings: Settings) -> None:
     settings.home.mkdir()
     settings.home.chmod(0o755)
     assert (
-        f"warning: every user of this machine may read {settings.home} (mode 755); `chmod -R go= {settings.home}` "
-        "closes it, and AUDIT_UMASK says who is to read it\n"
+        f"warning: every user of this machine can read {settings.home} (mode 755); `chmod -R go= {settings.home}` "
+        "closes it, and AUDIT_UMASK decides who can read it\n"
     ) in _audit(settings, "status").stderr
     assert "warning" not in _audit(settings, "status", AUDIT_UMASK="022").stderr
     settings.home.chmod(0o700)
@@ -140,7 +140,7 @@ def test_secrets_that_others_may_read_are_warned_of(settings: Settings, tmp_path
         path.chmod(0o644)
     done = _audit(settings, "status", AUDIT_REPORT_USERS_FILE=str(users))
     for path in (users, tmp_path / ".env"):
-        assert f"warning: every user of this machine may read {path}; `chmod go= {path}` closes it\n" in done.stderr
+        assert f"warning: every user of this machine can read {path}; `chmod go= {path}` closes it\n" in done.stderr
         path.chmod(0o600)
     assert "warning" not in _audit(settings, "status", AUDIT_REPORT_USERS_FILE=str(users)).stderr
 

@@ -30,7 +30,10 @@ HOME = "/srv/home"
             OSError(errno.EROFS, "Read-only file system", "/srv/home/x"),
             "/srv/home/x cannot be written: the file system",
         ),
-        (PermissionError(errno.EACCES, "Permission denied", "/srv/home/x"), "/srv/home/x may not be read or written"),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/srv/home/x"),
+            "this user has no right to read or write /srv/home/x",
+        ),
         (OSError(errno.EMFILE, "Too many open files", "/srv/home/x"), "too many files are open at once"),
         (OSError(errno.EFBIG, "File too large"), "something below /srv/home cannot grow"),
         (OSError(errno.EIO, "Input/output error", "/srv/home/x"), "the disk of /srv/home/x fails"),
@@ -65,7 +68,7 @@ def test_a_data_file_that_is_not_as_it_was_is_named(tmp_path: Path, content: byt
         duckdb.execute(f"from read_parquet('{path}')")
     told = sentence_of(raised.value, HOME)
     assert told is not None
-    assert told.startswith(f"{path} is damaged, or is not there. `audit verify`")
+    assert told.startswith(f"{path} is damaged or missing. `audit verify`")
 
 
 def test_a_home_that_is_a_file_is_said_in_words_of_ours(settings: Settings) -> None:
@@ -135,7 +138,7 @@ def test_a_stream_without_a_file_stays_as_it_is() -> None:
 def test_output_goes_nowhere_once_its_reader_has_gone(tmp_path: Path) -> None:
     full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115
     stream = door._unhindered(full)
-    with pytest.raises(RuntimeError, match="cannot be written where its output goes: no space left on device"):
+    with pytest.raises(RuntimeError, match="output cannot be written: no space left on device"):
         print("x", file=stream, flush=True)
     print("y", file=stream, flush=True)
     full.close()
@@ -143,7 +146,7 @@ def test_output_goes_nowhere_once_its_reader_has_gone(tmp_path: Path) -> None:
 
 def test_a_home_that_cannot_be_made_is_named() -> None:
     missing = FileNotFoundError(errno.ENOENT, "No such file or directory", "/proc/nohome/raw")
-    said = "/proc/nohome is not there and cannot be made; set AUDIT_HOME to a folder that this user can make"
+    said = "/proc/nohome does not exist and cannot be created; set AUDIT_HOME to a folder that this user can create"
     assert sentence_of(missing, "/proc/nohome") == said
     assert sentence_of(missing, "/srv/home") is None
     assert sentence_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), "/proc/nohome") is None

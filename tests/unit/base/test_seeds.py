@@ -49,10 +49,10 @@ def test_a_byte_order_mark_is_no_part_of_a_seed(seeds: Path) -> None:
         (APPLICATION, "AWS,,aws,false,,stated", "line 21: display_name must not be blank"),
         (APPLICATION, "AWS,AWS,Aws-1,false,,stated", "line 21: slug is 'Aws-1'; it must have lower-case letters"),
         (APPLICATION, "AWS,AWS,aws,no,,stated", "line 21: in_report_prompt is 'no'; it must be true or false"),
-        (APPLICATION, "AWS,AWS,search,false,,stated", "line 21: it is about the same names as line "),
+        (APPLICATION, "AWS,AWS,search,false,,stated", "line 21: it names the same as line "),
         (ENTITY_ACTIVITY, "QM;Fax;;stated", "line 133: it must have 4 fields"),
         (ENTITY_ACTIVITY, "QM,,Send,stated", "line 133: entity must not be blank"),
-        (ENTITY_ACTIVITY, "analytics,CHAT,interaction-viewed,stated", "line 133: it is about the same names as line 2"),
+        (ENTITY_ACTIVITY, "analytics,CHAT,interaction-viewed,stated", "line 133: it names the same as line 2"),
         ("own_activity.csv", "Activity Audit,Report", "line 16: it must have 4 fields"),
     ],
 )

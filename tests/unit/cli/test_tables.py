@@ -35,7 +35,7 @@ def printed(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
         print_table(columns, rows, **extra)  # type: ignore[arg-type]
         text = click.unstyle(capsys.readouterr().out)
-        table = text.split("\nWhat ends in …")[0].split("\nNo room for")[0]
+        table = text.split("\nValues that end in …")[0].split("\nNot shown")[0]
         assert max(map(cell_len, table.splitlines())) <= width
         return text
 
@@ -63,7 +63,9 @@ def test_what_is_very_long_is_cut_and_it_is_said_how_to_see_it_whole(printed: Pr
     text = printed(["feed", "reasons", "record"], [["search", '["unparseable"]', record]] * 10, whole="`--output csv`")
     assert len(text.splitlines()) < 80
     assert text.count("…") > 10
-    assert text.endswith("What ends in … is cut to the width of the terminal: `--output csv` has all of it.\n")
+    assert text.endswith(
+        "Values that end in … are cut to the width of the terminal; `--output csv` shows them whole.\n"
+    )
     assert text.count('["unparseable"]') == 10
 
 
@@ -79,7 +81,9 @@ def test_columns_that_matter_less_give_way(printed: Printed, width: int) -> None
         "hours balanced",
     ]
     text = printed(columns, [["Quality Management (qm)", *range(7)]], optional=("offset_normalised", "late"))
-    assert ("No room for offset_normalised: `--output json` has all." in text) == (width == 80)
+    assert ("Not shown, for lack of room: offset_normalised; `--output json` shows all columns." in text) == (
+        width == 80
+    )
     assert "row 1" not in text
 
 

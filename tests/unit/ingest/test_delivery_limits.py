@@ -89,7 +89,7 @@ def test_what_the_machine_lacks_is_told_from_what_is_wrong(number: int) -> None:
         raise OSError(number, os.strerror(number))
     with pytest.raises(FileNotFoundError), machine_is_at_fault():
         raise FileNotFoundError(errno.ENOENT, "gone")
-    with pytest.raises(DeliveryError, match="memory of this machine does not suffice"), machine_is_at_fault():
+    with pytest.raises(DeliveryError, match="this machine has too little memory"), machine_is_at_fault():
         raise MemoryError
 
 

@@ -50,7 +50,7 @@ class Fails(FileSource):
     [
         (OSError(5, "Input/output error"), "it cannot be read: Input/output error"),
         (DeliveryError("it has more than 7 records"), "it has more than 7 records"),
-        (MemoryError(), "the memory of this machine does not suffice"),
+        (MemoryError(), "this machine has too little memory"),
         (RecursionError("too deep"), "RecursionError: too deep"),
         (SourceError("the store has it in its archive"), "the store has it in its archive"),
     ],
@@ -198,7 +198,7 @@ def test_what_takes_a_files_place_after_the_listing(feeds: Feeds, kind: str, tmp
     assert done.wait(20), "it waits for the pipe"
     assert names(feeds) == []
     (one,) = aside(feeds)
-    assert ("no regular file" if kind == "fifo" else "leads out of the landing area") in one.reason
+    assert ("not a regular file" if kind == "fifo" else "leads out of the landing area") in one.reason
 
 
 HOSTILE = {

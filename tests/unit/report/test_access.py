@@ -159,7 +159,7 @@ def test_a_token_opens_once_and_for_a_while(clock: Clock) -> None:
     assert len(first) >= 43
     tokens.use(first)
     clock.now += 11
-    for token, why in ((first, "opened before"), (second, "too old"), ("x", "not one of the report")):
+    for token, why in ((first, "opened before"), (second, "too old"), ("x", "belongs to a report that no longer runs")):
         with pytest.raises(TokenRefusedError, match=why):
             tokens.use(token)
 
@@ -206,7 +206,7 @@ def test_failures_make_a_name_wait_longer_each_time(file: Path, clock: Clock) ->
         ("[users.a]\nroles = []", "password must be a hash"),
         ("[users.a]\npassword = 'secret'", "password must be a hash"),
         ("[users.a]\npassword = '$argon2id$'\nroles = 'viewer'", "roles must be a list"),
-        ("[users.a]\npassword = '$argon2id$'\nroles = ['boss']", "no role is named boss"),
+        ("[users.a]\npassword = '$argon2id$'\nroles = ['boss']", "there is no role boss"),
         ("[users", "cannot be read"),
     ],
 )

@@ -111,7 +111,7 @@ def test_an_application_is_found_by_its_name_its_display_name_and_its_slug(
 ) -> None:
     asked = ["interaction analytics", "interaction-analytics", "unheard-of"]
     assert names.applications(warehouse, asked) == ("Analytics", "Unheard Of")
-    with pytest.raises(names.UnknownNameError, match=r"no application is named 'Serch'.* did you mean 'Search'\?"):
+    with pytest.raises(names.UnknownNameError, match=r"no application has the name 'Serch'.* did you mean 'Search'\?"):
         names.applications(warehouse, ["Serch"])
 
 
@@ -121,5 +121,5 @@ def test_every_spelling_of_a_name_is_found(warehouse: duckdb.DuckDBPyConnection)
         "Interaction Viewed", "Interaction viewed", "viewed"
     )  # fmt: skip
     assert names.spellings(warehouse, "entity", []) == ()
-    with pytest.raises(names.UnknownNameError, match="no entity is named 'xyz', neither"):
+    with pytest.raises(names.UnknownNameError, match="no entity has the name 'xyz', neither"):
         names.spellings(warehouse, "entity", ["xyz"])

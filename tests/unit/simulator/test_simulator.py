@@ -223,7 +223,7 @@ def test_on_hour_is_told_each_hour_in_order(tmp_path: Path) -> None:
         ({"events_per_hour": -1}, "must not be negative"),
         ({"until": NOON + timedelta(minutes=5)}, "on the hour"),
         ({"until": NOON.replace(tzinfo=None)}, "on the hour"),
-        ({"feeds": ["data_share"]}, "no feed of the report prompt: data_share"),
+        ({"feeds": ["data_share"]}, "not a feed of the report prompt: data_share"),
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path: Path, options: dict[str, Any], message: str) -> None:

@@ -35,7 +35,7 @@ async def ask(request: Request, work: Callable[[Query], T], snapshot: int | None
     asked: list[Query] = []
     under_way, name = request.app.state.under_way, request.state.user.name
     if under_way[name] >= MOST_AT_ONCE:
-        why = f"you wait for {MOST_AT_ONCE} answers already; let them come, or close their pages"
+        why = f"you already wait for {MOST_AT_ONCE} answers; let them arrive, or close their pages"
         raise HTTPException(429, why, {"Retry-After": "2"})
 
     def run() -> T:

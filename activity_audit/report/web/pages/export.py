@@ -19,11 +19,11 @@ from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import State
 
 # What each is good for.
-_PDF = "to read and hand on: counts, pictures, and the list of "
+_PDF = "to read and pass on: counts, charts, and the list of "
 _FORMATS = (
-    ("csv", "CSV", "for any program; formulas are made harmless"),
+    ("csv", "CSV", "for any program; formulas are escaped"),
     ("xlsx", "XLSX", "for Excel, with a sheet about it"),
-    ("parquet", "Parquet", "exactly what the warehouse has; the one for evidence"),
+    ("parquet", "Parquet", "exactly what the warehouse has; use it for evidence"),
 )
 
 

@@ -26,9 +26,9 @@ _PLACES = ("snapshot", "now", "after", "before", "index")
 _TEXTS = {
     401: ("You are not signed in", "The session has ended, or there was none.", "Sign in, and open the page again."),
     403: ("You may not see this", "Your role does not have the permission that this page needs.",
-          "Ask who keeps the report's users to give it to you."),
-    404: ("There is no such page", "Nothing is at this address.", "Check it, or begin with the report."),
-    405: ("This cannot be done here", "The page does not take this kind of request.", "Begin with the report."),
+          "Ask the administrator of the report's users for it."),
+    404: ("There is no such page", "Nothing is at this address.", "Check the address, or start with the report."),
+    405: ("This cannot be done here", "The page does not take this kind of request.", "Start with the report."),
 }  # fmt: skip
 
 
@@ -74,7 +74,7 @@ async def _older_release(request: Request, error: OlderReleaseError) -> Response
 
 async def _warehouse(request: Request, error: WarehouseError) -> Response:
     return message(request, 503, "The warehouse cannot be read", f"{_sentence(str(error))}.",
-                   "Try again in a moment; if it stays so, tell who runs the warehouse.", _url(request))  # fmt: skip
+                   "Try again in a moment. If this persists, tell who runs the warehouse.", _url(request))  # fmt: skip
 
 
 async def _timeout(request: Request, error: QueryTimeoutError) -> Response:
@@ -102,8 +102,8 @@ async def _http(request: Request, error: HTTPException) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    return message(request, 500, "Something went wrong", "The report failed; the log of its server says how.",
-                   "Try again; if it stays so, tell who runs the report.", _url(request))  # fmt: skip
+    return message(request, 500, "Something went wrong", "The report failed; the log of its server has the reason.",
+                   "Try again. If this persists, tell the person who runs the report.", _url(request))  # fmt: skip
 
 
 def _url(request: Request) -> str | None:

@@ -129,7 +129,7 @@ def _day(text: str | None) -> date | None:
     try:
         day = date.fromisoformat(text) if text else None
     except ValueError:
-        raise BadLinkError(f"“{text}” is no day; write it as 2026-05-31") from None
+        raise BadLinkError(f"“{text}” is not a day; write it as 2026-05-31") from None
     if day and not _FIRST_DAY < day < _LAST_DAY:
         raise BadLinkError(f"{day} is outside the calendar of the map")
     return day

@@ -93,7 +93,7 @@ def test_what_is_cut_is_no_page(body: bytes) -> None:
         (b"{}", "no list named values"),
         (b'{"Message": "no"}', "no list named values"),
         (b'{"values": {"a": 1}}', "no list named values"),
-        (b'{"links": {"next": {"href": "/x"}}, "values": []}', "no text"),
+        (b'{"links": {"next": {"href": "/x"}}, "values": []}', "not a text"),
         (b'{"values": [' + b"[" * 100_000, "nested too deeply"),
     ],
 )

@@ -257,7 +257,7 @@ def test_a_period_that_was_looked_at_in_part_is_not_known_to_be_complete() -> No
     assert said.level == "unknown"
     assert said.answer == (
         "Not known. The 2 feed hours with a record were delivered as their manifests say. 22 of 24 feed hours of "
-        "expected feeds are not known: no run has looked at them since they were over; 20 of them are before the first "
+        "expected feeds are not known: no run has looked at them since they ended; 20 of them are before the first "
         "that was loaded."
     )
     # What is known to be wrong is said first.
