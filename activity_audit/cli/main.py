@@ -15,7 +15,8 @@ import click
 from activity_audit.base.seeds import SeedError
 from activity_audit.cli import door
 from activity_audit.cli.output import say, visible_lines
-from activity_audit.settings.core import SettingsError, load_settings, misspelt
+from activity_audit.settings.core import VARIABLES, SettingsError, load_settings
+from activity_audit.settings.environment import misspelt
 from activity_audit.settings.private_files import keep_private, open_doors
 
 _COMMANDS = {
@@ -82,7 +83,9 @@ def cli(context: click.Context) -> None:
     except SeedError as error:
         raise click.UsageError(f"the catalogue is wrong\n{error}") from None
     keep_private(context.obj)
-    alike = [f"{name} is not a setting and is ignored; did you mean {meant}?" for name, meant in misspelt().items()]
+    alike = [
+        f"{name} is not a setting and is ignored; did you mean {meant}?" for name, meant in misspelt(VARIABLES).items()
+    ]
     for warning in (*alike, *open_doors(context.obj)):
         say(f"warning: {warning}", fg="yellow", err=True)
 

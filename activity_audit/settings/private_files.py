@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from activity_audit.settings.core import ENV_FILE, Settings
+from activity_audit.settings import environment
+from activity_audit.settings.core import Settings
 
 _OWNER_ALONE = 0o077
 _OTHERS = 0o007
@@ -55,7 +56,7 @@ def open_doors(settings: Settings) -> list[str]:
             f"every user of this machine can read {settings.home} (mode {stat.S_IMODE(home.st_mode):o}); "
             f"`chmod -R go= {settings.home}` closes it, and AUDIT_UMASK decides who can read it"
         )
-    secrets = [Path(ENV_FILE).absolute()]
+    secrets = [Path(environment.FILE).absolute()]
     if settings.report.users_file:
         secrets.append(settings.report.users_file.expanduser().absolute())
     for path in secrets:

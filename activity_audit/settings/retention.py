@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from activity_audit.base.hours import HOUR
-from activity_audit.settings.durations import parse_duration
+from activity_audit.settings.value_types import parse_duration
 
 FOREVER = "forever"
 # So that a forgotten unit, which makes seconds of days, deletes nothing.

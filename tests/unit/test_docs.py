@@ -16,7 +16,7 @@ import click
 import duckdb
 import jinja2
 import pytest
-from pydantic_settings import BaseSettings
+from pydantic import BaseModel
 
 from activity_audit.base.catalogue import normalised_name, slugs
 from activity_audit.base.hours import parse_time
@@ -29,10 +29,10 @@ from activity_audit.ingest.sources.source import SourceError
 from activity_audit.ledger.chain import BatchDigest, append
 from activity_audit.ledger.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, REPLAYED_FIELDS
 from activity_audit.pipeline.run import land_feeds
-from activity_audit.settings.core import Settings, load_settings
+from activity_audit.settings.core import VARIABLES, Settings, load_settings
 from activity_audit.settings.cxone import CxoneSettings
-from activity_audit.settings.durations import parse_duration
 from activity_audit.settings.report import ReportSettings
+from activity_audit.settings.value_types import parse_duration
 from activity_audit.simulator.hours import WARNINGS
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.events.filters import Filters
@@ -108,19 +108,20 @@ def test_every_public_column_is_documented_with_its_type() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "title"),
+    ("settings", "group", "title"),
     [
-        (Settings, "Settings"),
-        (CxoneSettings, "Settings of the vendor's API"),
-        (ReportSettings, "Settings of the report's page"),
+        (Settings, [], "Settings"),
+        (CxoneSettings, ["cxone"], "Settings of the vendor's API"),
+        (ReportSettings, ["report"], "Settings of the report's page"),
     ],
 )
-def test_every_setting_is_documented_with_its_default(settings: type[BaseSettings], title: str) -> None:
-    prefix = settings.model_config.get("env_prefix")
+def test_every_setting_is_documented_with_its_default(settings: type[BaseModel], group: list[str], title: str) -> None:
     documented = {row[0].strip("`"): row[1:] for row in _rows(_section(_read(OPERATIONS), title))[1:]}
-    assert list(documented) == [f"{prefix}{name.upper()}" for name in settings.model_fields]
-    for name, field in settings.model_fields.items():
-        default, meaning = documented[f"{prefix}{name.upper()}"]
+    variables = {path[-1]: name for name, path in VARIABLES.items() if list(path[:-1]) == group}
+    assert list(documented) == list(variables.values())
+    for name, variable in variables.items():
+        field = settings.model_fields[name]
+        default, meaning = documented[variable]
         assert meaning
         if isinstance(field.default, timedelta):
             assert parse_duration(default.strip("`")) == field.default, name

@@ -5,16 +5,16 @@ from __future__ import annotations
 import platform
 import re
 from datetime import timedelta
+from functools import reduce
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
-from pydantic_settings import BaseSettings
 
 from activity_audit.base.catalogue import SEEDS_DIR
 from activity_audit.base.masking import MASK, url_without_secrets, without_secrets
 from activity_audit.ledger.raw_hashes import file_sha256
-from activity_audit.settings.core import Settings
+from activity_audit.settings.core import VARIABLES, Settings
 
 if TYPE_CHECKING:
     import duckdb
@@ -25,10 +25,9 @@ _PACKAGES = ("activity-audit", "dbt-core", "dbt-duckdb", "great-expectations", "
 
 def settings_shown(settings: Settings) -> dict[str, Any]:
     """The settings by the names of their variables, as far as they have a value; secrets are `***`."""
-    shown = _shown(settings)
-    if settings.source == "cxone":
-        shown |= _shown(settings.cxone)
-    return shown
+    hidden = {"report"} if settings.source == "cxone" else {"report", "cxone"}
+    values = {name: reduce(getattr, path, settings) for name, path in VARIABLES.items() if path[0] not in hidden}
+    return {name: _plain(value) for name, value in values.items() if value not in (None, "", [])}
 
 
 def versions(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
@@ -44,12 +43,6 @@ def versions(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         "platform": platform.platform(),
         "seeds_sha256": {path.name: file_sha256(path) for path in sorted(SEEDS_DIR.glob("*.csv"))},
     }
-
-
-def _shown(settings: BaseSettings) -> dict[str, Any]:
-    prefix = settings.model_config.get("env_prefix", "")
-    values = {f"{prefix}{name.upper()}": getattr(settings, name) for name in type(settings).model_fields}
-    return {name: _plain(value) for name, value in values.items() if value not in (None, "", [])}
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,8 @@ from activity_audit.ingest.cxone.pages import BrokenPageError, Page, PageError, 
 from activity_audit.ingest.cxone.secrets import Secrets
 from activity_audit.ingest.cxone.tokens import Tokens
 from activity_audit.ingest.sources.source import SourceError, SourceRefusedError
-from activity_audit.settings.cxone import CxoneSettings, checked_url
+from activity_audit.settings.cxone import CxoneSettings
+from activity_audit.settings.value_types import checked_url
 
 if TYPE_CHECKING:
     import httpx

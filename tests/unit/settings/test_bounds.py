@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from typing import Any, get_args
 
 import pytest
 from annotated_types import Ge, Le
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
 
 from activity_audit.ingest.cxone.sealing import due_hours
 from activity_audit.raw.records import Record, to_batches
-from activity_audit.settings.core import Settings, SettingsError, load_settings
-from activity_audit.settings.cxone import CxoneSettings
-from activity_audit.settings.report import ReportSettings
+from activity_audit.settings.core import VARIABLES, Settings, SettingsError, load_settings
 
-KINDS: tuple[type[BaseSettings], ...] = (Settings, CxoneSettings, ReportSettings)
+
+def field_at(path: tuple[str, ...]) -> FieldInfo:
+    *group, name = path
+    model = Settings.model_fields[group[0]].annotation if group else Settings
+    return model.model_fields[name]  # type: ignore[union-attr]
+
+
 CXONE = {
     "AUDIT_SOURCE": "cxone",
     "CXONE_API_URL": "https://api.example",
@@ -24,19 +28,14 @@ CXONE = {
     "CXONE_ACCESS_KEY_ID": "id",
     "CXONE_ACCESS_KEY_SECRET": "secret",
 }
+FIELDS = {variable: field_at(path) for variable, path in VARIABLES.items()}
 # An octal number of three digits is bound by how it is written.
 WHOLE = {
-    f"{kind.model_config.get('env_prefix')}{name.upper()}": field
-    for kind in KINDS
-    for name, field in kind.model_fields.items()
-    if int in (field.annotation, *get_args(field.annotation)) and name != "umask"
+    name: field
+    for name, field in FIELDS.items()
+    if int in (field.annotation, *get_args(field.annotation)) and name != "AUDIT_UMASK"
 }
-DURATIONS = [
-    f"{kind.model_config.get('env_prefix')}{name.upper()}"
-    for kind in KINDS
-    for name, field in kind.model_fields.items()
-    if field.annotation is timedelta
-]
+DURATIONS = [name for name, field in FIELDS.items() if field.annotation is timedelta]
 
 
 @pytest.fixture(autouse=True)
@@ -51,10 +50,7 @@ def bound(field: FieldInfo, kind: type[Ge] | type[Le]) -> Any:
 
 
 def value_of(name: str) -> Any:
-    settings = load_settings()
-    prefix = next(p for p in ("AUDIT_REPORT_", "CXONE_", "AUDIT_") if name.startswith(p))
-    of = {"AUDIT_REPORT_": settings.report, "CXONE_": settings.cxone, "AUDIT_": settings}[prefix]
-    return getattr(of, name.removeprefix(prefix).lower())
+    return reduce(getattr, VARIABLES[name], load_settings())
 
 
 def test_each_whole_number_is_known() -> None:

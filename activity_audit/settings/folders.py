@@ -1,0 +1,139 @@
+"""Where the settings put things, and which of them would lie in one another, to be deleted with, or read for, it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from activity_audit.base.places import Place, place
+
+if TYPE_CHECKING:
+    from activity_audit.settings.core import Settings
+
+
+class Folders:
+    """The places of `Settings`: below the home, or where a setting names another."""
+
+    if TYPE_CHECKING:
+        home: Path
+        feed_url: str | None
+        data_path: str | None
+        catalog: str | None
+
+    @property
+    def feed_root(self) -> str:
+        """The folder or URL below which feeds are delivered, without a trailing slash."""
+        return (self.feed_url or str(self.home / "landing")).rstrip("/")
+
+    @property
+    def data_root(self) -> str:
+        """The folder or URL of the warehouse's data files."""
+        return self.data_path or str(self.home / "warehouse" / "data")
+
+    @property
+    def catalog_file(self) -> Path | None:
+        """The file of a SQLite catalog; None where the catalog is in PostgreSQL."""
+        catalog = self.catalog or str(self.home / "warehouse" / "catalog.sqlite")
+        return None if catalog.startswith(("postgres:", "postgresql:")) else Path(catalog.removeprefix("sqlite:"))
+
+    @property
+    def raw_dir(self) -> Path:
+        """The raw lake: one immutable Parquet file per delivery, and its index."""
+        return self.home / "raw"
+
+    @property
+    def work_dir(self) -> Path:
+        """Scratch space of the run under way, and of processes that read; nothing here outlives them."""
+        return self.home / "work"
+
+    @property
+    def cache_dir(self) -> Path:
+        """What is worked out of the release itself, where that may not be written; it is made again if it is lost."""
+        return self.home / "cache"
+
+    @property
+    def spill_dir(self) -> Path:
+        """Where each process has a folder for what does not fit into memory."""
+        return self.work_dir / "spill"
+
+    @property
+    def dagster_home(self) -> Path:
+        """Dagster's instance: runs, events, schedules."""
+        return self.home / "dagster"
+
+    @property
+    def docs_dir(self) -> Path:
+        """The data docs site that auditors read."""
+        return self.home / "data_docs"
+
+    @property
+    def review_file(self) -> Path:
+        """The auditor's page, where no other place is named for it."""
+        return self.docs_dir / "review.html"
+
+    @property
+    def warehouse_lock(self) -> Path:
+        """The lock file that a run holds while it stages, checks and publishes."""
+        return self.home / "warehouse.lock"
+
+    @property
+    def own_feeds_dir(self) -> Path:
+        """The feeds that the product itself makes, which every run takes whatever the source is."""
+        return self.home / "own_feeds"
+
+    @property
+    def report_dir(self) -> Path:
+        """What the report keeps: named reports, and exports of sessions."""
+        return self.home / "report"
+
+
+def overlaps(settings: Settings) -> list[str]:
+    """One line for each setting whose place is not its own, as `NAME=value: what it must be`."""
+    return list(_overlaps(settings))
+
+
+def _overlaps(settings: Settings) -> Iterator[str]:
+    data = place(settings.data_root)
+    ours = {
+        "AUDIT_HOME/raw": settings.raw_dir,
+        "AUDIT_HOME/work": settings.work_dir,
+        "AUDIT_HOME/dagster": settings.dagster_home,
+        "AUDIT_HOME/data_docs": settings.docs_dir,
+        "AUDIT_HOME/own_feeds": settings.own_feeds_dir,
+        "AUDIT_HOME/report": settings.report_dir,
+        "AUDIT_HOME/cache": settings.cache_dir,
+    }
+    folders = {name: place(str(path)) for name, path in ours.items()}
+    feeds = place(settings.feed_root)
+    found = _first(data, folders)
+    # Feeds may be delivered into the home itself, beside its folders.
+    holds_home = place(str(settings.home)).is_in(feeds)
+    if not found and (feeds.is_in(data) or (data.is_in(feeds) and not (holds_home and settings.data_path is None))):
+        found = "AUDIT_FEED_URL"
+    if found:
+        yield (
+            f"AUDIT_DATA_PATH={settings.data_root!r}: must be a folder, or a prefix of a bucket, that holds nothing "
+            f"but the warehouse's data; it overlaps {found}"
+        )
+    warehouse = {"AUDIT_HOME/warehouse": place(str(settings.home / "warehouse"))}
+    if found := _holder(feeds, folders | warehouse):
+        yield f"AUDIT_FEED_URL={settings.feed_root!r}: must not lie in {found}"
+    taken = folders | {"AUDIT_DATA_PATH": data} | ({} if holds_home else {"AUDIT_FEED_URL": feeds})
+    files: dict[str, Path | None] = {
+        "AUDIT_CATALOG": settings.catalog_file,
+        "AUDIT_LEDGER_HEAD_FILE": settings.ledger_head_file,
+    }
+    for name, path in files.items():
+        if path and (found := _holder(place(str(path)), taken)):
+            yield f"{name}={str(path)!r}: must not lie in {found}"
+    if settings.catalog_file and place(str(settings.catalog_file)) == place(str(settings.ledger_head_file or "/")):
+        yield f"AUDIT_LEDGER_HEAD_FILE={str(settings.ledger_head_file)!r}: must not be the catalog"
+
+
+def _first(one: Place, others: dict[str, Place]) -> str | None:
+    return next((name for name, other in others.items() if one.overlaps(other)), None)
+
+
+def _holder(one: Place, others: dict[str, Place]) -> str | None:
+    return next((name for name, other in others.items() if one.is_in(other)), None)
