@@ -179,9 +179,10 @@ def _loaded(settings: Settings) -> dict[str, float]:
     from orchestration import instance as dagster_instance
     from orchestration.assets.warehouse import FEEDS_TAG
     from orchestration.definitions import build_definitions
-    from orchestration.jobs import JOB_NAME, range_tags
+    from orchestration.jobs import HOURLY
+    from orchestration.partitions import range_tags
 
-    job = build_definitions(settings, begin=_WINDOW[0]).resolve_job_def(JOB_NAME)
+    job = build_definitions(settings, begin=_WINDOW[0]).resolve_job_def(HOURLY)
     with dagster_instance.instance(settings) as instance:
         wall, cpu = time.perf_counter(), time.process_time()
         tags = {**range_tags(*_WINDOW), FEEDS_TAG: ",".join(catalogue.slugs())}

@@ -1,16 +1,22 @@
-"""The asset checks that a run makes: what Great Expectations found in it."""
-
-from __future__ import annotations
+"""The asset checks: what Great Expectations found in a run, and whether each expected feed has delivered in time."""
 
 from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
 
 import dagster as dg
 
+from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc
+from activity_audit.ingest.landing import open_index
 from activity_audit.settings.core import Settings
 from expectations import conformance, feed_contract
 from expectations.results import ExpectationResult
 from expectations.rules import Rule
+from orchestration.assets.raw import asset_key
+from orchestration.resources import Home
 
+FRESHNESS = "newest_hour_is_there"
+# How long after its schedule an hour's run may take before its feeds count as late.
+GRACE = timedelta(minutes=30)
 # The asset that a suite's checks are shown at.
 _ASSETS = {
     feed_contract.NAME: dg.AssetKey(["intermediate", "int_judged_record"]),
@@ -58,3 +64,44 @@ def results(settings: Settings, found: Iterable[ExpectationResult]) -> Iterator[
                 **review,
             },
         )
+
+
+def due_hour(now: datetime, lag: timedelta) -> datetime:
+    """The newest feed hour that must be there by `now` (aware), if hours are run `lag` after their end."""
+    return floor_hour(now - lag - GRACE) - HOUR
+
+
+def build_freshness(settings: Settings) -> dg.AssetChecksDefinition:
+    """A check for each expected feed: whether the newest feed hour that is due has a delivery. It warns.
+
+    It looks at that hour alone, so that a backfill of old hours makes no feed look fresh; Dagster's freshness policies
+    ask when an asset was materialised last, whatever its partition.
+    """
+
+    @dg.multi_asset_check(
+        name="freshness",
+        specs=[
+            dg.AssetCheckSpec(
+                FRESHNESS,
+                asset=asset_key(slug),
+                description="The newest feed hour that is due has a delivery of this feed in the raw lake.",
+            )
+            for slug in settings.expected_feeds
+        ],
+        can_subset=True,
+    )
+    def freshness(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
+        hour = due_hour(now_utc(), home.settings.schedule_lag)
+        landed = open_index(home.settings.raw_dir).deliveries(settings.expected_feeds, (hour, hour + HOUR))
+        fresh = {delivery.feed for delivery in landed}
+        for slug in settings.expected_feeds:
+            if dg.AssetCheckKey(asset_key(slug), FRESHNESS) in context.selected_asset_check_keys:
+                yield dg.AssetCheckResult(
+                    asset_key=asset_key(slug),
+                    check_name=FRESHNESS,
+                    passed=slug in fresh,
+                    severity=dg.AssetCheckSeverity.WARN,
+                    metadata={"feed_hour_due": iso(hour)},
+                )
+
+    return freshness

@@ -1,16 +1,52 @@
-"""The partitions of the assets: feed hours."""
+"""The partitions of the assets, which are feed hours, and what is said of each partition of a run over many."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import dagster as dg
+from dagster._core.execution.context.metadata_logging import AssetMetadataHandle, OutputMetadataAccumulator
 
-from activity_audit.base.hours import PARTITION_FORMAT, partition_key
+from activity_audit.base.hours import HOUR, PARTITION_FORMAT, from_partition_key, partition_key
+
+Metadata = Mapping[str, dg.MetadataValue]
 
 
 def hourly(begin: datetime) -> dg.HourlyPartitionsDefinition:
     """Every feed hour from `begin` (aware, UTC) on."""
-    # The current hour is a partition too: what is delivered
-    # in it may be taken before it is over.
+    # The current hour is a partition too: what is delivered in it may be taken before it is over.
     return dg.HourlyPartitionsDefinition(start_date=partition_key(begin), fmt=PARTITION_FORMAT, end_offset=1)
+
+
+def range_tags(start: datetime, end: datetime) -> Mapping[str, str]:
+    """The run tags that make a run cover the feed hours in [start, end)."""
+    return {
+        "dagster/asset_partition_range_start": partition_key(start),
+        "dagster/asset_partition_range_end": partition_key(end - HOUR),
+    }
+
+
+def window_of(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:
+    """The half-open range of feed hours that the run is for."""
+    keys = context.partition_key_range
+    return from_partition_key(keys.start), from_partition_key(keys.end) + HOUR
+
+
+def say_of_hours(
+    context: dg.AssetExecutionContext, of_assets: Mapping[dg.AssetKey, Mapping[datetime, Metadata]]
+) -> None:
+    """Have the materialisations of these assets say this of these feed hours, besides what is said of all of them.
+
+    It is `context.add_asset_metadata` for all of them at once. That enumerates the partitions, and copies what is said
+    already, at each call: a month of 18 assets would take minutes.
+    """
+    step = context._step_execution_context
+    said: dict[Any, Metadata] = {
+        AssetMetadataHandle(asset_key=asset, partition_key=partition_key(hour)): metadata
+        for asset, hours in of_assets.items()
+        for hour, metadata in hours.items()
+    }
+    known = step._metadata_accumulator.per_output_metadata
+    step._metadata_accumulator = OutputMetadataAccumulator(per_output_metadata={**known, **said})

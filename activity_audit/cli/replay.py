@@ -48,19 +48,19 @@ def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any
     from activity_audit.cli.progress_bar import ProgressBar
     from orchestration import instance as dagster_instance
     from orchestration.definitions import build_definitions
-    from orchestration.replay_job import JOB_NAME, OP_NAME
+    from orchestration.jobs import JUDGE_AGAIN, REPLAY
 
     with ProgressBar(1) as bar, dagster_instance.instance(settings) as instance:
         definitions = build_definitions(settings, watching=False, progress=bar)
         bar.begin_replay()
-        result = definitions.resolve_job_def(JOB_NAME).execute_in_process(
+        result = definitions.resolve_job_def(REPLAY).execute_in_process(
             instance=instance,
             raise_on_error=False,
-            run_config={**CONSOLE, "ops": {OP_NAME: {"config": chosen}}},
+            run_config={**CONSOLE, "ops": {JUDGE_AGAIN: {"config": chosen}}},
         )
     if not result.success:
         raise click.ClickException(f"replay {result.run_id} failed: {error_of(result, settings)}")
-    return result.output_for_node(OP_NAME)
+    return result.output_for_node(JUDGE_AGAIN)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -87,12 +87,13 @@ def _execute(
     from orchestration.assets.raw import asset_key
     from orchestration.assets.warehouse import FEEDS_TAG
     from orchestration.definitions import build_definitions
-    from orchestration.jobs import JOB_NAME, range_tags
+    from orchestration.jobs import HOURLY
+    from orchestration.partitions import range_tags
 
     with ProgressBar(len(ranges)) as bar, dagster_instance.instance(settings) as instance:
         begin = beginning(settings, [start for start, _ in ranges])
         definitions = build_definitions(settings, begin=begin, watching=False, progress=bar)
-        job = definitions.resolve_job_def(JOB_NAME)
+        job = definitions.resolve_job_def(HOURLY)
         left_out = {asset_key(slug) for slug in catalogue.slugs() if slug not in feeds}
         selection = [key for key in job.asset_layer.executable_asset_keys if key not in left_out]
         runs = []

@@ -62,7 +62,7 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
     from activity_audit.report.web.app import DagsterAt
     from activity_audit.report.web.server import PortTakenError, Served, check, serve
     from orchestration import instance as dagster_instance
-    from orchestration.processes import PAGES_SOCKET
+    from orchestration.serving.processes import PAGES_SOCKET
 
     if port == report_port:
         raise click.UsageError(f"--port and --report-port are both {port}; give Dagster and the report a port each")
@@ -152,7 +152,7 @@ class _Dagster:
 
 def _start_dagster(folder: Path) -> _Dagster:
     """Dagster, which ends with this process, however that ends; its log quotes what sources sent."""
-    keeper = kept([sys.executable, "-P", "-m", "orchestration.processes", str(folder)], subprocess.PIPE)
+    keeper = kept([sys.executable, "-P", "-m", "orchestration.serving.processes", str(folder)], subprocess.PIPE)
     log = threading.Thread(target=_pass_on, args=(keeper.stdout,), daemon=True)
     log.start()
     return _Dagster(keeper, log)

@@ -1,7 +1,7 @@
 """With which feed hour the partitions of the assets begin: the first that there is, so that Dagster counts no others.
 
 Dagster's partitions are fixed while code is loaded. What comes of an hour before them is noted here, and what is
-loaded next begins with it; `orchestration.processes` sees the note, and loads the code again.
+loaded next begins with it; `orchestration.serving.processes` sees the note, and loads the code again.
 """
 
 from __future__ import annotations

@@ -6,8 +6,7 @@ from datetime import datetime
 import dagster as dg
 
 from activity_audit.base import catalogue
-from activity_audit.base.hours import HOUR, from_partition_key, hour_range
-from activity_audit.base.progress import Progress
+from activity_audit.base.hours import hour_range
 from activity_audit.ingest.landing import LandingReport
 from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ingest.sources.source import SourceRefusedError
@@ -15,7 +14,8 @@ from activity_audit.pipeline.run import land_feeds
 from activity_audit.raw.footer import preview
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
-from orchestration.partition_metadata import Metadata, say_of_hours
+from orchestration.partitions import Metadata, say_of_hours, window_of
+from orchestration.resources import Home
 
 _MOST_SHOWN = 20
 # A source may be out of reach for a while; a delivery that cannot be understood is no error at all.
@@ -46,12 +46,6 @@ def specs(partitions: dg.PartitionsDefinition) -> list[dg.AssetSpec]:
     ]
 
 
-def window_of(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:
-    """The half-open range of feed hours that the run is for."""
-    keys = context.partition_key_range
-    return from_partition_key(keys.start), from_partition_key(keys.end) + HOUR
-
-
 def selected_feeds(context: dg.AssetExecutionContext) -> list[str]:
     """The slugs of the raw assets that the run materialises."""
     return [slug for slug in catalogue.slugs() if asset_key(slug) in context.selected_asset_keys]
@@ -65,22 +59,18 @@ def build_raw_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         specs=specs(partitions),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        required_resource_keys={"settings", "progress"},
         retry_policy=_RETRIES,
     )
-    def raw_feeds(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    def raw_feeds(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         """Land what is new or changed for the run's feeds and hours."""
-        settings: Settings = context.resources.settings
-        progress: Progress = context.resources.progress
+        settings = home.settings
         window = window_of(context)
         feeds = selected_feeds(context)
         try:
-            report = land_feeds(settings, feeds, window, progress.landing)
+            report = land_feeds(settings, feeds, window, home.progress.landing)
         except SourceRefusedError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
-        for warning in report.warnings:
-            context.log.warning(warning)
-            progress.warn(warning)
+        home.warn(context.log, report.warnings)
         hours = list(hour_range(*window))
         say_of_hours(context, {asset_key(slug): _of_hours(settings, slug, hours, report) for slug in feeds})
         for slug in feeds:

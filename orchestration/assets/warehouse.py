@@ -13,13 +13,12 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import hour_range
-from activity_audit.base.progress import Progress
 from activity_audit.dbt_runner import column_lineage
 from activity_audit.pipeline.run import ChecksFailedError, Outcome, update_warehouse
-from activity_audit.settings.core import Settings
 from orchestration import checks
-from orchestration.assets.raw import OWNERS, asset_key, window_of
-from orchestration.partition_metadata import Metadata, say_of_hours
+from orchestration.assets.raw import OWNERS, asset_key
+from orchestration.partitions import Metadata, say_of_hours, window_of
+from orchestration.resources import Home
 
 FEEDS_TAG = "audit/feeds"
 
@@ -100,32 +99,23 @@ def build_warehouse_asset(manifest: dict[str, Any], partitions: dg.PartitionsDef
         specs=models,
         check_specs=checks.specs(),
         backfill_policy=dg.BackfillPolicy.single_run(),
-        required_resource_keys={"settings", "progress"},
     )
-    def warehouse(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    def warehouse(
+        context: dg.AssetExecutionContext, home: Home
+    ) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         """Stage what is landed and not published, check it, and publish it as one snapshot."""
-        settings: Settings = context.resources.settings
-        progress: Progress = context.resources.progress
+        settings = home.settings
         feeds = context.run.tags.get(FEEDS_TAG, ",".join(catalogue.slugs())).split(",")
-
         window = window_of(context)
-
-        def stage(name: str) -> None:
-            context.log.info(name)
-            progress.stage(name)
-
-        def warn(outcome: Outcome) -> None:
-            for warning in outcome.warnings:
-                context.log.warning(warning)
-                progress.warn(warning)
-
         try:
-            outcome = update_warehouse(settings, context.run_id, feeds, window, stage)
+            outcome = update_warehouse(
+                settings, context.run_id, feeds, window, lambda name: home.stage(context.log, name)
+            )
         except ChecksFailedError as error:
-            warn(error.outcome)
+            home.warn(context.log, error.outcome.warnings)
             yield from checks.results(settings, error.outcome.checks)
             raise dg.Failure(str(error), allow_retries=False) from None
-        warn(outcome)
+        home.warn(context.log, outcome.warnings)
         yield from checks.results(settings, outcome.checks)
         counts = {hour: _counts(outcome, hour) for hour in hour_range(*window)}
         say_of_hours(context, {spec.key: counts for spec in models if _is_public(spec)})

@@ -23,11 +23,10 @@ from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import Settings
 from orchestration import instance as dagster_instance
 from orchestration.assets.raw import asset_key
+from orchestration.checks import due_hour
 from orchestration.definitions import build_definitions
-from orchestration.freshness import JOB_NAME as FRESHNESS_JOB
-from orchestration.freshness import due_hour
-from orchestration.jobs import JOB_NAME, range_tags
-from orchestration.partitions import hourly
+from orchestration.jobs import FRESHNESS, HOURLY
+from orchestration.partitions import hourly, range_tags
 from orchestration.storage import BatchedSqliteEventLogStorage
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, until
 
@@ -59,7 +58,7 @@ def test_runs_of_the_command_line_are_dagster_runs(settings: Settings, instance:
     deliver(settings, lines([event("a"), "junk"]))
     audit(settings, "run")
     runs = instance.get_runs()
-    assert [(run.job_name, run.status) for run in runs] == [(JOB_NAME, dg.DagsterRunStatus.SUCCESS)]
+    assert [(run.job_name, run.status) for run in runs] == [(HOURLY, dg.DagsterRunStatus.SUCCESS)]
     assert one(settings, "select run_id from fact_activity_event") == runs[0].run_id
     for key in (asset_key("search"), FACT):
         assert instance.get_materialized_partitions(key) == {partition_key(HOUR)}
@@ -80,7 +79,7 @@ def test_a_range_is_one_run_with_all_its_partitions(settings: Settings, instance
     """What a backfill from the UI launches: a run of the job over a range of partitions."""
     for hour in range(3):
         deliver(settings, lines([event(f"{hour}")]), hour=hour)
-    job = build_definitions(settings, begin=HOUR).resolve_job_def(JOB_NAME)
+    job = build_definitions(settings, begin=HOUR).resolve_job_def(HOURLY)
     result = job.execute_in_process(instance=instance, tags=dict(range_tags(HOUR, HOUR + timedelta(hours=3))))
     assert result.success
     assert len(instance.get_materialized_partitions(FACT)) == 3
@@ -94,7 +93,7 @@ def test_each_partition_says_its_own_counts(settings: Settings, instance: dg.Dag
     for hour, records in ((0, ["a"]), (2, ["b", "c", "d"])):
         deliver(settings, lines([event(name) for name in records]), hour=hour)
     deliver(settings, lines([event("q")]), feed="qm", hour=2)
-    job = build_definitions(settings, begin=HOUR).resolve_job_def(JOB_NAME)
+    job = build_definitions(settings, begin=HOUR).resolve_job_def(HOURLY)
     assert job.execute_in_process(instance=instance, tags=dict(range_tags(HOUR, HOUR + timedelta(hours=3)))).success
 
     def said(asset: dg.AssetKey, name: str) -> list[object]:
@@ -236,7 +235,7 @@ def test_freshness_asks_for_the_newest_hour_that_is_due(settings: Settings, inst
     deliver(settings, b"", feed="search", hour=due)
     deliver(settings, lines([event("old")]), feed="qm", hour=due - 1)
     land_feeds(settings, catalogue.slugs(), (HOUR, now_utc()))
-    result = build_definitions(settings).resolve_job_def(FRESHNESS_JOB).execute_in_process(instance=instance)
+    result = build_definitions(settings).resolve_job_def(FRESHNESS).execute_in_process(instance=instance)
     found = {evaluation.asset_key: evaluation.passed for evaluation in result.get_asset_check_evaluations()}
     assert set(found) == {asset_key(slug) for slug in settings.expected_feeds}
     assert {key for key, passed in found.items() if passed} == {asset_key("search")}
@@ -326,8 +325,8 @@ def test_a_run_that_never_begins_is_given_time_and_a_canceled_one_none(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:
     for number, status in enumerate((dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING)):
-        instance.add_run(dg.DagsterRun(job_name=JOB_NAME, run_id=f"{number}", status=status))
-    instance.add_run(dg.DagsterRun(job_name=JOB_NAME, run_id="canceling", status=dg.DagsterRunStatus.CANCELING))
+        instance.add_run(dg.DagsterRun(job_name=HOURLY, run_id=f"{number}", status=status))
+    instance.add_run(dg.DagsterRun(job_name=HOURLY, run_id="canceling", status=dg.DagsterRunStatus.CANCELING))
     assert dagster_instance.fail_dead_runs(instance) == 1
     with closing(sqlite3.connect(settings.dagster_home / "history/runs.db")) as database, database:
         database.execute("update runs set update_timestamp = datetime('now', '-10 minutes')")

@@ -125,7 +125,7 @@ def test_no_process_is_left(settings: Settings, tmp_path: Path, how: signal.Sign
     # A web server, a daemon, and a server of the code for them.
     started = psutil.Process(serve.pid).children(recursive=True)
     assert len(started) >= 6
-    web = _process(serve, "orchestration.pages")
+    web = _process(serve, "orchestration.serving.pages")
     assert web
     folder = Path(web.cmdline()[-1]).parent
     assert folder.exists()
@@ -139,7 +139,7 @@ def test_no_process_is_left(settings: Settings, tmp_path: Path, how: signal.Sign
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere no signal tells that a parent has ended")
 @pytest.mark.parametrize(
     "killed",
-    [["activity_audit.base.process_tree"], ["activity_audit.base.process_tree", "orchestration.processes"]],
+    [["activity_audit.base.process_tree"], ["activity_audit.base.process_tree", "orchestration.serving.processes"]],
 )
 def test_dagster_ends_when_what_keeps_it_is_killed(settings: Settings, tmp_path: Path, killed: list[str]) -> None:
     """One daemon too many would run each hour twice; the next `audit serve` has the home and the port for itself."""
@@ -147,9 +147,7 @@ def test_dagster_ends_when_what_keeps_it_is_killed(settings: Settings, tmp_path:
     serve = _serve(settings, port, tmp_path / "said")
     _open(tmp_path / "said").browser.close()
     started = psutil.Process(serve.pid).children(recursive=True)
-    assert {name for name in ("orchestration.pages", "dagster-daemon", "code-server") if _process(serve, name)} == {
-        "orchestration.pages", "dagster-daemon", "code-server",
-    }  # fmt: skip
+    assert all(_process(serve, name) for name in ("orchestration.serving.pages", "dagster-daemon", "code-server"))
     # The keeper has the name of what it keeps in its command, and comes first.
     keepers = [process for process in started if any(name in process.cmdline() for name in killed)]
     assert len(keepers) >= len(killed)
@@ -205,7 +203,7 @@ def test_only_the_door_leads_to_dagster(settings: Settings, tmp_path: Path) -> N
             )
             assert set(tried.stdout.split()) == {"PermissionError"}, tried
         # What Dagster itself would execute is refused once more, should the door ever let it through.
-        web = _process(serve, "orchestration.pages")
+        web = _process(serve, "orchestration.serving.pages")
         assert web
         inside = next(part for part in web.cmdline() if part.endswith(".sock"))
         with httpx.Client(transport=httpx.HTTPTransport(uds=inside), base_url="http://x/dagster", timeout=60) as past:

@@ -14,8 +14,8 @@ from activity_audit.ingest.planning import plan
 from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep.maintenance import maintain
-from orchestration.freshness import build_freshness, due_hour
-from orchestration.schedules import build_schedule
+from orchestration.automation import build_schedule
+from orchestration.checks import build_freshness, due_hour
 from tests.integration.support import deliver, event, lines, one, run
 
 

@@ -31,7 +31,7 @@ from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import unresolved
 from orchestration import instance as dagster_instance
 from orchestration.definitions import build_definitions
-from orchestration.replay_job import JOB_NAME, OP_NAME
+from orchestration.jobs import JUDGE_AGAIN, REPLAY
 from tests.integration.support import deliver, dump, event, lines, one, process_environment, query, run
 from tests.integration.tampering import change, copied, edit_column, findings, named, raw_file
 
@@ -178,9 +178,9 @@ def test_a_replay_is_a_job_of_dagster(replayed: tuple[Settings, dict, Report], m
     monkeypatch.setenv("DAGSTER_HOME", "")
     with dagster_instance.instance(settings) as instance:
         runs = [(run.run_id, run.job_name, run.status.value) for run in instance.get_runs()]
-        assert runs == [(of_feed["run_id"], JOB_NAME, "SUCCESS")]
-    job = build_definitions(settings, watching=False).resolve_job_def(JOB_NAME)
-    config = {"ops": {OP_NAME: {"config": {"feed": "bad"}}}}
+        assert runs == [(of_feed["run_id"], REPLAY, "SUCCESS")]
+    job = build_definitions(settings, watching=False).resolve_job_def(REPLAY)
+    config = {"ops": {JUDGE_AGAIN: {"config": {"feed": "bad"}}}}
     assert "there is no feed bad; known are" in error_of(job.execute_in_process(config, raise_on_error=False), settings)
 
 

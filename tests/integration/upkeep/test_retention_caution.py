@@ -18,7 +18,8 @@ from activity_audit.upkeep import maintenance
 from activity_audit.upkeep.maintenance import Allowed, maintain, preview
 from activity_audit.upkeep.retention.caution import clock_doubt
 from orchestration import instance as dagster_instance
-from orchestration.upkeep import build_upkeep
+from orchestration.definitions import build_definitions
+from orchestration.jobs import UPKEEP
 from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import deliver, event, lines, query, run
 from tests.integration.tampering import copied
@@ -62,7 +63,8 @@ def test_with_the_clock_in_2040_nothing_goes(home: Settings) -> None:
     said = CliRunner().invoke(command, ["--output", "json"], obj=kept)
     assert said.exit_code == 1
     assert json.loads(said.stdout)["errors"] == done.doubts
-    assert not build_upkeep(kept).job.execute_in_process(raise_on_error=False).success
+    upkeep = build_definitions(kept).resolve_job_def(UPKEEP)
+    assert not upkeep.execute_in_process(raise_on_error=False).success
     # What lands under that clock does not make it right.
     deliver(home, lines([event(f"n{number}", eventTime="2026-05-01T13:10:00Z") for number in range(20)]), hour=3)
     run(home, 3)

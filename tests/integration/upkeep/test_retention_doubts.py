@@ -13,7 +13,8 @@ from activity_audit.ledger.adoption import adopt
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.upkeep.maintenance import maintain, preview
-from orchestration.upkeep import build_upkeep
+from orchestration.definitions import build_definitions
+from orchestration.jobs import UPKEEP
 from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import HOUR, audit, query
 from tests.integration.tampering import FACT, change, copied, entries, findings, flip, named, raw_file
@@ -81,9 +82,9 @@ def test_what_is_not_as_it_was_recorded_stays(home: Settings) -> None:
 
 def test_the_daily_upkeep_fails_where_something_stayed(home: Settings) -> None:
     change(home, f"delete from {FACT} where event_id = 'search-0-3'")
-    schedule = build_upkeep(keeping(home, "search=30d"))
-    assert schedule.default_status == dg.DefaultScheduleStatus.STOPPED
-    done = schedule.job.execute_in_process(raise_on_error=False)
+    definitions = build_definitions(keeping(home, "search=30d"))
+    assert definitions.resolve_schedule_def("every_day_upkeep").default_status == dg.DefaultScheduleStatus.STOPPED
+    done = definitions.resolve_job_def(UPKEEP).execute_in_process(raise_on_error=False)
     assert not done.success
     assert query(home, BY_FEED) == [("qm", 40), ("search", 19)]
 

@@ -1,4 +1,4 @@
-"""Dagster's three processes: `python -m orchestration.processes FOLDER`, started by `audit serve`.
+"""Dagster's three processes: `python -m orchestration.serving.processes FOLDER`, started by `audit serve`.
 
 The code server runs the schedule, the sensor and the runs; the daemon tells it when; the pages show them. All of them
 listen on Unix sockets in FOLDER, which only its owner can open: on a port of this machine every local user could have
@@ -28,7 +28,7 @@ from activity_audit.ingest.beginning import NOTE
 LOCATION = "activity_audit"
 PAGES_SOCKET = "pages.sock"
 _CODE_SOCKET = "code.sock"
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 _LOOK_EVERY = 0.2
 # A code server that ended is started again after so long, and all end together within so long, in seconds.
 _PAUSE = 5.0
@@ -89,7 +89,9 @@ def _start_code_server(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _start_web_server(folder: Path, workspace: Path) -> subprocess.Popen[bytes]:
-    return _start([sys.executable, "-P", "-m", "orchestration.pages", str(workspace), str(folder / PAGES_SOCKET)])
+    return _start(
+        [sys.executable, "-P", "-m", "orchestration.serving.pages", str(workspace), str(folder / PAGES_SOCKET)]
+    )
 
 
 def _start_daemon(workspace: Path) -> subprocess.Popen[bytes]:
@@ -113,7 +115,7 @@ def _what_code_is_of() -> list[object]:
 
 def _load_again(folder: Path, over: threading.Event) -> None:
     """Have the code server load its code again. Runs that are under way go on, with the code that they began with."""
-    again = _start([sys.executable, "-P", "-m", "orchestration.code_again", str(folder / _CODE_SOCKET)])
+    again = _start([sys.executable, "-P", "-m", "orchestration.serving.reload", str(folder / _CODE_SOCKET)])
     while again.poll() is None and not over.is_set():
         over.wait(_LOOK_EVERY)
     _end([again])

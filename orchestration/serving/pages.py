@@ -1,4 +1,4 @@
-"""Dagster's pages at a Unix socket: `python -m orchestration.pages WORKSPACE SOCKET`.
+"""Dagster's pages at a Unix socket: `python -m orchestration.serving.pages WORKSPACE SOCKET`.
 
 Only the door reaches the socket. What the door has refused is refused here as well, at the place where Dagster would
 execute it: no operation changes anything that does not come by POST with the door's word.

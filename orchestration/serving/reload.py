@@ -1,4 +1,4 @@
-"""`python -m orchestration.code_again SOCKET`: have Dagster's code server on that socket load its code again."""
+"""`python -m orchestration.serving.reload SOCKET`: have Dagster's code server on that socket load its code again."""
 
 from __future__ import annotations
 

@@ -1,0 +1,130 @@
+"""When runs start: the schedules, and the sensor of late deliveries.
+
+Both ask `plan` which feed hours have work, as `audit run` does. Declarative automation cannot: an automation condition
+is about what Dagster knows of each partition, such as whether it or its parent was materialised. A late or changed
+file, an hour that was passed over, and a delivery that was set aside are known to the source, the raw lake and the
+warehouse only, and the partition that they are of may be materialised long since. A condition would also start a run
+for each partition; the hours of a plan are run as ranges, each as one snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+import dagster as dg
+
+from activity_audit.base import catalogue
+from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso, now_utc
+from activity_audit.ingest.beginning import runnable
+from activity_audit.ingest.planning import plan, run_ranges
+from activity_audit.settings.core import Settings
+from orchestration import instance
+from orchestration.checks import GRACE
+from orchestration.jobs import FRESHNESS, HOURLY, UPKEEP
+from orchestration.partitions import range_tags
+
+_ACTIVE = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+]
+
+
+def build_schedule(settings: Settings, begin: datetime) -> dg.ScheduleDefinition:
+    """The hourly schedule, at the lag that the settings give feeds to arrive.
+
+    What is before the feed hour `begin` is left to the code that is loaded for it, and to its sensor.
+    """
+    lag = settings.schedule_lag
+
+    @dg.schedule(
+        name="every_hour",
+        job_name=HOURLY,
+        cron_schedule=_hourly_cron(lag),
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Runs the hour that ended, and every hour that an earlier run could not finish.",
+    )
+    def every_hour(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest]:
+        # A dead run takes the place of the one run that may be under way.
+        instance.fail_dead_runs(context.instance)
+        due = floor_hour(context.scheduled_execution_time - lag) - HOUR
+        hours = {due}
+        work = plan(settings, catalogue.slugs())
+        for start, end in work.ranges:
+            hours |= {hour for hour in hour_range(start, end) if hour <= due}
+        ranges, _ = runnable(settings, begin, run_ranges(hours, work.apart, work.again))
+        return [
+            dg.RunRequest(run_key=f"{iso(due)}/{iso(start)}", tags=dict(range_tags(start, end)))
+            for start, end in ranges
+        ]
+
+    return every_hour
+
+
+def build_freshness_schedule(settings: Settings) -> dg.ScheduleDefinition:
+    """The schedule of the freshness checks. They are not part of the hourly run, which a late feed must not hold up."""
+    return dg.ScheduleDefinition(
+        name="every_hour_freshness",
+        job_name=FRESHNESS,
+        cron_schedule=_hourly_cron(settings.schedule_lag + GRACE),
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description="Half an hour after each hour's run, looks whether its feeds are there.",
+    )
+
+
+def build_upkeep_schedule() -> dg.ScheduleDefinition:
+    """The daily schedule of the upkeep. It is off until somebody turns it on, because it may delete."""
+    return dg.ScheduleDefinition(
+        name="every_day_upkeep",
+        job_name=UPKEEP,
+        cron_schedule="30 3 * * *",
+        execution_timezone="UTC",
+        default_status=dg.DefaultScheduleStatus.STOPPED,
+        description="At 03:30 UTC, does what `audit maintain` does.",
+    )
+
+
+def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
+    """The sensor of late deliveries. Hours that the schedule has yet to run are left to it.
+
+    What is before the feed hour `begin` is left to the code that is loaded for it.
+    """
+
+    @dg.sensor(
+        name="late_deliveries",
+        job_name=HOURLY,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Runs every closed feed hour that has a new or changed delivery.",
+    )
+    def late_deliveries(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+        instance.fail_dead_runs(context.instance)
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=HOURLY, statuses=_ACTIVE)):
+            yield dg.SkipReason("a run is in progress; the sensor looks again after it")
+            return
+        scheduled = floor_hour(now_utc() - settings.schedule_lag)
+        work = plan(settings, catalogue.slugs())
+        hours = {hour for start, end in work.ranges for hour in hour_range(start, end) if hour + HOUR <= scheduled}
+        # A change is tried once; if its run fails, the schedule tries again every hour.
+        ranges, is_more = runnable(settings, begin, run_ranges(hours, work.apart, work.again))
+        cursor = f"{work.fingerprint} from {iso(begin)}"
+        if is_more and (not ranges or context.cursor == cursor):
+            yield dg.SkipReason(f"deliveries of hours before {iso(begin)} wait until Dagster loads its code again")
+            return
+        if not ranges or context.cursor == cursor:
+            yield dg.SkipReason("no closed feed hour has a new or changed delivery")
+            return
+        context.update_cursor(cursor)
+        for start, end in ranges:
+            yield dg.RunRequest(tags=dict(range_tags(start, end)))
+
+    return late_deliveries
+
+
+def _hourly_cron(lag: timedelta) -> str:
+    """The cron expression of every hour's end and so long after it, to the minute."""
+    return f"{int(lag.total_seconds() // 60) % 60} * * * *"
