@@ -42,9 +42,11 @@ def command(
     target: Path,
     output: str,
 ) -> None:
-    """Write a folder with events and all that proves them, for somebody with DuckDB and sha256sum alone.
+    """Write a pack of events, and of what proves them.
 
-    Its README.md says how to check it. The exit code is 1 if the warehouse is not as it was published.
+    Anyone with DuckDB and sha256sum can check the pack.
+
+    Its README.md says how. The exit code is 1 if the warehouse differs from what was published.
     """
     from activity_audit.evidence.pack.pack import Options, make_pack
     from activity_audit.warehouse.lake import WarehouseError

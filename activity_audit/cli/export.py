@@ -34,7 +34,7 @@ def command(
     at: str | None,
     output: str,
 ) -> None:
-    """Write the Activity Audit report, all that the filters say, to a CSV, XLSX or Parquet file.
+    """Write the events of a period to a CSV, XLSX or Parquet file.
 
     Events are newest first. The file says which filters, period and snapshot it has, how complete
     the period is, and when it was made.

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @click.group("hold")
 def command() -> None:
-    """Keep what is under legal hold from being deleted by AUDIT_RETENTION."""
+    """Place, release and list legal holds.
+
+    AUDIT_RETENTION deletes nothing that a hold covers.
+    """
 
 
 def _word(_: click.Context, parameter: click.Parameter, value: str) -> str:
@@ -35,7 +38,7 @@ def _word(_: click.Context, parameter: click.Parameter, value: str) -> str:
 @click.option("--by", required=True, callback=_word, help="The person who ordered it.")
 @click.pass_obj
 def place(settings: Settings, application: str, start: datetime, end: datetime, reason: str, by: str) -> None:
-    """Hold an application's feed hours and events of a period until the hold is released."""
+    """Place a hold on an application and a period."""
     from activity_audit.upkeep.retention import holds
 
     if start >= end:
@@ -51,7 +54,10 @@ def place(settings: Settings, application: str, start: datetime, end: datetime, 
 @click.option("--by", required=True, callback=_word, help="The person who ordered it.")
 @click.pass_obj
 def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
-    """Release a hold; what is past its retention then goes with the next `audit maintain`."""
+    """Release a hold.
+
+    The next `audit maintain` then deletes what is past its retention.
+    """
     from activity_audit.upkeep.retention import holds
 
     row = _recorded(lambda: holds.release(settings, hold_id, reason, by))
@@ -62,7 +68,7 @@ def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def list_holds(settings: Settings, output: str) -> None:
-    """Print every hold that was ever placed, and whether it stands."""
+    """List all holds, also released ones."""
     from activity_audit.ledger.hold_table import rows_of
     from activity_audit.warehouse import lake
 

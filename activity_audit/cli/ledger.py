@@ -10,14 +10,17 @@ from activity_audit.settings.core import Settings
 
 @click.group("ledger")
 def command() -> None:
-    """The ledger of published batches, each entry chained to the one before."""
+    """Show the ledger of published batches."""
 
 
 @command.command("head")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def head(settings: Settings, output: str) -> None:
-    """Print the newest entry, to keep elsewhere; `audit verify --expect-head` holds the ledger to it."""
+    """Print the newest entry, to keep in another place.
+
+    `audit verify --expect-head` compares the ledger with it later.
+    """
     from activity_audit.evidence.verify.verify import NoLedgerError
     from activity_audit.ledger import ledger
     from activity_audit.ledger.head import describe

@@ -33,9 +33,11 @@ def command(
     remove_leftovers: bool,
     output: str,
 ) -> None:
-    """Delete what is past AUDIT_RETENTION, merge small files, expire snapshots older than AUDIT_SNAPSHOT_RETENTION.
+    """Apply retention, merge small files, expire old snapshots.
 
-    The exit code is 1 if something stays that is not as it was recorded, or that may go by mistake.
+    AUDIT_RETENTION and AUDIT_SNAPSHOT_RETENTION say what is old.
+
+    The exit code is 1 if something stays because it differs from what was recorded, or is protected from mistakes.
     """
     from activity_audit.upkeep.maintenance import Allowed, maintain, preview
     from activity_audit.warehouse.lake import WarehouseError

@@ -17,7 +17,10 @@ from activity_audit.cli.output import as_json, say
     help="viewer, analyst, auditor, admin, or a permission; may be repeated.  [default: viewer]",
 )
 def command(name: str, roles: tuple[str, ...]) -> None:
-    """Print an entry of AUDIT_REPORT_USERS_FILE; the password is asked for, or read from standard input."""
+    """Print an entry of AUDIT_REPORT_USERS_FILE.
+
+    It asks for the password, or reads it from standard input.
+    """
     from activity_audit.report.access.passwords import hashed
     from activity_audit.report.access.permissions import ROLES
 

@@ -27,7 +27,10 @@ _MOST_LINES = 20
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(settings: Settings, reason: str | None, feed: str | None, output: str) -> None:
-    """Judge quarantined records again, with the settings, the catalogue and the release of now."""
+    """Judge quarantined records again.
+
+    It uses the current settings, catalogue and release.
+    """
     from activity_audit.warehouse import lake
 
     known_feeds([feed] if feed else [])

@@ -13,7 +13,7 @@ from activity_audit.settings.core import Settings, SettingsError
 @click.option("--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one.")
 @click.pass_obj
 def command(settings: Settings, host: str, port: int) -> None:
-    """Serve the Activity Audit report as a web page, and print the link to it."""
+    """Serve the report as a web page, and print its link."""
     from activity_audit.report.access.users import UsersFileError
     from activity_audit.report.web.server import PortTakenError, Served, serve
 

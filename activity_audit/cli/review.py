@@ -34,10 +34,12 @@ def command(
     no_verify: bool,
     to_file: Path | None,
 ) -> None:
-    """Write the auditor's page: completeness, dispositions, quarantine, drift, checks and integrity of a period.
+    """Write the auditor's page of a period, as one HTML file.
 
-    It is one HTML file that needs nothing else, to be opened in a browser or printed. Whatever it says, the exit code
-    is 0 once it is written.
+    It shows completeness, dispositions, quarantine, drift, checks and integrity.
+
+    The file needs nothing else, to open in a browser or to print. The exit code is 0 when the file is
+    written, also if it reports problems.
     """
     from activity_audit.report.auditors.collect import collect
     from activity_audit.report.auditors.file import write

@@ -30,9 +30,11 @@ from activity_audit.warehouse.lake import WarehouseError
 def command(
     settings: Settings, start: datetime | None, end: datetime | None, feeds: tuple[str, ...], output: str
 ) -> None:
-    """Ingest, check and publish feed hours: those of a range, or all with a new or changed delivery.
+    """Ingest, check and publish feed hours.
 
-    The exit code is 1 when a run failed, or something that it was to take is set aside.
+    Without a range it runs every feed hour that has a new or changed delivery.
+
+    The exit code is 1 if a run failed, or a delivery of the range is set aside.
     """
     chosen = known_feeds(feeds) or catalogue.slugs()
     asked = window(start, end)

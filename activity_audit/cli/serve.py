@@ -51,9 +51,11 @@ _LONGEST_FOLDER = 60
 @click.option("--read-only", is_flag=True, help="Nobody can launch, stop or change anything in Dagster's pages.")
 @click.pass_obj
 def command(settings: Settings, host: str, port: int, report_host: str, report_port: int, read_only: bool) -> None:
-    """Start the report, with Dagster's pages at /dagster/, and Dagster's daemon: schedule, sensors and backfills.
+    """Start the report, and Dagster with its schedule.
 
-    What ends one of them ends both.
+    Dagster's pages are at /dagster/ of the report. Its daemon runs the schedule, the sensors and backfills.
+
+    If one of the two ends, the other ends too.
     """
     from activity_audit.dbt_runner.project import manifest
     from activity_audit.report.access.users import UsersFileError

@@ -25,7 +25,10 @@ from activity_audit.settings.core import Settings
 def command(
     settings: Settings, hours: int, until: datetime | None, events_per_hour: int, seed: int, defects: bool
 ) -> None:
-    """Write feeds of all 16 applications, and print as JSON what they must become."""
+    """Write feeds to try the product with.
+
+    It prints as JSON what must become of their records.
+    """
     from activity_audit.simulator.simulate import simulate
 
     if "://" in settings.feed_root:

@@ -25,7 +25,10 @@ _AT_ONCE = 10_000
 @click.option("--at", metavar="RUN_ID|TIME", help="Read the warehouse as it was after that run, or at that time (UTC).")
 @click.pass_obj
 def command(settings: Settings, query: str, output: str, at: str | None) -> None:
-    """Run one SELECT on the warehouse; `fact_activity_event` and `quality.feed_reconciliation` resolve."""
+    """Run one SELECT on the warehouse.
+
+    Tables are `fact_activity_event`, `quality.feed_reconciliation` and others; `show all tables` lists them.
+    """
     import duckdb
 
     try:

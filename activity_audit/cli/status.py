@@ -19,9 +19,10 @@ _MOST_GAPS = 20
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(settings: Settings, output: str) -> None:
-    """Show the last published hour, late or missing feeds, quarantine, drift and checks.
+    """Show whether the data is fresh and complete.
 
-    The exit code is 1 when a promise of freshness or completeness is broken.
+    It shows the last published hour, late or missing feeds, quarantine, drift and checks. The exit code is 1
+    if the data is stale or incomplete.
     """
     from activity_audit.pipeline.status import status
     from activity_audit.warehouse.lake import WarehouseError

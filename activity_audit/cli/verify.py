@@ -26,9 +26,11 @@ _MOST_LINES = 50
 def command(
     settings: Settings, start: datetime | None, end: datetime | None, expect_head: str | None, output: str
 ) -> None:
-    """Recompute every hash, from the files to the warehouse and its ledger, and name whatever differs.
+    """Recompute every hash, and name each difference.
 
-    The exit code is 1 if anything does.
+    It checks the landed files, the raw lake, the warehouse and the ledger.
+
+    The exit code is 1 if there is a difference.
     """
     from activity_audit.evidence.verify.verify import verify
     from activity_audit.ledger.head import HASH
