@@ -20,7 +20,44 @@ _suspect = re.compile("|".join(_SUSPECTS))
 _TO_ESCAPE = r'["\\\x00-\x1f]'
 _ESCAPES = (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 
+SPACE = " \t\r\n"
+SPACES = re.compile(f"[{SPACE}]*")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+STRICT = json.JSONDecoder(parse_constant=_refuse)
 encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def after_space(text: str, start: int) -> int:
+    """The first index from `start` on that has no white space."""
+    return SPACES.match(text, start).end()  # type: ignore[union-attr]
+
+
+def objects_in(line: str) -> list[str]:
+    """The texts of the objects that a line has one after the other, if it has nothing else; else none."""
+    found: list[str] = []
+    at = 0
+    while at < len(line):
+        end = end_of_object(line, at)
+        if end is None:
+            return []
+        found.append(line[at:end])
+        at = after_space(line, end)
+    return found
+
+
+def end_of_object(text: str, start: int) -> int | None:
+    """Where the object that begins at `start` ends; None if there is none that is whole."""
+    if not text.startswith("{", start):
+        return None
+    try:
+        return STRICT.raw_decode(text, start)[1]
+    except (ValueError, RecursionError):
+        return None
 
 
 def is_lenient(text: str) -> bool:

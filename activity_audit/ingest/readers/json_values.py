@@ -1,232 +1,267 @@
-"""One value of a JSON delivery after the other as a record, also from a delivery that is damaged.
+"""The values of a JSON text one after the other, as records, also of a text that is damaged.
 
-A value that does not end where it should must not swallow the values after it: it is cut where the next one
-visibly begins. How often text is read twice for that is bounded, so that no file takes long.
+A value is what Python's own decoder takes. One that it refuses ends where its brackets close, or before the line on
+which the next value visibly begins, so that it takes no other with it. How much is decoded in vain is bounded, and so
+is what is held: no file takes long or much memory.
 """
 
 from __future__ import annotations
 
-import json
+import codecs
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from activity_audit.ingest.readers import json_text
-from activity_audit.ingest.readers.json_window import SPACE, SPACES, STRICT, Scanner, Window
-from activity_audit.ingest.readers.streams import BLOCK
+from activity_audit.ingest.readers import json_text, streams
+from activity_audit.ingest.readers.json_text import SPACE, STRICT
 from activity_audit.raw import records
 
+# How many characters may be decoded in vain; each that is consumed gives some back.
 _PATIENCE = 4 << 20
 _PATIENCE_FACTOR = 4
-_NOWHERE = sys.maxsize
+# A value that is indented deeper has no sibling.
+_DEEPEST = 4096
 _SCALAR_END = re.compile(r"[,\]\r\n{]")
 _LINE_END = re.compile(r"[\r\n]")
-
-_PAGE = re.compile(r'"values"\s*:\s*\[\s*')
-_PLAIN_VALUE = re.compile(r'[\["\d-]')
-_ERROR_NAMES = {"error", "errors", "fault", "exception"}
-_NO_ERROR = {"null", "false", "0", '""', "[]", "{}"}
+_MEMBER = re.compile(rf'[{SPACE},]*"((?:[^"\\]|\\.)*)"[{SPACE}]*:[{SPACE}]*')
+_PLAIN_VALUES = re.compile(rf'\[[{SPACE}]*[\["\d-]')
 _RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}
 
-Finder = Callable[[str, int], int | None]
+# From the index on: where the value ends, and True; or where to go on once more is read, and False.
+Finder = Callable[[str, int], tuple[int, bool]]
 
 
 def is_page(value: Any) -> bool:
     """Whether a JSON value is a page of records, not a record that happens to have a field `values`."""
     if not isinstance(value, dict) or not isinstance(value.get("values"), list):
         return False
-    names = {re.sub("[^a-z]", "", name.lower()) for name in value}
-    return names.isdisjoint(_RECORD_FIELDS) and all(isinstance(item, dict) for item in value["values"][:1])
+    return _names_no_record(value) and all(isinstance(item, dict) for item in value["values"][:1])
 
 
-def says_error(name: str, value: str) -> bool:
-    """Whether a member of a page, its name and value as JSON texts, says that the source could not answer."""
-    return name.strip('"').lower() in _ERROR_NAMES and value not in _NO_ERROR
+def _names_no_record(names: Iterable[str]) -> bool:
+    return _RECORD_FIELDS.isdisjoint(re.sub("[^a-z]", "", name.lower()) for name in names)
 
 
-def objects_in(line: str) -> list[str]:
-    """The texts of the objects that a line has one after the other, if it has nothing else; else none."""
-    found: list[str] = []
-    at = 0
-    while at < len(line):
-        end = _end_of_object(line, at)
-        if end is None:
-            return []
-        found.append(line[at:end])
-        at = _after_space(line, end)
-    return found
+class Brackets:
+    """Finds where a value ends that no decoder takes: it is `closed` where its own brackets or quotes say so.
+
+    It is broken before a `]` that only an array around it can own, before an object that stands in it without a name,
+    as one does after a value that lacks its `}`, and before a line that begins an object no deeper than at `column`.
+    """
+
+    def __init__(self, column: int = 0) -> None:
+        self.closed = False
+        # A backslash or a line's beginning may also be cut by the end of what is read.
+        sibling = rf"\n[ \t]{{0,{column}}}(?:(?=\{{)|\Z)"
+        self._structure = re.compile(rf'[",:{{}}\[\]]|{sibling}')
+        self._in_string = re.compile(rf'"|\\(?:.|\Z)|{sibling}', re.DOTALL)
+        self._signs = self._structure
+        self._open = {"{": 0, "[": 0, '"': 0}
+        self._own = self._before = ""
+
+    def find(self, text: str, start: int) -> tuple[int, bool]:
+        """A `Finder` of where the value ends or is broken."""
+        while match := self._signs.search(text, start):
+            sign, start = match[0], match.end()
+            if sign[0] in "\n\\":
+                if start == len(text):
+                    return match.start(), False
+                if sign[0] == "\n":
+                    return start, True
+                continue
+            self._own = self._own or sign
+            opening = {"}": "{", "]": "["}.get(sign, sign)
+            if sign == '"':
+                self._signs = self._structure if self._signs is self._in_string else self._in_string
+                self._open[sign] = int(self._signs is self._in_string)
+            elif sign in "{[":
+                if sign == "{" and not self._open["["] and self._before in (",", "}", "]"):
+                    return match.start(), True
+                self._open[sign] += 1
+            elif sign in "}]":
+                if sign == "]" and not self._open["["]:
+                    return match.start(), True
+                self._open[opening] = max(self._open[opening] - 1, 0)
+            self.closed = opening == self._own and not self._open[opening]
+            if self.closed:
+                return start, True
+            self._before = sign
+        return len(text), False
 
 
-def begins_with_several(text: str) -> bool:
-    """Whether a text begins with a whole object and the beginning of another."""
-    end = _end_of_object(text, _after_space(text, 0))
-    return end is not None and text.startswith("{", _after_space(text, end))
+class _Text(str):
+    """A text of which an error costs little: to say on which line it is, it counts all lines before it."""
 
-
-def _after_space(text: str, start: int) -> int:
-    match = SPACES.match(text, start)
-    assert match is not None
-    return match.end()
-
-
-def _end_of_object(text: str, start: int) -> int | None:
-    if not text.startswith("{", start):
-        return None
-    try:
-        return STRICT.raw_decode(text, start)[1]
-    except (ValueError, RecursionError):
-        return None
+    __slots__ = ()
+    count = rfind = lambda *_: 0
 
 
 class Values:
-    """Consumes values from a window; `unfinished` tells whether the last one went on to the end of the file."""
+    """Of the `text`, what is read and not consumed begins at `at`; bytes that are no UTF-8 are surrogates in it.
 
-    def __init__(self, window: Window, max_bytes: int) -> None:
-        self._window = window
+    `unfinished` tells whether the last value went on to the end of the file.
+    """
+
+    def __init__(self, blocks: streams.Blocks, max_bytes: int) -> None:
+        self._blocks = blocks
         self._max_bytes = max_bytes
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape")
+        self.text = _Text()
+        self.at = 0
+        self.unfinished = False
+        self._column = 0
+        self._ended = False
+        # The last character that is forgotten.
+        self._behind = ""
         self._patience = _PATIENCE
-        self._siblings_text = ""
-        self._siblings: dict[int, tuple[int, int]] = {}
-        self.unfinished = False
 
-    def whole(self, end: int) -> records.Record:
-        """The strict JSON up to the index `end` of the window's text."""
-        self.unfinished = False
-        return self._record(self._window.take(end), strict=True)
+    def peek(self) -> str:
+        """The next character that is no white space, or "" at the end; it stays unconsumed.
+
+        The column is how far it is indented; 0 where it does not begin a line, unless it is the first of an array: then
+        its siblings may stand below it.
+        """
+        before = self.text[self.at - 1] if self.at else self._behind
+        # Nothing is before the first value of all, which begins its line.
+        has_siblings = before in ("", "[")
+        column = int(before == "[")
+        while True:
+            begun, self.at = self.at, json_text.after_space(self.text, self.at)
+            _, newline, indentation = self.text[begun : self.at].rpartition("\n")
+            column = len(indentation) if newline else column + len(indentation)
+            has_siblings = has_siblings or bool(newline)
+            if self.at < len(self.text) or not self._fill(1):
+                self._column = min(column, _DEEPEST) if has_siblings else 0
+                return self.text[self.at : self.at + 1]
+
+    def decoded(self) -> tuple[Any, int] | None:
+        """The array or object at the cursor and its end; None if it is too large, or no strict JSON.
+
+        It may also be None for no reason, where too much was decoded in vain.
+        """
+        while self._patience >= 0:
+            try:
+                value, end = STRICT.raw_decode(self.text, self.at)
+                return (value, end) if end - self.at <= self._max_bytes else None
+            except (ValueError, RecursionError) as error:
+                if not self._fill(self._max_bytes + 1):
+                    self._lose_patience(error)
+                    break
+        return None
+
+    def begins_page(self) -> bool:
+        """Whether the object at the cursor, which is not `decoded`, is a page by what a record's size shows of it."""
+        self._fill(self._max_bytes + 1)
+        names: list[str] = []
+        at = self.at + 1
+        try:
+            while self._patience >= 0 and (member := _MEMBER.match(self.text, at, self.at + self._max_bytes)):
+                at = member.end()
+                if member[1] == "values" and self.text.startswith("[", at):
+                    return _names_no_record(names) and not _PLAIN_VALUES.match(self.text, at)
+                names.append(member[1])
+                at = STRICT.raw_decode(self.text, at)[1]
+        except (ValueError, RecursionError) as error:
+            self._lose_patience(error)
+        return False
 
     def value(self) -> records.Record:
         """The value at the cursor, to which `peek` has moved, or what stands in its place."""
-        window = self._window
-        self.unfinished = False
-        opening = window.text[window.at]
-        if opening not in '{["':
+        if self.text[self.at] not in '{["':
             return self._until(_SCALAR_END)
-        decoded = window.decode() if opening != '"' else None
-        return self.whole(decoded[1]) if decoded else self._scanned()
+        if decoded := self.decoded():
+            return self.whole(decoded[1])
+        brackets = Brackets(self._column)
+        found = self._up_to(brackets.find, self.at)
+        if isinstance(found, records.Record) or brackets.closed:
+            return self._judged(found)
+        return self.unparseable(found.removesuffix(",").rstrip(SPACE))
 
-    def opens_page(self) -> bool:
-        """Whether the object at the cursor is a page, as far as the window shows."""
-        window = self._window
-        while len(window.text) - window.at < BLOCK and window.more():
-            pass
-        stop = None if self._patience >= 0 else self._next_sibling(window.column, 0)
-        end = Scanner().feed(window.text, window.at, stop)
-        if end is None and stop is None:
-            self._patience -= len(window.text) - window.at
-        end = end or stop or len(window.text)
-        scanner = Scanner()
-        seen = window.at
-        for match in _PAGE.finditer(window.text, window.at, end):
-            scanner.feed(window.text, seen, match.start())
-            seen = match.start()
-            if scanner.depth == 1 and not scanner.in_string:
-                try:
-                    before = json.loads(window.text[window.at : seen] + '"values":[]}')
-                except (ValueError, RecursionError):
-                    return False
-                return is_page(before) and not _PLAIN_VALUE.match(window.text, match.end())
-        return False
-
-    def gap(self, commas: int) -> records.Record:
-        """What stands for values that are missing before so many commas."""
-        return self.unparseable("," * commas)
-
-    def unparseable(self, text: str) -> records.Record:
-        """A text that is no record."""
-        return records.from_bytes(_bytes(text), self._max_bytes, "unparseable")
+    def whole(self, end: int) -> records.Record:
+        """The strict JSON up to the index `end` of the text."""
+        self.unfinished = False
+        text = self._take(end)
+        if len(text) <= self._max_bytes and text.isascii():
+            return records.Record(text, length=len(text))
+        return records.from_bytes(_bytes(text), self._max_bytes)
 
     def line(self) -> records.Record:
         """The rest of the line, which is no JSON that could be a record."""
         return self._until(_LINE_END)
 
+    def unparseable(self, text: str) -> records.Record:
+        """A text that is no record."""
+        return records.from_bytes(_bytes(text), self._max_bytes, "unparseable")
+
+    def _judged(self, found: records.Record | str) -> records.Record:
+        """Of a text SQL will judge, except for what DuckDB takes for JSON and the standard does not."""
+        if isinstance(found, records.Record):
+            return found
+        return (
+            self.unparseable(found)
+            if json_text.is_lenient(found)
+            else records.from_bytes(_bytes(found), self._max_bytes)
+        )
+
     def _until(self, pattern: re.Pattern[str]) -> records.Record:
         """The text up to the pattern; at least one character."""
-        window = self._window
-        seen = 1
-        while True:
-            match = pattern.search(window.text, window.at + seen)
-            if match:
-                return self._record(window.take(match.start()).rstrip(SPACE))
-            seen = len(window.text) - window.at
-            if seen > self._max_bytes:
-                return self._stream(lambda text, start: (found := pattern.search(text, start)) and found.start())
-            if not window.more():
-                self.unfinished = True
-                return self._record(window.take(len(window.text)).rstrip(SPACE))
 
-    def _scanned(self) -> records.Record:
-        """The array, object or string at the cursor, by its brackets and quotes."""
-        window = self._window
-        column = window.column
-        scanner = Scanner()
-        seen = 0
-        while True:
-            stop = None if self._patience >= 0 else self._next_sibling(column, seen)
-            end = scanner.feed(window.text, window.at + seen, stop)
-            if end is not None and not scanner.broken and not scanner.doubtful:
-                return self._record(window.take(end))
-            seen = (stop or len(window.text)) - window.at
-            if end is not None or stop is not None:
-                return self._cut(column, end if end is not None else len(window.text))
-            if seen > self._max_bytes:
-                if self._next_sibling(column, 0) is not None:
-                    return self._cut(column, len(window.text))
-                return self._stream(scanner.feed)
-            if not window.more():
-                self.unfinished = True
-                return self._cut(column, len(window.text))
+        def find(text: str, start: int) -> tuple[int, bool]:
+            match = pattern.search(text, start)
+            return (match.start(), True) if match else (len(text), False)
 
-    def _cut(self, column: int, end: int) -> records.Record:
-        """The text up to the first line on which a sibling of the value begins, or else up to `end`."""
-        window = self._window
-        sibling = self._next_sibling(column, 0)
-        if sibling is not None and sibling < end:
-            self._patience -= end - sibling
-            self.unfinished = False
-            end = sibling
-        # White space is left for `peek`, which tells by it where the next value stands.
-        text = window.take(window.at + len(window.text[window.at : end].rstrip(SPACE)))
-        return self._record(text.removesuffix(",").rstrip(SPACE), broken=True)
+        return self._judged(self._up_to(find, self.at + 1))
 
-    def _next_sibling(self, column: int, seen: int) -> int | None:
-        """Where a line begins an object that is indented no deeper than the value at the cursor.
+    def _up_to(self, find: Finder, start: int) -> records.Record | str:
+        """The text up to where it ends by `find`, which begins at `start`; the record of one that is too large to hold.
 
-        The last answer for every column is remembered: without that, many small broken values on one long line
-        would each search all of it.
+        White space before the end is left for `peek`, which tells by it where the next value stands.
         """
-        text = self._window.text
-        start = self._window.at + max(seen - column - 1, 1)
-        if self._siblings_text is not text:
-            self._siblings_text = text
-            self._siblings = {}
-        since, sibling = self._siblings.get(column, (0, 0))
-        if not since <= start < sibling:
-            match = re.compile(rf"\n[ \t]{{0,{column}}}(?=\{{)").search(text, start)
-            sibling = match.end() if match else _NOWHERE
-            self._siblings[column] = (start, sibling)
-        return None if sibling == _NOWHERE else sibling
-
-    def _stream(self, find_end: Finder) -> records.Record:
-        """A value that is too large to be held, up to where `find_end` finds its end in what is still unread."""
-        window = self._window
-        whole = records.Summary()
-        whole.add(_bytes(window.take(len(window.text))))
-        while window.more():
-            end = find_end(window.text, 0)
-            whole.add(_bytes(window.take(len(window.text) if end is None else end)))
-            if end is not None:
-                break
-        else:
-            self.unfinished = True
+        ahead = start - self.at
+        self._fill(self._max_bytes + 1)
+        whole: records.Summary | None = None
+        end, is_end = find(self.text, self.at + ahead)
+        while not is_end and not self._ended:
+            whole = whole or records.Summary()
+            whole.add(_bytes(self._take(end)))
+            self._fill(len(self.text) - self.at + 1)
+            end, is_end = find(self.text, self.at)
+        self.unfinished = not is_end
+        found = self.text[self.at : end if is_end else None].rstrip(SPACE)
+        self._take(self.at + len(found))
+        if not whole:
+            return found
+        whole.add(_bytes(found))
         return whole.record()
 
-    def _record(self, text: str, strict: bool = False, broken: bool = False) -> records.Record:
-        self._patience = min(self._patience + _PATIENCE_FACTOR * len(text), _PATIENCE)
-        if strict and len(text) <= self._max_bytes and text.isascii():
-            return records.Record(text, length=len(text))
-        unparseable = broken or (not strict and json_text.is_lenient(text))
-        return records.from_bytes(_bytes(text), self._max_bytes, "unparseable" if unparseable else None)
+    def _take(self, end: int) -> str:
+        """Consume the text up to the index `end`."""
+        taken = self.text[self.at : end]
+        self._patience = min(self._patience + _PATIENCE_FACTOR * len(taken), _PATIENCE)
+        self.at = end
+        return taken
+
+    def _lose_patience(self, error: Exception) -> None:
+        """Note how much was decoded in vain, which is not known of what is nested too deeply."""
+        read = getattr(error, "pos", self.at) - self.at if isinstance(error, ValueError) else self._max_bytes
+        self._patience -= min(read, self._max_bytes) + 1
+
+    def _fill(self, size: int) -> bool:
+        """Have so many characters of what is not consumed, or all that are left; whether there are more than before."""
+        held = length = len(self.text) - self.at
+        if self._ended or held >= size:
+            return False
+        self._behind = self.text[self.at - 1] if self.at else self._behind
+        pieces = [self.text[self.at :]]
+        # More than is asked for, so that what is held is not copied for every block.
+        while not self._ended and length < size + size // 4:
+            data = self._blocks.read()
+            self._ended = not data
+            pieces.append(self._decoder.decode(data, final=self._ended))
+            length += len(pieces[-1])
+        self.text = _Text("".join(pieces))
+        self.at = 0
+        return length > held
 
 
 def _bytes(text: str) -> bytes:

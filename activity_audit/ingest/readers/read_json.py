@@ -1,7 +1,6 @@
 """`.json` files to records: an array, API pages, single objects, or one record a line.
 
-Records are the exact slices of the file's text, so that what is kept is what came. Everything is read through a
-window, so that a file of any size takes little memory.
+Records are the exact slices of the file's text, so that what is kept is what came.
 """
 
 from __future__ import annotations
@@ -11,14 +10,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from activity_audit.ingest.readers.json_values import Values, is_page, says_error
-from activity_audit.ingest.readers.json_window import Scanner, Window
+from activity_audit.ingest.readers.json_values import Brackets, Values, is_page
 from activity_audit.ingest.readers.read_lines import read_lines
 from activity_audit.ingest.readers.streams import Blocks
 from activity_audit.raw import records
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_ERROR_NAMES = {"error", "errors", "fault", "exception"}
+_NO_ERROR = {"null", "false", "0", '""', "[]", "{}"}
 
 
 def read_json(blocks: Blocks, max_bytes: int) -> Iterator[pa.RecordBatch]:
@@ -40,87 +41,86 @@ def _is_line_delimited(head: bytes) -> bool:
     try:
         return not is_page(json.loads(line))
     except (ValueError, RecursionError):
-        scanner = Scanner()
-        end = scanner.feed(line, 0)
-        return end is not None and not scanner.broken and not line[end:].lstrip().startswith("{")
+        brackets = Brackets()
+        end, _ = brackets.find(line, 0)
+        return brackets.closed and not line[end:].lstrip().startswith("{")
 
 
 def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
-    window = Window(blocks)
-    values = Values(window, max_bytes)
-    while opening := window.peek():
+    values = Values(blocks, max_bytes)
+    while opening := values.peek():
         if opening == "[":
-            yield from _array(window, values)
+            yield from _array(blocks, values)
         elif opening == "{":
-            decoded = window.decode()
-            if is_page(decoded[0]) if decoded else values.opens_page():
-                yield from _page(window, values)
+            decoded = values.decoded()
+            if is_page(decoded[0]) if decoded else values.begins_page():
+                yield from _page(blocks, values)
             else:
                 yield values.whole(decoded[1]) if decoded else values.value()
         elif opening in ",]":
             # What is left over between values that were told apart without it.
-            window.at += 1
+            values.at += 1
         else:
             yield values.line()
     if blocks.broken:
         yield records.broken_off(blocks.broken)
 
 
-def _array(window: Window, values: Values) -> Iterator[records.Record]:
+def _array(blocks: Blocks, values: Values) -> Iterator[records.Record]:
     """The elements of the array at the cursor, and commas that no value stands before, which are one, too."""
-    window.at += 1
+    values.at += 1
     values.unfinished = False
     follows_value = False
     gap = 0
-    while opening := window.peek():
+    while opening := values.peek():
         if opening == ",":
-            window.at += 1
+            values.at += 1
             gap += not follows_value
             follows_value = False
             continue
         if gap:
-            yield values.gap(gap)
+            yield values.unparseable("," * gap)
             gap = 0
         if opening == "]":
-            window.at += 1
+            values.at += 1
             return
         yield values.value()
         follows_value = True
     if gap:
-        yield values.gap(gap)
-    yield from _not_closed(window, values, "array")
+        yield values.unparseable("," * gap)
+    yield from _not_closed(blocks, values, "array")
 
 
-def _not_closed(window: Window, values: Values, what: str) -> Iterator[records.Record]:
+def _not_closed(blocks: Blocks, values: Values, what: str) -> Iterator[records.Record]:
     """What stands for the missing rest, unless a half record or the broken stream says so already."""
-    if not values.unfinished and not window.is_broken_off:
+    if not values.unfinished and not blocks.broken:
         values.unfinished = True
         yield records.broken_off(f"the {what} is not closed")
 
 
-def _page(window: Window, values: Values) -> Iterator[records.Record]:
+def _page(blocks: Blocks, values: Values) -> Iterator[records.Record]:
     """The elements of the page's `values`; its other members are about the page, and are passed over.
 
     A member that says an error is a record that cannot be read: what the page lacks for it must not pass for nothing.
     """
-    window.at += 1
+    values.at += 1
     values.unfinished = False
-    while opening := window.peek():
+    while opening := values.peek():
         if opening == "}":
-            window.at += 1
+            values.at += 1
             return
         if opening in ",]":
-            window.at += 1
+            values.at += 1
             continue
         name = values.value()
-        if opening != '"' or window.peek() != ":":
+        if opening != '"' or values.peek() != ":":
             yield replace(name, problem=name.problem or "unparseable")
             continue
-        window.at += 1
-        if name.text == '"values"' and window.peek() == "[":
-            yield from _array(window, values)
-        elif window.peek():
+        values.at += 1
+        if name.text == '"values"' and values.peek() == "[":
+            yield from _array(blocks, values)
+        elif values.peek():
             about = values.value()
-            if says_error(name.text, about.text):
+            if name.text.strip('"').lower() in _ERROR_NAMES and about.text not in _NO_ERROR:
                 yield about if about.problem else values.unparseable(f"{name.text}:{about.text}")
-    yield from _not_closed(window, values, "page")
+    yield from _not_closed(blocks, values, "page")

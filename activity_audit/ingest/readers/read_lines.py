@@ -10,8 +10,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.ingest.readers import json_text
-from activity_audit.ingest.readers.json_values import begins_with_several, objects_in
-from activity_audit.ingest.readers.json_window import SPACE
 from activity_audit.ingest.readers.line_blobs import line_blobs, line_end, split
 from activity_audit.ingest.readers.streams import Blocks
 from activity_audit.raw import records
@@ -41,7 +39,10 @@ def read_lines(blocks: Blocks, max_bytes: int, *, concatenated: bool = False) ->
 
 
 def _begins_with_several(line: bytes) -> bool:
-    return begins_with_several(line.decode("utf-8", errors="surrogateescape"))
+    """Whether a whole object and the beginning of another are at its beginning."""
+    text = line.decode("utf-8", errors="surrogateescape")
+    end = json_text.end_of_object(text, json_text.after_space(text, 0))
+    return end is not None and text.startswith("{", json_text.after_space(text, end))
 
 
 def _lines(blob: bytes, end: bytes, max_bytes: int, concatenated: bool) -> Iterator[pa.RecordBatch]:
@@ -84,7 +85,7 @@ def _may_have_blank_lines(blob: bytes, ends: Any) -> bool:
 
 def _parts(line: bytes) -> list[bytes]:
     """The objects of a line that has several; else the line."""
-    found = objects_in(line.decode("utf-8", errors="surrogateescape").strip(SPACE))
+    found = json_text.objects_in(line.decode("utf-8", errors="surrogateescape").strip(json_text.SPACE))
     return [text.encode("utf-8", errors="surrogateescape") for text in found] if len(found) > 1 else [line]
 
 

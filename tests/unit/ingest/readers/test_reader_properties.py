@@ -330,6 +330,7 @@ HARMLESS = b"aaaaaaaa,bbbbbbbb,cccccccc\n"
         pytest.param("a.json", b"[" + b'{"a":"x\n' * 60_000, id="open strings"),
         pytest.param("a.json", b"[" + b'{"a":"x,' * 60_000, id="open strings on one line"),
         pytest.param("a.json", b"[{" + b"[" * 200_000 + b"}" * 200_000, id="brackets that do not match"),
+        pytest.param("a.json", b"[" + b'{"a":[\n{},\n' * 200_000, id="open arrays between records"),
         pytest.param("a.json", b"[" + b'{"a": tru, "b": [1, {"c": 2}]},\n' * 30_000, id="wrong records"),
         pytest.param("a.json", b'{"a":1\n' + b'{"a": tru}\n' * 60_000, id="wrong documents"),
         pytest.param("a.json", b'{"a":[' + b'"x\\"values\\":[",' * 30_000, id="pages in strings"),
