@@ -104,7 +104,7 @@ def _child(command: Sequence[str], scratch: str, log: Path) -> str:
         done = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=ROOT,
-            env={**os.environ, "TMPDIR": scratch, "PYTHONUNBUFFERED": "1"},
+            env={**os.environ, "TMPDIR": scratch, "AUDIT_CACHE": str(SCRATCH / "cache"), "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,

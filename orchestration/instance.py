@@ -17,6 +17,8 @@ from activity_audit.settings.core import Settings
 if TYPE_CHECKING:
     import dagster as dg
 
+# The name of the code location, by which Dagster knows the schedules that somebody turned off.
+LOCATION = "activity_audit"
 # How many events are written in one transaction; an hourly partition of an asset is one event.
 _EVENT_BATCH = 1000
 # How long a run may take from its launch to its start, in seconds.
@@ -28,7 +30,9 @@ _GONE = (
 
 
 def prepare(settings: Settings) -> Path:
-    """Write the instance's configuration where it is missing or old, and point Dagster at it; its folder.
+    """Write Dagster's configuration where it is missing or old, and point Dagster at it; its folder.
+
+    Beside that of the instance is `workspace.yaml`, for Dagster's own commands.
 
     Two first starts at once must not both create Dagster's databases, so this is done under a lock.
     """
@@ -36,11 +40,14 @@ def prepare(settings: Settings) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENT_BATCH))
-    text = yaml.safe_dump(configuration(home), sort_keys=False)
-    target = home / "dagster.yaml"
+    location = {"module_name": "orchestration.definitions", "location_name": LOCATION}
+    files = {"dagster.yaml": configuration(home), "workspace.yaml": {"load_from": [{"python_module": location}]}}
     with FileLock(home / ".prepare.lock"):
-        if not target.exists() or target.read_bytes() != text.encode():
-            rewrite(target, text)
+        for name, content in files.items():
+            text = yaml.safe_dump(content, sort_keys=False)
+            target = home / name
+            if not target.exists() or target.read_bytes() != text.encode():
+                rewrite(target, text)
     return home
 
 

@@ -21,11 +21,17 @@ os.umask(0o077)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Have all homes of the tests share what is worked out of the code that they test."""
+    assert config.cache is not None
+    os.environ["AUDIT_CACHE"] = str(config.cache.mkdir("audit"))
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a new, empty home; nothing of the developer's own environment reaches the test."""
     for name in list(os.environ):
-        if name.startswith(("AUDIT_", "CXONE_", "DAGSTER_HOME")):
+        if name.startswith(("AUDIT_", "CXONE_", "DAGSTER_HOME")) and name != "AUDIT_CACHE":
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUDIT_HOME", str(tmp_path / "home"))

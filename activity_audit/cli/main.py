@@ -32,6 +32,7 @@ _COMMANDS = {
     "replay": "activity_audit.cli.replay",
     "maintain": "activity_audit.cli.maintain",
     "report": "activity_audit.cli.report",
+    "dbt": "activity_audit.cli.dbt",
     "password": "activity_audit.cli.password",
     "hold": "activity_audit.cli.hold",
     "serve": "activity_audit.cli.serve",

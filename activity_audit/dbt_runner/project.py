@@ -26,27 +26,27 @@ class TransformError(RuntimeError):
 
 @cache
 def manifest() -> dict[str, Any]:
-    """dbt's manifest of the project, parsed again if a file of the project is another than it was made of."""
+    """dbt's manifest of the project; it is parsed if that was not done yet for the project's files as they are."""
     target = target_dir()
     target.mkdir(parents=True, exist_ok=True)
     with FileLock(target / ".parse.lock"):
-        if dbt_target.is_current(target, DBT_PROJECT_DIR):
-            # One that a killed process left half written is no manifest.
-            with suppress(ValueError):
-                return json.loads(manifest_file().read_text(encoding="utf-8"))
+        # It may be missing, or left half written by a process that was killed.
+        with suppress(FileNotFoundError, ValueError):
+            return json.loads(manifest_file().read_text(encoding="utf-8"))
         invoke("parse", target=target)
-        dbt_target.mark(target, DBT_PROJECT_DIR)
+        dbt_target.drop_older(target)
         return json.loads(manifest_file().read_text(encoding="utf-8"))
 
 
+@cache
 def target_dir() -> Path:
-    """The folder with dbt's manifest and all that is worked out of it."""
+    """The folder with dbt's manifest and all that is worked out of it, which is one for the life of the process."""
     return dbt_target.folder(DBT_PROJECT_DIR)
 
 
 def manifest_file() -> Path:
     """Where dbt's manifest is, once there is one."""
-    return target_dir() / dbt_target.MANIFEST
+    return target_dir() / "manifest.json"
 
 
 def build(

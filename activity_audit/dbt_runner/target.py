@@ -1,46 +1,36 @@
-"""Where dbt's manifest is kept, and the column lineage with it: beside the project for its owner, else in the home.
+"""Where dbt's manifest is kept, and the column lineage with it: in the cache, never in the project.
 
-The owner of a checkout has it where dbt itself, used by hand, has it, and all their homes share it. Anybody else writes
-nothing into the checkout, which may be read-only or someone else's: theirs is in `$AUDIT_HOME/cache/dbt`.
+Each version of the project has a folder of its own there. So a process goes on with what it began with while another,
+of a newer release, parses its own.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
+import re
+import shutil
 from importlib.metadata import version
 from pathlib import Path
 
-from activity_audit.base.whole_files import rewrite
 from activity_audit.settings.core import load_settings
 
-MANIFEST = "manifest.json"
-_KEY = "project.key"
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "seeds/**/*")
+_NAME = re.compile("[0-9a-f]{64}")
+# How many versions are kept; a process that is older than so many changes of the project must be started again.
+_KEPT = 4
 
 
 def folder(project: Path) -> Path:
-    """The folder for what is worked out of the project; it may be missing."""
-    if project.stat().st_uid == os.geteuid() and os.access(project, os.W_OK):
-        return project / "target"
-    return load_settings().cache_dir / "dbt"
-
-
-def is_current(target: Path, project: Path) -> bool:
-    """Whether the manifest in the folder was made of the project as it is now, by the dbt of now."""
-    marked = target / _KEY
-    return (target / MANIFEST).exists() and marked.exists() and marked.read_text("utf-8") == _key(project)
-
-
-def mark(target: Path, project: Path) -> None:
-    """Keep what the manifest in the folder was made of."""
-    rewrite(target / _KEY, _key(project))
-
-
-def _key(project: Path) -> str:
-    """A hash of files, times and dbt's version: a copy may keep the times of what it is a copy of."""
+    """The folder for what is worked out of the project as it is now, by this release of dbt; it may be missing."""
     digest = hashlib.sha256(version("dbt-core").encode())
     for path in sorted(path for pattern in _SOURCES for path in project.glob(pattern) if path.is_file()):
-        digest.update(f"\0{path.relative_to(project)}\0{path.stat().st_mtime_ns}\0".encode())
+        digest.update(f"\0{path.relative_to(project)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
-    return digest.hexdigest()
+    return load_settings().cache_dir / "dbt" / digest.hexdigest()
+
+
+def drop_older(current: Path) -> None:
+    """Remove the folders of versions that are no longer used."""
+    others = (path for path in current.parent.iterdir() if _NAME.fullmatch(path.name) and path != current)
+    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT - 1 :]:
+        shutil.rmtree(path, ignore_errors=True)

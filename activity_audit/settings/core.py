@@ -45,6 +45,9 @@ class Settings(Folders, BaseModel):
     model_config = ConfigDict(validate_default=True)
 
     home: AbsolutePath = Field(Path("var"), description="the folder that holds all state")
+    cache: AbsolutePath | None = Field(
+        None, description="where what is worked out of the release is kept; default in $AUDIT_HOME"
+    )
     source: str = Field("files", description="where feeds come from: files, cxone, or package.module:Class")
     feed_url: str | None = Field(None, description="a folder, or any fsspec URL; default $AUDIT_HOME/landing")
     lookback: Duration = Field(timedelta(days=2), description="how far back from now every look at a bucket goes")

@@ -17,6 +17,7 @@ class Folders:
 
     if TYPE_CHECKING:
         home: Path
+        cache: Path | None
         feed_url: str | None
         data_path: str | None
         catalog: str | None
@@ -49,8 +50,13 @@ class Folders:
 
     @property
     def cache_dir(self) -> Path:
-        """What is worked out of the release itself, where that may not be written; it is made again if it is lost."""
-        return self.home / "cache"
+        """What is worked out of the release itself, whose own files are never written; made again if it is lost."""
+        return self.cache or self.home / "cache"
+
+    @property
+    def dbt_dir(self) -> Path:
+        """What dbt writes when a person uses it."""
+        return self.home / "dbt"
 
     @property
     def spill_dir(self) -> Path:
@@ -102,7 +108,8 @@ def _overlaps(settings: Settings) -> Iterator[str]:
         "AUDIT_HOME/data_docs": settings.docs_dir,
         "AUDIT_HOME/own_feeds": settings.own_feeds_dir,
         "AUDIT_HOME/report": settings.report_dir,
-        "AUDIT_HOME/cache": settings.cache_dir,
+        "AUDIT_CACHE": settings.cache_dir,
+        "AUDIT_HOME/dbt": settings.dbt_dir,
     }
     folders = {name: place(str(path)) for name, path in ours.items()}
     feeds = place(settings.feed_root)

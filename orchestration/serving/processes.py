@@ -24,8 +24,8 @@ import yaml
 from activity_audit.base.catalogue import SEEDS_DIR
 from activity_audit.base.process_tree import ending_with_parent
 from activity_audit.ingest.beginning import NOTE
+from orchestration.instance import LOCATION
 
-LOCATION = "activity_audit"
 PAGES_SOCKET = "pages.sock"
 _CODE_SOCKET = "code.sock"
 _ROOT = Path(__file__).resolve().parents[2]

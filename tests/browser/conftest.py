@@ -35,7 +35,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A warehouse with the events that `publish` tells of; tests only read it."""
     with pytest.MonkeyPatch.context() as patch:
         for name in list(os.environ):
-            if name.startswith(("AUDIT_", "CXONE_", "DAGSTER_HOME")):
+            if name.startswith(("AUDIT_", "CXONE_", "DAGSTER_HOME")) and name != "AUDIT_CACHE":
                 patch.delenv(name)
         settings = load_settings(home=tmp_path_factory.mktemp("report") / "home")
     publish(settings)

@@ -29,6 +29,7 @@ def seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     project = tmp_path / "dbt_project"
     shutil.copytree(transform.DBT_PROJECT_DIR, project)
     monkeypatch.setattr(transform, "DBT_PROJECT_DIR", project)
+    monkeypatch.setattr(transform, "target_dir", transform.target_dir.__wrapped__)
     monkeypatch.setattr(catalogue, "SEEDS_DIR", project / "seeds")
     monkeypatch.setattr(column_lineage, "is_current", lambda: True)
     transform.manifest.cache_clear()

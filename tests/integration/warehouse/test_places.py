@@ -159,26 +159,31 @@ def test_a_dotenv_that_cannot_be_read_is_named(settings: Settings, tmp_path: Pat
     assert f"{tmp_path / '.env'} cannot be read: it is not UTF-8" in done.stderr
 
 
-def test_only_the_owner_of_the_project_writes_into_it(
+def test_each_version_of_the_project_has_a_manifest_of_its_own(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert target.folder(tmp_path) == tmp_path / "target"
-    monkeypatch.setattr("os.geteuid", lambda: tmp_path.stat().st_uid + 1)
-    assert target.folder(tmp_path) == settings.home / "cache/dbt"
-
-
-def test_a_changed_project_is_parsed_again_whatever_its_times_are(tmp_path: Path) -> None:
+    monkeypatch.delenv("AUDIT_CACHE")
     project = tmp_path / "project"
     shutil.copytree(DBT_PROJECT_DIR, project, ignore=shutil.ignore_patterns("target"))
-    (tmp_path / "manifest.json").write_text("{}")
-    assert not target.is_current(tmp_path, project)
-    target.mark(tmp_path, project)
-    assert target.is_current(tmp_path, project)
+    before = target.folder(project)
+    assert before.parent == settings.home / "cache/dbt"
     seed = project / "seeds/application.csv"
-    before = seed.stat()
+    times = seed.stat()
     seed.write_bytes(seed.read_bytes().replace(b"a", b"b", 1))
-    os.utime(seed, ns=(before.st_atime_ns, before.st_mtime_ns))
-    assert not target.is_current(tmp_path, project)
+    # A copy may keep the times of what it is a copy of.
+    os.utime(seed, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert target.folder(project) != before
+    monkeypatch.setenv("AUDIT_CACHE", str(tmp_path / "shared"))
+    assert target.folder(project).parent == tmp_path / "shared/dbt"
+
+
+def test_only_the_newest_versions_and_what_is_not_ours_stay_in_the_cache(tmp_path: Path) -> None:
+    names = [f"{number:064x}" for number in range(6)]
+    for age, name in enumerate([*names, "somebody's"]):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    target.drop_older(tmp_path / names[5])
+    assert {path.name for path in tmp_path.iterdir()} == {*names[:3], names[5], "somebody's"}
 
 
 @pytest.fixture
@@ -192,7 +197,7 @@ def foreign() -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root may act as another user")
-def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path) -> None:
+def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = DBT_PROJECT_DIR.parent
     checkout = foreign / "checkout"
     checkout.mkdir(mode=0o755)
@@ -206,6 +211,7 @@ def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path) -> None:
     own = foreign / "own"
     own.mkdir()
     shutil.chown(own, "nobody")
+    monkeypatch.delenv("AUDIT_CACHE")
     settings = load_settings(home=own / "home", feed_url=str(own / "feeds"))
     deliver(settings, lines([event("a")]))
     subprocess.run(["chown", "-R", "nobody", str(own)], check=True)
@@ -220,7 +226,7 @@ def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path) -> None:
         )
         assert done.returncode == 0, done.stdout + done.stderr
     assert one(settings, "select count(*) from fact_activity_event") == 1
-    assert (settings.home / "cache/dbt/column_lineage.json").exists()
+    assert len(list(settings.home.glob("cache/dbt/*/column_lineage.json"))) == 1
     assert {path: path.stat().st_mtime_ns for path in (checkout, *checkout.rglob("*"))} == before
     assert {path.name for path in own.iterdir()} == {"home", "feeds"}
 

@@ -1,0 +1,31 @@
+"""`audit dbt`: dbt on the project of this release, for a person who looks into a run or changes a model."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from activity_audit.base.catalogue import DBT_PROJECT_DIR
+from activity_audit.dbt_runner.project import manifest
+from activity_audit.settings.core import Settings
+
+
+@click.command("dbt", add_help_option=False, context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+@click.pass_obj
+def command(settings: Settings, arguments: tuple[str, ...]) -> None:
+    """Run dbt on this release's project; what it writes is in $AUDIT_HOME/dbt.
+
+    ARGUMENTS are dbt's own, such as `show -s stg_record`; it has the published warehouse, which it only reads.
+    """
+    # dbt creates the empty tables of a new home from it.
+    manifest()
+    os.environ |= {
+        "DBT_PROJECT_DIR": str(DBT_PROJECT_DIR),
+        "DBT_PROFILES_DIR": str(DBT_PROJECT_DIR),
+        "DBT_TARGET_PATH": str(settings.dbt_dir),
+        "DBT_LOG_PATH": str(settings.dbt_dir),
+    }
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "dbt.cli.main", *arguments])
