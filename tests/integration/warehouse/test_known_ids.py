@@ -176,7 +176,6 @@ def test_keys_that_are_others_are_named(home: Settings) -> None:
 @pytest.mark.parametrize("changed", ["the key", "the hour", "none is recorded, the key"])
 def test_a_run_makes_keys_again_that_are_wrong_and_right_in_number(home: Settings, changed: str) -> None:
     columns = "event_hour_utc = '1999-05-01 10:00'" if changed == "the hour" else "event_id_key = event_id_key // 2 + 5"
-    # Of an earlier release there is no digest, and the keys are compared with the fact.
     change(
         home, *([f"delete from {KNOWN}_digest"] if changed.startswith("none") else []), f"update {KNOWN} set {columns}"
     )
@@ -189,16 +188,6 @@ def test_a_run_makes_keys_again_that_are_wrong_and_right_in_number(home: Setting
     with warehouse(home) as connection:
         assert known_ids.are_as_written(connection)
         assert known_ids.complete(connection) == []
-
-
-def test_keys_of_an_earlier_release_that_are_right_are_kept(home: Settings) -> None:
-    change(home, f"drop table {KNOWN}_digest")
-    _deliver_again(home)
-    assert run(home, 1).warnings == []
-    _published_as_it_should_be(home)
-    messages = [row[0] for row in query(home, "select commit_message from audit.snapshots()")]
-    assert "keys of the published event ids" not in messages
-    assert "digest of the keys of the published event ids" in messages
 
 
 @pytest.mark.parametrize("with_keys", [True, False])
