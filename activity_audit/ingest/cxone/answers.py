@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
+from typing import Any
 
-from activity_audit.base.hours import aware
+from activity_audit.base.hours import aware, now_utc
 
 _MESSAGE_FIELDS = ("Message", "message", "error_description", "error")
 _LONGEST_MESSAGE = 200
@@ -66,12 +68,30 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     return max(((moment if moment.tzinfo else aware(moment)) - now).total_seconds(), 0.0)
 
 
-def message_of(status: int, body: str) -> str:
-    """The status, and what the body says about it where it is an error object of the API."""
+def try_again(message: str, headers: Mapping[str, str]) -> TransientError:
+    """The error of an answer that may be another one later, as the answer's headers say."""
+    return TransientError(message, retry_after_seconds(headers.get("Retry-After"), now_utc()))
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """The JSON object that an answer is; an empty one for any other JSON.
+
+    Raises:
+        TransientError: if it is not JSON.
+    """
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
+        raise TransientError("its answer is not JSON") from None
+    return document if isinstance(document, dict) else {}
+
+
+def message_of(status: int, body: str) -> str:
+    """The status, and what the body says about it where it is an error object of the API."""
+    try:
+        document = json_object(body.encode())
+    except TransientError:
         return str(status)
-    said = [document.get(name) for name in _MESSAGE_FIELDS] if isinstance(document, dict) else []
+    said = [document.get(name) for name in _MESSAGE_FIELDS]
     text = next((item for item in said if isinstance(item, str) and item.strip()), "")
     return f"{status} {text.strip()[:_LONGEST_MESSAGE]}" if text else str(status)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import threading
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from activity_audit.base.hours import now_utc
 from activity_audit.base.masking import url_without_secrets
-from activity_audit.ingest.cxone.answers import TransientError, Verdict, message_of, retry_after_seconds, verdict
+from activity_audit.ingest.cxone.answers import (
+    TransientError,
+    Verdict,
+    json_object,
+    message_of,
+    try_again,
+    verdict,
+)
 from activity_audit.ingest.cxone.attempts import Attempts
 from activity_audit.ingest.cxone.pages import BrokenPageError, Page, PageError, origin, parse_page
 from activity_audit.ingest.cxone.secrets import Secrets
-from activity_audit.ingest.cxone.tokens import Tokens
 from activity_audit.ingest.sources.source import SourceError, SourceRefusedError
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.value_types import checked_url
@@ -25,8 +30,6 @@ from activity_audit.settings.value_types import checked_url
 if TYPE_CHECKING:
     import httpx
 
-# A token that was just given may be refused once: the API need not have heard of it yet.
-_NEW_TOKENS = 2
 _SETTINGS_BY_STATUS = {
     400: "CXONE_TIME_FORMAT and CXONE_PAGE_SIZE",
     404: "CXONE_API_URL and CXONE_AUDIT_PATH",
@@ -92,20 +95,20 @@ class Client:
     def _http(self) -> httpx.Client:
         import httpx
 
+        from activity_audit.ingest.cxone.tokens import Tokens
+
         # It logs each URL as it is, and a link of the server's may have a token in it.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        return httpx.Client(
+        client = httpx.Client(
             timeout=self._settings.timeout.total_seconds(),
             follow_redirects=False,
             headers={"Accept": "application/json", "User-Agent": "activity-audit"},
         )
-
-    @cached_property
-    def _tokens(self) -> Tokens:
-        return Tokens(self._settings, self._http, self._attempts, self._secrets)
+        client.auth = Tokens(self._settings, client, self._attempts, self._secrets)
+        return client
 
     def _fetch(self, url: str) -> Fetched:
-        response = self._authorised(url)
+        response = self._send(url)
         if (judged := verdict(response.status_code)) is not Verdict.FINE:
             raise self._error(url, response, judged)
         body = self._secrets.hidden_in_page(response.content)
@@ -129,8 +132,7 @@ class Client:
         where = url_without_secrets(url)
         if judged is Verdict.AGAIN:
             hint = " (too many calls, or the key has no right to read the audit)" if response.status_code == 403 else ""
-            asked = retry_after_seconds(response.headers.get("Retry-After"), now_utc())
-            return TransientError(f"the API answered {said}{hint}", asked)
+            return try_again(f"the API answered {said}{hint}", response.headers)
         if judged is Verdict.UNAUTHORISED:
             return SourceRefusedError(
                 f"{where}: the API refuses the token ({said}); check the rights of the access key, and that "
@@ -139,21 +141,11 @@ class Client:
         see_to = _SETTINGS_BY_STATUS.get(response.status_code, "CXONE_API_URL")
         return SourceRefusedError(f"{where}: the API answered {said}; check {see_to}")
 
-    def _authorised(self, url: str) -> httpx.Response:
-        token = self._tokens.current()
-        response = self._send(url, token)
-        for _ in range(_NEW_TOKENS):
-            if verdict(response.status_code) is not Verdict.UNAUTHORISED:
-                break
-            token = self._tokens.instead_of(token)
-            response = self._send(url, token)
-        return response
-
-    def _send(self, url: str, token: str = "") -> httpx.Response:
+    def _send(self, url: str, **options: Any) -> httpx.Response:
         import httpx
 
         try:
-            return self._http.get(self._parsed(url), headers={"Authorization": f"Bearer {token}"} if token else {})
+            return self._http.get(self._parsed(url), **options)
         except httpx.RequestError as error:
             raise TransientError(f"the API cannot be reached ({error or type(error).__name__})") from None
 
@@ -170,21 +162,14 @@ class Client:
 
     def _discover(self) -> str:
         url = f"{self._settings.discovery_url}?{urlencode({'tenantId': self._settings.tenant_id})}"
-        response = self._send(url)
+        response = self._send(url, auth=None)
         said = message_of(response.status_code, response.text)
         if verdict(response.status_code) is Verdict.AGAIN:
-            raise TransientError(
-                f"it answered {said}", retry_after_seconds(response.headers.get("Retry-After"), now_utc())
-            )
+            raise try_again(f"it answered {said}", response.headers)
         if response.status_code != 200:
             raise SourceRefusedError(f"{url} answered {said}; check CXONE_DISCOVERY_URL and CXONE_TENANT_ID")
         try:
-            document = json.loads(response.content)
-        except (ValueError, RecursionError):
-            raise TransientError("its answer is not JSON") from None
-        endpoint = document.get("api_endpoint") if isinstance(document, dict) else None
-        try:
-            return checked_url(str(endpoint))
+            return checked_url(str(json_object(response.content).get("api_endpoint")))
         except ValueError as error:
             raise SourceRefusedError(
                 f"{url} names no API: api_endpoint {error}; check CXONE_TENANT_ID, or set CXONE_API_URL"

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Generator
+from typing import Any
 
-from activity_audit.base.hours import now_utc
+import httpx
+
 from activity_audit.ingest.cxone.answers import (
     TransientError,
     Verdict,
+    json_object,
     message_of,
-    retry_after_seconds,
     token_verdict,
+    try_again,
+    verdict,
 )
 from activity_audit.ingest.cxone.attempts import Attempts
 from activity_audit.ingest.cxone.secrets import Secrets
 from activity_audit.ingest.sources.source import SourceRefusedError
 from activity_audit.settings.cxone import CxoneSettings
 
-if TYPE_CHECKING:
-    import httpx
-
+# A token that was just given may be refused once: the API need not have heard of it yet.
+_NEW_TOKENS = 2
 # A token is renewed so long before it expires, or a tenth of its life before where that is shorter.
 _MARGIN = 60.0
 # What a header can carry.
@@ -31,8 +33,8 @@ _TOKEN = re.compile(r"[\x21-\x7e]+")
 _GIVEN = ("access_token", "refresh_token", "id_token")
 
 
-class Tokens:
-    """The current token; several threads may ask for it. What is received is added to `secrets`."""
+class Tokens(httpx.Auth):
+    """Gives requests of `http` the current token; of several threads. What is received is added to `secrets`."""
 
     def __init__(self, settings: CxoneSettings, http: httpx.Client, attempts: Attempts, secrets: Secrets) -> None:
         self._settings = settings
@@ -44,25 +46,23 @@ class Tokens:
         self._renew_at = 0.0
         self._refusal = ""
 
-    def current(self) -> str:
-        """A token that is good by what is known.
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send the request with a token that is good by what is known, and with others where the API refuses it.
 
         Raises:
             SourceRefusedError: if the token service does not take the credentials; it is not asked again.
             SourceError: if it cannot be reached, or does not answer as it should.
         """
-        with self._lock:
-            if not self._token or time.monotonic() >= self._renew_at:
-                self._renew()
-            return self._token
-
-    def instead_of(self, refused: str) -> str:
-        """Another token than the one that the API has refused; raises as `current` does."""
-        with self._lock:
-            # Another thread may have met the same refusal before.
-            if self._token == refused:
-                self._renew()
-            return self._token
+        refused = ""
+        for _ in range(1 + _NEW_TOKENS):
+            with self._lock:
+                # Another thread may have met the same refusal before.
+                if self._token == refused or time.monotonic() >= self._renew_at:
+                    self._renew()
+                refused = self._token
+            request.headers["Authorization"] = f"Bearer {refused}"
+            if verdict((yield request).status_code) is not Verdict.UNAUTHORISED:
+                break
 
     def _renew(self) -> None:
         if self._refusal:
@@ -78,40 +78,30 @@ class Tokens:
         self._renew_at = asked_at + _life(document.get("expires_in"))
 
     def _ask(self) -> dict[str, Any]:
-        import httpx
-
+        url = self._settings.token_url
         try:
-            response = self._http.post(self._settings.token_url, **self._request())
+            response = self._http.post(url, **self._request())
         except httpx.RequestError as error:
             raise TransientError(f"it cannot be reached ({error})") from None
-        retry_after = retry_after_seconds(response.headers.get("Retry-After"), now_utc())
         said = message_of(response.status_code, self._secrets.hidden(response.text))
-        match token_verdict(response.status_code, retry_after):
+        again = try_again(f"it answered {said}", response.headers)
+        match token_verdict(response.status_code, again.retry_after):
             case Verdict.AGAIN:
-                raise TransientError(f"it answered {said}", retry_after)
+                raise again
             case Verdict.UNAUTHORISED:
                 raise SourceRefusedError(
-                    f"{self._settings.token_url} refuses the credentials ({said}); check {self._credentials}, and "
-                    "that CXONE_TOKEN_URL belongs to the same tenant"
+                    f"{url} refuses the credentials ({said}); check {self._credentials}, and that CXONE_TOKEN_URL "
+                    "belongs to the same tenant"
                 )
             case Verdict.REFUSED:
-                raise SourceRefusedError(f"{self._settings.token_url} answered {said}; check CXONE_TOKEN_URL")
-        return self._document(response.content)
-
-    def _document(self, content: bytes) -> dict[str, Any]:
-        try:
-            document = json.loads(content)
-        except (ValueError, RecursionError):
-            raise TransientError("its answer is not JSON") from None
-        given = document if isinstance(document, dict) else {}
+                raise SourceRefusedError(f"{url} answered {said}; check CXONE_TOKEN_URL")
+        given = json_object(response.content)
         for secret in (given.get(name) for name in _GIVEN):
             if isinstance(secret, str):
                 self._secrets.add(secret)
         token = given.get("access_token")
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
-            raise SourceRefusedError(
-                f"the answer of {self._settings.token_url} has no access_token; check CXONE_TOKEN_URL"
-            )
+            raise SourceRefusedError(f"the answer of {url} has no access_token; check CXONE_TOKEN_URL")
         return given
 
     @property
@@ -124,10 +114,11 @@ class Tokens:
         settings = self._settings
         if settings.access_key_id and settings.access_key_secret:
             return {
+                "auth": None,
                 "json": {
                     "accessKeyId": settings.access_key_id.get_secret_value(),
                     "accessKeySecret": settings.access_key_secret.get_secret_value(),
-                }
+                },
             }
         assert settings.oauth_client_id
         assert settings.oauth_client_secret
@@ -135,7 +126,7 @@ class Tokens:
         form = {"grant_type": "client_credentials"} | ({"scope": settings.oauth_scope} if settings.oauth_scope else {})
         if settings.oauth_secret_in == "header":
             return {"data": form, "auth": client}
-        return {"data": form | {"client_id": client[0], "client_secret": client[1]}}
+        return {"auth": None, "data": form | {"client_id": client[0], "client_secret": client[1]}}
 
 
 def _life(expires_in: Any) -> float:
