@@ -22,6 +22,7 @@ from filelock import FileLock
 from activity_audit.base.hours import iso, naive, parse_time
 from activity_audit.ledger import ledger
 from activity_audit.raw.index import RawIndex
+from activity_audit.warehouse import arrow_rows
 
 if TYPE_CHECKING:
     import duckdb
@@ -128,14 +129,11 @@ def _looked(warehouse: duckdb.DuckDBPyConnection) -> _Looked | None:
 
 def _published(warehouse: duckdb.DuckDBPyConnection, hours: dict[str, str]) -> set[str]:
     """Those of the deliveries, each with its feed hour, that are in the warehouse."""
-    import pyarrow as pa
-
-    warehouse.register("landed", pa.table({"delivery_id": list(hours)}))
     first, last = (naive(parse_time(hour)) for hour in (min(hours.values()), max(hours.values())))
-    rows = warehouse.execute(
-        "select delivery_id from quality.feed_delivery semi join landed using (delivery_id) "
-        "where feed_hour_utc between ? and ?",
-        [first, last],
-    ).fetchall()
-    warehouse.unregister("landed")
+    with arrow_rows.readable(warehouse, ["delivery_id"], [(one,) for one in hours]) as landed:
+        rows = warehouse.execute(
+            f"select delivery_id from quality.feed_delivery semi join {landed} using (delivery_id) "
+            "where feed_hour_utc between ? and ?",
+            [first, last],
+        ).fetchall()
     return {row[0] for row in rows}

@@ -16,6 +16,7 @@ from activity_audit.ledger.chain import ADOPTED, append
 from activity_audit.ledger.raw_hashes import ABSENT, each_sha256
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.raw.index import raw_path
+from activity_audit.warehouse import arrow_rows
 from activity_audit.warehouse.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
@@ -56,10 +57,6 @@ def adopt(connection: duckdb.DuckDBPyConnection, raw_dir: Path, recorded_at: dat
 
 
 def _hash_raw_files(connection: duckdb.DuckDBPyConnection, raw_dir: Path, rows: list[tuple]) -> None:
-    import pyarrow as pa
-
     hashes = each_sha256(raw_dir / raw_path(feed, hour, delivery) for delivery, feed, hour, *_ in rows)
-    known = pa.table({"delivery_id": [row[0] for row in rows], "raw_sha256": [found or ABSENT for found in hashes]})
-    connection.register("raw_hashes", known)
-    connection.execute("create or replace table work.main.raw_hash as from raw_hashes")
-    connection.unregister("raw_hashes")
+    known = [(row[0], found or ABSENT) for row, found in zip(rows, hashes, strict=True)]
+    arrow_rows.create(connection, "work.main.raw_hash", ("delivery_id", "raw_sha256"), known)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.ledger import digests
 from activity_audit.ledger.chain import BATCH, OF_BATCHES, BatchDigest, Entry, append
 from activity_audit.ledger.slices import condition, slices
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import arrow_rows, lake
 
 if TYPE_CHECKING:
     import duckdb
@@ -72,26 +73,10 @@ def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Entry]) -> None:
     """Add entries to a table that has the ledger's columns."""
-    import pyarrow as pa
-
-    if not new:
-        return
-    names = _COLUMNS.split(", ")
-    columns = pa.table(dict(zip(names, map(list, zip(*map(_row, new), strict=True)), strict=True)))
-    connection.register("new_entries", columns)
-    connection.execute(f"insert into {table} ({_COLUMNS}) select {_COLUMNS} from new_entries")
-    connection.unregister("new_entries")
+    rows = [(e.sequence, e.kind, *astuple(e.batch), e.recorded_at_utc, e.previous_sha256, e.entry_sha256) for e in new]
+    arrow_rows.insert(connection, table, rows, _COLUMNS.split(", "))
 
 
 def _entry(row: tuple) -> Entry:
     sequence, kind, *batch, recorded_at, previous, own = row
     return Entry(sequence, kind, BatchDigest(*batch), recorded_at, previous, own)
-
-
-def _row(entry: Entry) -> tuple[object, ...]:
-    b = entry.batch
-    return (
-        entry.sequence, entry.kind, b.feed, b.feed_hour_utc, b.run_id, b.deliveries, b.received, b.accepted,
-        b.duplicate, b.quarantined, b.events_sha256, b.deliveries_sha256, b.quarantined_sha256,
-        entry.recorded_at_utc, entry.previous_sha256, entry.entry_sha256,
-    )  # fmt: skip

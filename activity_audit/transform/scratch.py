@@ -22,7 +22,7 @@ from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ledger.raw_hashes import each_sha256
 from activity_audit.raw.index import INDEX_NAME, LandedDelivery, LandedManifest
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import lake, spill
+from activity_audit.warehouse import arrow_rows, lake, spill
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.tables import create_tables
 
@@ -240,13 +240,5 @@ def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) ->
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-    """Add rows in bulk; executemany would take a millisecond for each."""
-    import pyarrow as pa
-
-    if not rows:
-        return
-    names = [row[0] for row in connection.execute(f"describe work.raw.{table}").fetchall()]
-    columns = pa.table({name: list(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)})
-    connection.register("rows_to_insert", columns)
-    connection.execute(f"insert into work.raw.{table} select * from rows_to_insert")
-    connection.unregister("rows_to_insert")
+    """Add rows to an input of the batch."""
+    arrow_rows.insert(connection, f"work.raw.{table}", rows)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION, append
 from activity_audit.upkeep.retention.plan import DueBatch
-from activity_audit.warehouse import known_ids, observed_names
+from activity_audit.warehouse import arrow_rows, known_ids, observed_names
 from activity_audit.warehouse.known_ids import FACT, rows_of_fact
 from activity_audit.warehouse.known_ids import TABLE as KEYS
 from activity_audit.warehouse.transactions import transaction
@@ -72,25 +72,16 @@ def delete(
 
 def _stage_batches(connection: duckdb.DuckDBPyConnection, due: Sequence[DueBatch], run_id: str, now: datetime) -> None:
     """The rows of `quality.deletion`, in `work.main.due_batch`."""
-    import pyarrow as pa
-
-    digests = [batch.digest for batch in due]
-    columns = {
-        "feed": [digest.feed for digest in digests],
-        "feed_hour_utc": [digest.feed_hour_utc for digest in digests],
-        "run_id": [digest.run_id for digest in digests],
-        "deliveries": [digest.deliveries for digest in digests],
-        "events": [digest.accepted for digest in digests],
-        "quarantined": [batch.quarantined for batch in due],
-        "raw_files": [batch.raw_files for batch in due],
-        "bytes": [batch.bytes for batch in due],
-        "retention": [batch.retention for batch in due],
-        "deleted_at_utc": [now] * len(due),
-        "maintain_run_id": [run_id] * len(due),
-    }
-    connection.register("due_batches", pa.table(columns))
-    connection.execute("create or replace table work.main.due_batch as from due_batches")
-    connection.unregister("due_batches")
+    names = (
+        "feed", "feed_hour_utc", "run_id", "deliveries", "events", "quarantined", "raw_files", "bytes", "retention",
+        "deleted_at_utc", "maintain_run_id",
+    )  # fmt: skip
+    rows = [
+        (*batch.digest.key, batch.digest.deliveries, batch.digest.accepted, batch.quarantined, batch.raw_files,
+         batch.bytes, batch.retention, now, run_id)
+        for batch in due
+    ]  # fmt: skip
+    arrow_rows.create(connection, "work.main.due_batch", names, rows)
 
 
 def _stage_rest(connection: duckdb.DuckDBPyConnection, number: int, table: str) -> tuple[str, str, list[str]]:

@@ -25,7 +25,7 @@ from activity_audit.ledger.raw_hashes import each_sha256_or_error
 from activity_audit.ledger.replays import ReplayedRows
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import arrow_rows, lake
 
 if TYPE_CHECKING:
     import duckdb
@@ -129,13 +129,7 @@ def _candidates(
 
 def _keep_due(connection: duckdb.DuckDBPyConnection, hours: list[FeedHour]) -> None:
     """Put feed hours where conditions find them: a temporary table, which a reader may have too."""
-    import pyarrow as pa
-
-    feeds, times = zip(*hours, strict=True)
-    columns = pa.table({"feed": pa.array(feeds, pa.string()), "feed_hour_utc": pa.array(times, pa.timestamp("us"))})
-    connection.register("due_hours", columns)
-    connection.execute("create or replace temp table due_hour as from due_hours")
-    connection.unregister("due_hours")
+    arrow_rows.create(connection, "temp table due_hour", ("feed", "feed_hour_utc"), hours)
 
 
 def _judge(
