@@ -9,7 +9,7 @@ import dagster as dg
 
 from activity_audit.base import catalogue
 from activity_audit.pipeline.replay import replay
-from activity_audit.pipeline.run import ChecksFailedError
+from activity_audit.pipeline.stages import ChecksFailedError
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse.quarantine import REASONS
 from orchestration.instance import forget_old_runs

@@ -11,21 +11,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from activity_audit.base import acknowledgements
 from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
 from activity_audit.base.masking import masked_errors
-from activity_audit.dbt_runner import project
 from activity_audit.ledger import replays
-from activity_audit.pipeline import run
+from activity_audit.pipeline import stages
 from activity_audit.pipeline.replay_report import Report, describe
 from activity_audit.publish import publish
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
-from activity_audit.transform import scratch
 from activity_audit.transform.scratch import Batch, Workbench
+from activity_audit.transform.staging import DataFaultError
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved
-from activity_audit.warehouse.run_lock import Progress, exclusive
+from activity_audit.warehouse.run_lock import Progress, WarehouseBusyError
 
 if TYPE_CHECKING:
     import duckdb
@@ -44,7 +42,7 @@ class ReplayError(RuntimeError):
     """Records cannot be judged again as they stand; the message says what is in the way, and what to do."""
 
 
-@masked_errors(run.ChecksFailedError, run.WarehouseBusyError, lake.WarehouseError)
+@masked_errors(stages.ChecksFailedError, WarehouseBusyError, lake.WarehouseError)
 def replay(
     settings: Settings,
     run_id: str,
@@ -68,41 +66,33 @@ def replay(
     """
     with lake.reader(settings):
         pass
-    acknowledgements.check()
-    manifest = project.manifest()
-    with exclusive(settings, progress), Workbench(settings, run_id).kept() as bench:
-        progress("staging")
+    with stages.begin(settings, run_id, progress) as run, Workbench(settings, run_id).kept() as bench:
         with bench.connect() as connection:
-            since, warnings = run.bring_up_to_date(connection, settings, manifest)
-            cut_off = _stage(connection, settings, run_id, reason, feed)
-        project.build(bench.attach, bench.target_dir, instance=bench.instance)
+            run.bring_up_to_date(connection)
+            batch, cut_off = _batch(connection, settings, run_id, reason, feed)
+        try:
+            run.stage(bench, batch, _require_unchanged)
+        except DataFaultError as error:
+            raise error.cause from None
         with bench.connect() as connection:
             report = describe(connection, reason, feed, cut_off)
-            report.tables = publish.pending(connection, manifest)
+            report.tables = publish.pending(connection, run.manifest)
             if report.accepted or report.duplicate:
                 report.tables = sorted([*report.tables, "quality.quarantined_event"])
             if not report.tables:
                 return report
+            # What the sources sent was judged when they sent it.
             outcome = run.check_and_publish(
-                connection,
-                settings,
-                manifest,
-                run_id,
-                progress,
-                since=since,
-                # What the sources sent was judged when they sent it.
-                suites=("conformance",),
-                stage_entries=replays.stage,
-                also=(_RESOLVE,),
+                connection, suites=("conformance",), stage_entries=replays.stage, also=(_RESOLVE,)
             )
-            report.run_id, report.warnings = run_id, [*warnings, *outcome.warnings]
+            report.run_id, report.warnings = run_id, outcome.warnings
             return report
 
 
-def _stage(
+def _batch(
     connection: duckdb.DuckDBPyConnection, settings: Settings, run_id: str, reason: str | None, feed: str | None
-) -> int:
-    """Make the inputs of the replay; how many records were left out, because only their beginning is kept."""
+) -> tuple[Batch, int]:
+    """What the replay judges again, and how many records it leaves out, because only their beginning is kept."""
     chosen = ["true"]
     chosen += ["list_contains(reasons, $reason)"] if reason else []
     chosen += ["feed = $feed"] if feed else []
@@ -127,19 +117,18 @@ def _stage(
         feeds=(),
         deliveries=deliveries,
         manifests=(),
-        is_replay=True,
+        replayed=f"select delivery_id, source_record, revision + 1, reasons {judgeable}",
     )
-    scratch.fill(connection, batch, settings)
-    connection.execute(
-        f"insert into work.raw.replayed select delivery_id, source_record, revision + 1, reasons {judgeable}"
-    )
+    cut_off = f"select count(*) from {_SELECTED} where list_contains(reasons, '{CUT_OFF}')"
+    return batch, connection.execute(cut_off).fetchall()[0][0]
+
+
+def _require_unchanged(connection: duckdb.DuckDBPyConnection) -> None:
     changed = connection.execute(
         "select raw.raw_path from work.raw.delivery as raw inner join audit.quality.feed_delivery as published "
         "using (delivery_id) where raw.raw_sha256 is distinct from published.raw_sha256 order by all"
     ).fetchall()
     _refuse([Path(path) for (path,) in changed], "are not what they were when they were published")
-    row = connection.execute(f"select count(*) from {_SELECTED} where list_contains(reasons, '{CUT_OFF}')").fetchone()
-    return row[0] if row else 0
 
 
 def _deliveries(connection: duckdb.DuckDBPyConnection, judgeable: str) -> list[LandedDelivery]:

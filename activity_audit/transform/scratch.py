@@ -77,8 +77,8 @@ class Batch:
     """What one run works on: the feed hours in [start, end) of `feeds`, and what was landed for them.
 
     `readings` are all readings, of any feed, of the hours that have a new one. `set_aside` is what cannot be processed
-    of the feed hours. A replay works on some records of deliveries that are published: those that `work.raw.replayed`
-    has.
+    of the feed hours. A replay works on some records of deliveries that are published: `replayed` is the query of the
+    rows of `work.raw.replayed`.
     """
 
     run_id: str
@@ -90,7 +90,7 @@ class Batch:
     manifests: Sequence[LandedManifest]
     readings: Sequence[LandedDelivery] = ()
     set_aside: Sequence[SetAside] = ()
-    is_replay: bool = False
+    replayed: str | None = None
 
 
 class Workbench:
@@ -169,7 +169,8 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
     """Make the inputs of the batch in `work.raw`."""
     connection.execute(_SCHEMA)
     records = _records("delivery", batch.deliveries, settings.raw_dir)
-    if batch.is_replay:
+    if batch.replayed:
+        connection.execute(f"insert into work.raw.replayed {batch.replayed}")
         records = f"select * from ({records}) semi join work.raw.replayed using (delivery_id, source_record)"
     connection.execute(f"create view work.raw.record as {records}")
     paths = [settings.raw_dir / delivery.raw_path for delivery in batch.deliveries]
@@ -214,7 +215,14 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
         ],
     )
     tolerance = int(settings.future_tolerance.total_seconds())
-    context = (batch.run_id, naive(batch.started_at), naive(batch.start), naive(batch.end), tolerance, batch.is_replay)
+    context = (
+        batch.run_id,
+        naive(batch.started_at),
+        naive(batch.start),
+        naive(batch.end),
+        tolerance,
+        bool(batch.replayed),
+    )
     insert(connection, "run_context", [context])
 
 

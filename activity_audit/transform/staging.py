@@ -33,8 +33,15 @@ class DataFaultError(RuntimeError):
         self.reason = reason
 
 
-def stage(bench: Workbench, batch: Batch, settings: Settings, *, keep_manifest: bool = False) -> None:
-    """Make the batch's inputs and build every model of them.
+def stage(
+    bench: Workbench,
+    batch: Batch,
+    settings: Settings,
+    *,
+    keep_manifest: bool = False,
+    check_inputs: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None,
+) -> None:
+    """Make the batch's inputs, have them looked at, and build every model of them.
 
     Raises:
         DataFaultError: it fails, and a delivery may be the cause.
@@ -46,6 +53,7 @@ def stage(bench: Workbench, batch: Batch, settings: Settings, *, keep_manifest: 
     try:
         with bench.connect() as connection:
             scratch.fill(connection, batch, settings)
+            check_inputs(connection)
         project.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)
     except (project.TransformError, duckdb.Error) as error:
         if found := _OF_DATA.search(str(error)):

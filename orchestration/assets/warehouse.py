@@ -14,7 +14,8 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 from activity_audit.base import catalogue
 from activity_audit.base.hours import hour_range
 from activity_audit.dbt_runner import column_lineage
-from activity_audit.pipeline.run import ChecksFailedError, Outcome, update_warehouse
+from activity_audit.pipeline.run import update_warehouse
+from activity_audit.pipeline.stages import ChecksFailedError, Outcome
 from orchestration import checks
 from orchestration.assets.raw import OWNERS, asset_key
 from orchestration.partitions import Metadata, say_of_hours, window_of

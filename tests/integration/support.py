@@ -18,7 +18,8 @@ from typing import Any
 from uuid import uuid4
 
 from activity_audit.base import catalogue
-from activity_audit.pipeline.run import Outcome, land_feeds, update_warehouse
+from activity_audit.pipeline.run import land_feeds, update_warehouse
+from activity_audit.pipeline.stages import Outcome
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.dbt_runner import project
 from activity_audit.pipeline import run as pipeline
-from activity_audit.pipeline.run import ChecksFailedError
+from activity_audit.pipeline.stages import ChecksFailedError
 from activity_audit.publish import publish as publication
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings, load_settings

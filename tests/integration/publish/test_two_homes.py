@@ -34,7 +34,7 @@ MEANWHILE = "another run published into this warehouse in the meantime, so this 
 RUNS = """
 import sys
 from pathlib import Path
-from activity_audit.pipeline import run as pipeline
+from activity_audit.pipeline.stages import Stages
 from activity_audit.publish import publish
 from activity_audit.warehouse import lake, tables
 from activity_audit.warehouse.lake import WarehouseError
@@ -58,7 +58,7 @@ match point:
     case "setting up":
         at(tables, "_missing_options")
     case "staged":
-        at(pipeline, "check_and_publish")
+        at(Stages, "check_and_publish")
     case "publishing":
         at(publish, "_statements")
     case "writing":

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from activity_audit.base import catalogue
 from activity_audit.cli.maintain import command
 from activity_audit.pipeline import run as pipeline
+from activity_audit.pipeline import stages
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import maintenance
 from activity_audit.upkeep.maintenance import Allowed, maintain, preview
@@ -35,7 +36,7 @@ def home(retention_home: Settings, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def in_2040(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (maintenance, pipeline):
+    for module in (maintenance, pipeline, stages):
         monkeypatch.setattr(module, "now_utc", lambda: IN_2040)
 
 

@@ -22,7 +22,8 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.base.hours import floor_hour, iso, now_utc
 from activity_audit.evidence.verify.verify import verify
-from activity_audit.pipeline.run import Outcome, update_warehouse
+from activity_audit.pipeline.run import update_warehouse
+from activity_audit.pipeline.stages import Outcome
 from activity_audit.settings.core import Settings
 from tests.integration.cxone_events import api_event, simulated
 from tests.integration.cxone_server import KEY_ID, KEY_SECRET, Api, ApiEvent, environment, serving

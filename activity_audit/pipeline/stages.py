@@ -1,0 +1,188 @@
+"""The stages that a run and a replay have in common, under one lock: bring up to date, stage, check, publish.
+
+`run.py` and `replay.py` say which records go through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from activity_audit.base import acknowledgements
+from activity_audit.base.hours import aware, naive, now_utc
+from activity_audit.dbt_runner import column_lineage, project
+from activity_audit.ledger import digests, head, ledger
+from activity_audit.ledger.adoption import adopt
+from activity_audit.publish import data_docs, publish
+from activity_audit.settings.core import Settings
+from activity_audit.transform import scratch, staging
+from activity_audit.transform.scratch import Batch, Workbench
+from activity_audit.warehouse import known_ids, lake, observed_names
+from activity_audit.warehouse.run_lock import Progress, exclusive
+from activity_audit.warehouse.tables import create_tables
+from activity_audit.warehouse.transactions import snapshot_now
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from expectations.results import ExpectationResult
+
+_COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
+
+
+class ChecksFailedError(RuntimeError):
+    """A blocking check failed: nothing of the run is published, readers see the last good state."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        failed = [result for result in outcome.checks if result.blocking and not result.success]
+        super().__init__(
+            "nothing was published, because blocking checks failed: "
+            + "; ".join(f"{result.title} ({result.unexpected_count} rows, e.g. {result.sample})" for result in failed)
+        )
+
+
+@dataclass
+class Outcome:
+    """What one run did."""
+
+    run_id: str
+    published: bool
+    checks: list[ExpectationResult] = field(default_factory=list)
+    by_hour: dict[datetime, dict[str, int]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def of_hour(self, hour: datetime) -> dict[str, int]:
+        """The counts of the deliveries of a feed hour (aware, UTC) that the run published, such as `received`."""
+        return self.by_hour.get(hour) or dict.fromkeys(_COUNTS, 0)
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """The counts over all deliveries that the run published."""
+        return {name: sum(counts[name] for counts in self.by_hour.values()) for name in _COUNTS}
+
+
+@dataclass
+class Stages:
+    """The stages of one run or replay, to be called in their order; `begin` makes one, under the run lock."""
+
+    settings: Settings
+    run_id: str
+    progress: Progress
+    manifest: dict[str, Any]
+    warnings: list[str] = field(default_factory=list)
+    # The snapshot that all is staged from.
+    since: int | None = None
+
+    def bring_up_to_date(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Make the warehouse what can be built on: its tables, its known ids and names, and its ledger."""
+        create_tables(connection, self.manifest)
+        self.warnings += known_ids.complete(connection)
+        observed_names.complete(connection)
+        adopt(connection, self.settings.raw_dir, naive(now_utc()))
+        self.since = snapshot_now(connection)
+
+    def stage(
+        self,
+        bench: Workbench,
+        batch: Batch,
+        check_inputs: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None,
+    ) -> None:
+        """Make the batch's inputs, have them looked at, and build every model of them.
+
+        Raises:
+            DataFaultError: it fails, and a delivery may be the cause.
+            TransformError: dbt fails for another reason.
+            WarehouseError: a raw file is gone.
+        """
+        lineage_is_known = column_lineage.is_current()
+        staging.stage(bench, batch, self.settings, keep_manifest=not lineage_is_known, check_inputs=check_inputs)
+        if not lineage_is_known:
+            with bench.connect() as connection:
+                column_lineage.refresh(connection, bench.target_dir / "manifest.json")
+
+    def check_and_publish(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        suites: Sequence[str] | None = None,
+        stage_entries: Callable[[duckdb.DuckDBPyConnection, datetime], None] = ledger.stage,
+        also: Sequence[str] = (),
+    ) -> Outcome:
+        """Check what is staged in `work` and publish it as one snapshot.
+
+        Only these suites are evaluated, or all. `stage_entries` puts the ledger entries to what is staged, at a plain
+        UTC time, and the statements of `also` are part of the transaction.
+
+        Raises:
+            ChecksFailedError: a blocking check failed; its `outcome` has all results.
+            WarehouseError: the warehouse cannot be written, or somebody else published into it since.
+        """
+        from expectations.runner import SUITES, validate
+
+        self.progress("checking")
+        started = connection.execute("select started_at_utc from work.raw.run_context").fetchall()[0][0]
+        checks = validate(
+            connection,
+            run_id=self.run_id,
+            suites=suites or SUITES,
+            record_sha256_sql=digests.STAGED_SHA256,
+            event_id_key_sql=known_ids.event_id_key(),
+        )
+        _keep_results(connection, checks, started)
+        outcome = Outcome(self.run_id, published=False, checks=checks, by_hour=_by_hour(connection))
+        outcome.warnings += self.warnings
+        if any(result.blocking and not result.success for result in checks):
+            publish.publish_failure(connection, self.manifest, self.run_id, self.since)
+            data_docs.complete(connection, self.settings, outcome.warnings.append, self.run_id)
+            raise ChecksFailedError(outcome)
+        self.progress("publishing")
+        stage_entries(connection, naive(now_utc()))
+        changes = (*also, *known_ids.additions(connection))
+        about = {"started_at_utc": started.isoformat()}
+        publish.publish(connection, self.manifest, self.run_id, about, self.since, changes)
+        outcome.published = True
+        lake.remember(connection, self.settings)
+        if warning := head.keep(connection, self.settings):
+            outcome.warnings.append(warning)
+        # Not before: they show what the warehouse has. What a killed run leaves out here, the next one puts up.
+        data_docs.complete(connection, self.settings, outcome.warnings.append, self.run_id)
+        return outcome
+
+
+@contextmanager
+def begin(settings: Settings, run_id: str, progress: Progress) -> Iterator[Stages]:
+    """Hold the run lock for the block, and begin a run or a replay.
+
+    Raises:
+        SeedError: if a row of the acknowledged drift is wrong.
+        WarehouseBusyError: if another run held the warehouse too long.
+    """
+    acknowledgements.check()
+    manifest = project.manifest()
+    with exclusive(settings, progress):
+        progress("staging")
+        yield Stages(settings, run_id, progress, manifest)
+
+
+def _by_hour(connection: duckdb.DuckDBPyConnection) -> dict[datetime, dict[str, int]]:
+    sums = ", ".join(f"cast(sum({name}) as bigint)" for name in _COUNTS)
+    rows = connection.execute(f"select feed_hour_utc, {sums} from work.quality.feed_delivery group by all").fetchall()
+    return {aware(hour): dict(zip(_COUNTS, counts, strict=True)) for hour, *counts in rows}
+
+
+def _keep_results(
+    connection: duckdb.DuckDBPyConnection, checks: Collection[ExpectationResult], validated_at: datetime
+) -> None:
+    scratch.insert(
+        connection,
+        "validation_result",
+        [
+            (r.run_id, validated_at, r.suite, r.expectation, r.title, r.column, r.severity, r.blocking, r.success,
+             r.evaluated_count, r.unexpected_count, r.sample, r.docs_link)
+            for r in checks
+        ],
+    )  # fmt: skip
