@@ -29,6 +29,7 @@ class Provider:
     key: RSAKey | None = None
     claims: dict[str, Any] = field(default_factory=dict)
     refuses: str | None = None
+    is_unsigned: bool = False
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def authorize(self, asked: dict[str, str]) -> str:
@@ -63,7 +64,8 @@ class Provider:
             "nonce": asked["nonce"],
         } | self.claims
         key = self.key or self.keys[0]
-        signed = jwt.encode({"alg": "RS256", "kid": key.kid}, claims, key)
+        algorithm = "none" if self.is_unsigned else "RS256"
+        signed = jwt.encode({"alg": algorithm, "kid": key.kid}, claims, key, algorithms=[algorithm])
         return {"access_token": "a", "token_type": "Bearer", "id_token": signed}
 
 
@@ -82,6 +84,7 @@ def openid_provider() -> Iterator[Provider]:
                         "authorization_endpoint": f"{provider.issuer}/authorize",
                         "token_endpoint": f"{provider.issuer}/token",
                         "jwks_uri": f"{provider.issuer}/keys",
+                        "id_token_signing_alg_values_supported": ["none", "RS256"],
                     }
                 )
             elif parts.path == "/keys":

@@ -1,4 +1,8 @@
-"""Signing in at an OpenID provider: the code flow with PKCE, state and nonce; what comes back is verified in full."""
+"""Signing in at an OpenID provider: the code flow with PKCE, state and nonce; what comes back is verified in full.
+
+Authlib's client of Starlette does the flow. What a browser must bring back is not in its sessions, which keep one
+sign-in a browser, but in a cookie of ours with those of all tabs.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +21,9 @@ from activity_audit.report.access.pending import Pending
 from activity_audit.settings.report import ReportSettings
 
 if TYPE_CHECKING:
-    from joserfc.jwk import KeySet
+    from authlib.integrations.starlette_client import StarletteOAuth2App
 
+# The client would take what the provider lists, also `none`.
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 _TIMEOUT = 10.0
 _LEEWAY = 60
@@ -44,8 +49,9 @@ class Provider:
         self._claim = settings.oidc_roles_claim
         self._scope = settings.oidc_scope
         self._callback = callback
-        self._found: tuple[float, dict[str, Any], dict[str, Any]] | None = None
-        self._failed: tuple[float, str] | None = None
+        self._app: StarletteOAuth2App | None = None
+        self._looked_at = float("-inf")
+        self._failure = ""
         self._looking = asyncio.Lock()
         self._key = secrets.token_bytes(32)
 
@@ -55,23 +61,16 @@ class Provider:
         Raises:
             SignInFailedError: if the provider's configuration cannot be had.
         """
-        from authlib.oauth2.rfc6749.parameters import prepare_grant_uri
-        from authlib.oauth2.rfc7636 import create_s256_code_challenge
-
-        configuration, _ = await self._configuration()
+        app = await self._client()
         state = secrets.token_urlsafe(32)
         pending.add(state, wanted)
-        return prepare_grant_uri(
-            configuration["authorization_endpoint"],
-            self._client_id,
-            "code",
-            redirect_uri=self._callback,
-            scope=self._scope,
+        asked = await app.create_authorization_url(
+            self._callback,
             state=state,
             nonce=self._derived("nonce", state),
-            code_challenge=create_s256_code_challenge(self._derived("verifier", state)),
-            code_challenge_method="S256",
+            code_verifier=self._derived("verifier", state),
         )
+        return asked["url"]
 
     async def finish(self, pending: Pending | None, query: str) -> tuple[str, tuple[str, ...], str]:
         """The user's name, their roles and the page they wanted, from the query that the provider sent them back with.
@@ -79,122 +78,99 @@ class Provider:
         Raises:
             SignInFailedError: if they were refused, or anything is not as it must be.
         """
+        import httpx
+        from authlib.common.errors import AuthlibBaseError
+
         sent = {name: values[0] for name, values in parse_qs(query).items()}
         state = sent.get("state", "")
         wanted = pending.ways.pop(state, None) if pending else None
         if wanted is None:
-            raise SignInFailedError("the answer belongs to no sign-in that this browser started")
+            raise SignInFailedError("the answer belongs to no sign-in that was begun in this browser")
         if "code" not in sent:
             raise SignInFailedError(f"the provider refused: {sent.get('error', 'no reason given')[:200]}")
-        configuration, _ = await self._configuration()
-        token = await self._token(configuration["token_endpoint"], sent["code"], self._derived("verifier", state))
-        claims = await self._claims(token, self._derived("nonce", state))
+        app = await self._client()
+        try:
+            token = await app.fetch_access_token(
+                self._callback, code=sent["code"], code_verifier=self._derived("verifier", state)
+            )
+        except (httpx.HTTPError, AuthlibBaseError, ValueError) as error:
+            raise SignInFailedError(f"the provider gave no token: {type(error).__name__}") from error
+        if not isinstance(token.get("id_token"), str):
+            raise SignInFailedError("the provider gave no ID token; its scope must have openid")
+        claims = await self._claims(app, token, self._derived("nonce", state))
         name = str(claims.get("preferred_username") or claims.get("email") or claims["sub"])[:_LONGEST_NAME]
         roles = claims.get(self._claim, [])
         listed = roles.split() if isinstance(roles, str) else roles if isinstance(roles, list) else []
         return name, tuple(role for role in listed if isinstance(role, str)), wanted
 
-    async def _token(self, endpoint: str, code: str, verifier: str) -> str:
+    async def _claims(self, app: StarletteOAuth2App, token: dict[str, Any], nonce: str) -> dict[str, Any]:
         import httpx
-        from authlib.common.errors import AuthlibBaseError
+        from joserfc.errors import ClaimError, JoseError
 
-        try:
-            async with self._client() as client:
-                token = await client.fetch_token(
-                    endpoint, grant_type="authorization_code", code=code, code_verifier=verifier
-                )
-        except (httpx.HTTPError, AuthlibBaseError, ValueError) as error:
-            raise SignInFailedError(f"the provider gave no token: {type(error).__name__}") from error
-        if not isinstance(token.get("id_token"), str):
-            raise SignInFailedError("the provider gave no ID token; its scope must have openid")
-        return token["id_token"]
-
-    async def _claims(self, token: str, nonce: str) -> dict[str, Any]:
-        from joserfc import jwt
-        from joserfc.errors import JoseError
-
+        options = {
+            "iss": {"essential": True, "value": app.server_metadata["issuer"]},
+            "aud": {"essential": True, "value": self._client_id},
+        }
         for is_fresh in (False, True):
-            # A key that is not known may be a new one.
-            _, keys = await self._configuration(anew=is_fresh)
             try:
-                decoded = jwt.decode(token, _key_set(keys), algorithms=_ALGORITHMS)
-                break
-            except (JoseError, ValueError) as error:
+                # A key that is not known, or does not fit, may be a new one.
+                await app.fetch_jwk_set(force=is_fresh)
+                return await app.parse_id_token(token, nonce, claims_options=options, leeway=_LEEWAY)
+            except ClaimError as error:
+                why = "it is for another client too, and not issued to us" if error.claim == "azp" else str(error)
+                raise SignInFailedError(f"the ID token does not hold: {why}") from error
+            except (httpx.HTTPError, JoseError, ValueError) as error:
                 if is_fresh:
                     raise SignInFailedError("the ID token is not signed by the provider") from error
-        rules = jwt.JWTClaimsRegistry(
-            leeway=_LEEWAY,
-            iss={"essential": True, "value": self._configured_issuer()},
-            aud={"essential": True, "value": self._client_id},
-            exp={"essential": True},
-            iat={"essential": True},
-            sub={"essential": True},
-            nonce={"essential": True, "value": nonce},
-        )
-        claims = decoded.claims
-        try:
-            rules.validate(claims)
-        except JoseError as error:
-            raise SignInFailedError(f"the ID token does not hold: {error}") from error
-        audience = claims["aud"]
-        if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != self._client_id:
-            raise SignInFailedError("the ID token does not hold: it is for another client too, and not issued to us")
-        return claims
+        raise AssertionError("unreachable")
 
-    def _configured_issuer(self) -> str:
-        assert self._found is not None
-        return self._found[1]["issuer"]
-
-    async def _configuration(self, *, anew: bool = False) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The provider's configuration and keys. One look is for all who wait for it."""
-        asked = time.monotonic()
+    async def _client(self) -> StarletteOAuth2App:
+        """The client, which has the provider's configuration and keys. One look is for all who wait for it."""
         async with self._looking:
-            fresh_from = asked if anew else time.monotonic() - _KEEP
-            if self._found and self._found[0] > fresh_from:
-                return self._found[1:]
-            if self._failed and time.monotonic() - self._failed[0] < _KEEP_FAILURE:
-                raise SignInFailedError(self._failed[1])
-            try:
-                self._found = time.monotonic(), *await self._look()
-            except SignInFailedError as error:
-                self._failed = time.monotonic(), str(error)
-                raise
-            return self._found[1:]
+            if time.monotonic() - self._looked_at > (_KEEP_FAILURE if self._failure else _KEEP):
+                try:
+                    self._app, self._failure = await self._look(), ""
+                except SignInFailedError as error:
+                    self._failure = str(error)
+                self._looked_at = time.monotonic()
+            if self._failure or self._app is None:
+                raise SignInFailedError(self._failure)
+            return self._app
 
-    async def _look(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    async def _look(self) -> StarletteOAuth2App:
         import httpx
+        from authlib.integrations.starlette_client import OAuth
 
+        app = OAuth().register(
+            "provider",
+            client_id=self._client_id,
+            client_secret=self._secret,
+            server_metadata_url=f"{self._issuer}/.well-known/openid-configuration",
+            client_kwargs={
+                "scope": self._scope,
+                "code_challenge_method": "S256",
+                "timeout": _TIMEOUT,
+                "verify": _trusted(),
+            },
+        )
         try:
-            async with httpx.AsyncClient(timeout=_TIMEOUT, verify=_trusted()) as client:
-                answer = await client.get(f"{self._issuer}/.well-known/openid-configuration")
-                configuration = answer.raise_for_status().json()
-                keys = (await client.get(configuration["jwks_uri"])).raise_for_status().json()
-            # A trailing slash is all that the setting may differ by.
-            if configuration["issuer"].rstrip("/") != self._issuer.rstrip("/"):
-                raise SignInFailedError(
-                    f"the provider calls itself {configuration['issuer']}, not AUDIT_REPORT_OIDC_ISSUER={self._issuer}"
-                )
+            configuration = await app.load_server_metadata()
+            await app.fetch_jwk_set()
+            named = configuration["issuer"]
             configuration["authorization_endpoint"], configuration["token_endpoint"]
-        except (httpx.HTTPError, KeyError, TypeError, ValueError, AttributeError) as error:
+            # A trailing slash is all that the setting may differ by.
+            is_ours = named.rstrip("/") == self._issuer.rstrip("/")
+        except (httpx.HTTPError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise SignInFailedError(f"the provider {self._issuer} does not answer as it should: {error!r}") from error
-        return configuration, keys
+        if not is_ours:
+            raise SignInFailedError(f"the provider calls itself {named}, not AUDIT_REPORT_OIDC_ISSUER={self._issuer}")
+        configuration["id_token_signing_alg_values_supported"] = _ALGORITHMS
+        return app
 
     def _derived(self, purpose: str, state: str) -> str:
         """A secret of one sign-in that need not be kept, because it comes from its state and this process's key."""
         mac = hmac.new(self._key, f"{purpose}:{state}".encode(), hashlib.sha256).digest()
         return urlsafe_b64encode(mac).decode().rstrip("=")
-
-    def _client(self) -> Any:
-        from authlib.integrations.httpx_client import AsyncOAuth2Client
-
-        return AsyncOAuth2Client(
-            self._client_id,
-            self._secret,
-            scope=self._scope,
-            redirect_uri=self._callback,
-            timeout=_TIMEOUT,
-            verify=_trusted(),
-        )
 
 
 @cache
@@ -203,9 +179,3 @@ def _trusted() -> ssl.SSLContext:
     import httpx
 
     return httpx.create_ssl_context()
-
-
-def _key_set(keys: dict[str, Any]) -> KeySet:
-    from joserfc.jwk import KeySet
-
-    return KeySet.import_key_set(keys)  # type: ignore[arg-type]

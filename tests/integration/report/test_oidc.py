@@ -41,6 +41,7 @@ def _as_it_was(provider: Provider) -> Iterator[None]:
     keys = list(provider.keys)
     yield
     provider.claims, provider.refuses, provider.key, provider.keys = {}, None, None, keys
+    provider.is_unsigned = False
 
 
 def test_who_signs_in_gets_the_page_they_wanted(report: Served) -> None:
@@ -70,6 +71,7 @@ def _claims(**claims: Any) -> Callable[[Provider], None]:
         (_claims(nonce="of another sign-in"), "does not hold"),
         (_signed(RSAKey.generate_key(2048, {"kid": "1"})), "not signed by the provider"),
         (_signed(RSAKey.generate_key(2048, {"kid": "2"})), "not signed by the provider"),
+        (lambda provider: setattr(provider, "is_unsigned", True), "not signed by the provider"),
         (lambda provider: setattr(provider, "refuses", "access_denied"), "refused: access_denied"),
     ],
 )
