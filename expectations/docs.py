@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from expectations import conformance
@@ -43,11 +42,11 @@ class CheckedRun:
     results: Sequence[ExpectationResult]
 
 
-def write(docs_dir: Path, runs: Sequence[CheckedRun], rules: Mapping[str, Sequence[Rule]], keep_runs: int) -> None:
+def write(site: DocsSite, runs: Sequence[CheckedRun], rules: Mapping[str, Sequence[Rule]], keep_runs: int) -> None:
     """Put up the pages of these runs, the front page and the history.
 
     Args:
-        docs_dir: the folder of the site. One process at a time may write it; any may read.
+        site: one process at a time may write it; any may read.
         runs: those to put up, the oldest first.
         rules: each suite's rules, by its name; a result of a rule that is none of them is in the summary only.
         keep_runs: how many runs' pages the site keeps, at least 1.
@@ -61,7 +60,6 @@ def write(docs_dir: Path, runs: Sequence[CheckedRun], rules: Mapping[str, Sequen
         raise ValueError(f"keep_runs is {keep_runs}; it must be at least 1")
     put_off()
     tolerances = load_tolerances(rules["feed_contract"])
-    site = DocsSite(docs_dir, TITLES)
     for run in runs:
         _write(site, run, rules, tolerances, keep_runs)
 

@@ -6,6 +6,8 @@ No Great Expectations in here.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 
@@ -16,7 +18,21 @@ from expectations.docs_runs import RunSummary
 TEMPLATES_DIR = Path(__file__).with_name("templates")
 
 
-def index_page(runs: Sequence[RunSummary], suites: Mapping[str, str], months: Sequence[str], review: str | None) -> str:
+@dataclass(frozen=True)
+class Order:
+    """Whether the warehouse was in order when it was looked at (UTC): the level, words and answer of each area."""
+
+    looked_at: datetime
+    verdicts: Sequence[tuple[str, str, str, str]]
+
+
+def index_page(
+    runs: Sequence[RunSummary],
+    suites: Mapping[str, str],
+    months: Sequence[str],
+    review: str | None,
+    order: Order | None,
+) -> str:
     """The front page.
 
     Args:
@@ -24,8 +40,9 @@ def index_page(runs: Sequence[RunSummary], suites: Mapping[str, str], months: Se
         suites: the title of each suite, by its name.
         months: those that have a history, as `YYYY-MM`, newest first.
         review: the auditor's page, relative to the site's root, if there is one.
+        order: whether the warehouse is in order, if that is known.
     """
-    return _template("audit_index.html").render(runs=runs, suites=suites, months=months, review=review)
+    return _template("audit_index.html").render(runs=runs, suites=suites, months=months, review=review, order=order)
 
 
 def month_page(month: str, runs: Sequence[RunSummary], suites: Mapping[str, str], kept: Collection[str]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from expectations.docs_index import index_page, month_page, moved_page
+from expectations.docs_index import Order, index_page, month_page, moved_page
 from expectations.docs_runs import RunSummary, page_name
 
 REVIEW = "review.html"
@@ -28,12 +28,14 @@ REVIEW = "review.html"
 class DocsSite:
     """The site below `root`. One process at a time may write it; readers need no lock.
 
-    `suites` are the titles of the suites by their names, in the order in which they are shown.
+    `suites` are the titles of the suites by their names, in the order in which they are shown; `order` says whether the
+    warehouse is in order.
     """
 
-    def __init__(self, root: Path, suites: Mapping[str, str]) -> None:
+    def __init__(self, root: Path, suites: Mapping[str, str], order: Order | None = None) -> None:
         self._root = root
         self._suites = suites
+        self._order = order
         self._validations = root / "validations"
         self._history = root / "history"
 
@@ -99,7 +101,7 @@ class DocsSite:
     def _write_index(self, kept: list[RunSummary]) -> None:
         months = sorted((path.stem for path in self._history.glob("*.html")), reverse=True)
         review = REVIEW if (self._root / REVIEW).exists() else None
-        _write(self._root / "index.html", index_page(kept, self._suites, months, review))
+        _write(self._root / "index.html", index_page(kept, self._suites, months, review, self._order))
 
     def _kept(self) -> list[RunSummary]:
         path = self._validations / "kept.json"

@@ -20,7 +20,6 @@ from activity_audit.ingest.beginning import runnable
 from activity_audit.ingest.planning import plan, run_ranges
 from activity_audit.settings.core import Settings
 from orchestration import instance
-from orchestration.checks import GRACE
 from orchestration.jobs import FRESHNESS, HOURLY, UPKEEP
 from orchestration.partitions import range_tags
 
@@ -69,10 +68,10 @@ def build_freshness_schedule(settings: Settings) -> dg.ScheduleDefinition:
     return dg.ScheduleDefinition(
         name="every_hour_freshness",
         job_name=FRESHNESS,
-        cron_schedule=_hourly_cron(settings.schedule_lag + GRACE),
+        cron_schedule=_hourly_cron(settings.freshness),
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
-        description="Half an hour after each hour's run, looks whether its feeds are there.",
+        description="Whenever another hour is due, looks whether its feeds are there.",
     )
 
 

@@ -1,13 +1,13 @@
 """The asset checks: what Great Expectations found in a run, and whether each expected feed has delivered in time."""
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
 
 import dagster as dg
 
-from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc
+from activity_audit.base.hours import HOUR, iso, now_utc
 from activity_audit.ingest.landing import open_index
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.coverage import due
 from expectations import conformance, feed_contract
 from expectations.results import ExpectationResult
 from expectations.rules import Rule
@@ -15,8 +15,6 @@ from orchestration.assets.raw import asset_key
 from orchestration.resources import Home
 
 FRESHNESS = "newest_hour_is_there"
-# How long after its schedule an hour's run may take before its feeds count as late.
-GRACE = timedelta(minutes=30)
 # The asset that a suite's checks are shown at.
 _ASSETS = {
     feed_contract.NAME: dg.AssetKey(["intermediate", "int_judged_record"]),
@@ -66,11 +64,6 @@ def results(settings: Settings, found: Iterable[ExpectationResult]) -> Iterator[
         )
 
 
-def due_hour(now: datetime, lag: timedelta) -> datetime:
-    """The newest feed hour that must be there by `now` (aware), if hours are run `lag` after their end."""
-    return floor_hour(now - lag - GRACE) - HOUR
-
-
 def build_freshness(settings: Settings) -> dg.AssetChecksDefinition:
     """A check for each expected feed: whether the newest feed hour that is due has a delivery. It warns.
 
@@ -91,7 +84,7 @@ def build_freshness(settings: Settings) -> dg.AssetChecksDefinition:
         can_subset=True,
     )
     def freshness(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
-        hour = due_hour(now_utc(), home.settings.schedule_lag)
+        hour = due(now_utc(), home.settings.freshness) - HOUR
         landed = open_index(home.settings.raw_dir).deliveries(settings.expected_feeds, (hour, hour + HOUR))
         fresh = {delivery.feed for delivery in landed}
         for slug in settings.expected_feeds:

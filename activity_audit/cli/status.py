@@ -40,7 +40,14 @@ def command(settings: Settings, output: str) -> None:
 
 
 def _print(report: dict[str, Any], docs: Path) -> None:
+    from activity_audit.warehouse.verdicts import SIGNS, WORDS
+
     run = report["last_run"]
+    print_table(
+        ["area", "verdict"],
+        [[one["area"], f"{SIGNS[one['level']]} {WORDS[one['level']]}"] for one in report["verdicts"]],
+        f"Activity audit warehouse: {WORDS[report['level']]}",
+    )
     print_table(
         ["", ""],
         [
@@ -52,7 +59,7 @@ def _print(report: dict[str, Any], docs: Path) -> None:
             ["last run over feed hours", run["run_id"] if run else "none"],
             ["its checks (UTC)", run["validated_at_utc"].replace(microsecond=0) if run else None],
         ],
-        "Activity audit warehouse",
+        "Figures",
     )
     if report["gaps"]:
         rows = [
@@ -98,4 +105,4 @@ def _print(report: dict[str, Any], docs: Path) -> None:
     for sentence in report["broken"]:
         say(f"BROKEN: {sentence}", fg="red")
     if not report["broken"] and not report["unknown"]:
-        say("In order: the data is fresh and complete.", fg="green")
+        say("Every promise holds: the data is fresh and complete.", fg="green")

@@ -1,62 +1,47 @@
-"""The state of the warehouse in a few figures, and whether its promises of freshness and completeness hold."""
+"""What `audit status` says: the verdicts on the warehouse and on its home, with the figures behind them."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base import catalogue
-from activity_audit.base.hours import HOUR, aware, floor_hour, iso, naive, now_utc
+from activity_audit.base.hours import HOUR, naive, now_utc
 from activity_audit.ingest.landing import open_index
 from activity_audit.ingest.set_aside import SetAside, SetAsides
 from activity_audit.ingest.waiting import Waiting
 from activity_audit.ledger import head
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import coverage, lake
+from activity_audit.warehouse import coverage, lake, verdicts
 from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.quarantine import unresolved
+from activity_audit.warehouse.verdicts import Verdict
 
 if TYPE_CHECKING:
     import duckdb
 
-# Completeness is promised for what a user still acts on; what is older stays in quality.feed_reconciliation.
-_RECENT = timedelta(days=7)
-
 
 def status(settings: Settings) -> dict[str, Any]:
-    """The state as data: `broken` lists the promises that do not hold, one sentence each, `unknown` what is not known.
+    """The state as data: `verdicts` on each area, and `level`, the worst of them.
+
+    `broken` lists the promises that do not hold, one sentence each, `unknown` what is not known.
 
     Raises:
         WarehouseError: if nothing is published yet.
     """
     with lake.reader(settings) as connection:
-        one = lake.rows(
-            connection,
-            """
-            select
-                (
-                    select max(feed_hour_utc) from quality.feed_reconciliation
-                    where status <> 'missing' and feed <> ?
-                ) as last_feed_hour_utc,
-                (select count(*) from fact_activity_event) as events,
-                (select count(*) from quality.quarantined_event where resolved_at_utc is null) as quarantined
-            """,
-            # That somebody reads the report does not make its data fresh.
-            [catalogue.OWN_FEED],
-        )[0] | _drift(connection)
+        found = verdicts.now_judged(coverage.asking(connection), settings, now_utc())
         gaps = lake.rows(
             connection,
             """
             select status, feed, feed_hour_utc, detail from quality.feed_reconciliation
-            where status <> 'balanced'
-            and feed_hour_utc > (select max(feed_hour_utc) from quality.feed_reconciliation) - to_hours(?)
+            where status <> 'balanced' and feed_hour_utc >= ? and feed_hour_utc < ?
             order by feed_hour_utc desc, feed
             """,
-            [int(_RECENT / HOUR)],
+            [naive(end) for end in found.recent] if found.recent else [None, None],
         )
-        covered = _recent_coverage(settings, connection)
         reasons = lake.rows(
             connection,
             f"""
@@ -65,61 +50,38 @@ def status(settings: Settings) -> dict[str, Any]:
             group by reason order by records desc, reason
             """,
         )
-        run = lake.rows(
-            connection,
-            # A replay evaluates nothing of what the sources sent, and so does not stand for it.
-            """
-            select run_id, max(validated_at_utc) as validated_at_utc from quality.validation_result
-            where suite = 'feed_contract' group by all order by validated_at_utc desc limit 1
-            """,
-        )
         checks = lake.rows(
             connection,
             """
             select title, severity, is_blocking, success, unexpected_count, evaluated_count
             from quality.validation_result where run_id = ? order by success, severity, title
             """,
-            [run[0]["run_id"] if run else ""],
+            [found.checked_run_id],
         )
+        (events,) = lake.rows(connection, "select count(*) as events from fact_activity_event")
         aside = set_aside(settings, catalogue.slugs())
         forgotten = _forgotten(settings, connection)
-        not_kept = head.not_kept(connection, settings)
-    report = one | {
+        judged = [*found.verdicts, *_of_home(settings, aside, forgotten, head.not_kept(connection, settings))]
+    run = {"run_id": found.checked_run_id, "validated_at_utc": found.checked_at}
+    covered = found.coverage or Coverage()
+    return {
+        "last_feed_hour_utc": found.data_through and found.data_through - HOUR,
+        **events,
+        "quarantined": found.quarantined,
+        "catalogue_drift": found.drift,
+        "acknowledged_drift": found.acknowledged,
         "unpublished_deliveries": forgotten,
-        "last_run": run[0] if run else None,
+        "last_run": run if found.checked_run_id else None,
         "gaps": gaps,
         "coverage": asdict(covered),
         "set_aside": [shown(one) for one in aside],
         "reasons": reasons,
         "checks": checks,
+        "level": verdicts.worst(one.level for one in judged),
+        "verdicts": [{"area": one.area, "level": one.level, "answer": one.answer} for one in judged],
+        "broken": [one.answer for one in judged if one.breaks_promise],
+        "unknown": [text for level, text in covered.parts if level == "unknown"],
     }
-    unknown = [text for level, text in covered.parts if level == "unknown"]
-    return report | {"broken": _broken(settings, report, not_kept), "unknown": unknown}
-
-
-def _recent_coverage(settings: Settings, connection: duckdb.DuckDBPyConnection) -> Coverage:
-    """The coverage of the newest days, from the first feed hour that is known."""
-    ends = "select min(feed_hour_utc), max(feed_hour_utc) from quality.feed_reconciliation"
-    oldest, newest = connection.execute(ends).fetchall()[0]
-    if newest is None:
-        return Coverage()
-    end = aware(newest) + HOUR
-    scope = coverage.scope(settings.expected_feeds, (), now_utc(), settings.freshness)
-    return coverage.coverage(coverage.asking(connection), max(aware(oldest), end - _RECENT), end, scope)
-
-
-def _drift(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """How many undocumented pairs wait for somebody, and how many somebody has acknowledged."""
-    names = connection.execute("select column_name from (describe quality.catalogue_drift)").fetchall()
-    # An earlier release published the view last; the next run replaces it.
-    acknowledged = "acknowledged_by is not null" if ("acknowledged_by",) in names else "false"
-    query = f"""
-        select
-            count(*) filter (not ({acknowledged})) as catalogue_drift,
-            count(*) filter ({acknowledged}) as acknowledged_drift
-        from quality.catalogue_drift
-    """
-    return lake.rows(connection, query)[0]
 
 
 def set_aside(
@@ -151,39 +113,19 @@ def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> int
     return waiting.count(now_utc() - settings.freshness, aside)
 
 
-def _broken(settings: Settings, report: dict[str, Any], head_not_kept: str | None) -> list[str]:
-    broken = []
-    last = report["last_feed_hour_utc"]
-    if last is None:
-        broken.append("no feed hour is published yet")
-    else:
-        age = floor_hour(now_utc()) - (aware(last) + HOUR)
-        if age > settings.freshness:
-            broken.append(
-                f"the newest published feed hour is {iso(aware(last))}, which is older than AUDIT_FRESHNESS "
-                f"allows ({settings.freshness})"
-            )
-    for kind, text in (
-        ("missing", "delivered nothing"),
-        ("incomplete", "are not what their manifest says, or have something set aside"),
-    ):
-        hours = [gap for gap in report["gaps"] if gap["status"] == kind]
-        if hours:
-            broken.append(f"{len(hours)} feed hours of the last {_RECENT.days} days {text}")
-    if aside := report["set_aside"]:
-        first = aside[0]
-        broken.append(
-            f"{len(aside)} deliveries or folders are set aside, the first is {first['source_uri']}: {first['reason']}; "
+def _of_home(settings: Settings, aside: list[SetAside], waiting: int, head_not_kept: str | None) -> Iterator[Verdict]:
+    """What is wrong and not in the lake, so that only who has the home can say it."""
+    if aside:
+        answer = (
+            f"{len(aside)} deliveries or folders are set aside, the first is {aside[0].source_uri}: {aside[0].reason}; "
             "`audit run` tries them again; correct or remove them at the source"
         )
-    if waiting := report["unpublished_deliveries"]:
-        broken.append(
+        yield Verdict("Set aside", "Can everything that came be processed?", "bad", answer, breaks_promise=True)
+    if waiting:
+        answer = (
             f"{waiting} deliveries were landed more than {settings.freshness} ago and are not published; `audit run` "
             "publishes them, or says why it cannot"
         )
-    blocked = [check for check in report["checks"] if check["is_blocking"] and not check["success"]]
-    if blocked:
-        broken.append(f"the last run published nothing: {len(blocked)} blocking checks failed")
+        yield Verdict("Landed", "Is what was landed published?", "bad", answer, breaks_promise=True)
     if head_not_kept:
-        broken.append(head_not_kept)
-    return broken
+        yield Verdict("Ledger", "Is its head kept elsewhere too?", "bad", head_not_kept, breaks_promise=True)

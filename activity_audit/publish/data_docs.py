@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from activity_audit.base.hours import aware, naive
+from activity_audit.base.hours import aware, naive, now_utc
 from activity_audit.ledger import digests
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import known_ids, lake
+from activity_audit.warehouse import coverage, known_ids, lake, verdicts
 
 if TYPE_CHECKING:
     import duckdb
+
+    from expectations.docs_index import Order
 
 # To draw a run's page takes some tenths of a second, and a home may be new to a warehouse of many runs.
 MOST_AT_ONCE = 20
@@ -20,7 +22,7 @@ MOST_AT_ONCE = 20
 def complete(
     connection: duckdb.DuckDBPyConnection, settings: Settings, warn: Callable[[str], None], run_id: str | None = None
 ) -> None:
-    """Write the newest runs that the docs lack, and what became of those of which they do not say it.
+    """Write the newest runs that the docs lack, what became of those of which they do not say it, and the front page.
 
     The caller holds the run lock. A run is shown as published only if it is in `quality.pipeline_run`. Docs that cannot
     be written change nothing else: `warn` is called with what is wrong, and what to do.
@@ -36,9 +38,8 @@ def complete(
     from expectations.docs_site import DocsSite
     from expectations.runner import TITLES
 
-    site = DocsSite(settings.docs_dir, TITLES)
     try:
-        _complete(connection, settings, site, run_id)
+        _complete(connection, settings, DocsSite(settings.docs_dir, TITLES, _order(connection, settings)), run_id)
     except OSError as error:
         warn(
             f"the data docs have no page for this run, because {error.filename or settings.docs_dir} "
@@ -67,6 +68,7 @@ def _complete(connection: duckdb.DuckDBPyConnection, settings: Settings, site: A
     )
     missing = [row for row in rows if row["run_id"] not in known][:MOST_AT_ONCE]
     if not missing:
+        site.refresh()
         return
     from expectations import conformance, docs, feed_contract
 
@@ -88,7 +90,15 @@ def _complete(connection: duckdb.DuckDBPyConnection, settings: Settings, site: A
             future_tolerance_seconds=int(settings.future_tolerance.total_seconds()),
         ),
     }
-    docs.write(settings.docs_dir, runs, rules, settings.docs_runs)
+    docs.write(site, runs, rules, settings.docs_runs)
+
+
+def _order(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Order:
+    from expectations.docs_index import Order
+
+    now = now_utc()
+    found = verdicts.now_judged(coverage.asking(connection), settings, now)
+    return Order(now, [(one.area, one.level, verdicts.WORDS[one.level], one.answer) for one in found.verdicts])
 
 
 def _published(connection: duckdb.DuckDBPyConnection, run_ids: list[str]) -> set[str]:

@@ -101,7 +101,7 @@ class Settings(Folders, BaseModel):
     )
     freshness: Duration = Field(
         timedelta(hours=2),
-        description="how old the newest published feed hour's end may be before status fails",
+        description="how long after its end a feed hour is due, so that data that end before it are stale",
     )
     snapshot_retention: Duration = Field(
         timedelta(days=30), description="how long old snapshots of the warehouse can be read"

@@ -112,7 +112,15 @@ class Scope:
 def scope(expected: Collection[str], feeds: Collection[str], now: datetime, freshness: timedelta) -> Scope:
     """The scope of a question that is asked `now` (aware), of a source that has until `freshness` after the hour."""
     chosen = tuple(feed for feed in sorted(expected) if not feeds or feed in feeds)
-    return Scope(chosen, tuple(sorted(feeds)), floor_hour(now - freshness))
+    return Scope(chosen, tuple(sorted(feeds)), due(now, freshness))
+
+
+def due(now: datetime, freshness: timedelta) -> datetime:
+    """The end of the newest feed hour that is due `now` (aware): one that has been over for `freshness`.
+
+    By this alone an hour counts as missing, and data as stale.
+    """
+    return floor_hour(now - freshness)
 
 
 def coverage(rows: Rows, start: datetime, end: datetime, scope: Scope) -> Coverage:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 
-from expectations import conformance, docs, feed_contract
+from expectations import conformance, docs, docs_site, feed_contract
 from expectations.results import ExpectationResult
 from expectations.rules import Rule
-from expectations.runner import SUITES, validate
+from expectations.runner import SUITES, TITLES, validate
 
 RUN_TIME = datetime(2026, 3, 1, 6, 10, tzinfo=UTC)
 HASH = (
@@ -116,7 +116,7 @@ class Batch:
         )
         blocked = any(result.blocking and not result.success for result in results)
         run = docs.CheckedRun(run_id, run_time, not blocked, results)
-        docs.write(self.docs_dir, [run], dict(zip(SUITES, rules(), strict=True)), keep_runs)
+        docs.write(docs_site.DocsSite(self.docs_dir, TITLES), [run], dict(zip(SUITES, rules(), strict=True)), keep_runs)
         assert len({result.expectation for result in results}) == len(results)
         return {result.expectation: result for result in results}
 

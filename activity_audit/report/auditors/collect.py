@@ -15,8 +15,9 @@ from activity_audit.ledger import replays
 from activity_audit.report.auditors.period import Period, default_period
 from activity_audit.report.auditors.queries import Query, Scope, queries
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import coverage, lake, spill
+from activity_audit.warehouse import coverage, lake, spill, verdicts
 from activity_audit.warehouse.coverage import Coverage
+from activity_audit.warehouse.verdicts import Verdict
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,6 +39,7 @@ class Review:
         rows: the answers by the query's name, each a list of rows by column name.
         covered: how many feed hours of each feed were looked at, by column of the heat map (its beginning, plain UTC);
             of an earlier snapshot, as far as they were due then.
+        fresh: whether the snapshot has the newest feed hour that was due when it was read.
         integrity: what `audit verify` finds in the same feed hours of the snapshot, of all feeds; None where it was not
             asked to.
         not_verified: why there is no result of it, as a sentence.
@@ -51,6 +53,7 @@ class Review:
     queries: list[Query]
     rows: dict[str, list[dict[str, Any]]]
     covered: dict[tuple[str, datetime], Coverage]
+    fresh: Verdict
     integrity: Report | None
     not_verified: str | None
 
@@ -87,14 +90,14 @@ def collect(
         asked = queries(scope, has_replays=replays.is_there(connection))
         answers = {query.name: lake.rows(connection, query.sql) for query in asked}
         snapshot, made_at = lake.snapshot(connection), now_utc()
-        whose = coverage.scope(
-            settings.expected_feeds, feeds, min(made_at, snapshot.taken_at) if at else made_at, settings.freshness
-        )
+        read_at = min(made_at, snapshot.taken_at) if at else made_at
+        whose = coverage.scope(settings.expected_feeds, feeds, read_at, settings.freshness)
         asking = coverage.asking(connection)
+        fresh = verdicts.fresh(verdicts.state(asking).data_through, read_at, settings.freshness)
         covered = coverage.coverage_by(asking, period.start, period.end, whose, period.unit)
         if check_integrity:
             report, reason = _integrity(connection, settings, period, heads, folder)
-    return Review(scope, whose.expected, snapshot, at, made_at, asked, answers, covered, report, reason)
+    return Review(scope, whose.expected, snapshot, at, made_at, asked, answers, covered, fresh, report, reason)
 
 
 def _newest_month(connection: duckdb.DuckDBPyConnection, feeds: Sequence[str]) -> Period:

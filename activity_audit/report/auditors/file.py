@@ -34,9 +34,6 @@ def _link(settings: Settings) -> None:
 
     What the docs lack is no fault of the page's, so that docs that cannot be written are left as they are.
     """
-    from expectations.docs_site import DocsSite
-    from expectations.runner import TITLES
-
     lock = FileLock(settings.warehouse_lock)
     try:
         lock.acquire(timeout=0)
@@ -45,6 +42,5 @@ def _link(settings: Settings) -> None:
     try:
         with lake.reader(settings) as connection:
             data_docs.complete(connection, settings, lambda _: None)
-        DocsSite(settings.docs_dir, TITLES).refresh()
     finally:
         lock.release()

@@ -17,8 +17,11 @@ from markupsafe import Markup, escape
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.base.visible_text import visible
-from activity_audit.report.auditors import heatmap, queries, verdicts
+from activity_audit.report import heat
+from activity_audit.report.auditors import queries, verdicts
 from activity_audit.report.auditors.collect import Review
+from activity_audit.report.auditors.period import ticks
+from activity_audit.warehouse.verdicts import SIGNS, WORDS
 
 _TEMPLATES = Path(__file__).with_name("templates")
 # How many rows a table shows; the rest is a query away.
@@ -46,6 +49,8 @@ def render(review: Review, docs_dir: Path, page: Path) -> str:
         most=MOST,
         total=lambda column: verdicts.total(review, column),
         verdicts=verdicts.verdicts(review),
+        signs=SIGNS,
+        words=WORDS,
         heat=_heat(review),
         late=_late(review),
         lateness=[label for label, _ in queries.LATENESS],
@@ -88,6 +93,8 @@ def _breakable(name: str) -> Markup:
 
 
 _LABELS, _WIDTH, _ROW, _BAR, _MOST_LABEL = 188, 930, 22, 13, 28
+# Records in quarantine are underlined, and what is not due yet has no bar.
+_SHAPES: dict[heat.State, heat.State] = {"quarantined": "balanced", "waiting": "none"}
 
 
 def _heat(review: Review) -> dict[str, Any]:
@@ -96,21 +103,24 @@ def _heat(review: Review) -> dict[str, Any]:
     slots = period.slots
     column = _WIDTH / len(slots)
     drawn = []
-    for index, row in enumerate(heatmap.rows(period, review.feeds, review.rows["cells"], review.covered)):
+    in_order = [slot.replace(tzinfo=None) for slot in slots]
+    cells = [heat.Cell(**cell) for cell in review.rows["cells"]]
+    for index, row in enumerate(heat.rows(period.unit, in_order, cells, review.covered, review.feeds)):
         top = 24 + index * _ROW
         bars = [
             {
-                "state": span.state,
-                "x": _units(_LABELS + span.start * column),
-                "width": _units((span.end - span.start) * column),
-                "title": _title(row.feed, span, slots, period.unit),
+                "state": state,
+                "x": _units(_LABELS + start * column),
+                "width": _units((end - start) * column),
+                "title": _title(row.feed, state, slots[start:end], period.unit),
             }
-            for span in row.spans
-            if span.state != "nothing"
+            for state, start, end in heat.merged(_SHAPES.get(mark.state, mark.state) for mark in row.marks)
+            if state != "none"
         ]
         marks = " ".join(
             f"M{_units(_LABELS + start * column)} {top + _BAR + 3}h{_units((end - start) * column)}"
-            for start, end in row.quarantined
+            for is_refused, start, end in heat.merged(mark.is_refused for mark in row.marks)
+            if is_refused
         )
         drawn.append({"feed": _short(feed_title(row.feed)), "top": top, "bars": bars, "marks": marks})
     return {
@@ -120,15 +130,14 @@ def _heat(review: Review) -> dict[str, Any]:
         "right": _units(_LABELS + column * len(slots)),
         "bar": _BAR,
         "rows": drawn,
-        "ticks": [{"x": _units(_LABELS + tick.column * column), "label": tick.label} for tick in heatmap.ticks(period)],
+        "ticks": [{"x": _units(_LABELS + tick.column * column), "label": tick.label} for tick in ticks(period)],
     }
 
 
-def _title(feed: str, span: heatmap.Span, slots: list[datetime], unit: str) -> str:
+def _title(feed: str, state: heat.State, slots: list[datetime], unit: str) -> str:
     form = "%Y-%m-%d %H:%M" if unit == "hour" else "%Y-%m-%d"
-    many = span.end - span.start
-    last = "" if many == 1 else f" to {slots[span.end - 1]:{form}}"
-    return f"{feed_title(feed)}, {slots[span.start]:{form}}{last} ({verdicts.count(many, unit)}): {span.state}"
+    last = "" if len(slots) == 1 else f" to {slots[-1]:{form}}"
+    return f"{feed_title(feed)}, {slots[0]:{form}}{last} ({verdicts.count(len(slots), unit)}): {state}"
 
 
 def _short(title: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import literal
 from activity_audit.report.auditors.period import Period
+from activity_audit.report.heat import cells_sql
 
 SAMPLES_PER_REASON = 3
 SAMPLE_CHARACTERS = 400
@@ -49,19 +50,7 @@ def queries(scope: Scope, *, has_replays: bool = True) -> list[Query]:
 
 
 def _cells(scope: Scope) -> Query:
-    sql = f"""
-select
-    feed,
-    date_trunc('{scope.period.unit}', feed_hour_utc) as slot_utc,
-    count(*) as hours,
-    count(*) filter (status = 'missing') as missing,
-    count(*) filter (status = 'incomplete') as incomplete,
-    sum(quarantined)::bigint as quarantined
-from quality.feed_reconciliation
-where {scope.condition()}
-group by all
-order by feed, slot_utc"""
-    return Query("cells", "Completeness by feed and hour", sql)
+    return Query("cells", "Completeness by feed and hour", cells_sql(scope.period.unit, scope.condition()))
 
 
 def _gaps(scope: Scope) -> Query:
@@ -233,6 +222,13 @@ with published as (
     select * from quality.pipeline_run
     where from_hour_utc < timestamp '{end}' and to_hour_utc > timestamp '{start}'
 ),
+stopped_meanwhile as (
+    -- Until the next run that published: a run that was stopped since the last one is of these hours too.
+    select if(newest_utc is null, null, coalesce(min(started_at_utc), timestamp 'infinity')) as until_utc
+    from (select max(started_at_utc) as newest_utc from published)
+    left join quality.pipeline_run on started_at_utc > newest_utc
+    group by newest_utc
+),
 run as (
     select run_id, started_at_utc, true as is_published, from_hour_utc, to_hour_utc, deliveries, received, accepted,
         duplicate, quarantined
@@ -242,7 +238,7 @@ run as (
     from quality.validation_result as result
     where not exists (select 1 from quality.pipeline_run as known where known.run_id = result.run_id)
         and validated_at_utc >= timestamp '{start}'
-        and validated_at_utc <= greatest(timestamp '{end}', (select max(started_at_utc) from published))
+        and validated_at_utc <= greatest(timestamp '{end}', (select until_utc from stopped_meanwhile))
     group by run_id
 )"""
 

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from activity_audit.report.auditors.collect import Review
 from activity_audit.warehouse import coverage
-
-Level = Literal["good", "look", "bad", "unknown"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """An area's question, what is answered, and the section that has the figures."""
-
-    area: str
-    question: str
-    level: Level
-    answer: str
-    section: str
+from activity_audit.warehouse.verdicts import Verdict, checks_level, to_look_at
 
 
 def verdicts(review: Review) -> list[Verdict]:
@@ -28,7 +15,13 @@ def verdicts(review: Review) -> list[Verdict]:
     if not total(review, "hours"):
         nothing = "Nothing is recorded of this period."
         of_records = [replace(verdict, level="unknown", answer=nothing) for verdict in of_records]
-    return [_complete(review), *of_records, _checks(review), _intact(review)]
+    return [
+        replace(review.fresh, section="completeness"),
+        _complete(review),
+        *of_records,
+        _checks(review),
+        _intact(review),
+    ]
 
 
 def count(number: int, one: str, many: str | None = None) -> str:
@@ -42,21 +35,17 @@ def total(review: Review, column: str) -> int:
 
 
 def _complete(review: Review) -> Verdict:
-    missing, incomplete, hours = (total(review, name) for name in ("missing", "incomplete", "hours"))
-    covered = coverage.total(review.covered.values())
-    level: Level = "good"
-    if missing or incomplete:
-        level = "bad"
-        parts = [f"{count(missing, 'is', 'are')} missing"] if missing else []
-        if incomplete:
-            parts.append(f"{count(incomplete, 'is', 'are')} not what the manifest says")
+    covered, hours = coverage.total(review.covered.values()), total(review, "hours")
+    if covered.level == "bad":
+        parts = [f"{count(covered.missing, 'is', 'are')} missing"] if covered.missing else []
+        if covered.incomplete:
+            parts.append(f"{count(covered.incomplete, 'is', 'are')} not what the manifest says")
         answer = f"No. Of {count(hours, 'feed hour')}, {' and '.join(parts)}."
     elif not hours:
-        level, answer = "unknown", "Nothing is recorded of this period."
+        answer = "Nothing is recorded of this period."
     elif covered.level == "good":
         answer = f"Yes. All {count(hours, 'feed hour')} were looked at, and delivered as their manifests say."
     else:
-        level = "unknown"
         answer = f"Not known. The {count(hours, 'feed hour')} with a record were delivered as their manifests say."
     if covered.unknown:
         before = f"; {covered.before:,} of them are before the first that was loaded" if covered.before else ""
@@ -64,7 +53,7 @@ def _complete(review: Review) -> Verdict:
             f" {covered.unknown:,} of {count(covered.expected, 'feed hour')} of expected feeds are not "
             f"known: no run has looked at them since they ended{before}."
         )
-    return Verdict("Completeness", "Did every feed deliver every hour?", level, answer, "completeness")
+    return Verdict("Completeness", "Did every feed deliver every hour?", covered.level, answer, "completeness")
 
 
 def _balanced(review: Review) -> Verdict:
@@ -99,7 +88,7 @@ def _quarantine(review: Review) -> Verdict:
         answer = "Nothing was kept out."
         if resolved:
             answer = f"Nothing now: replays resolved {count(resolved, 'record')} that {_was(resolved)} kept out."
-        return Verdict("Quarantine", question, "good", answer, "quarantine")
+        return Verdict("Quarantine", question, to_look_at(quarantined), answer, "quarantine")
     standing = [row["reason"] for row in review.rows["reasons"] if row["standing"]]
     first = standing[0] if standing else "none recorded"
     answer = (
@@ -108,7 +97,7 @@ def _quarantine(review: Review) -> Verdict:
     )
     if resolved:
         answer += f" Replays resolved {count(resolved, 'more', 'more')} since."
-    return Verdict("Quarantine", question, "look", answer, "quarantine")
+    return Verdict("Quarantine", question, to_look_at(quarantined), answer, "quarantine")
 
 
 def _was(number: int) -> str:
@@ -152,7 +141,7 @@ def _drift(review: Review) -> Verdict:
     acknowledged = count(len(found) - len(rows), "name") if len(rows) < len(found) else ""
     if not rows:
         answer = f"Only what was acknowledged: {acknowledged}."
-        return Verdict("Catalogue drift", question, "good", answer, "drift")
+        return Verdict("Catalogue drift", question, to_look_at(0), answer, "drift")
     kinds = [
         count(number, one, many)
         for kind, one, many in (
@@ -164,7 +153,7 @@ def _drift(review: Review) -> Verdict:
     ]
     more = f" Acknowledged besides: {acknowledged}." if acknowledged else ""
     answer = f"Yes. {', '.join(kinds)}, in {count(sum(row['events'] for row in rows), 'event')}.{more}"
-    return Verdict("Catalogue drift", question, "look", answer, "drift")
+    return Verdict("Catalogue drift", question, to_look_at(len(rows)), answer, "drift")
 
 
 def _checks(review: Review) -> Verdict:
@@ -172,9 +161,10 @@ def _checks(review: Review) -> Verdict:
     stopped = [run for run in review.rows["runs"] if not run["is_published"]]
     failed = [check for check in checks if check["failed"]]
     errors = sum(bool(check["errors"]) for check in failed)
-    if not checks:
-        return Verdict("Checks", question, "unknown", "No run of this period is recorded.", "checks")
     warnings = len(failed) - errors
+    level = checks_level(len(checks), len(stopped), errors, warnings)
+    if not checks:
+        return Verdict("Checks", question, level, "No run of this period is recorded.", "checks")
     kinds = [f"{errors} came out as an error"] * bool(errors) + [f"{warnings} as a warning only"] * bool(warnings)
     found = (
         f"Of {len(checks)} checks, at least once {' and '.join(kinds)}."
@@ -183,8 +173,7 @@ def _checks(review: Review) -> Verdict:
     )
     if stopped:
         text = count(len(stopped), "run was stopped by its checks", "runs were stopped by their checks")
-        return Verdict("Checks", question, "bad", f"{text}, and published nothing. {found}", "checks")
-    level: Level = "bad" if errors else "look" if failed else "good"
+        return Verdict("Checks", question, level, f"{text}, and published nothing. {found}", "checks")
     return Verdict("Checks", question, level, f"Nothing was stopped. {found}", "checks")
 
 

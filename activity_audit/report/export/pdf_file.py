@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +58,10 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
     from activity_audit.report.queries import charts, events
     from activity_audit.report.queries.coverage import coverage_of
     from activity_audit.report.queries.groups import groups
-    from activity_audit.report.queries.trust import trust
+    from activity_audit.report.queries.trust import known
 
     # Whether the data are too old is for who reads the report now, and not for who opens the file next year.
-    state = trust(query, timedelta(), made_at, filters)
+    state = known(query)
     outcomes = groups(query, filters, ("outcome",))
     unit, points = charts.unit_of(filters.end - filters.start), charts.looked_over_time(query, filters, made_at)
     tops = {field: charts.top(query, filters, field, _TOP) for field in _TOPS}

@@ -6,38 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from activity_audit.base.hours import naive
+from activity_audit.base.hours import Unit, naive
+from activity_audit.report.heat import Cell, cells_sql
 from activity_audit.report.queries.warehouse import Query
-from activity_audit.warehouse.coverage import IS_LOOKED_AT
 from activity_audit.warehouse.events.filters import compared
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved_records
+from activity_audit.warehouse.verdicts import NEWEST_CHECKED
 
-# The query of the run that was checked last.
-NEWEST_CHECKED = """
-    select run_id from audit.quality.validation_result
-    group by run_id order by max(validated_at_utc) desc, run_id limit 1
-"""
 # Events may name anything; a page of it has a bound.
 MOST_DRIFT, _MOST_REASONS = 500, 100
 QUARANTINE_KEY = ("quarantined_at_utc", "feed", "source_uri", "source_record", "delivery_id")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What became of one feed in one hour, plain UTC; `status` is `balanced`, `incomplete` or `missing`.
-
-    `is_looked_at` is whether a run has looked at it since the hour was over.
-    """
-
-    feed: str
-    feed_hour_utc: datetime
-    status: str
-    received: int
-    accepted: int
-    duplicate: int
-    quarantined: int
-    detail: str | None
-    is_looked_at: bool
 
 
 @dataclass(frozen=True)
@@ -101,22 +79,10 @@ class Check:
     docs_link: str
 
 
-def heat_map(query: Query, start: datetime, end: datetime) -> list[Cell]:
-    """The cells of the feed hours in [start, end), aware, by feed and hour."""
-    rows = query.rows(
-        f"""
-        select feed, feed_hour_utc, status, received, accepted, duplicate, quarantined, detail, {IS_LOOKED_AT}
-        from audit.quality.feed_reconciliation where feed_hour_utc >= ? and feed_hour_utc < ?
-        order by feed, feed_hour_utc
-        """,
-        [naive(start), naive(end)],
-    )
-    return [Cell(*row) for row in rows]
-
-
-def newest_feed_hour(query: Query) -> datetime | None:
-    """The newest feed hour that is known of, plain UTC."""
-    return query.rows("select max(feed_hour_utc) from audit.quality.feed_reconciliation")[0][0]
+def heat_map(query: Query, start: datetime, end: datetime, unit: Unit = "hour") -> list[Cell]:
+    """The cells of the feed hours in [start, end), aware, by feed and unit of time."""
+    sql = cells_sql(unit, "feed_hour_utc >= ? and feed_hour_utc < ?", "audit.")
+    return [Cell(*row) for row in query.rows(sql, [naive(start), naive(end)])]
 
 
 def reasons(query: Query) -> list[tuple[str, int]]:

@@ -15,11 +15,12 @@ from activity_audit.base.catalogue import feed_title
 from activity_audit.base.visible_text import visible
 from activity_audit.report import periods, texts
 from activity_audit.report.bars import percent, share
+from activity_audit.report.heat import MARKS, MEANINGS
 from activity_audit.report.queries import applications
 from activity_audit.report.web.cells import cell
-from activity_audit.report.web.heat import MARKS, MEANINGS
 from activity_audit.report.web.values import encode
 from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.verdicts import SIGNS, WORDS
 
 if TYPE_CHECKING:
     import jinja2
@@ -89,6 +90,8 @@ def environment() -> jinja2.Environment:
         "percent": percent,
         "share": share,
         "marks": MARKS,
+        "signs": SIGNS,
+        "words": WORDS,
         "meanings": MEANINGS,
         "columns": COLUMNS,
         "titles": TITLES,

@@ -21,9 +21,9 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import floor_hour, now_utc, partition_key
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.coverage import due
 from orchestration import instance as dagster_instance
 from orchestration.assets.raw import asset_key
-from orchestration.checks import due_hour
 from orchestration.definitions import build_definitions
 from orchestration.jobs import FRESHNESS, HOURLY
 from orchestration.partitions import hourly, range_tags
@@ -229,11 +229,9 @@ def test_the_sensor_takes_late_deliveries_once(settings: Settings) -> None:
 
 
 def test_freshness_asks_for_the_newest_hour_that_is_due(settings: Settings, instance: dg.DagsterInstance) -> None:
-    assert due_hour(datetime(2026, 5, 1, 14, 39, tzinfo=UTC), timedelta(minutes=10)) == HOUR + timedelta(hours=2)
-    assert due_hour(datetime(2026, 5, 1, 14, 40, tzinfo=UTC), timedelta(minutes=10)) == HOUR + timedelta(hours=3)
-    due = int((due_hour(now_utc(), settings.schedule_lag) - HOUR).total_seconds() // 3600)
-    deliver(settings, b"", feed="search", hour=due)
-    deliver(settings, lines([event("old")]), feed="qm", hour=due - 1)
+    newest = int((due(now_utc(), settings.freshness) - HOUR).total_seconds() // 3600) - 1
+    deliver(settings, b"", feed="search", hour=newest)
+    deliver(settings, lines([event("old")]), feed="qm", hour=newest - 1)
     land_feeds(settings, catalogue.slugs(), (HOUR, now_utc()))
     result = build_definitions(settings).resolve_job_def(FRESHNESS).execute_in_process(instance=instance)
     found = {evaluation.asset_key: evaluation.passed for evaluation in result.get_asset_check_evaluations()}

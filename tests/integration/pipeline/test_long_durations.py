@@ -14,8 +14,9 @@ from activity_audit.ingest.planning import plan
 from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep.maintenance import maintain
+from activity_audit.warehouse.coverage import due
 from orchestration.automation import build_schedule
-from orchestration.checks import build_freshness, due_hour
+from orchestration.checks import build_freshness
 from tests.integration.support import deliver, event, lines, one, run
 
 
@@ -36,4 +37,4 @@ def test_a_home_with_the_longest_durations_works(settings: Settings, monkeypatch
     begin = beginning(longest)
     build_schedule(longest, begin)
     build_freshness(longest)
-    assert due_hour(now_utc(), longest.schedule_lag) <= begin
+    assert due(now_utc(), longest.freshness) - timedelta(hours=1) <= begin

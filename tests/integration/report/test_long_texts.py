@@ -8,7 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -17,14 +17,14 @@ import pytest
 
 from activity_audit.base.catalogue import normalised_name
 from activity_audit.base.visible_text import visible
+from activity_audit.report.heat import Cell, rows
 from activity_audit.report.queries.applications import MOST, applications
 from activity_audit.report.queries.events import Order, page
 from activity_audit.report.queries.groups import FIELDS as GROUPABLE
 from activity_audit.report.queries.groups import Group, groups
-from activity_audit.report.queries.quality import Cell, drift
+from activity_audit.report.queries.quality import drift
 from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.report.texts import some_text
-from activity_audit.report.web.heat import day_rows
 from activity_audit.report.web.places import decode_group, decode_key, encode_group, encode_key
 from activity_audit.report.web.values import encode
 from activity_audit.settings.core import Settings, load_settings
@@ -154,10 +154,10 @@ def test_an_hour_with_twenty_thousand_remarks_is_told_in_some_lines() -> None:
     assert told.startswith("name-0 is in the manifest")
     assert told.endswith("; and 19,990 more, all in quality.feed_reconciliation")
     assert len(told) < 2_000
-    cell = Cell("search", datetime(2026, 5, 1, 10), "incomplete", 1, 1, 0, 0, detail, True)  # noqa: DTZ001
-    marks = day_rows([cell], {}, date(2026, 5, 1))[0].marks
-    assert "and 19,997 more" in marks[10].text
-    assert len(marks[10].text) < 1_000
+    hour = datetime(2026, 5, 1, 10)  # noqa: DTZ001
+    ((mark,),) = (row.marks for row in rows("hour", [hour], [Cell("search", hour, incomplete=1, detail=detail)], {}))
+    assert "and 19,997 more" in mark.text
+    assert len(mark.text) < 1_000
     assert some_text("a; b") == "a; b"
 
 

@@ -45,7 +45,7 @@ def test_one_event_says_where_it_came_from(home: Settings, asked: Query, rows: l
 
 def test_trust_and_quality_say_what_the_tables_say(home: Settings, asked: Query) -> None:
     now = datetime(2026, 5, 1, 12, tzinfo=UTC)
-    said = trust.trust(asked, home.freshness, now)
+    said = trust.trust(asked, now)
     assert (said.data_through, said.quarantined, said.stale, said.blocked) == (
         datetime(2026, 5, 1, 11, tzinfo=UTC).replace(tzinfo=None), 1, False, False
     )  # fmt: skip
@@ -57,7 +57,7 @@ def test_trust_and_quality_say_what_the_tables_say(home: Settings, asked: Query)
     # One hour was loaded ever, which is not the newest seven days.
     assert (said.of_period, said.since) == (False, datetime(2026, 5, 1, 10, tzinfo=UTC).replace(tzinfo=None))
     assert said.level == "bad"
-    assert trust.trust(asked, home.freshness, now + timedelta(hours=3)).stale
+    assert trust.trust(asked, now + timedelta(hours=3)).stale
     cells = {cell.feed: cell for cell in quality.heat_map(asked, START, END)}
     assert (cells["search"].status, cells["search"].quarantined, cells["qm"].status) == ("balanced", 1, "missing")
     (refused,) = quality.quarantine(asked, reason="invalid_outcome", feed="search")
@@ -72,7 +72,7 @@ def test_a_period_is_complete_only_if_all_of_it_was_looked_at(home: Settings, as
     now = datetime(2026, 5, 3, tzinfo=UTC)
 
     def said(start: datetime, end: datetime, *applications: str) -> Coverage | None:
-        return trust.trust(asked, home.freshness, now, Filters(start, end, applications)).coverage
+        return trust.trust(asked, now, Filters(start, end, applications)).coverage
 
     hour = timedelta(hours=1)
     assert said(HOUR, HOUR + hour, "Search") == Coverage(1, recorded=1)
@@ -96,7 +96,7 @@ def test_a_period_is_complete_only_if_all_of_it_was_looked_at(home: Settings, as
     assert said(HOUR, HOUR + hour, "Nobody's") == said(HOUR, HOUR + hour)
     assert said(HOUR, HOUR + hour, "Activity Audit") == Coverage()
     without = Filters(HOUR, HOUR + hour, excluded=(("application", "Search"),))
-    assert trust.trust(asked, home.freshness, now, without).coverage == Coverage(15, recorded=15, missing=15)
+    assert trust.trust(asked, now, without).coverage == Coverage(15, recorded=15, missing=15)
 
 
 def test_a_picture_knows_which_of_its_hours_nobody_has_looked_at(asked: Query) -> None:

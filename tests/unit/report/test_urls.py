@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -15,11 +15,10 @@ from hypothesis import strategies as st
 from activity_audit.base.hours import naive
 from activity_audit.report import bars as charts
 from activity_audit.report import periods
+from activity_audit.report.heat import Cell, rows
 from activity_audit.report.queries.groups import Group
 from activity_audit.report.queries.orders import Order
-from activity_audit.report.queries.quality import Cell
 from activity_audit.report.texts import bytes_text, time_text, value_text
-from activity_audit.report.web.heat import day_rows, days_rows
 from activity_audit.report.web.pages.frame import chips
 from activity_audit.report.web.places import decode_group, decode_key, encode_group, encode_key
 from activity_audit.report.web.urls import FIELDS, GROUPABLE, PARAMETERS, BadLinkError, State, parse
@@ -205,21 +204,20 @@ def test_the_parts_of_a_share_are_in_proportion() -> None:
 
 
 def test_the_heat_map_shows_the_worst() -> None:
-    day = date(2026, 5, 1)
     hours = [_at(f"2026-05-01T{hour:02}:00") for hour in range(3)]
     cells = [
-        Cell("search", naive(hours[0]), "balanced", 5, 5, 0, 0, None, is_looked_at=True),
-        Cell("search", naive(hours[1]), "balanced", 5, 4, 0, 1, None, is_looked_at=True),
-        Cell("search", naive(hours[2]), "missing", 0, 0, 0, 0, "nothing came", is_looked_at=True),
-        Cell("qm", naive(hours[0]), "balanced", 1, 1, 0, 0, None, is_looked_at=False),
+        Cell("search", naive(hours[0]), received=5, accepted=5),
+        Cell("search", naive(hours[1]), received=5, accepted=4, refused=1, quarantined=1),
+        Cell("search", naive(hours[2]), missing=1, detail="nothing came"),
+        Cell("qm", naive(hours[0]), early=1, received=1, accepted=1),
     ]
     looked, unknown, waiting = Coverage(1, recorded=1), Coverage(1, unknown=1), Coverage(waiting=1)
     by_hour = {("search", naive(hour)): looked for hour in hours}
     by_hour |= {("search", naive(_at("2026-05-01T03:00"))): unknown, ("qm", naive(hours[0])): unknown}
     by_hour |= {("search", naive(_at("2026-05-01T04:00"))): waiting, ("wfm", naive(hours[0])): unknown}
-    qm, search, wfm = day_rows(cells, by_hour, day)
-    titles = [row.feed for row in (qm, search, wfm)]
-    assert titles == ["Quality Management (qm)", "Search", "Workforce Management (wfm)"]
+    slots = [naive(_at("2026-05-01")) + timedelta(hours=hour) for hour in range(24)]
+    qm, search, wfm = rows("hour", slots, cells, by_hour)
+    assert [row.feed for row in (qm, search, wfm)] == ["qm", "search", "wfm"]
     states = [mark.state for mark in search.marks[:6]]
     assert states == ["balanced", "quarantined", "missing", "unknown", "waiting", "none"]
     assert "nothing came" in search.marks[2].text
@@ -228,7 +226,11 @@ def test_the_heat_map_shows_the_worst() -> None:
     assert "so far 1 received" in qm.marks[0].text
     begin = naive(_at("2026-05-01"))
     by_day = {("search", begin): Coverage(4, unknown=1, recorded=3, missing=1, waiting=1), ("qm", begin): unknown}
-    qm, search = days_rows(cells, by_day, [date(2026, 4, 30), day])
+    cells = [
+        Cell("search", begin, hours=3, missing=1, refused=1, received=10, accepted=9, quarantined=1),
+        Cell("qm", begin, early=1, received=1, accepted=1),
+    ]
+    qm, search = rows("day", [begin - timedelta(days=1), begin], cells, by_day)
     assert [mark.state for mark in search.marks] == ["none", "missing"]
     assert search.marks[1].text == "hours: 1 missing, 1 unknown, 1 quarantined, 1 balanced, 1 waiting"
     assert [mark.state for mark in qm.marks] == ["none", "unknown"]

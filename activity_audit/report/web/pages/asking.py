@@ -12,7 +12,7 @@ from starlette.requests import Request
 
 from activity_audit.base.hours import aware, now_utc, parse_time
 from activity_audit.report import periods
-from activity_audit.report.queries.trust import trust
+from activity_audit.report.queries.trust import known
 from activity_audit.report.web.urls import BadLinkError, State, parse
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ async def moment_of(request: Request, state: State) -> datetime:
     now = now_utc()
     if state.period not in periods.OF_HOURS:
         return now
-    through = await ask(request, lambda query: trust(query, request.app.state.settings.freshness).data_through)
+    through = await ask(request, lambda query: known(query).data_through)
     return min(now, aware(through)) if through else now
 
 

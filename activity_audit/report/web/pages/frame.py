@@ -13,12 +13,13 @@ from activity_audit.base.hours import EARLIEST_YEAR, now_utc
 from activity_audit.report import periods, texts
 from activity_audit.report.queries import lists
 from activity_audit.report.queries.applications import Application, applications
-from activity_audit.report.queries.trust import Trust, trust
+from activity_audit.report.queries.trust import trust
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web.templating import TITLES
 from activity_audit.report.web.urls import FROM_TO, State
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Value, short
+from activity_audit.warehouse.verdicts import Condition
 
 # These lists come with every page, unless much must be read for them; the others when they are opened.
 _ALWAYS = ("entity", "activity", "outcome")
@@ -75,7 +76,7 @@ class Chip:
 class Frame:
     """What every view shows around the events."""
 
-    trust: Trust
+    trust: Condition
     last_day: date | None
     applications: list[Application]
     lists: list[FilterList]
@@ -85,7 +86,6 @@ class Frame:
 
 def frame(query: Query, request: Request, state: State | None, filters: Filters | None) -> Frame:
     """Asks for all of it; without filters there are no lists."""
-    freshness: timedelta = request.app.state.settings.freshness
     show = request.query_params.getlist("show")
     found = []
     events_of = None
@@ -105,7 +105,7 @@ def frame(query: Query, request: Request, state: State | None, filters: Filters 
     last_day = min(filters.end - timedelta(microseconds=1), now_utc()).date() if filters else None
     if last_day and last_day.year < EARLIEST_YEAR:
         last_day = None
-    return Frame(trust(query, freshness, filters=filters), last_day, applications(query), found, events_of)
+    return Frame(trust(query, filters=filters), last_day, applications(query), found, events_of)
 
 
 def chips(state: State, page: str) -> list[Chip]:

@@ -10,17 +10,18 @@ from starlette.responses import Response
 
 from activity_audit.base.hours import now_utc
 from activity_audit.report.access.permissions import QUARANTINE, VIEW, requires
+from activity_audit.report.heat import Cell, Row, rows
 from activity_audit.report.queries import quality
 from activity_audit.report.queries.coverage import coverage_of_days
-from activity_audit.report.queries.trust import Trust, trust
+from activity_audit.report.queries.trust import known, trust
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web import recorded
-from activity_audit.report.web.heat import Covered, Row, day_rows, days_rows
 from activity_audit.report.web.pages.asking import ask, state_of
 from activity_audit.report.web.places import decode_key, encode_key
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import BadLinkError
-from activity_audit.warehouse.coverage import total
+from activity_audit.warehouse.coverage import Coverage, total
+from activity_audit.warehouse.verdicts import Condition
 
 _DAY = timedelta(days=1)
 _DAYS = 14
@@ -32,10 +33,12 @@ _RECORDS = 25
 @dataclass(frozen=True)
 class _Hours:
     day: date
-    cells: list[quality.Cell]
+    days: list[date]
+    cells: list[Cell]
     by_hour: list[Row]
-    by_day: Covered
-    trust: Trust
+    by_day: list[Row]
+    covered: Coverage
+    trust: Condition
 
 
 @requires(VIEW)
@@ -45,30 +48,32 @@ async def heat_map(request: Request) -> Response:
     asked = _day(request.query_params.get("day"))
 
     def work(query: Query) -> _Hours:
-        newest = quality.newest_feed_hour(query)
-        day = asked or (newest.date() if newest else now_utc().date())
+        newest, now = known(query).newest, now_utc()
+        day = asked or (newest.date() if newest else now.date())
         end = datetime.combine(day + _DAY, time(), UTC)
-        cells, now = quality.heat_map(query, end - _DAYS * _DAY, end), now_utc()
-        by_hour = coverage_of_days(query, end - _DAY, end, "hour", now)
-        by_day = coverage_of_days(query, end - _DAYS * _DAY, end, "day", now)
-        return _Hours(day, cells, day_rows(cells, by_hour, day), by_day, _trust(query, request))
+        hours = [datetime.combine(day, time(hour)) for hour in range(24)]
+        days = [datetime.combine(day - _DAY * back, time()) for back in reversed(range(_DAYS))]
+        cells = quality.heat_map(query, end - _DAY, end)
+        by_hour = rows("hour", hours, cells, coverage_of_days(query, end - _DAY, end, "hour", now))
+        covered = coverage_of_days(query, end - _DAYS * _DAY, end, "day", now)
+        by_day = rows("day", days, quality.heat_map(query, end - _DAYS * _DAY, end, "day"), covered)
+        dates = [one.date() for one in days]
+        return _Hours(day, dates, cells, by_hour, by_day, total(covered.values()), trust(query, now))
 
     found = await ask(request, work)
-    day = found.day
-    days = [day - _DAY * back for back in reversed(range(_DAYS))]
     return render(
         request,
         "quality.html",
         tab="hours",
         trust=found.trust,
-        day=day,
-        earlier=day - _DAY,
-        later=day + _DAY,
-        days=days,
-        wrong=[cell for cell in found.cells if cell.detail and cell.feed_hour_utc.date() == day],
+        day=found.day,
+        earlier=found.day - _DAY,
+        later=found.day + _DAY,
+        days=found.days,
+        wrong=[cell for cell in found.cells if cell.detail],
         by_hour=found.by_hour,
-        by_day=days_rows(found.cells, found.by_day, days),
-        covered=total(found.by_day.values()),
+        by_day=found.by_day,
+        covered=found.covered,
     )
 
 
@@ -82,9 +87,9 @@ async def quarantine(request: Request) -> Response:
 
     only = decode_key(request.query_params.get("only"), quality.QUARANTINE_KEY, whole=True)
 
-    def work(query: Query) -> tuple[list[quality.Quarantined], list[tuple[str, int]], Trust]:
+    def work(query: Query) -> tuple[list[quality.Quarantined], list[tuple[str, int]], Condition]:
         records = quality.quarantine(query, reason=reason, feed=feed, after=after, only=only, limit=_RECORDS + 1)
-        return records, quality.reasons(query), _trust(query, request)
+        return records, quality.reasons(query), trust(query)
 
     records, reasons, state = await ask(request, work)
     shown = records[:_RECORDS]
@@ -109,7 +114,7 @@ async def quarantine(request: Request) -> Response:
 async def drift(request: Request) -> Response:
     """What was seen and is not in the catalogue."""
     state_of(request)
-    found, state = await ask(request, lambda query: (quality.drift(query), _trust(query, request)))
+    found, state = await ask(request, lambda query: (quality.drift(query), trust(query)))
     return render(request, "drift.html", tab="drift", trust=state, drift=found, most=quality.MOST_DRIFT)
 
 
@@ -117,12 +122,8 @@ async def drift(request: Request) -> Response:
 async def checks(request: Request) -> Response:
     """What the newest run checked."""
     state_of(request)
-    found, state = await ask(request, lambda query: (quality.checks(query), _trust(query, request)))
+    found, state = await ask(request, lambda query: (quality.checks(query), trust(query)))
     return render(request, "checks.html", tab="checks", trust=state, checks=found)
-
-
-def _trust(query: Query, request: Request) -> Trust:
-    return trust(query, request.app.state.settings.freshness)
 
 
 def _day(text: str | None) -> date | None:

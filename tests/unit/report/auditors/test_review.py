@@ -15,13 +15,14 @@ from activity_audit.base.visible_text import visible
 from activity_audit.evidence.verify.findings import Finding, Report
 from activity_audit.report.auditors import page
 from activity_audit.report.auditors.collect import Review
-from activity_audit.report.auditors.heatmap import Span, merged, rows, state_of, ticks
-from activity_audit.report.auditors.period import Period, default_period
+from activity_audit.report.auditors.period import Period, default_period, ticks
 from activity_audit.report.auditors.queries import LATENESS, Scope, queries
-from activity_audit.report.auditors.verdicts import Verdict, count, duration, share, verdicts
+from activity_audit.report.auditors.verdicts import count, duration, share, verdicts
+from activity_audit.report.heat import Cell, merged, rows, state_of
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.lake import Snapshot
+from activity_audit.warehouse.verdicts import Verdict, fresh
 from expectations.results import ExpectationResult
 from orchestration import checks
 
@@ -54,21 +55,23 @@ def test_the_default_period_is_a_month_or_all_that_there_is() -> None:
 
 def test_a_column_has_the_worst_state_of_its_hours() -> None:
     whole, in_part = Coverage(24, recorded=24), Coverage(24, unknown=1, recorded=23)
-    assert state_of(None, Coverage()) == "nothing"
+
+    def state(covered: Coverage, **counts: int) -> str:
+        return state_of(Cell("a", START, **cell(**counts)), covered)
+
+    assert state_of(None, Coverage()) == "none"
     assert state_of(None, Coverage(1, unknown=1)) == "unknown"
-    assert state_of(cell(24), whole) == "balanced"
-    assert state_of(cell(23), in_part) == "unknown"
-    assert state_of(cell(24, incomplete=1), in_part) == "incomplete"
-    assert state_of(cell(24, incomplete=23, missing=1), whole) == "missing"
+    assert state(whole, hours=24) == "balanced"
+    assert state(in_part, hours=23) == "unknown"
+    assert state(in_part, hours=24, incomplete=1) == "incomplete"
+    assert state(whole, hours=24, incomplete=23, missing=1) == "missing"
 
 
 def test_equal_neighbours_are_one_span() -> None:
     assert merged([]) == []
-    assert merged(["balanced"] * 744) == [Span("balanced", 0, 744)]
-    states = ["balanced", "balanced", "missing", "balanced", "nothing"]
-    assert merged(states) == [  # type: ignore[arg-type]
-        Span("balanced", 0, 2), Span("missing", 2, 3), Span("balanced", 3, 4), Span("nothing", 4, 5),
-    ]  # fmt: skip
+    assert merged(["balanced"] * 744) == [("balanced", 0, 744)]
+    states = ["balanced", "balanced", "missing", "balanced", "none"]
+    assert merged(states) == [("balanced", 0, 2), ("missing", 2, 3), ("balanced", 3, 4), ("none", 4, 5)]
 
 
 def test_a_row_has_every_column_of_its_feed_and_no_other() -> None:
@@ -79,11 +82,13 @@ def test_a_row_has_every_column_of_its_feed_and_no_other() -> None:
         {"feed": "a", "slot_utc": times[2], **cell(quarantined=1)},
         {"feed": "b", "slot_utc": times[3], **cell(missing=1)},
     ]
-    a, b, c = rows(period(4 * HOUR), ["a", "b", "c"], cells, {("c", times[1]): Coverage(1, unknown=1)})
-    assert a.spans == [Span("balanced", 0, 3), Span("nothing", 3, 4)]
-    assert a.quarantined == [(1, 3)]
-    assert b.spans == [Span("nothing", 0, 3), Span("missing", 3, 4)]
-    assert (c.spans, c.quarantined) == ([Span("nothing", 0, 1), Span("unknown", 1, 2), Span("nothing", 2, 4)], [])
+    unknown = {("c", times[1]): Coverage(1, unknown=1)}
+    a, b, c, d = rows("hour", times, [Cell(**cell) for cell in cells], unknown, ["d"])
+    assert [mark.state for mark in a.marks] == ["balanced", "quarantined", "quarantined", "none"]
+    assert [mark.is_refused for mark in a.marks] == [False, True, True, False]
+    assert [mark.state for mark in b.marks] == ["none", "none", "none", "missing"]
+    assert [mark.state for mark in c.marks] == ["none", "unknown", "none", "none"]
+    assert not any(mark.is_refused for mark in c.marks + d.marks)
 
 
 @pytest.mark.parametrize("length", [HOUR, 5 * HOUR, DAY, 47 * HOUR, 3 * DAY, 31 * DAY, 90 * DAY, 366 * DAY, 3000 * DAY])
@@ -147,8 +152,9 @@ TOTALS = {
 }  # fmt: skip
 
 
-def _covered(hours: int) -> Coverage:
-    return Coverage(24, unknown=24 - hours, recorded=hours)
+def _covered(totals: dict[str, Any]) -> Coverage:
+    hours = totals["hours"]
+    return Coverage(24, unknown=24 - hours, recorded=hours, missing=totals["missing"], incomplete=totals["incomplete"])
 
 
 def review(report: Report | None = None, drift: int = 0, **totals: int) -> Review:
@@ -168,7 +174,8 @@ def review(report: Report | None = None, drift: int = 0, **totals: int) -> Revie
         made_at=START + 10 * DAY,
         queries=queries(Scope(period(DAY))),
         rows=answers,
-        covered={("a", START.replace(tzinfo=None)): _covered((TOTALS | totals)["hours"])},
+        covered={("a", START.replace(tzinfo=None)): _covered(TOTALS | totals)},
+        fresh=fresh(START.replace(tzinfo=None) + DAY, START + DAY, HOUR),
         integrity=report,
         not_verified=None if report else "Not checked: --no-verify was given.",
     )
@@ -261,7 +268,8 @@ def test_a_period_that_was_looked_at_in_part_is_not_known_to_be_complete() -> No
         "that was loaded."
     )
     # What is known to be wrong is said first.
-    worse = verdict(replace(review(hours=2, missing=1), covered=covered.covered), "Completeness")
+    wrong = {place: replace(part, missing=1) for place in covered.covered}
+    worse = verdict(replace(review(hours=2, missing=1), covered=wrong), "Completeness")
     assert (worse.level, worse.answer[:36]) == ("bad", "No. Of 2 feed hours, 1 is missing. 2")
 
 
