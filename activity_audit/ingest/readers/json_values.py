@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from activity_audit.ingest.readers import json_text, streams
@@ -22,24 +22,10 @@ _PATIENCE_FACTOR = 4
 # A value that is indented deeper has no sibling.
 _DEEPEST = 4096
 _SCALAR_END = re.compile(r"[,\]\r\n{]")
-_LINE_END = re.compile(r"[\r\n]")
-_MEMBER = re.compile(rf'[{SPACE},]*"((?:[^"\\]|\\.)*)"[{SPACE}]*:[{SPACE}]*')
-_PLAIN_VALUES = re.compile(rf'\[[{SPACE}]*[\["\d-]')
-_RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}
+_MEMBER = re.compile(rf'[{SPACE},]*"([^"\\]*(?:\\.[^"\\]*)*)"[{SPACE}]*:[{SPACE}]*')
 
 # From the index on: where the value ends, and True; or where to go on once more is read, and False.
 Finder = Callable[[str, int], tuple[int, bool]]
-
-
-def is_page(value: Any) -> bool:
-    """Whether a JSON value is a page of records, not a record that happens to have a field `values`."""
-    if not isinstance(value, dict) or not isinstance(value.get("values"), list):
-        return False
-    return _names_no_record(value) and all(isinstance(item, dict) for item in value["values"][:1])
-
-
-def _names_no_record(names: Iterable[str]) -> bool:
-    return _RECORD_FIELDS.isdisjoint(re.sub("[^a-z]", "", name.lower()) for name in names)
 
 
 class Brackets:
@@ -92,7 +78,6 @@ class Brackets:
 class _Text(str):
     """A text of which an error costs little: to say on which line it is, it counts all lines before it."""
 
-    __slots__ = ()
     count = rfind = lambda *_: 0
 
 
@@ -149,26 +134,30 @@ class Values:
                     break
         return None
 
-    def begins_page(self) -> bool:
-        """Whether the object at the cursor, which is not `decoded`, is a page by what a record's size shows of it."""
+    def before_list(self, wanted: str) -> tuple[list[str], str] | None:
+        """Of the object at the cursor, which is not `decoded`: the names before the list `wanted`, and how that begins.
+
+        None where a record's size does not show such a list.
+        """
         self._fill(self._max_bytes + 1)
         names: list[str] = []
         at = self.at + 1
         try:
             while self._patience >= 0 and (member := _MEMBER.match(self.text, at, self.at + self._max_bytes)):
                 at = member.end()
-                if member[1] == "values" and self.text.startswith("[", at):
-                    return _names_no_record(names) and not _PLAIN_VALUES.match(self.text, at)
+                if member[1] == wanted and self.text.startswith("[", at):
+                    at = json_text.after_space(self.text, at + 1)
+                    return names, self.text[at : at + 1]
                 names.append(member[1])
                 at = STRICT.raw_decode(self.text, at)[1]
         except (ValueError, RecursionError) as error:
             self._lose_patience(error)
-        return False
+        return None
 
     def value(self) -> records.Record:
         """The value at the cursor, to which `peek` has moved, or what stands in its place."""
         if self.text[self.at] not in '{["':
-            return self._until(_SCALAR_END)
+            return self.until(_SCALAR_END)
         if decoded := self.decoded():
             return self.whole(decoded[1])
         brackets = Brackets(self._column)
@@ -176,6 +165,10 @@ class Values:
         if isinstance(found, records.Record) or brackets.closed:
             return self._judged(found)
         return self.unparseable(found.removesuffix(",").rstrip(SPACE))
+
+    def until(self, pattern: re.Pattern[str]) -> records.Record:
+        """The text up to the pattern, of one character at least, which is no JSON that could be a record."""
+        return self._judged(self._up_to(lambda text, start: _first(pattern, text, start), self.at + 1))
 
     def whole(self, end: int) -> records.Record:
         """The strict JSON up to the index `end` of the text."""
@@ -185,10 +178,6 @@ class Values:
             return records.Record(text, length=len(text))
         return records.from_bytes(_bytes(text), self._max_bytes)
 
-    def line(self) -> records.Record:
-        """The rest of the line, which is no JSON that could be a record."""
-        return self._until(_LINE_END)
-
     def unparseable(self, text: str) -> records.Record:
         """A text that is no record."""
         return records.from_bytes(_bytes(text), self._max_bytes, "unparseable")
@@ -197,20 +186,8 @@ class Values:
         """Of a text SQL will judge, except for what DuckDB takes for JSON and the standard does not."""
         if isinstance(found, records.Record):
             return found
-        return (
-            self.unparseable(found)
-            if json_text.is_lenient(found)
-            else records.from_bytes(_bytes(found), self._max_bytes)
-        )
-
-    def _until(self, pattern: re.Pattern[str]) -> records.Record:
-        """The text up to the pattern; at least one character."""
-
-        def find(text: str, start: int) -> tuple[int, bool]:
-            match = pattern.search(text, start)
-            return (match.start(), True) if match else (len(text), False)
-
-        return self._judged(self._up_to(find, self.at + 1))
+        problem: records.Problem | None = "unparseable" if json_text.is_lenient(found) else None
+        return records.from_bytes(_bytes(found), self._max_bytes, problem)
 
     def _up_to(self, find: Finder, start: int) -> records.Record | str:
         """The text up to where it ends by `find`, which begins at `start`; the record of one that is too large to hold.
@@ -262,6 +239,11 @@ class Values:
         self.text = _Text("".join(pieces))
         self.at = 0
         return length > held
+
+
+def _first(pattern: re.Pattern[str], text: str, start: int) -> tuple[int, bool]:
+    match = pattern.search(text, start)
+    return (match.start(), True) if match else (len(text), False)
 
 
 def _bytes(text: str) -> bytes:

@@ -6,11 +6,12 @@ Records are the exact slices of the file's text, so that what is kept is what ca
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from activity_audit.ingest.readers.json_values import Brackets, Values, is_page
+from activity_audit.ingest.readers.json_values import Brackets, Values
 from activity_audit.ingest.readers.read_lines import read_lines
 from activity_audit.ingest.readers.streams import Blocks
 from activity_audit.raw import records
@@ -18,6 +19,8 @@ from activity_audit.raw import records
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LINE_END = re.compile(r"[\r\n]")
+_RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}
 _ERROR_NAMES = {"error", "errors", "fault", "exception"}
 _NO_ERROR = {"null", "false", "0", '""', "[]", "{}"}
 
@@ -39,7 +42,7 @@ def _is_line_delimited(head: bytes) -> bool:
         return not text.startswith("[")
     line = text.partition("\n")[0]
     try:
-        return not is_page(json.loads(line))
+        return not _is_page(json.loads(line))
     except (ValueError, RecursionError):
         brackets = Brackets()
         end, _ = brackets.find(line, 0)
@@ -53,7 +56,7 @@ def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
             yield from _array(blocks, values)
         elif opening == "{":
             decoded = values.decoded()
-            if is_page(decoded[0]) if decoded else values.begins_page():
+            if _is_page(decoded[0]) if decoded else _begins_page(values.before_list("values")):
                 yield from _page(blocks, values)
             else:
                 yield values.whole(decoded[1]) if decoded else values.value()
@@ -61,9 +64,25 @@ def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:
             # What is left over between values that were told apart without it.
             values.at += 1
         else:
-            yield values.line()
+            yield values.until(_LINE_END)
     if blocks.broken:
         yield records.broken_off(blocks.broken)
+
+
+def _is_page(value: Any) -> bool:
+    """Whether a JSON value is a page of records, not a record that happens to have a field `values`."""
+    if not isinstance(value, dict) or not isinstance(value.get("values"), list):
+        return False
+    return _names_no_record(value) and all(isinstance(item, dict) for item in value["values"][:1])
+
+
+def _begins_page(seen: tuple[list[str], str] | None) -> bool:
+    """The same of an object that is not held whole: its names before `values`, and what that list begins with."""
+    return seen is not None and _names_no_record(seen[0]) and not re.match(r'[\["\d-]', seen[1])
+
+
+def _names_no_record(names: Iterable[str]) -> bool:
+    return _RECORD_FIELDS.isdisjoint(re.sub("[^a-z]", "", name.lower()) for name in names)
 
 
 def _array(blocks: Blocks, values: Values) -> Iterator[records.Record]:
