@@ -58,8 +58,9 @@ browser: setup ## Run the tests of the pages in a real browser only
 test-slow: setup ## Run the long tests: a simulated week, kill -9 at random moments, the longest of the others
 	@$(BIN)/pytest -q -m slow
 
-docs: setup ## Write the tables of docs/warehouse.md from the dbt project
+docs: setup ## Write what is worked out of the code: the tables of docs/warehouse.md, the files of expectations/suites
 	@$(BIN)/python scripts/warehouse_docs.py
+	@$(BIN)/python scripts/gx_suites.py
 
 bench: setup ## Measure everything at small sizes, peers too; writes benchmarks/results/small.* (some minutes)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))

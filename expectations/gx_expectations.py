@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import html
-import logging
 import re
-from abc import ABC
 from typing import Any, ClassVar
 
 import great_expectations.expectations as gxe
 import sqlalchemy as sa
-from great_expectations.compatibility import pydantic
 from great_expectations.core.metric_domain_types import MetricDomainTypes
 from great_expectations.core.metric_function_types import MetricPartialFunctionTypes
 from great_expectations.execution_engine import SqlAlchemyExecutionEngine
 from great_expectations.expectations.expectation import Expectation
-from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 from great_expectations.expectations.metrics.metric_provider import metric_partial
 from great_expectations.expectations.metrics.table_metric_provider import TableMetricProvider
 
@@ -23,53 +19,15 @@ from expectations.rules import InSet, NotNull, Rule, Unique
 
 # What SQLAlchemy's text() would take for a bind parameter: a colon before a word.
 _BIND_PARAMETER = re.compile(r"(?<![:\w\\]):(?=\w)")
-_REGISTRY = logging.getLogger("great_expectations.expectations.registry")
 
 
-class _Configured(Expectation, ABC):
-    """An expectation that keeps its configuration, which GX's own works out each of the fifty times that GX asks it."""
-
-    _configuration: ExpectationConfiguration | None = pydantic.PrivateAttr(default=None)
-
-    @property
-    def configuration(self) -> ExpectationConfiguration:
-        """As GX's own; an expectation does not change once it is made."""
-        if self._configuration is None:
-            self._configuration = super().configuration
-        return self._configuration
-
-
-# In place of GX's own, under their names, by which its renderers know them; it would warn of each one.
-_REGISTRY.disabled = True
-
-
-class ExpectColumnValuesToNotBeNull(_Configured, gxe.ExpectColumnValuesToNotBeNull):
-    """GX's own, which keeps its configuration."""
-
-
-class ExpectColumnValuesToBeInSet(_Configured, gxe.ExpectColumnValuesToBeInSet):
-    """GX's own, which keeps its configuration."""
-
-
-class ExpectColumnValuesToBeUnique(_Configured, gxe.ExpectColumnValuesToBeUnique):
-    """GX's own, which keeps its configuration."""
-
-
-_REGISTRY.disabled = False
-
-
-class ExpectNoUnexpectedRows(_Configured, gxe.UnexpectedRowsExpectation):
+class ExpectNoUnexpectedRows(gxe.UnexpectedRowsExpectation):
     """GX's expectation that a query returns no row, evaluated by counting alone.
 
-    GX's own runs the query a second time for its rows, and warns on stdout when the query names its
-    relation itself instead of leaving it to GX.
+    GX's own runs the query a second time for its rows.
     """
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.row_count",)
-
-    @pydantic.validator("unexpected_rows_query")
-    def _validate_query(cls, query: Any) -> Any:
-        return query
 
     def _validate(self, metrics: dict, runtime_configuration: dict | None = None, execution_engine: Any = None) -> dict:
         count = metrics["unexpected_rows_query.row_count"]
@@ -112,30 +70,35 @@ class ExpectNoUnexpectedRow(ExpectNoUnexpectedRows):
         return {"success": unexpected == 0, "result": {"observed_value": unexpected, "evaluated": evaluated}}
 
 
-def to_expectation(rule: Rule, *, blocking: bool, policy: str) -> Expectation:
-    """The rule as an expectation; `policy` says in a sentence what a failure means."""
+def to_expectation(rule: Rule, *, blocking: bool, policy: str, plain: bool = False) -> Expectation:
+    """The rule as an expectation; `policy` says in a sentence what a failure means.
+
+    With `plain` it is of GX's own classes, for where this product is not installed.
+    """
     # GX puts both texts into its pages as they are.
     title, why = html.escape(rule.title, quote=False), html.escape(rule.why, quote=False)
     about: dict[str, Any] = {
         "description": f"<strong>{title}</strong>\n{why}",
         "notes": [f"`{rule.id}`: {policy}", f"    {rule.unexpected_query}"],
-        "meta": {"id": rule.id},
+        "meta": {"id": rule.id, "relation": rule.relation},
         "severity": "critical" if blocking else "warning",
     }
     check = rule.check
     if isinstance(check, NotNull):
-        return ExpectColumnValuesToNotBeNull(column=check.column, **about)
+        return gxe.ExpectColumnValuesToNotBeNull(column=check.column, **about)
     if isinstance(check, InSet):
-        return ExpectColumnValuesToBeInSet(column=check.column, value_set=list(check.values), **about)
+        return gxe.ExpectColumnValuesToBeInSet(column=check.column, value_set=list(check.values), **about)
     if isinstance(check, Unique):
-        return ExpectColumnValuesToBeUnique(column=check.column, **about)
+        return gxe.ExpectColumnValuesToBeUnique(column=check.column, **about)
+    about["unexpected_rows_query"] = _of_batch(check.query, rule.relation)
+    if plain:
+        return gxe.UnexpectedRowsExpectation(**about)
     if check.predicate:
-        return ExpectNoUnexpectedRow(
-            unexpected_rows_query=_literal(check.query), predicate=check.predicate, evaluated=check.evaluated, **about
-        )
-    return ExpectNoUnexpectedRows(unexpected_rows_query=_literal(check.query), **about)
+        return ExpectNoUnexpectedRow(predicate=check.predicate, evaluated=check.evaluated, **about)
+    return ExpectNoUnexpectedRows(**about)
 
 
-def _literal(query: str) -> str:
-    """`query` so that neither GX's str.format nor SQLAlchemy's text() reads anything into it."""
-    return _BIND_PARAMETER.sub(r"\:", query.replace("{", "{{").replace("}", "}}"))
+def _of_batch(query: str, relation: str) -> str:
+    """`query` on the batch it is asked of; str.format and SQLAlchemy's text() read nothing else into it."""
+    escaped = _BIND_PARAMETER.sub(r"\:", query.replace("{", "{{").replace("}", "}}"))
+    return escaped.replace(relation, "{batch}")

@@ -13,13 +13,12 @@ from typing import Any
 
 import duckdb
 import duckdb_engine
+import great_expectations as gx
 import sqlalchemy as sa
-from great_expectations.core.batch import Batch
 from great_expectations.core.expectation_validation_result import ExpectationValidationResult
-from great_expectations.execution_engine import SqlAlchemyExecutionEngine
-from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
+from great_expectations.data_context.types.base import ProgressBarsConfig
+from great_expectations.datasource.fluent.interfaces import Batch
 from great_expectations.expectations.expectation import Expectation
-from great_expectations.validator.validator import Validator
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.postgresql.psycopg2 import PGExecutionContext_psycopg2
 from sqlalchemy.engine.cursor import FullyBufferedCursorFetchStrategy
@@ -69,34 +68,27 @@ class SessionDialect(duckdb_engine.Dialect):
         return {"constrained_columns": [], "name": None}
 
 
-class _Validator(Validator):
-    """GX's validator without a data context, whose assets, suites and stores cost more than the evaluation."""
-
-    def _determine_progress_bars(self) -> bool:
-        return False
-
-
 class Session:
-    """One run's Great Expectations engine; open it with `open_session`."""
+    """One run's Great Expectations, which keeps nothing beyond it; open it with `open_session`."""
 
     def __init__(self, key: str) -> None:
-        self._engine = SqlAlchemyExecutionEngine(
-            name="warehouse", engine=sa.create_engine(f"duckdb+session:///{key}"), create_temp_table=False
-        )
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = ProgressBarsConfig(globally=False)
+        self._warehouse = context.data_sources.add_sql("warehouse", connection_string=f"duckdb+session:///{key}")
+        self._batches: dict[str, Batch] = {}
 
     def validate(self, relation: str, expectations: Sequence[Expectation]) -> list[ExpectationValidationResult]:
         """Evaluate `expectations` on `relation` (`database.schema.name`), in any order: counts only, no values."""
-        schema, table = relation.rsplit(".", 1)
-        data = SqlAlchemyBatchData(self._engine, schema_name=schema, table_name=table, create_temp_table=False)
-        # GX's annotation names the classes that a batch's data may have, where it means their instances.
-        validator = _Validator(self._engine, batches=[Batch(data=data)])  # type: ignore[arg-type]
-        return validator.graph_validate(
-            [expectation.configuration for expectation in expectations], {"result_format": _COUNTS_ONLY}
-        )
+        if relation not in self._batches:
+            schema, table = relation.rsplit(".", 1)
+            asset = self._warehouse.add_table_asset(relation, table_name=table, schema_name=schema)
+            self._batches[relation] = asset.add_batch_definition_whole_table("all of it").get_batch()
+        suite = gx.ExpectationSuite(name=relation, expectations=list(expectations))
+        return self._batches[relation].validate(suite, result_format=_COUNTS_ONLY).results
 
     def close(self) -> None:
         """Give back the cursors."""
-        self._engine.engine.dispose()
+        self._warehouse.get_engine().dispose()
 
 
 @contextmanager

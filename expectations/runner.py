@@ -102,13 +102,16 @@ def _evaluate(
     return [(found, severity(found.rule, tolerated, found.evaluated, found.unexpected)) for found in evaluations]
 
 
-def expectations_of(suite: str, rules: Sequence[Rule], tolerances: Mapping[str, Decimal]) -> list[Expectation]:
-    """The rules of a suite as Great Expectations has them."""
+def expectations_of(
+    suite: str, rules: Sequence[Rule], tolerances: Mapping[str, Decimal], *, plain: bool = False
+) -> list[Expectation]:
+    """The rules of a suite as Great Expectations has them; `plain` ones are of its own classes alone."""
     from expectations.gx_expectations import to_expectation
 
     blocking = suite == conformance.NAME
     return [
-        to_expectation(rule, blocking=blocking, policy=policy(rule, tolerances, blocking=blocking)) for rule in rules
+        to_expectation(rule, blocking=blocking, policy=policy(rule, tolerances, blocking=blocking), plain=plain)
+        for rule in rules
     ]
 
 

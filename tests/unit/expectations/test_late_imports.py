@@ -6,13 +6,11 @@ import subprocess
 import sys
 
 _USE = """
-import inspect, sys
+import sys
 from expectations.late_imports import put_off
 put_off()
 import expectations.gx_session, expectations.gx_expectations, expectations.docs_pages
-for module in list(sys.modules.values()):
-    hasattr(module, "__file__") and hasattr(module, "__warningregistry__")
-assert "scipy.stats._stats_py" not in sys.modules
+assert "scipy.stats" not in sys.modules
 from great_expectations.expectations.core.expect_column_kl_divergence_to_be_less_than import stats
 assert stats.entropy([1, 1]) > 0 and stats.describe([1, 2, 3]).mean == 2
 import scipy.stats
