@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlencode, urljoin, urlsplit, urlunsplit
 
 from activity_audit.base.masking import url_without_secrets
+from activity_audit.ingest.readers.json_text import after_space
 
-_SPACE = re.compile(r"[ \t\r\n]*")
 _LINE_ENDS = bytes.maketrans(b"\r\n", b"  ")
 _PORTS = {"https": 443, "http": 80}
 # Numbers are never looked at here, and may be longer than Python wants to read.
@@ -139,22 +138,22 @@ def _fields(text: str) -> tuple[dict[str, Any], list[Record] | None]:
     """The fields of a JSON object, and the records of its list `values` as they stand in the text."""
     fields: dict[str, Any] = {}
     records: list[Record] | None = None
-    at = _expect(text, _skip(text, 0), "{")
+    at = _expect(text, after_space(text, 0), "{")
     if text[at] == "}":
-        at = _skip(text, at + 1)
+        at = after_space(text, at + 1)
     else:
         while True:
             if text[at] != '"':
                 raise ValueError("a field without a name")
             name, at = _decoder.raw_decode(text, at)
-            at = _expect(text, _skip(text, at), ":")
+            at = _expect(text, after_space(text, at), ":")
             if name == "values" and text[at] == "[":
                 records, at = _elements(text, at)
             else:
                 fields[name], at = _decoder.raw_decode(text, at)
-            at = _skip(text, at)
+            at = after_space(text, at)
             if text[at] == "}":
-                at = _skip(text, at + 1)
+                at = after_space(text, at + 1)
                 break
             at = _expect(text, at, ",")
     if at != len(text):
@@ -165,7 +164,7 @@ def _fields(text: str) -> tuple[dict[str, Any], list[Record] | None]:
 def _elements(text: str, at: int) -> tuple[list[Record], int]:
     """The elements of the list that begins at `at`, and where the text goes on after it."""
     records: list[Record] = []
-    at = _skip(text, at + 1)
+    at = after_space(text, at + 1)
     if text[at] == "]":
         return records, at + 1
     while True:
@@ -173,7 +172,7 @@ def _elements(text: str, at: int) -> tuple[list[Record], int]:
         # A line end cannot stand in a JSON string, so it is white space between two parts of the record.
         line = text[at:end].encode("utf-8", errors="surrogateescape").translate(_LINE_ENDS)
         records.append(Record(line, _application(value)))
-        at = _skip(text, end)
+        at = after_space(text, end)
         if text[at] == "]":
             return records, at + 1
         at = _expect(text, at, ",")
@@ -188,14 +187,8 @@ def _application(value: Any) -> str | None:
     return name.strip() or None if isinstance(name, str) else None
 
 
-def _skip(text: str, at: int) -> int:
-    match = _SPACE.match(text, at)
-    assert match is not None
-    return match.end()
-
-
 def _expect(text: str, at: int, sign: str) -> int:
     """The place of what comes after the sign and white space."""
     if text[at] != sign:
         raise ValueError(f"{sign!r} is missing at character {at}")
-    return _skip(text, at + 1)
+    return after_space(text, at + 1)
