@@ -5,6 +5,7 @@ Records are the exact slices of the file's text, so that what is kept is what ca
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -46,7 +47,10 @@ def _is_line_delimited(head: bytes) -> bool:
     except (ValueError, RecursionError):
         brackets = Brackets()
         end, _ = brackets.find(line, 0)
-        return brackets.closed and not line[end:].lstrip().startswith("{")
+        if not brackets.closed or line[end:].lstrip().startswith("{"):
+            return False
+        seen = Values(Blocks(io.BytesIO(line.encode())), len(head)).before_list("values")
+        return not (seen and seen[1] == "{" and _begins_page(seen))
 
 
 def _documents(blocks: Blocks, max_bytes: int) -> Iterator[records.Record]:

@@ -268,6 +268,14 @@ def test_a_broken_record_does_not_swallow_the_next(feeds: Feeds) -> None:
     assert problems(records) == [None, "unparseable", None, None]
 
 
+def test_a_broken_record_of_a_page_on_one_line_costs_no_other(feeds: Feeds) -> None:
+    broken = '{"eventId": tru}'
+    page = f'{{"totalRecords":3,"links":{{"next":null}},"values":[{A},{broken},{B}]}}'
+    assert texts(feeds.one("a.json", f"{page}\n{page}".encode())) == [A, broken, B] * 2
+    record = f'{{"eventId":"c","values":[{A},{broken}]}}'
+    assert texts(feeds.one("b.json", record.encode())) == [record]
+
+
 def test_garbage_is_kept(feeds: Feeds) -> None:
     assert texts(feeds.one("a.json", b"<html>\nno service\n</html>")) == ["<html>", "no service", "</html>"]
     (record,) = feeds.one("b.json", b"\xff\xff[")
