@@ -42,7 +42,7 @@ def command(
     written, also if it reports problems.
     """
     from activity_audit.report.auditors.collect import collect
-    from activity_audit.report.auditors.file import write
+    from activity_audit.report.auditors.page import write
     from activity_audit.warehouse.lake import WarehouseError
 
     asked = window(start, end)

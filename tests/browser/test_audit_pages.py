@@ -22,7 +22,7 @@ from pypdf import PdfReader
 from activity_audit.base.catalogue import feed_title
 from activity_audit.cli.main import cli
 from activity_audit.report.auditors.collect import collect
-from activity_audit.report.auditors.file import write
+from activity_audit.report.auditors.page import write
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from tests.browser.conftest import Opener

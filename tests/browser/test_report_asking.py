@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from activity_audit.report.access.permissions import User
 from activity_audit.report.queries.warehouse import Query, QueryStoppedError, Warehouse
-from activity_audit.report.web.pages.asking import ask
+from activity_audit.report.web.pages.query_threads import ask
 from activity_audit.settings.core import Settings
 
 _READER = User("reader", frozenset())

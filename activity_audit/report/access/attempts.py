@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from activity_audit.report.access import passwords
-from activity_audit.report.queries.turns import be_kind
+from activity_audit.report.queries.scheduler import be_kind
 
 T = TypeVar("T")
 

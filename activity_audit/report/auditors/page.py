@@ -12,20 +12,28 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.base.visible_text import visible
+from activity_audit.base.whole_files import rewrite
+from activity_audit.publish import data_docs
 from activity_audit.report import heat
 from activity_audit.report.auditors import queries, verdicts
 from activity_audit.report.auditors.collect import Review
 from activity_audit.report.auditors.period import ticks
+from activity_audit.settings.core import Settings
+from activity_audit.warehouse import lake
 from activity_audit.warehouse.verdicts import SIGNS, WORDS
 
 _TEMPLATES = Path(__file__).with_name("templates")
 # How many rows a table shows; the rest is a query away.
 MOST = {"gaps": 200, "drift": 50, "runs": 40, "findings": 100, "samples": 100}
+_LABELS, _WIDTH, _ROW, _BAR, _MOST_LABEL = 188, 930, 22, 13, 28
+# Records in quarantine are underlined, and what is not due yet has no bar.
+_SHAPES: dict[heat.State, heat.State] = {"quarantined": "balanced", "waiting": "none"}
 
 
 def render(review: Review, docs_dir: Path, page: Path) -> str:
@@ -92,11 +100,6 @@ def _breakable(name: str) -> Markup:
     return Markup("_<wbr>").join(map(escape, name.split("_")))
 
 
-_LABELS, _WIDTH, _ROW, _BAR, _MOST_LABEL = 188, 930, 22, 13, 28
-# Records in quarantine are underlined, and what is not due yet has no bar.
-_SHAPES: dict[heat.State, heat.State] = {"quarantined": "balanced", "waiting": "none"}
-
-
 def _heat(review: Review) -> dict[str, Any]:
     """The heat map's geometry, in units of its viewBox."""
     period = review.scope.period
@@ -158,3 +161,35 @@ def _late(review: Review) -> list[dict[str, Any]]:
         feed["buckets"][row["bucket"]] = row["events"]
         feed["latest"] = max(feed["latest"], row["latest"])
     return list(feeds.values())
+
+
+def write(review: Review, settings: Settings, target: Path) -> None:
+    """Write the page of a review to `target`; the folder of the data docs is made, any other must be there.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    page = render(review, settings.docs_dir, target)
+    if target != settings.review_file:
+        rewrite(target, page)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    rewrite(target, page)
+    _link(settings)
+
+
+def _link(settings: Settings) -> None:
+    """Have the data docs lead to the page, and put up the runs that they lack; a run that is under way does it itself.
+
+    What the docs lack is no fault of the page's, so that docs that cannot be written are left as they are.
+    """
+    lock = FileLock(settings.warehouse_lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return
+    try:
+        with lake.reader(settings) as connection:
+            data_docs.complete(connection, settings, lambda _: None)
+    finally:
+        lock.release()

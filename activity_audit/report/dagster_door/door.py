@@ -17,9 +17,8 @@ from activity_audit.report.access.access import Access
 from activity_audit.report.access.permissions import LAUNCH, QUARANTINE, RUNS, NotSignedInError, User
 from activity_audit.report.access.users import UsersFileError
 from activity_audit.report.dagster_door import GRAPHQL
-from activity_audit.report.dagster_door.forward import DagsterAwayError, Forward
-from activity_audit.report.dagster_door.live import carry
 from activity_audit.report.dagster_door.operations import BadOperationError, Operation, read
+from activity_audit.report.dagster_door.proxy import DagsterAwayError, Forward, carry
 from activity_audit.report.trail import Trail
 
 # A backfill may name each of its partitions: so many bytes, within so many seconds.

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.report.bars import bars, label, percent
 from activity_audit.report.export.about import COMPLETENESS, About
-from activity_audit.report.export.pdf_fonts import FAMILIES, readable
-from activity_audit.report.export.typeset import typeset
+from activity_audit.report.export.typeset import FAMILIES, readable, typeset
 from activity_audit.report.texts import cell_text, count_text, hour_text, time_text, value_text
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import Filters

@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
 from activity_audit.base.hours import ceil_hour, floor_hour, naive
-from activity_audit.report.queries import people
-from activity_audit.report.queries.people import MONTHLY, PEOPLE, PERSON
-from activity_audit.report.queries.rollups import DAILY, HOURLY, KIND
+from activity_audit.report.queries import rollups
+from activity_audit.report.queries.rollups import DAILY, HOURLY, KIND, MONTHLY, PEOPLE, PERSON
 from activity_audit.report.queries.warehouse import Query, remembered
 from activity_audit.warehouse.events.filters import AGGREGATED, Filters
 
@@ -60,7 +59,7 @@ def cells_as_sent(query: Query, filters: Filters, fields: tuple[str, ...] = (), 
         if has_days:
             parts = [(HOURLY, begin, first_day), (DAILY, first_day, last_day), (HOURLY, last_day, end)]
         found = [_of_rollup(*part, KIND, filters, fields, by) for part in parts if part[1] < part[2]]
-    elif has_days and query.has_people and needed.issubset(people.FIELDS):
+    elif has_days and query.has_people and needed.issubset(rollups.PEOPLE_FIELDS):
         begin, end = first_day, last_day
         parts = [(PEOPLE, begin, end)]
         first_month, last_month = ceil_month(begin), floor_month(end)
@@ -84,7 +83,7 @@ def together(parts: Iterable[Cells]) -> Cells:
 def has_counts(query: Query, fields: Iterable[str]) -> bool:
     """Whether whole days are counted by these fields without reading the events."""
     needed = set(fields)
-    return needed.issubset(AGGREGATED) or (query.has_people and needed.issubset(people.FIELDS))
+    return needed.issubset(AGGREGATED) or (query.has_people and needed.issubset(rollups.PEOPLE_FIELDS))
 
 
 @remembered

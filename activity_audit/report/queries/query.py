@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
+from activity_audit.report.queries.scheduler import Turns
 from activity_audit.report.queries.snapshots import Attached
-from activity_audit.report.queries.turns import Turns
 
 if TYPE_CHECKING:
     import duckdb

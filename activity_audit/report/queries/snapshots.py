@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from activity_audit.base.masking import without_secrets
-from activity_audit.report.queries import instances, labels, people, rollups
-from activity_audit.report.queries.answers import Answers
+from activity_audit.report.queries import labels, rollups
+from activity_audit.report.queries.cache import Answers
 from activity_audit.report.queries.event_ids import LITTLE_MEMORY, EventIds
 from activity_audit.report.queries.files import FactFiles, fact_files
-from activity_audit.report.queries.instances import Instances
 from activity_audit.report.queries.labels import Labels
-from activity_audit.report.queries.turns import kindly
+from activity_audit.report.queries.rollups import Instances
+from activity_audit.report.queries.scheduler import kindly
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 
@@ -68,11 +68,11 @@ class Attached:
                 self._counting = [connection, scanner]
                 if before is not None and before.has_people:
                     with before.cursor() as known:
-                        kindly(partial(people.build, connection, scanner, known))
+                        kindly(partial(rollups.build_people, connection, scanner, known))
                 else:
-                    kindly(partial(people.build, connection, scanner, None))
+                    kindly(partial(rollups.build_people, connection, scanner, None))
                 self.has_people = True
-                self.instances = kindly(partial(instances.count, connection, scanner))
+                self.instances = kindly(partial(rollups.count_instances, connection, scanner))
                 kindly(partial(self.files.learn_ids, scanner))
                 self.is_prepared = True
         except duckdb.Error:
@@ -141,7 +141,7 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
     try:
         rollups.build(connection)
         labels.build(connection)
-        people.prepare(connection)
+        rollups.prepare_people(connection)
         files = fact_files(connection, number, event_ids)
         # Many questions at once leave no processor idle, and to share out each of them would cost more than it brings.
         connection.execute("set threads = 1")

@@ -19,8 +19,8 @@ from activity_audit.report.queries.query import (
     QueryTimeoutError,
     remembered,
 )
+from activity_audit.report.queries.scheduler import Turns, processors, scans
 from activity_audit.report.queries.snapshots import Attached, Catalog, as_read, attach
-from activity_audit.report.queries.turns import Turns, processors, scans
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 

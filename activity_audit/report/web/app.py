@@ -18,16 +18,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from activity_audit.report.access.access import Access
 from activity_audit.report.access.headers import KnownHosts, SecurityHeaders
-from activity_audit.report.access.permissions import NotSignedInError
+from activity_audit.report.access.permissions import QUARANTINE, RUNS, VIEW, NotSignedInError
 from activity_audit.report.access.users import UsersFileError
 from activity_audit.report.dagster_door import PATH as DAGSTER
 from activity_audit.report.trail import Trail, TrailError
-from activity_audit.report.web.bounds import Bounds
-from activity_audit.report.web.links import links
+from activity_audit.report.web.data_docs import PATH
+from activity_audit.report.web.request_limits import Bounds
 from activity_audit.settings.core import Settings
+from expectations.docs_site import REVIEW
 
 if TYPE_CHECKING:
     from activity_audit.report.queries.warehouse import Warehouse
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -36,9 +38,6 @@ class DagsterAt:
 
     socket: Path
     read_only: bool
-
-
-_log = logging.getLogger(__name__)
 
 
 class ReportApp(Starlette):
@@ -93,7 +92,8 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster:
     """
     from activity_audit.report.export.jobs import ExportJobs
     from activity_audit.report.saved import SavedReportError, SavedReports
-    from activity_audit.report.web import data_docs, exports, saved_reports, sign_in
+    from activity_audit.report.web import data_docs, sign_in
+    from activity_audit.report.web.pages import export, saved
     from activity_audit.report.web.pages.messages import exception_handlers
     from activity_audit.report.web.pages.routes import routes
 
@@ -104,7 +104,7 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster:
 
         doors = [Mount(DAGSTER, Door(dagster.socket, access, trail, read_only=dagster.read_only))]
     app = ReportApp(
-        routes=[*sign_in.routes(), *exports.routes(), *saved_reports.routes(), *data_docs.routes(), *routes(), *doors],
+        routes=[*sign_in.routes(), *export.routes(), *saved.routes(), *data_docs.routes(), *routes(), *doors],
         exception_handlers={
             **exception_handlers(),
             NotSignedInError: _not_signed_in,
@@ -172,3 +172,22 @@ async def _not_saved(request: Request, error: Exception) -> Response:
     return message(
         request, 409, "Saved reports are not available", why, "Try again, or tell the person who runs the report."
     )
+
+
+@dataclass(frozen=True)
+class Link:
+    """A title, where it leads, and the permission that one needs there."""
+
+    title: str
+    url: str
+    permission: str = VIEW
+
+
+def links(settings: Settings, with_dagster: bool) -> list[Link]:
+    """The links of a page, now; Dagster's is there where it is known, the auditor's page once it was written."""
+    elsewhere = settings.report.dagster_url
+    return [
+        *([Link("Runs", elsewhere)] if elsewhere else [Link("Runs", f"{DAGSTER}/", RUNS)] if with_dagster else []),
+        Link("Data docs", f"{PATH}/index.html", QUARANTINE),
+        *([Link("Auditor's page", f"{PATH}/{REVIEW}", QUARANTINE)] if settings.review_file.exists() else []),
+    ]

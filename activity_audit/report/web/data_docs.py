@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from activity_audit.report.access.permissions import QUARANTINE, requires
-from activity_audit.report.web import recorded
+from activity_audit.report.web import audited
 from activity_audit.settings.core import Settings
 
 PATH = "/data-docs"
@@ -20,7 +20,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-a
 
 
 @requires(QUARANTINE)
-@recorded.quarantine
+@audited.quarantine
 async def page(request: Request) -> Response:
     """A file of the site."""
     settings: Settings = request.app.state.settings

@@ -16,7 +16,7 @@ from activity_audit.base.visible_text import visible
 from activity_audit.report import periods, texts
 from activity_audit.report.bars import percent, share
 from activity_audit.report.heat import MARKS, MEANINGS
-from activity_audit.report.queries import applications
+from activity_audit.report.queries import lists
 from activity_audit.report.web.cells import cell
 from activity_audit.report.web.values import encode
 from activity_audit.warehouse.events.columns import COLUMNS
@@ -96,7 +96,7 @@ def environment() -> jinja2.Environment:
         "columns": COLUMNS,
         "titles": TITLES,
         "period_titles": periods.TITLES,
-        "most_applications": applications.MOST,
+        "most_applications": lists.MOST_APPLICATIONS,
     }
     made.filters |= {
         "time": texts.time_text,

@@ -18,7 +18,7 @@ import pytest
 
 from activity_audit.report.access.attempts import PLACES_OF_ONE
 from activity_audit.report.access.passwords import hashed
-from activity_audit.report.web import bounds
+from activity_audit.report.web import request_limits
 from activity_audit.report.web.connection import LONGEST_HEAD, MOST_CONNECTIONS
 from activity_audit.settings.core import Settings
 from tests.integration.report_support import Served, browser, csrf, get, served, sign_in
@@ -110,16 +110,18 @@ def test_a_thousand_sign_in_pages_push_out_nobodys(team: Served) -> None:
 
 
 def test_an_address_that_is_too_long_is_told_its_limit(team: Served) -> None:
-    long = get(f"{team.base}/?comments={'x' * bounds.LONGEST_URL}")
-    assert (long.status_code, f"{bounds.LONGEST_URL:,}" in long.text) == (414, True)
-    many = get(f"{team.base}/?{'&'.join(['not=entity:a'] * (bounds.MOST_VALUES + 1))}")
-    assert (many.status_code, f"{bounds.MOST_VALUES} at most" in many.text) == (414, True)
-    script = get(f"{team.base}/rows?comments={'x' * bounds.LONGEST_URL}", headers={"Accept": "application/json"})
+    long = get(f"{team.base}/?comments={'x' * request_limits.LONGEST_URL}")
+    assert (long.status_code, f"{request_limits.LONGEST_URL:,}" in long.text) == (414, True)
+    many = get(f"{team.base}/?{'&'.join(['not=entity:a'] * (request_limits.MOST_VALUES + 1))}")
+    assert (many.status_code, f"{request_limits.MOST_VALUES} at most" in many.text) == (414, True)
+    script = get(
+        f"{team.base}/rows?comments={'x' * request_limits.LONGEST_URL}", headers={"Accept": "application/json"}
+    )
     assert "characters" in script.json()["why"]
-    headers = get(team.base, headers={f"x-{number}": "y" for number in range(bounds.MOST_HEADERS)})
-    assert (headers.status_code, str(bounds.MOST_HEADERS) in headers.text) == (431, True)
-    wide = get(team.base, headers={"x-wide": "y" * (bounds.LONGEST_HEADERS + 1)})
-    assert (wide.status_code, f"{bounds.LONGEST_HEADERS:,}" in wide.text) == (431, True)
+    headers = get(team.base, headers={f"x-{number}": "y" for number in range(request_limits.MOST_HEADERS)})
+    assert (headers.status_code, str(request_limits.MOST_HEADERS) in headers.text) == (431, True)
+    wide = get(team.base, headers={"x-wide": "y" * (request_limits.LONGEST_HEADERS + 1)})
+    assert (wide.status_code, f"{request_limits.LONGEST_HEADERS:,}" in wide.text) == (431, True)
     # What never ends is not kept.
     endless = b"GET / HTTP/1.1\r\nhost: x\r\n" + b"x-y: z\r\n" * LONGEST_HEAD * 10
     with pytest.raises((ConnectionResetError, BrokenPipeError)):
@@ -134,16 +136,16 @@ POSTS = ("/login", "/logout", "/saved", "/saved/x/share", "/saved/x/unshare", "/
 @pytest.mark.parametrize("path", POSTS)
 def test_what_is_sent_is_bounded_before_anybody_signs_in(team: Served, path: str) -> None:
     with browser(team.base) as client:
-        form = {"Content-Type": bounds.FORM}
-        exact = client.post(path, content=b"x" * bounds.LONGEST_FORM, headers=form)
+        form = {"Content-Type": request_limits.FORM}
+        exact = client.post(path, content=b"x" * request_limits.LONGEST_FORM, headers=form)
         assert exact.status_code in (401, 403), "a form that is not too long is looked at"
-        long = client.post(path, content=b"x" * (bounds.LONGEST_FORM + 1), headers=form)
-        assert (long.status_code, f"{bounds.LONGEST_FORM:,}" in long.text) == (413, True)
+        long = client.post(path, content=b"x" * (request_limits.LONGEST_FORM + 1), headers=form)
+        assert (long.status_code, f"{request_limits.LONGEST_FORM:,}" in long.text) == (413, True)
         pieces = (b"x" * 10_000 for _ in range(100))
         assert client.post(path, content=pieces, headers=form).status_code == 413
-        assert client.post(path, content=b"&" * bounds.MOST_VALUES, headers=form).status_code == 413
+        assert client.post(path, content=b"&" * request_limits.MOST_VALUES, headers=form).status_code == 413
         files = client.post(path, files={"a": b"x" * 200_000})
-        assert (files.status_code, bounds.FORM in files.text) == (415, True)
+        assert (files.status_code, request_limits.FORM in files.text) == (415, True)
         packed = client.post(path, content=b"x", headers=form | {"Content-Encoding": "gzip"})
         assert packed.status_code == 415
 
@@ -191,9 +193,12 @@ def test_who_only_opens_connections_keeps_nobody_out(team: Served) -> None:
 
 @pytest.mark.slow
 def test_a_request_that_does_not_come_is_given_up(team: Served) -> None:
-    length = str(bounds.LONGEST_FORM).encode()
+    length = str(request_limits.LONGEST_FORM).encode()
     form = (
-        b"POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: " + bounds.FORM.encode() + b"\r\ncontent-length: " + length
+        b"POST /login HTTP/1.1\r\nhost: x\r\ncontent-type: "
+        + request_limits.FORM.encode()
+        + b"\r\ncontent-length: "
+        + length
     )
     for sent, answer in ((b"GET / HTTP/1.1\r\n", b""), (b"", b""), (form + b"\r\n\r\nx", b"HTTP/1.1 408")):
         began = time.monotonic()

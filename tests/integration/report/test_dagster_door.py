@@ -253,7 +253,7 @@ def test_nothing_is_changed_over_a_web_socket(at: Door, clients: dict[str, httpx
 
 
 def test_a_web_socket_ends_with_its_session(at: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("activity_audit.report.dagster_door.live._LOOK_EVERY", 0.1)
+    monkeypatch.setattr("activity_audit.report.dagster_door.proxy._LOOK_EVERY", 0.1)
     with closing(signed_in(at, "watcher")) as client, _live(at, client) as live:
         live.send('{"type": "connection_init"}')
         assert live.recv()

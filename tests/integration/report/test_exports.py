@@ -52,7 +52,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> None:
             super().write(batch)
 
     monkeypatch.setitem(writing.FORMATS, ".csv", Slow)
-    monkeypatch.setattr("activity_audit.report.export.rows._BATCH", 1)
+    monkeypatch.setattr("activity_audit.report.export.export._BATCH", 1)
 
 
 def _wait(what: Callable[[], bool]) -> None:

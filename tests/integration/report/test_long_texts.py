@@ -18,14 +18,14 @@ import pytest
 from activity_audit.base.catalogue import normalised_name
 from activity_audit.base.visible_text import visible
 from activity_audit.report.heat import Cell, rows
-from activity_audit.report.queries.applications import MOST, applications
 from activity_audit.report.queries.events import Order, page
 from activity_audit.report.queries.groups import FIELDS as GROUPABLE
 from activity_audit.report.queries.groups import Group, groups
+from activity_audit.report.queries.lists import MOST_APPLICATIONS, applications
 from activity_audit.report.queries.quality import drift
 from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.report.texts import some_text
-from activity_audit.report.web.places import decode_group, decode_key, encode_group, encode_key
+from activity_audit.report.web.cursors import decode_group, decode_key, encode_group, encode_key
 from activity_audit.report.web.values import encode
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.columns import COLUMNS
@@ -248,7 +248,7 @@ def test_what_events_name_is_listed_up_to_a_bound(home: Settings) -> None:
         with warehouse.query() as asked:
             known = applications(asked)
             documented = [one for one in known if one.is_documented]
-            assert len(documented) < len(known) < MOST
+            assert len(documented) < len(known) < MOST_APPLICATIONS
             assert applications(asked, len(documented) + 3) == known[: len(documented) + 3]
             assert drift(asked, 3) == drift(asked)[:3]
     finally:
@@ -282,7 +282,7 @@ def test_the_largest_page_that_can_be_asked_for(client: httpx.Client, longest: s
     assert max(sizes.values()) < LARGEST_PAGE, sizes
     assert sizes["/"] > 100_000, "it does have that much chosen"
     too_much = client.get(f"/?{asked}&not=comments:{'z' * 240}&comments={'z' * 500}")
-    assert (too_much.status_code, f"{LONGEST_QUERY:,} at most" in too_much.text) == (400, True)
+    assert (too_much.status_code, f"where {LONGEST_QUERY:,} are allowed" in too_much.text) == (400, True)
 
 
 def test_what_is_exported_is_what_events_say(client: httpx.Client) -> None:

@@ -17,8 +17,7 @@ from pypdf import PdfReader
 from activity_audit.report.access.permissions import User
 from activity_audit.report.export import pdf_file
 from activity_audit.report.export.jobs import ExportJobs
-from activity_audit.report.export.pdf_fonts import readable
-from activity_audit.report.export.typeset import typeset
+from activity_audit.report.export.typeset import readable, typeset
 from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.report.trail import Trail
 from activity_audit.settings.core import Settings

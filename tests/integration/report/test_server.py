@@ -206,7 +206,7 @@ def test_an_export_is_what_audit_export_writes(
     assert clients["nobody"].get(f"/export/{state['id']}/file").status_code == 403
     assert client.delete(f"/export/{state['id']}").status_code == 303
     assert client.get(f"/export/{state['id']}/file").status_code == 404
-    assert "was removed" in client.get(f"/export/{state['id']}").text
+    assert "were removed" in client.get(f"/export/{state['id']}").text
     assert list((home.report_dir / "exports").rglob("*.csv")) == []
 
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from pypdf import PdfReader
 
-from activity_audit.report.queries import applications, charts, events, groups, kinds, lists
+from activity_audit.report.queries import charts, events, groups, kinds, lists
 from activity_audit.report.queries.orders import Order
 from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.settings.core import Settings, load_settings
@@ -182,7 +182,7 @@ def test_the_label_is_the_catalogues_else_the_most_frequent_else_the_smallest(wa
         assert of("application", "CLOUD trail") == "cloud-trail"
         assert asked.labels.spellings("entity", "c-h-a-t") == ("Chat", "CHAT", "chat")
         assert of("instance", "CHAT") == "CHAT"
-        names = [one.application for one in applications.applications(asked)]
+        names = [one.application for one in lists.applications(asked)]
         assert "cloud-trail" in names
         assert "CloudTrail" not in names
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from activity_audit.report.export.rows import parts
+from activity_audit.report.export.export import parts
 from activity_audit.warehouse.events import names
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Digest

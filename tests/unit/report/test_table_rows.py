@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlsplit
 
-from activity_audit.report.web.table_rows import table_rows
+from activity_audit.report.web.cells import table_rows
 from activity_audit.report.web.urls import FIELDS, State
 from activity_audit.report.web.values import encode
 from activity_audit.warehouse.events.columns import COLUMNS

@@ -11,9 +11,9 @@ from activity_audit.base.hours import naive, parse_time
 from activity_audit.report.access.permissions import VIEW, requires
 from activity_audit.report.queries.detail import Event, event
 from activity_audit.report.queries.warehouse import Query
-from activity_audit.report.web import recorded
-from activity_audit.report.web.pages.asking import ask, number_of, state_of
+from activity_audit.report.web import audited
 from activity_audit.report.web.pages.messages import message
+from activity_audit.report.web.pages.query_threads import ask, number_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import BadLinkError
 from activity_audit.warehouse.events.long_texts import Digest, short
@@ -22,7 +22,7 @@ _OTHERS = ("id", "sha256", "at", "snapshot")
 
 
 @requires(VIEW)
-@recorded.event
+@audited.event
 async def page(request: Request) -> Response:
     """The event whose id the URL says; `at`, its time, spares a look through all of the history."""
     state = state_of(request, _OTHERS)

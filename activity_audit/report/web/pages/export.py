@@ -1,20 +1,24 @@
-"""The export dialog: which file of what the filters say."""
+"""The export dialog, and the exports that it starts: their progress, their files, removing them."""
 
 from __future__ import annotations
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Route
 
 from activity_audit.base.hours import iso
 from activity_audit.report.access.permissions import EXPORT, requires
+from activity_audit.report.export.job import ExportRefusedError, Job
+from activity_audit.report.export.jobs import ExportJobs
 from activity_audit.report.export.pdf_file import MOST_ROWS
 from activity_audit.report.queries import events
-from activity_audit.report.queries.applications import Application, applications
+from activity_audit.report.queries.lists import Application, applications
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.texts import count_text
-from activity_audit.report.web import recorded
-from activity_audit.report.web.pages.asking import ask, moment_of, number_of, state_of
-from activity_audit.report.web.pages.frame import chips, prompt_text
+from activity_audit.report.web import audited
+from activity_audit.report.web.pages.layout import chips, prompt_text
+from activity_audit.report.web.pages.query_threads import ask, moment_of, number_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import State
 
@@ -25,10 +29,16 @@ _FORMATS = (
     ("xlsx", "XLSX", "for Excel, with a sheet about it"),
     ("parquet", "Parquet", "exactly what the warehouse has; use it for evidence"),
 )
+_TYPES = {
+    ".csv": "text/csv; charset=utf-8",
+    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+    ".parquet": "application/vnd.apache.parquet",
+    ".pdf": "application/pdf",
+}
 
 
 @requires(EXPORT)
-@recorded.run
+@audited.run
 async def page(request: Request) -> Response:
     """What the file will hold, and the formats to choose from."""
     state = state_of(request, ("snapshot", "now"))
@@ -59,3 +69,96 @@ def _listed(total: int) -> str:
     if total <= MOST_ROWS:
         return "all of them"
     return f"the newest {count_text(MOST_ROWS)} of these {count_text(total)} events only"
+
+
+def routes() -> list[BaseRoute]:
+    """All of it below `/export`."""
+    return [
+        Route("/export", begin, methods=["POST"]),
+        Route("/export/{job}", progress, methods=["GET"]),
+        Route("/export/{job}", remove, methods=["DELETE"]),
+        Route("/export/{job}/stop", remove, methods=["POST"]),
+        Route("/export/{job}/file", file, methods=["GET"]),
+        Route("/export/{job}/about", about, methods=["GET"]),
+    ]
+
+
+@requires(EXPORT)
+async def begin(request: Request) -> Response:
+    """Begin to write what the URL asks for, as of its `snapshot` and `now`.
+
+    The form's `format` is a suffix without its dot.
+    """
+    state = state_of(request, ("snapshot", "now"))
+    filters = state.filters(await moment_of(request, state))
+    snapshot = number_of(request, "snapshot")
+    suffix = f".{(await request.form()).get('format', '')}"
+    state = request.app.state
+    try:
+        job = _jobs(request).start(
+            request.state.session.key, request.state.user, state.trail, filters, suffix, snapshot
+        )  # fmt: skip
+    except ExportRefusedError as error:
+        raise HTTPException(409, str(error)) from None
+    return _answer(request, job, 201)
+
+
+@requires(EXPORT)
+def progress(request: Request) -> Response:
+    """How far it is."""
+    return _answer(request, _job(request))
+
+
+@requires(EXPORT)
+def file(request: Request) -> Response:
+    """The file, for download; that it was fetched is on record before the first byte goes out."""
+    job = _job(request)
+    if job.state != "done":
+        raise HTTPException(409, job.error or f"the export is {job.state}; its file can be downloaded when it is done")
+    request.app.state.trail.changed_export(request.state.user, job.id, "Downloaded")
+    return FileResponse(job.file, media_type=_TYPES.get(job.suffix), filename=job.name)
+
+
+@requires(EXPORT)
+def about(request: Request) -> Response:
+    """What the file is about, which a CSV file has no place for."""
+    job = _job(request)
+    if job.about is None:
+        raise HTTPException(409, "the export is not done")
+    name = f"{job.name}.about.json"
+    return JSONResponse(job.about.as_dict(), headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+@requires(EXPORT)
+def remove(request: Request) -> Response:
+    """Stop it, or remove its file."""
+    job = _job(request)
+    _jobs(request).remove(request.state.session.key, job.id)
+    if _wants_json(request):
+        return JSONResponse(job.as_dict())
+    return RedirectResponse("/", 303)
+
+
+def _answer(request: Request, job: Job, status: int = 200) -> Response:
+    if _wants_json(request):
+        return JSONResponse(job.as_dict(), status, headers={"Location": f"/export/{job.id}"})
+    if status == 201:
+        return RedirectResponse(f"/export/{job.id}", 303)
+    from activity_audit.report.web.templating import render
+
+    return render(request, "export_job.html", job=job)
+
+
+def _job(request: Request) -> Job:
+    job = _jobs(request).find(request.state.session.key, request.path_params["job"])
+    if job is None:
+        raise HTTPException(404, "this session has no such export; exports end with the session, or were removed")
+    return job
+
+
+def _jobs(request: Request) -> ExportJobs:
+    return request.app.state.exports
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")

@@ -12,11 +12,10 @@ from activity_audit.report.access.permissions import VIEW, requires
 from activity_audit.report.queries import events
 from activity_audit.report.queries.groups import Group, groups
 from activity_audit.report.queries.warehouse import Query
-from activity_audit.report.web import recorded
-from activity_audit.report.web.pages.asking import ask, moment_of, state_of
-from activity_audit.report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
-from activity_audit.report.web.pages.prompt import asks_again
-from activity_audit.report.web.places import decode_group, encode_group
+from activity_audit.report.web import audited
+from activity_audit.report.web.cursors import decode_group, encode_group
+from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, frame, prompt_text
+from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import GROUPABLE, MOST_LEVELS, State
 from activity_audit.warehouse.events.long_texts import Value, short
@@ -37,7 +36,7 @@ class _Found:
 
 
 @requires(VIEW)
-@recorded.run
+@audited.run
 @asks_again
 async def page(request: Request) -> Response:
     """The groups of the level that is open, and the way back."""

@@ -14,10 +14,9 @@ from activity_audit.report.bars import bars, label, long_label
 from activity_audit.report.queries.charts import Point, looked_over_time, top, unit_of
 from activity_audit.report.queries.groups import Group
 from activity_audit.report.queries.warehouse import Query
-from activity_audit.report.web import recorded
-from activity_audit.report.web.pages.asking import ask, moment_of, state_of
-from activity_audit.report.web.pages.frame import OTHERS, Frame, chips, frame, prompt_text
-from activity_audit.report.web.pages.prompt import asks_again
+from activity_audit.report.web import audited
+from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, frame, prompt_text
+from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import FROM_TO, State
 
@@ -36,7 +35,7 @@ class _Found:
 
 
 @requires(VIEW)
-@recorded.run
+@audited.run
 @asks_again
 async def page(request: Request) -> Response:
     """All pictures of what the filters keep; each bar is a link to a narrower filter."""

@@ -15,9 +15,9 @@ from activity_audit.report.queries import quality
 from activity_audit.report.queries.coverage import coverage_of_days
 from activity_audit.report.queries.trust import known, trust
 from activity_audit.report.queries.warehouse import Query
-from activity_audit.report.web import recorded
-from activity_audit.report.web.pages.asking import ask, state_of
-from activity_audit.report.web.places import decode_key, encode_key
+from activity_audit.report.web import audited
+from activity_audit.report.web.cursors import decode_key, encode_key
+from activity_audit.report.web.pages.query_threads import ask, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import BadLinkError
 from activity_audit.warehouse.coverage import Coverage, total
@@ -78,7 +78,7 @@ async def heat_map(request: Request) -> Response:
 
 
 @requires(QUARANTINE)
-@recorded.quarantine
+@audited.quarantine
 async def quarantine(request: Request) -> Response:
     """Records in quarantine, with every reason that holds now: the beginning of each, or all of the `only` one."""
     state_of(request, ("reason", "feed", "after", "only"))

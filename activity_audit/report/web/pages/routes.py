@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from starlette.routing import BaseRoute, Mount, Route
+import os
 
-from activity_audit.report.web.pages import (
-    detail,
-    export,
-    filter_lists,
-    groups,
-    pictures,
-    quality,
-    report,
-    rows,
-    saved,
-)
-from activity_audit.report.web.pages.static_files import StaticFilesForEver
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from activity_audit.report.web.pages import detail, export, groups, pictures, quality, report, saved
+from activity_audit.report.web.templating import STATIC
 
 
 def routes() -> list[BaseRoute]:
     """All pages, and what their scripts ask for."""
     return [
         Route("/", report.page, name="report"),
-        Route("/rows", rows.page),
-        Route("/values", filter_lists.page),
+        Route("/rows", report.rows_page),
+        Route("/values", report.filter_list),
         Route("/event", detail.page),
         Route("/groups", groups.page),
         Route("/pictures", pictures.page),
@@ -35,3 +30,17 @@ def routes() -> list[BaseRoute]:
         Route("/quality/checks", quality.checks),
         Mount("/static/{version}", StaticFilesForEver()),
     ]
+
+
+class StaticFilesForEver(StaticFiles):
+    """The folder `static`, for everybody: nothing in it tells of data."""
+
+    def __init__(self) -> None:
+        super().__init__(directory=STATIC)
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        answer = super().file_response(full_path, stat_result, scope, status_code)
+        answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from functools import partial
+from functools import partial, wraps
 
 from starlette.requests import Request
+from starlette.responses import Response
 
 from activity_audit.base.hours import EARLIEST_YEAR, now_utc
 from activity_audit.report import periods, texts
 from activity_audit.report.queries import lists
-from activity_audit.report.queries.applications import Application, applications
+from activity_audit.report.queries.lists import Application, applications
 from activity_audit.report.queries.trust import trust
 from activity_audit.report.queries.warehouse import Query
-from activity_audit.report.web.templating import TITLES
-from activity_audit.report.web.urls import FROM_TO, State
+from activity_audit.report.web.pages.query_threads import ask
+from activity_audit.report.web.templating import TITLES, render
+from activity_audit.report.web.urls import FROM_TO, BadPeriodError, State
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Value, short
 from activity_audit.warehouse.verdicts import Condition
@@ -31,6 +33,7 @@ MOST_VALUES = 200
 MOST_APPLICATIONS = 20_000
 # A link has all of the other filters in it, so a page with a link for each would grow with their square.
 _MOST_LINKED = 50
+Endpoint = Callable[[Request], Awaitable[Response]]
 
 
 @dataclass(frozen=True)
@@ -154,3 +157,38 @@ def period_text(state: State, filters: Filters) -> str:
         ends = f"{first.date()} to {last.date()}"
     named = "" if state.period == FROM_TO else f"{periods.TITLES[state.period]}: "
     return f"{named}{ends} UTC"
+
+
+async def prompt(request: Request) -> Response:
+    """The prompt where nothing is asked yet."""
+    return await _prompt(request, State())
+
+
+def asks_again(endpoint: Endpoint) -> Endpoint:
+    """Decorates a view: where the period is none, the prompt says so at its field and keeps everything else."""
+
+    @wraps(endpoint)
+    async def asked(request: Request) -> Response:
+        try:
+            return await endpoint(request)
+        except BadPeriodError as error:
+            if "application/json" in request.headers.get("accept", ""):
+                raise
+            return await _prompt(request, error.state, str(error))
+
+    return asked
+
+
+async def _prompt(request: Request, state: State, wrong: str = "") -> Response:
+    found = await ask(request, lambda query: frame(query, request, None, None))
+    return render(
+        request,
+        "prompt.html",
+        400 if wrong else 200,
+        state=state,
+        frame=found,
+        page=request.url.path,
+        wrong=wrong[:1].upper() + wrong[1:],
+        typed={name: request.query_params.get(name, "") for name in ("from", "to")} if wrong else {},
+        chips=chips(state, request.url.path) if wrong else [],
+    )

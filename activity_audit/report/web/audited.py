@@ -15,7 +15,7 @@ from starlette.responses import Response
 from activity_audit.base.hours import now_utc
 from activity_audit.report.queries.warehouse import QueryStoppedError
 from activity_audit.report.trail import said
-from activity_audit.report.web.pages.asking import moment_of
+from activity_audit.report.web.pages.query_threads import moment_of
 from activity_audit.report.web.urls import State, parse
 from activity_audit.warehouse.lake import NothingPublishedError, WarehouseError
 
