@@ -11,6 +11,8 @@ from activity_audit.base.catalogue import DBT_PROJECT_DIR
 from activity_audit.dbt_runner.project import manifest
 from activity_audit.settings.core import Settings
 
+_DBT = "from dbt.cli.main import cli; cli(prog_name='audit dbt')"
+
 
 @click.command("dbt", add_help_option=False, context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
@@ -28,4 +30,4 @@ def command(settings: Settings, arguments: tuple[str, ...]) -> None:
         "DBT_TARGET_PATH": str(settings.dbt_dir),
         "DBT_LOG_PATH": str(settings.dbt_dir),
     }
-    os.execv(sys.executable, [sys.executable, "-P", "-m", "dbt.cli.main", *arguments])
+    os.execv(sys.executable, [sys.executable, "-P", "-c", _DBT, *arguments])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import stat
@@ -184,6 +185,16 @@ def test_only_the_newest_versions_and_what_is_not_ours_stay_in_the_cache(tmp_pat
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
     target.drop_older(tmp_path / names[5])
     assert {path.name for path in tmp_path.iterdir()} == {*names[:3], names[5], "somebody's"}
+
+
+def test_dbt_by_hand_reads_the_project_and_writes_into_the_home(settings: Settings) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (DBT_PROJECT_DIR, *DBT_PROJECT_DIR.rglob("*"))}
+    done = _audit(settings, "dbt", "show", "--quiet", "--output", "json", "--inline", "select 7 as n")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["show"] == [{"n": 7}]
+    assert (settings.home / "dbt/dbt.log").exists()
+    assert {path: path.stat().st_mtime_ns for path in (DBT_PROJECT_DIR, *DBT_PROJECT_DIR.rglob("*"))} == before
+    assert _audit(settings, "dbt", "nonsense").returncode == 2
 
 
 @pytest.fixture
