@@ -176,7 +176,7 @@ def _loaded(settings: Settings) -> dict[str, float]:
     """The hour as a run of Dagster's job, in a process that has imported everything and loaded the definitions."""
     _import_libraries()
     from activity_audit.base import catalogue
-    from activity_audit.cli.in_process import CONSOLE
+    from activity_audit.cli.dagster_runs import CONSOLE
     from orchestration import instance as dagster_instance
     from orchestration.assets.warehouse import FEEDS_TAG
     from orchestration.definitions import build_definitions

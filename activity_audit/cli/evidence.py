@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from activity_audit.cli.filter_options import Choose, filter_options
+from activity_audit.cli.options import Choose, filter_options
 from activity_audit.cli.output import OUTPUT, print_json, print_table, say, say_if_empty
 from activity_audit.settings.core import Settings
 from activity_audit.settings.private_files import for_people

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from activity_audit.base.hours import now_utc
-from activity_audit.cli.filter_options import Choose, filter_options
+from activity_audit.cli.options import Choose, filter_options
 from activity_audit.cli.output import OUTPUT, print_json, print_table, say_if_empty
 from activity_audit.settings.core import Settings
 from activity_audit.settings.private_files import for_people

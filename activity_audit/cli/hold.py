@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from activity_audit.cli.options import TIME
 from activity_audit.cli.output import OUTPUT, print_json, print_table, say
-from activity_audit.cli.times import TIME
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:

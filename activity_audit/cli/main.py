@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from activity_audit.base.seeds import SeedError
-from activity_audit.cli import door
+from activity_audit.cli import exit_codes
 from activity_audit.cli.output import say, visible_lines
 from activity_audit.settings.core import VARIABLES, SettingsError, load_settings
 from activity_audit.settings.environment import misspelt
@@ -96,4 +96,4 @@ def main() -> None:
     warnings.simplefilter("ignore")
     # A command imports a million objects that stay, and Python would look through them all again and again.
     gc.set_threshold(50_000, 20, 20)
-    sys.exit(door.run(cli))
+    sys.exit(exit_codes.run(cli))

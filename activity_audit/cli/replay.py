@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from activity_audit.base.catalogue import feed_title
-from activity_audit.cli.feeds import known_feeds
-from activity_audit.cli.in_process import CONSOLE, bury_dead_runs, error_of
+from activity_audit.cli.dagster_runs import CONSOLE, bury_dead_runs, error_of
+from activity_audit.cli.options import known_feeds
 from activity_audit.cli.output import OUTPUT, print_json, print_table, say
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.quarantine import REASONS

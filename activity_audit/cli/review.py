@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from activity_audit.base import catalogue
+from activity_audit.cli.options import TIME, window
 from activity_audit.cli.output import say
-from activity_audit.cli.times import TIME, window
 from activity_audit.settings.core import Settings
 from activity_audit.settings.private_files import for_people
 

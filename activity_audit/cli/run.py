@@ -10,11 +10,10 @@ import click
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
-from activity_audit.cli.feeds import known_feeds
-from activity_audit.cli.in_process import CONSOLE, bury_dead_runs, error_of
+from activity_audit.cli.dagster_runs import CONSOLE, bury_dead_runs, error_of
+from activity_audit.cli.options import TIME, known_feeds, window
 from activity_audit.cli.output import OUTPUT, print_json
 from activity_audit.cli.run_report import collect, print_report
-from activity_audit.cli.times import TIME, window
 from activity_audit.ingest.sources.source import SourceError
 from activity_audit.pipeline.status import set_aside, shown
 from activity_audit.settings.core import Settings

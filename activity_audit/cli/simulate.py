@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from activity_audit.base.hours import floor_hour, now_utc
+from activity_audit.cli.options import TIME
 from activity_audit.cli.output import print_json
-from activity_audit.cli.times import TIME
 from activity_audit.settings.core import Settings
 
 

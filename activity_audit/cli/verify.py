@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from activity_audit.cli.options import TIME, window
 from activity_audit.cli.output import OUTPUT, print_json, print_table, say
-from activity_audit.cli.times import TIME, window
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from uuid import uuid4
 import pytest
 from click.testing import CliRunner
 
-from activity_audit.cli.in_process import error_of
+from activity_audit.cli.dagster_runs import error_of
 from activity_audit.cli.main import cli
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.pipeline.replay import ReplayError, replay

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 
 from activity_audit.base.faults import DamagedError, damaged, sentence_of
-from activity_audit.cli import door
+from activity_audit.cli import exit_codes
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 
@@ -94,8 +94,8 @@ def _ended(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> int:
         raise error
 
     monkeypatch.setattr(sys, "argv", ["audit"])
-    monkeypatch.setattr(door._Ctrl, "listen", lambda _: None)
-    return door.run(cli)  # type: ignore[arg-type]
+    monkeypatch.setattr(exit_codes._Ctrl, "listen", lambda _: None)
+    return exit_codes.run(cli)  # type: ignore[arg-type]
 
 
 def test_an_unexpected_error_is_shown_whole_and_asks_for_a_report(
@@ -131,13 +131,13 @@ def test_how_a_command_ends(
 
 def test_a_stream_without_a_file_stays_as_it_is() -> None:
     text = io.StringIO()
-    assert door._unhindered(text) is text
-    assert door._unhindered(None) is None
+    assert exit_codes._unhindered(text) is text
+    assert exit_codes._unhindered(None) is None
 
 
 def test_output_goes_nowhere_once_its_reader_has_gone(tmp_path: Path) -> None:
     full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115
-    stream = door._unhindered(full)
+    stream = exit_codes._unhindered(full)
     with pytest.raises(RuntimeError, match="output cannot be written: no space left on device"):
         print("x", file=stream, flush=True)
     print("y", file=stream, flush=True)

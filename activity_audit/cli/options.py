@@ -1,15 +1,16 @@
-"""The options by which commands choose events: a period and values, resolved to what the warehouse has."""
+"""Options that commands share: times, feeds, and the filters by which events are chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from activity_audit.cli.times import TIME
+from activity_audit.base import catalogue
+from activity_audit.base.hours import ceil_hour, floor_hour, parse_time
 from activity_audit.warehouse.events.filters import OUTCOMES, Filters
 
 if TYPE_CHECKING:
@@ -77,3 +78,49 @@ def _filters(
         )
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+
+
+class TimeType(click.ParamType):
+    """An ISO 8601 time; without a zone it is UTC."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """See click.ParamType."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            return parse_time(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+TIME = TimeType()
+
+
+def window(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime] | None:
+    """The feed hours that `--from` and `--to` mean, widened to whole hours; None where neither is given.
+
+    Raises:
+        click.UsageError: if only one is given, or they are in the wrong order.
+    """
+    if start is None and end is None:
+        return None
+    if start is None or end is None:
+        raise click.UsageError("--from and --to belong together: give both, or neither")
+    if start >= end:
+        raise click.UsageError("--from must be earlier than --to; the range is half-open, [from, to)")
+    return floor_hour(start), ceil_hour(end)
+
+
+def known_feeds(feeds: Iterable[str]) -> list[str]:
+    """These slugs, each once.
+
+    Raises:
+        click.UsageError: if the catalogue does not have one; the message lists those that it has.
+    """
+    known = catalogue.slugs()
+    unknown = [feed for feed in feeds if feed not in known]
+    if unknown:
+        raise click.UsageError(f"no feed has the name {', '.join(unknown)}; the catalogue has {', '.join(known)}")
+    return list(dict.fromkeys(feeds))
