@@ -1,4 +1,4 @@
-"""Checks that run beside each other, because DuckDB gives rows to Python by one thread."""
+"""A pool of threads for queries of one connection, because DuckDB gives rows to Python by one thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _INTERRUPT_EVERY = 0.1
 
 
-class Beside:
+class QueryPool:
     """Runs so many checks at a time, each on a connection of its own to the same snapshot.
 
     Whatever has not begun when the block ends is left out. If it ends by an exception, such as Ctrl-C, what runs is
@@ -32,7 +32,7 @@ class Beside:
         self._running.append((future, own))
         return future
 
-    def __enter__(self) -> Beside:
+    def __enter__(self) -> QueryPool:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:

@@ -13,7 +13,7 @@ from activity_audit.cli.output import OUTPUT, print_json, print_table, say
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:
-    from activity_audit.ledger.hold_rules import HoldRow
+    from activity_audit.ledger.holds import HoldRow
 
 
 @click.group("hold")
@@ -69,7 +69,7 @@ def release(settings: Settings, hold_id: str, reason: str, by: str) -> None:
 @click.pass_obj
 def list_holds(settings: Settings, output: str) -> None:
     """List all holds, also released ones."""
-    from activity_audit.ledger.hold_table import rows_of
+    from activity_audit.ledger.holds import rows_of
     from activity_audit.warehouse import lake
 
     try:
@@ -88,7 +88,7 @@ def list_holds(settings: Settings, output: str) -> None:
 
 def _as_holds(rows: list[HoldRow]) -> list[dict[str, Any]]:
     """A line for each hold: its placing, and its release if there was one."""
-    from activity_audit.ledger.hold_rules import PLACED, RELEASED
+    from activity_audit.ledger.holds import PLACED, RELEASED
 
     released = {row.hold_id: row for row in rows if row.action == RELEASED}
     return [

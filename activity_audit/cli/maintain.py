@@ -12,7 +12,7 @@ from activity_audit.cli.output import OUTPUT, print_json, print_table, say
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:
-    from activity_audit.ledger.held import HeldHour
+    from activity_audit.ledger.holds import HeldHour
     from activity_audit.upkeep.maintenance import Upkeep
 
 _MOST_LINES = 50

@@ -20,8 +20,7 @@ from activity_audit.ingest.raw_writer import write_parquet
 from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.sources.file_systems import local_path
 from activity_audit.ingest.sources.source import Offer, Source, SourceError
-from activity_audit.raw.files import manifest_path, publish, sync_contents
-from activity_audit.raw.footer import delivery_in
+from activity_audit.raw.files import delivery_in, manifest_path, publish, sync_contents
 from activity_audit.raw.index import LandedDelivery, LandedManifest, to_metadata
 
 _HASH_BLOCK = 1 << 20

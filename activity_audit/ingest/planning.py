@@ -17,8 +17,7 @@ from activity_audit.ingest.sources.bucket import source_at
 from activity_audit.ingest.sources.own_source import own_source
 from activity_audit.ingest.sources.source import Listing, Source, SourceError
 from activity_audit.ingest.sources.spool import Spool
-from activity_audit.ingest.survey import Reach, survey
-from activity_audit.ingest.sweeps import Sweeps
+from activity_audit.ingest.sweeps import Reach, Sweeps, list_changes
 from activity_audit.ingest.waiting import Waiting
 from activity_audit.raw.files import SWEEPS
 from activity_audit.settings.core import Settings
@@ -98,7 +97,7 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     current = floor_hour(now)
     reach = Reach(settings.lookback, settings.sweep_every)
     sweeps = Sweeps(settings.raw_dir / SWEEPS, settings.feed_root)
-    listing, offers = survey(source_of(settings), index, feeds, now, reach, sweeps)
+    listing, offers = list_changes(source_of(settings), index, feeds, now, reach, sweeps)
     spool = own_spool(settings)
     unsealed = spool.unsealed() if catalogue.OWN_FEED in feeds else {}
     if catalogue.OWN_FEED in feeds and settings.own_feeds_dir.is_dir():

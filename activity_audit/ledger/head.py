@@ -15,7 +15,7 @@ from activity_audit.base.hours import aware, iso
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import Entry
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse.kept_heads import kept
+from activity_audit.warehouse.home_record import kept
 
 if TYPE_CHECKING:
     import duckdb

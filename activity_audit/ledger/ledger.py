@@ -1,4 +1,4 @@
-"""Reading the ledger, and bringing new entries to where a run publishes from."""
+"""The ledger's table: its entries, new ones for what a run has staged, and what of it retention has deleted."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import astuple
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.base.hours import naive
 from activity_audit.ledger import digests
-from activity_audit.ledger.chain import BATCH, OF_BATCHES, BatchDigest, Entry, append
+from activity_audit.ledger.chain import BATCH, DELETION, OF_BATCHES, BatchDigest, Entry, append
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse import arrow_rows, lake
 
@@ -80,3 +81,31 @@ def insert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Entr
 def _entry(row: tuple) -> Entry:
     sequence, kind, *batch, recorded_at, previous, own = row
     return Entry(sequence, kind, BatchDigest(*batch), recorded_at, previous, own)
+
+
+def deleted_deliveries(
+    connection: duckdb.DuckDBPyConnection, window: tuple[datetime, datetime] | None = None
+) -> set[str]:
+    """The ids of the deliveries whose batch was deleted, in the half-open window of feed hours or in all."""
+    return {delivery for _, _, delivery in deleted_files(connection, window)}
+
+
+def deleted_files(
+    connection: duckdb.DuckDBPyConnection, window: tuple[datetime, datetime] | None = None
+) -> list[tuple[str, datetime, str]]:
+    """Feed, feed hour (a plain UTC timestamp) and id of those deliveries, in this order."""
+    where, arguments = "", []
+    if window:
+        where, arguments = "where feed_hour_utc >= ? and feed_hour_utc < ?", [naive(time) for time in window]
+    return connection.execute(
+        f"""
+        select feed, feed_hour_utc, delivery_id
+        from audit.quality.feed_delivery
+        semi join (
+            select feed, feed_hour_utc, run_id from audit.{TABLE} where kind = '{DELETION}'
+        ) as deleted using (feed, feed_hour_utc, run_id)
+        {where}
+        order by all
+        """,
+        arguments,
+    ).fetchall()

@@ -18,7 +18,7 @@ from activity_audit.ingest.planning import own_spool, source_of
 from activity_audit.ingest.set_aside import SetAsides, culprit
 from activity_audit.ingest.sources.file_systems import uri_of
 from activity_audit.ingest.sources.source import Source, SourceError
-from activity_audit.ledger.deleted import deleted_deliveries
+from activity_audit.ledger.ledger import deleted_deliveries
 from activity_audit.pipeline import stages
 from activity_audit.pipeline.stages import ChecksFailedError, Outcome, Stages
 from activity_audit.settings.core import Settings

@@ -18,9 +18,10 @@ from pathlib import Path
 
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder
+from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.whole_files import sync
-from activity_audit.raw.footer import delivery_in
-from activity_audit.raw.index import LandedDelivery, LandedManifest
+from activity_audit.raw.index import METADATA_KEY, LandedDelivery, LandedManifest, from_metadata
+from activity_audit.warehouse.extensions import connect
 
 # What is kept beside the deliveries: the pages of readings, and what is remembered of looks at a bucket.
 PAGES = "pages"
@@ -30,6 +31,8 @@ _MANIFEST_SUFFIX = ".manifest.json"
 _MANIFEST_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}\.manifest\.json")
 _HASH_SHOWN = 32
 _SYNC_THREADS = 8
+# What would end a cell or its code mark, and what looks like it.
+_NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})
 
 
 def manifest_path(manifest: LandedManifest, landed_at: datetime) -> str:
@@ -114,3 +117,34 @@ def _sync_each(paths: Iterable[Path]) -> None:
     with ThreadPoolExecutor(_SYNC_THREADS) as pool:
         for _ in pool.map(sync, paths):
             pass
+
+
+def delivery_in(path: Path) -> LandedDelivery:
+    """The delivery that a file of the raw lake holds, from its footer.
+
+    Raises:
+        DamagedError: the file is not one that landing wrote, or not as it was written.
+        OSError: it cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        footer = pq.read_metadata(path)
+        return from_metadata(footer.metadata[METADATA_KEY.encode()].decode(), footer.num_rows)
+    except (pa.ArrowInvalid, KeyError, TypeError, ValueError) as error:
+        raise DamagedError(
+            f"{path} is not a file of the raw lake as landing wrote it. Restore it from a backup; or move it away, and "
+            "its delivery is landed again if the source still has it"
+        ) from error
+
+
+def preview(path: Path, records_shown: int = 5) -> str:
+    """The first records of a raw file as a Markdown table."""
+    with connect() as connection:
+        rows = connection.execute(
+            f"select source_record, left(record, 300) from {parquet_rows(path)} order by 1 limit ?",
+            [records_shown],
+        ).fetchall()
+    lines = [f"| {position} | `{text.translate(_NO_MARKDOWN)}` |" for position, text in rows]
+    return "\n".join(["| record | as it came |", "|---|---|", *lines])

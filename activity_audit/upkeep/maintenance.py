@@ -19,9 +19,8 @@ from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.upkeep.compaction import compact
 from activity_audit.upkeep.retention.caution import clock_doubt, share_doubt
-from activity_audit.upkeep.retention.deletion import delete
+from activity_audit.upkeep.retention.deletion import delete, of_deleted, remove
 from activity_audit.upkeep.retention.plan import RetentionPlan, make_plan
-from activity_audit.upkeep.retention.raw_removal import of_deleted, remove
 from activity_audit.upkeep.retention.report import as_dict
 from activity_audit.warehouse import known_ids, lake, leftovers, observed_names, tables
 from activity_audit.warehouse.contract import published_models

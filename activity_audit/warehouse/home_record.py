@@ -1,15 +1,19 @@
-"""What a home knows of the warehouse that it has published into: a file beside the raw lake, not beside the catalog.
+"""What is known of the warehouse outside of it: by the home that publishes into it, and by the file of kept heads.
 
-Without it, a catalog that was lost would be made again from the raw lake, with a new ledger, and nobody would know.
+A file of the home, beside the raw lake and not beside the catalog, says into which warehouse it has published. Without
+it, a catalog that was lost would be made again from the raw lake, with a new ledger, and nobody would know. The heads
+of the ledger are kept in the file that AUDIT_LEDGER_HEAD_FILE names.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from activity_audit.base.whole_files import rewrite
-from activity_audit.warehouse.kept_heads import kept
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +24,7 @@ _ABOUT = (
     "The warehouse that this home publishes into. Without its catalog no run publishes. To rebuild the warehouse from "
     "raw/ with a new ledger, move this file away; see docs/operations.md."
 )
+_LINE = re.compile(r"([1-9]\d*) ([0-9a-f]{64}) \S+ \S+")
 
 
 def path(settings: Settings) -> Path:
@@ -63,3 +68,27 @@ def why_lost(settings: Settings) -> str | None:
     if file and file.exists() and (heads := kept(file)[0]):
         return f"a ledger of {heads[-1].sequence} entries was published (AUDIT_LEDGER_HEAD_FILE={str(file)!r})"
     return None
+
+
+@dataclass(frozen=True)
+class KeptHead:
+    """A head that was kept: the hash of an entry, and its number."""
+
+    sequence: int
+    entry_sha256: str
+
+
+def kept(path: Path) -> tuple[list[KeptHead], list[int]]:
+    """The heads that a file has, in its order, and the numbers of the lines that are none.
+
+    Raises:
+        OSError: if the file cannot be read.
+        UnicodeDecodeError: if it is no text.
+    """
+    heads, wrong = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if found := _LINE.fullmatch(line):
+            heads.append(KeptHead(int(found[1]), found[2]))
+        elif line.strip():
+            wrong.append(number)
+    return heads, wrong

@@ -11,7 +11,7 @@ from activity_audit.ingest.landing import LandingReport
 from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ingest.sources.source import SourceRefusedError
 from activity_audit.pipeline.run import land_feeds
-from activity_audit.raw.footer import preview
+from activity_audit.raw.files import preview
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from orchestration.partitions import Metadata, say_of_hours, window_of

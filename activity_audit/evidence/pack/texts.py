@@ -8,13 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.sql_text import literal
-from activity_audit.evidence.pack.ledger_files import CHAIN, RECORD_HASHES, LedgerFiles, entry_sha256, leaf_sha256
-from activity_audit.evidence.pack.tables import WrittenTable
+from activity_audit.evidence.pack.tables import (
+    CHAIN,
+    RECORD_HASHES,
+    LedgerFiles,
+    WrittenTable,
+    entry_sha256,
+    leaf_sha256,
+)
 from activity_audit.ledger import digests
 from activity_audit.ledger.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, HOLD, REPLAY
 from activity_audit.ledger.slices import condition, slices
-from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters, choice
-from activity_audit.warehouse.events.texts import chosen_texts
+from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters, choice, chosen_texts
 
 if TYPE_CHECKING:
     import jinja2

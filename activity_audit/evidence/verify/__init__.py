@@ -1,5 +1,5 @@
-"""Integrity: the ledger of published batches, and the check of everything that it vouches for.
+"""The check of everything that the ledger vouches for. What is hashed, and how, is public: docs/integrity.md.
 
-What is hashed, and how, is public: docs/integrity.md. `chain`, `digests` and `replays` hold those rules,
-`ledger` and `adoption` write entries, `head` keeps the newest hash elsewhere, `verify` recomputes it all.
+`verify` is the whole check. `check_ledger`, `check_files` and `check_slices` are its parts, and the other `check_…`
+modules the parts of the last. `naming` says which events of a batch differ, `data_files` which files are damaged.
 """

@@ -1,4 +1,4 @@
-"""Do the tables that are derived from the fact say what it says: the aggregate, and the two dimensions?"""
+"""Do the tables that are made from the fact say what it says: the aggregate, and the two dimensions?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from activity_audit.evidence.verify.findings import Finding, Problem, listed
+from activity_audit.evidence.verify.data_files import wrong_files
+from activity_audit.evidence.verify.findings import Finding, Problem, listed, unreadable
 from activity_audit.warehouse import lake, observed_names
 from activity_audit.warehouse.known_ids import FACT
 
@@ -144,3 +145,14 @@ def _pair(
     if events != counted:
         return f"{name} has {events} events, but its count is {counted}"
     return f"{name} was seen from {times[0]} to {times[1]}, but it records {times[2]} to {times[3]}"
+
+
+def check_derived(own: duckdb.DuckDBPyConnection, where: str) -> list[Finding]:
+    """Compare the aggregate with the fact, and without a condition on `feed_hour_utc` the dimensions too."""
+    import duckdb
+
+    try:
+        whole = [*check_dimensions(own), *check_names(own)] if where == "true" else []
+        return [*check_aggregate(own, where), *whole]
+    except duckdb.Error as error:
+        return [unreadable("what is derived from the fact", error), *(wrong.finding for wrong in wrong_files(own))]

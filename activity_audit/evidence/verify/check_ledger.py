@@ -1,4 +1,4 @@
-"""Is the ledger itself whole: an unbroken chain, and the one whose heads were kept elsewhere?"""
+"""Is the ledger an unbroken chain that has the heads kept elsewhere, and does `quality.legal_hold` agree with it?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from activity_audit.evidence.verify.findings import Finding
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import ADOPTED, BATCH, DELETION, HOLD, REPLAY, Entry, breaks
-from activity_audit.warehouse.kept_heads import kept
+from activity_audit.ledger.holds import digest_of, rows_of
+from activity_audit.warehouse.home_record import kept
 
 if TYPE_CHECKING:
     import duckdb
@@ -98,3 +99,27 @@ def _read(path: Path, expected: Expected, up_to: int | None) -> None:
         if up_to is not None and known.sequence > up_to:
             continue
         expected.heads[known.entry_sha256] = f"the head {known.sequence} {known.entry_sha256} of {path}"
+
+
+def check_holds(connection: duckdb.DuckDBPyConnection) -> tuple[int, list[Finding]]:
+    """How many rows `quality.legal_hold` has, and what differs between them and the ledger's entries.
+
+    Raises:
+        duckdb.Error: if a table cannot be read.
+    """
+    rows = rows_of(connection)
+    recorded = {entry.batch.run_id: entry for entry in ledger.of_kind(connection, HOLD)}
+    findings = []
+    for row in rows:
+        digest = digest_of(row)
+        entry = recorded.pop(digest.run_id, None)
+        if entry is None:
+            detail = "quality.legal_hold has it, but the ledger has no entry for it"
+            findings.append(Finding("hold", "added", f"hold {digest.run_id}", detail))
+        elif entry.batch != digest:
+            detail = f"its row in quality.legal_hold differs from entry {entry.sequence}"
+            findings.append(Finding("hold", "changed", f"hold {digest.run_id}", detail))
+    for name, entry in recorded.items():
+        detail = f"quality.legal_hold does not have it, but entry {entry.sequence} records it"
+        findings.append(Finding("hold", "missing", f"hold {name}", detail))
+    return len(rows), findings

@@ -1,12 +1,13 @@
-"""Do the tables agree where no digest ties them: the reconciliation, and what events say about where they are from?"""
+"""Do the tables agree where no digest ties them: reconciliation, origins, resolutions, and rows that no slice saw?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from activity_audit.evidence.verify.findings import Finding, Problem, batch_name
+from activity_audit.evidence.verify.findings import Finding, Layer, Problem, batch_name, listed
 from activity_audit.ledger import replays
+from activity_audit.warehouse import lake
 
 if TYPE_CHECKING:
     import duckdb
@@ -14,6 +15,12 @@ if TYPE_CHECKING:
 _COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late", "files", "bytes", "sha256")
 # What a replay changes when it resolves a record.
 _MOVED = ("accepted", "duplicate", "quarantined", "offset_normalised", "late")
+_TABLES: dict[Layer, tuple[str, str]] = {
+    "fact": ("main", "fact_activity_event"),
+    "quarantine": ("quality", "quarantined_event"),
+    "delivery": ("quality", "feed_delivery"),
+    "replay": ("quality", "replayed_record"),
+}
 
 
 def check_reconciliation(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding]:
@@ -113,3 +120,56 @@ def check_origins(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator
         else:
             detail = f"events name positions that {uri} does not have; it has {received} records"
             yield Finding("fact", "changed", name, detail)
+
+
+def check_resolutions(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding]:
+    """The quarantined records whose `resolved_at_utc` is not when a replay resolved them.
+
+    Raises:
+        duckdb.Error: if a table cannot be read.
+    """
+    rows = connection.execute(f"""
+        select
+            record.feed, record.feed_hour_utc,
+            case
+                when record.resolved_at_utc is null then 'in quarantine, and a replay resolved them'
+                when replay.replayed_at_utc is null then 'resolved, and no replay resolved them'
+                else 'resolved at another time than that of the replay that resolved them'
+            end as what,
+            list(record.source_uri || ' record ' || record.source_record order by record.source_record)
+        from (
+            select feed, feed_hour_utc, source_uri, source_record, delivery_id, resolved_at_utc
+            from audit.quality.quarantined_event where {where}
+        ) as record
+        left join ({replays.resolving(connection, where)}) as replay
+            on record.delivery_id = replay.delivery_id and record.source_record = replay.source_record
+        where record.resolved_at_utc is distinct from replay.replayed_at_utc
+        group by all order by record.feed_hour_utc, record.feed, what
+    """).fetchall()
+    for feed, hour, what, records in rows:
+        detail = f"{len(records)} records are marked as {what}: {listed(records)}"
+        yield Finding("quarantine", "changed", f"{feed} {hour:%Y-%m-%dT%H:%MZ}", detail)
+
+
+def check_unseen(connection: duckdb.DuckDBPyConnection, seen: Mapping[Layer, int]) -> Iterator[Finding]:
+    """Compare how many rows each table has with how many were looked at, in all feed hours.
+
+    Rows are counted by reading them, without a condition: by the catalog's statistics a file with an event may be
+    passed over wherever an hour is asked for, and would still be read where none is.
+
+    Raises:
+        duckdb.Error: if a table cannot be read.
+    """
+    for layer, (schema, table) in _TABLES.items():
+        if not lake.has_table(connection, schema, table):
+            continue
+        ((rows, without_hour),) = connection.execute(f"""
+            select coalesce(sum(n), 0), coalesce(sum(n) filter (feed_hour_utc is null), 0)
+            from (select feed_hour_utc, count(*) as n from audit.{schema}.{table} group by all)
+        """).fetchall()
+        if rows != seen[layer]:
+            detail = (
+                f"{rows - seen[layer]} of its {rows} rows belong to none of the feed hours; {without_hour} "
+                "have no feed hour"
+            )
+            yield Finding(layer, "added" if rows > seen[layer] else "missing", f"{schema}.{table}", detail)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from activity_audit.ledger.chain import BatchKey
+
+if TYPE_CHECKING:
+    import duckdb
 
 Layer = Literal[
     "landing",
@@ -88,3 +91,8 @@ def listed(names: Iterable[str]) -> str:
     everything = list(names)
     more = f" and {len(everything) - _SHOWN} more" if len(everything) > _SHOWN else ""
     return ", ".join(everything[:_SHOWN]) + more
+
+
+def unreadable(what: str, error: duckdb.Error) -> Finding:
+    """That something could not be compared."""
+    return Finding("warehouse", "unreadable", what, f"this could not be checked: {error}")

@@ -15,12 +15,12 @@ from activity_audit.base.hours import HOUR, now_utc
 from activity_audit.base.sql_text import literal, parquet_rows
 from activity_audit.dbt_runner import project
 from activity_audit.evidence.verify.check_batches import Differing
-from activity_audit.evidence.verify.check_raw import PublishedDelivery
+from activity_audit.evidence.verify.check_files import PublishedDelivery
 from activity_audit.evidence.verify.findings import Finding, Problem, batch_name, listed
 from activity_audit.ledger import replays
 from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.digests import record_sha256
-from activity_audit.raw.footer import delivery_in
+from activity_audit.raw.files import delivery_in
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Batch, attach_empty, fill

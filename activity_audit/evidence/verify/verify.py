@@ -6,35 +6,26 @@ It reads only, needs no lock, and may run beside a run, whose batches it then do
 from __future__ import annotations
 
 import tempfile
-from collections import Counter, deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import naive
-from activity_audit.base.sql_text import parquet_rows
-from activity_audit.base.thread_pool import Beside
 from activity_audit.dbt_runner.project import TransformError
-from activity_audit.evidence.verify.check_batches import Differing, SliceState, check_batches
 from activity_audit.evidence.verify.check_deletions import check_deletions
-from activity_audit.evidence.verify.check_holds import check_holds
-from activity_audit.evidence.verify.check_landing import check_landing
-from activity_audit.evidence.verify.check_ledger import Expected, LedgerState, check_ledger, expected_heads
-from activity_audit.evidence.verify.check_raw import PublishedDelivery, check_raw
-from activity_audit.evidence.verify.check_replays import check_resolutions
-from activity_audit.evidence.verify.check_tables import check_origins, check_reconciliation
-from activity_audit.evidence.verify.check_unseen import check_unseen
-from activity_audit.evidence.verify.data_files import FACT, wrong_files
-from activity_audit.evidence.verify.findings import Finding, Layer, Report, batch_name, listed
-from activity_audit.evidence.verify.from_fact import check_derived, check_keys, unreadable
+from activity_audit.evidence.verify.check_files import PublishedDelivery, check_landing, check_raw
+from activity_audit.evidence.verify.check_ledger import Expected, LedgerState, check_holds, check_ledger, expected_heads
+from activity_audit.evidence.verify.check_slices import Known, check_slices
+from activity_audit.evidence.verify.data_files import wrong_files
+from activity_audit.evidence.verify.findings import Finding, Report, batch_name, listed, unreadable
 from activity_audit.evidence.verify.naming import name_events
 from activity_audit.ledger import ledger, replays
 from activity_audit.ledger.chain import DELETION, BatchKey
 from activity_audit.ledger.head import describe
-from activity_audit.ledger.slices import Slice, condition, even, halves, slices
+from activity_audit.ledger.slices import Slice, condition
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, spill
 
@@ -42,21 +33,6 @@ if TYPE_CHECKING:
     import duckdb
 
 Window = tuple[datetime, datetime]
-# DuckDB gives rows to Python by one thread, so that one slice does not keep two processors busy.
-_SLICES_AT_A_TIME = 2
-# A slice has some ten queries of which each takes a few hundredths of a second, however few its rows. Of quarantined
-# records all hashes are in memory at a time, of events those of a part.
-_EVENTS_AT_A_TIME = 8_000_000
-_EVENTS_FOR_A_QUARANTINED_RECORD = 5
-
-
-@dataclass(frozen=True)
-class Known:
-    """The batches that have no entry yet, those that retention deleted, and all that were published."""
-
-    uncovered: set[BatchKey]
-    deleted: set[BatchKey]
-    published: set[BatchKey]
 
 
 @dataclass(frozen=True)
@@ -163,10 +139,10 @@ def _check_window(
     batches = {delivery.batch for delivery in published} | part.replayed
     tables = Report(report.from_hour, report.to_hour)
     # Files are read and hashed while DuckDB reads the tables, so that neither disk nor processor waits for the other.
-    with ThreadPoolExecutor(1, thread_name_prefix="verify-files") as beside:
-        files = beside.submit(_check_files, settings, part, report)
+    with ThreadPoolExecutor(1, thread_name_prefix="verify-files") as pool:
+        files = pool.submit(_check_files, settings, part, report)
         known = Known(uncovered, part.deleted, batches)
-        differing = _check_tables(connection, part.window, state, known, tables)
+        differing = check_slices(connection, _bounds(part.window), state, known, tables)
         damaged = files.result()
     if uncovered:
         report.findings.append(_uncovered(uncovered))
@@ -218,105 +194,6 @@ def _published(connection: duckdb.DuckDBPyConnection, where: str) -> list[Publis
         f"from audit.quality.feed_delivery where {where} order by feed_hour_utc, feed, name"
     ).fetchall()
     return [PublishedDelivery(*row) for row in rows]
-
-
-def _check_tables(
-    connection: duckdb.DuckDBPyConnection,
-    window: Window | None,
-    state: LedgerState,
-    known: Known,
-    report: Report,
-) -> list[Differing]:
-    """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned."""
-    import duckdb
-
-    bounds = _bounds(window)
-    rows = connection.execute(
-        f"""
-        select feed_hour_utc, cast(sum(accepted + {_EVENTS_FOR_A_QUARANTINED_RECORD} * quarantined) as bigint)
-        from audit.{ledger.TABLE}
-        where {condition(bounds)} group by all order by all
-        """
-    ).fetchall()
-    differing: list[Differing] = []
-    failed: list[tuple[str, duckdb.Error]] = []
-    seen: Counter[Layer] = Counter()
-    with Beside(connection, _SLICES_AT_A_TIME) as beside:
-
-        def begin(part: Slice) -> tuple[Slice, Future[SliceState]]:
-            return part, beside.submit(_check_slice, condition(part), state.edited, known)
-
-        most = even([count for _, count in rows], _EVENTS_AT_A_TIME, _SLICES_AT_A_TIME)
-        parts = deque(begin(part) for part in slices(rows, bounds, most))
-        keys = beside.submit(check_keys, condition(bounds))
-        derived = beside.submit(check_derived, condition(bounds))
-        while parts:
-            part, checked = parts.popleft()
-            try:
-                found = checked.result()
-            except duckdb.Error as error:
-                # One damaged file must not hide what the others have: the hours that do not need it can be checked.
-                smaller = halves(rows, part)
-                if len(smaller) > 1:
-                    parts.extendleft([begin(half) for half in smaller][::-1])
-                else:
-                    failed.append((condition(part), error))
-                continue
-            report.count("batches", found.batches)
-            report.count("events", found.rows["fact"])
-            report.findings += found.findings
-            differing += found.differing
-            seen += found.rows
-        if window is None and not failed:
-            report.findings += check_unseen(connection, seen)
-        # Keys and counts are made from the fact: where it is not what it was, neither can they be.
-        if not (failed or differing or any(finding.layer == "fact" for finding in report.findings)):
-            report.findings += [*keys.result().findings, *derived.result()]
-        if not failed:
-            report.findings += keys.result().doubled
-    if failed:
-        report.findings.append(unreadable(listed(where for where, _ in failed), failed[0][1]))
-        differing += _look_into_files(connection, condition(bounds), known.published, report)
-    return differing
-
-
-def _check_slice(own: duckdb.DuckDBPyConnection, where: str, edited: set[int], known: Known) -> SliceState:
-    """Everything about the tables that can be told of some feed hours by themselves."""
-    where = f"feed_hour_utc is not null and {where}"
-    state = check_batches(own, where, edited, known.uncovered, known.deleted)
-    state.findings += check_origins(own, where)
-    state.findings += check_resolutions(own, where)
-    state.findings += check_reconciliation(own, where)
-    return state
-
-
-def _look_into_files(
-    connection: duckdb.DuckDBPyConnection, where: str, known: set[BatchKey], report: Report
-) -> list[Differing]:
-    """Say which data files are the cause that something could not be read; what is in them is still to be compared."""
-    import duckdb
-
-    differing = []
-    for wrong in wrong_files(connection):
-        report.findings.append(wrong.finding)
-        if wrong.table != FACT or not wrong.is_readable:
-            continue
-        try:
-            rows = connection.execute(
-                f"select feed, feed_hour_utc, run_id, count(*) from {parquet_rows(wrong.path)} "
-                f"where {where} group by all order by all"
-            ).fetchall()
-        except duckdb.Error:
-            # It has not even the columns any more; that it was changed is said.
-            continue
-        for *key, events in rows:
-            batch: BatchKey = tuple(key)
-            if batch in known:
-                differing.append(Differing(batch, None, wrong.path))
-            else:
-                detail = f"{events} events of a batch that was never published, in {wrong.path}"
-                report.findings.append(Finding("fact", "added", batch_name(batch), detail))
-    return differing
 
 
 def _uncovered(batches: set[BatchKey]) -> Finding:

@@ -8,8 +8,7 @@ from typing import Any
 
 from activity_audit.base.hours import iso
 from activity_audit.warehouse.coverage import Coverage
-from activity_audit.warehouse.events.filters import Filters
-from activity_audit.warehouse.events.texts import LISTS, chosen_texts
+from activity_audit.warehouse.events.filters import LISTS, Filters, chosen_texts
 from activity_audit.warehouse.lake import Snapshot
 
 _NAME = "Activity Audit"

@@ -1,18 +1,30 @@
-"""The deletion of batches from the warehouse: one transaction, with an entry in the ledger for each.
+"""The deletion of what is past its retention: from the warehouse first, then from the raw lake.
 
-Of a data file that has rows to delete, the others are written anew and the file is ended whole. A delete file, as
-DuckLake writes by itself, would leave the rows in the file for ever; so they are gone from the disk when the snapshots
-before the deletion have expired.
+In the warehouse it is one transaction, with an entry in the ledger for each batch. Of a data file that has rows to
+delete, the others are written again and the file is ended whole. A delete file, as DuckLake writes by itself, would
+leave the rows in the file for ever; so they are gone from the disk when the snapshots before the deletion have expired.
+
+In the raw lake all that was ever deleted is looked at: what a killed upkeep left, or what was landed again because the
+index was lost, goes with the next one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.base.catalogue import slugs
+from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, naive
+from activity_audit.ingest.scratch import in_use
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION, append
+from activity_audit.ledger.holds import HoldRow, rows_of, standing
+from activity_audit.ledger.ledger import deleted_files
+from activity_audit.raw.files import PAGES, found_deliveries, manifest_hash_shown
+from activity_audit.raw.index import RawIndex, raw_path
 from activity_audit.upkeep.retention.plan import DueBatch
 from activity_audit.warehouse import arrow_rows, known_ids, observed_names
 from activity_audit.warehouse.known_ids import FACT, rows_of_fact
@@ -35,6 +47,7 @@ _TOUCHED = "event_hour_utc in (select event_hour_utc from work.main.touched_agg_
 # changed it last; a key does not say which batch it is of, so those of a whole event hour are made anew.
 _GONE = {"audit.quality.vanished_event": _HOUR, KEYS: _TOUCHED}
 _GROUP = "event_hour_utc, application, entity, activity, outcome"
+FeedHour = tuple[str, datetime]
 
 
 def delete(
@@ -145,3 +158,65 @@ def _stage_dimension(connection: duckdb.DuckDBPyConnection) -> None:
         where entity_activity_key in (from work.main.touched_dim_entity_activity)
         and (is_documented or staying.event_count > 0)
     """)
+
+
+def of_deleted(connection: duckdb.DuckDBPyConnection, raw_dir: Path) -> list[Path]:
+    """The files that are there of deleted batches, of feed hours of which nothing else is left, and of no held hour.
+
+    Raw files, manifests, and the pages of an hour of which every feed's part is deleted.
+    """
+    files = deleted_files(connection) if ledger.is_there(connection) and raw_dir.is_dir() else []
+    if not files:
+        return []
+    holds = standing(rows_of(connection))
+    deleted: dict[FeedHour, set[str]] = defaultdict(set)
+    for feed, hour, delivery in files:
+        if not any(hold.covers(feed, hour) for hold in holds):
+            deleted[feed, hour].add(delivery)
+    landed: dict[FeedHour, set[str]] = defaultdict(set)
+    index = RawIndex(raw_dir)
+    for one in index.deliveries(slugs()) if index.is_complete() else found_deliveries(raw_dir):
+        landed[one.feed, naive(one.feed_hour)].add(one.delivery_id)
+    whole = {hour for hour, deliveries in deleted.items() if landed[hour] <= deliveries}
+    days = {path.name: {day.name for day in path.iterdir()} for path in raw_dir.iterdir() if path.is_dir()}
+    found = []
+    for (feed, hour), deliveries in deleted.items():
+        if f"{hour:%Y-%m-%d}" not in days.get(feed, ()):
+            continue
+        found += [
+            path for delivery in sorted(deliveries) if (path := raw_dir / raw_path(feed, hour, delivery)).exists()
+        ]
+        if (feed, hour) in whole:
+            found += _manifests_in(raw_dir / feed / hour.strftime(HOUR_FOLDER))
+    unfinished = {hour for feed, hour in landed.keys() - whole}
+    return found + list(_pages(raw_dir, {hour for _, hour in whole} - unfinished, holds))
+
+
+def remove(files: Iterable[Path], raw_dir: Path) -> None:
+    """Remove these files, and the folders that are empty then, unless something is being landed.
+
+    Raises:
+        OSError: if one cannot be removed.
+    """
+    removed = list(files)
+    for path in removed:
+        path.unlink(missing_ok=True)
+    # A landing pass may just have made a folder for its next file.
+    if in_use(raw_dir):
+        return
+    for folder in sorted({path.parent for path in removed}):
+        for empty in (folder, folder.parent):
+            if empty.exists() and not any(empty.iterdir()):
+                empty.rmdir()
+
+
+def _manifests_in(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.glob("[!.]*.json")) if manifest_hash_shown(path.name))
+
+
+def _pages(raw_dir: Path, hours: Collection[datetime], holds: Collection[HoldRow]) -> Iterator[Path]:
+    """The pages of these hours. The mark that an hour is sealed stays, so that it is not asked for again."""
+    for path in sorted((raw_dir / PAGES).glob("[!.]*/*/*/[!.]*.parquet")):
+        hour = naive(from_hour_folder("/".join(path.parts[-3:-1])))
+        if hour in hours and not any(hold.covers(feed, hour) for hold in holds for feed in slugs()):
+            yield path

@@ -12,8 +12,7 @@ from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
 from activity_audit.ledger import head, ledger
 from activity_audit.ledger.chain import HOLD, append
-from activity_audit.ledger.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, standing
-from activity_audit.ledger.hold_table import insert, rows_of
+from activity_audit.ledger.holds import ALL, PLACED, RELEASED, HoldRow, digest_of, insert, rows_of, standing
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import lake

@@ -12,15 +12,12 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, aware, naive
 from activity_audit.evidence.verify.check_batches import deleted_differences, differences
-from activity_audit.evidence.verify.check_holds import check_holds
-from activity_audit.evidence.verify.check_ledger import check_ledger, expected_heads
-from activity_audit.evidence.verify.check_raw import PublishedDelivery, hash_finding
+from activity_audit.evidence.verify.check_files import PublishedDelivery, hash_finding
+from activity_audit.evidence.verify.check_ledger import check_holds, check_ledger, expected_heads
 from activity_audit.evidence.verify.findings import Finding, batch_name
 from activity_audit.ledger import digests, ledger, replays
 from activity_audit.ledger.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
-from activity_audit.ledger.held import HeldHour, held_hours
-from activity_audit.ledger.hold_rules import standing
-from activity_audit.ledger.hold_table import rows_of
+from activity_audit.ledger.holds import HeldHour, held_hours, rows_of, standing
 from activity_audit.ledger.raw_hashes import each_sha256_or_error
 from activity_audit.ledger.replays import ReplayedRows
 from activity_audit.ledger.slices import condition, slices

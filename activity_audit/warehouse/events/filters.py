@@ -1,4 +1,4 @@
-"""What a reader of the report asks for: a period, and values to keep. Values are bound, never written into SQL."""
+"""What a reader of the report asks for: a period, and values to keep; as SQL, whose values are bound, and in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from activity_audit.base.hours import floor_hour, iso, naive
 from activity_audit.warehouse import observed_names
-from activity_audit.warehouse.events.long_texts import Digest, Value
+from activity_audit.warehouse.events.long_texts import Digest, Value, whole_text
 
 OUTCOMES = ("SUCCESS", "FAILURE")
 # The list of values that chooses by a field of the fact, for every field that can be chosen by.
@@ -29,6 +29,16 @@ AGGREGATED = ("application", "entity", "activity", "outcome")
 # What is matched by the catalogue's key, however it is spelled.
 NAMES = observed_names.FIELDS
 EXCLUDABLE = tuple(_CHOSEN)
+# By field that is chosen by: what people call the list of its values.
+LISTS = {
+    "application": "Applications",
+    "entity": "Entities",
+    "activity": "Activities",
+    "outcome": "Outcomes",
+    "triggered_by": "Triggered by",
+    "instance": "Instances",
+    "event_id": "Event IDs",
+}
 
 
 def choice(field: str) -> str:
@@ -159,3 +169,20 @@ def _plain(value: Any) -> Any:
         case tuple():
             return tuple(map(_plain, value))
     return value
+
+
+def chosen_texts(filters: Filters) -> dict[str, str]:
+    """What the filters choose and exclude by, for people: each list or text that says something, under its name."""
+    said = {title: getattr(filters, CHOICES[field]) for field, title in LISTS.items()}
+    texts = {title: _listed(map(whole_text, values)) for title, values in said.items() if values}
+    if filters.comments:
+        texts["Comments contain"] = filters.comments
+    if filters.comments_are:
+        texts["Comments"] = _listed(map(whole_text, filters.comments_are))
+    if filters.excluded:
+        texts["Excluded"] = _listed(f"{field}: {whole_text(value)}" for field, value in filters.excluded)
+    return texts
+
+
+def _listed(values: Iterable[str]) -> str:
+    return ", ".join(values)

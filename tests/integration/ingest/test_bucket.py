@@ -22,8 +22,7 @@ from activity_audit.ingest.landing import LandingReport, land, open_index
 from activity_audit.ingest.planning import Plan, plan, source_of
 from activity_audit.ingest.sources.bucket import BucketSource
 from activity_audit.ingest.sources.source import Listing, Offer, SourceError
-from activity_audit.ingest.survey import Reach, survey
-from activity_audit.ingest.sweeps import Sweeps
+from activity_audit.ingest.sweeps import Reach, Sweeps, list_changes
 from activity_audit.raw.files import SWEEPS
 from activity_audit.settings.core import Settings
 from tests.integration.support import HOUR, event, lines
@@ -306,5 +305,5 @@ def seen(settings: Settings) -> list[str]:
     sweeps = Sweeps(settings.raw_dir / SWEEPS, settings.feed_root)
     reach = Reach(settings.lookback, settings.sweep_every)
     index = open_index(settings.raw_dir)
-    _, offers = survey(source_of(settings), index, catalogue.slugs(), now_utc(), reach, sweeps)
+    _, offers = list_changes(source_of(settings), index, catalogue.slugs(), now_utc(), reach, sweeps)
     return [offer.name for offer in offers]

@@ -15,7 +15,7 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.pipeline.run import land_feeds, update_warehouse
-from activity_audit.raw.footer import preview
+from activity_audit.raw.files import preview
 from activity_audit.report.queries import events
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.upkeep.maintenance import maintain

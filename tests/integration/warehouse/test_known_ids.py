@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from activity_audit.evidence.verify import check_doubled
+from activity_audit.evidence.verify import check_event_ids
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep import compaction
@@ -208,7 +208,7 @@ def test_an_id_that_is_in_the_fact_twice_is_named(
         run(home, 2)
         assert key_differences(home) == []
     # Slices that are smaller than what there is find the same.
-    monkeypatch.setattr(check_doubled, "_KEYS_AT_A_TIME", 7)
+    monkeypatch.setattr(check_event_ids, "_KEYS_AT_A_TIME", 7)
     found = {finding.layer: finding for finding in findings(home)}
     assert found.keys() == ({"fact"} if with_keys else {"fact", "key"})
     assert (found["fact"].problem, found["fact"].what) == ("added", "6 event ids")
@@ -223,7 +223,7 @@ def test_an_id_that_is_in_the_fact_twice_is_named(
 def test_ids_that_share_a_key_are_no_fault(home: Settings) -> None:
     change(home, f"update {KNOWN} set event_id_key = 5, event_hour_utc = '2026-05-01 10:00'")
     with lake.reader(home) as connection:
-        assert list(check_doubled.check_doubled(connection, "true", keys_hold=True)) == []
+        assert list(check_event_ids.check_doubled(connection, "true", keys_hold=True)) == []
 
 
 def test_of_many_hours_that_differ_some_are_named(home: Settings) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 import pytest
 
-from activity_audit.base.thread_pool import Beside
+from activity_audit.base.thread_pool import QueryPool
 
 
 def test_what_runs_is_interrupted_by_an_exception_such_as_ctrl_c() -> None:
@@ -15,7 +15,7 @@ def test_what_runs_is_interrupted_by_an_exception_such_as_ctrl_c() -> None:
     running = []
 
     def begin_and_stop(connection: duckdb.DuckDBPyConnection) -> None:
-        with Beside(connection, 2) as beside:
+        with QueryPool(connection, 2) as beside:
             running.extend(beside.submit(endless) for _ in range(3))
             raise KeyboardInterrupt
 
@@ -27,6 +27,6 @@ def test_what_runs_is_interrupted_by_an_exception_such_as_ctrl_c() -> None:
 
 def test_what_runs_is_waited_for() -> None:
     with duckdb.connect() as connection:
-        with Beside(connection, 2) as beside:
+        with QueryPool(connection, 2) as beside:
             counted = beside.submit(lambda own: own.execute("select 7").fetchall())
         assert counted.result() == [(7,)]

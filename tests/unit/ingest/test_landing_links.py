@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from activity_audit.evidence.verify.check_landing import check_landing
-from activity_audit.evidence.verify.check_raw import PublishedDelivery
+from activity_audit.evidence.verify.check_files import PublishedDelivery, check_landing
 from activity_audit.ingest.sources.file_systems import LocalFiles
 from activity_audit.ingest.sources.source import SourceError
 from tests.unit.raw_lake import HOUR, A, B, Feeds, indexed, raw_content

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from activity_audit.base.hours import HOUR
-from activity_audit.ledger.hold_rules import ALL, PLACED, RELEASED, HoldRow, digest_of, row_sha256, standing
+from activity_audit.ledger.holds import ALL, PLACED, RELEASED, HoldRow, digest_of, row_sha256, standing
 from activity_audit.settings.core import SettingsError, load_settings
 from activity_audit.settings.retention import parse_retention
 

@@ -1,9 +1,13 @@
-"""Are the files of the raw lake those that were published: each there, none changed, none added?"""
+"""Are the files still what they were: those of the raw lake as published, and those delivered as they were landed?
+
+What was delivered belongs to the source, so a change there is a warning.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -12,10 +16,10 @@ from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import from_hour_folder
 from activity_audit.evidence.verify.findings import Finding
 from activity_audit.ingest.scratch import in_use
+from activity_audit.ingest.sources.file_systems import LocalFiles, local_path, path_of, shown_path
 from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.raw_hashes import ABSENT, each_sha256_or_error
-from activity_audit.raw.files import PAGES, SWEEPS, manifest_hash_shown
-from activity_audit.raw.footer import delivery_in
+from activity_audit.raw.files import PAGES, SWEEPS, delivery_in, manifest_hash_shown
 from activity_audit.raw.index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
 
 Window = tuple[datetime, datetime]
@@ -194,3 +198,31 @@ def _check_others(raw_dir: Path, others: list[str], state: RawState) -> None:
         else:
             detail = "it was never landed: no run published it, and the index of the raw lake does not list it"
             state.findings.append(Finding("raw", "added", str(raw_dir / path), detail))
+
+
+def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tuple[int, list[Finding]]:
+    """Hash what is still there of the delivered files below a local folder; how many, and what differs.
+
+    A file that is gone is no finding: what is landed is in the raw lake.
+    """
+    root = local_path(feed_root)
+    if root is None:
+        return 0, []
+    known = defaultdict(set)
+    for delivery in published:
+        uri_path = path_of(delivery.source_uri)
+        if uri_path and (path := Path(uri_path)).is_relative_to(root) and path.is_file():
+            known[path].add(delivery.sha256)
+    findings = []
+    files = LocalFiles(root)
+    hashes = each_sha256_or_error(known, lambda path: files.open(str(path)))
+    for path, found in zip(known, hashes, strict=True):
+        if isinstance(found, OSError):
+            detail = f"it cannot be read: {found.strerror or found}"
+            findings.append(Finding("landing", "unreadable", shown_path(str(path)), detail, "warning"))
+        elif found is not None and found not in known[path]:
+            detail = (
+                f"its hash is {found}, which was not published under this name; the next run reads it as a new delivery"
+            )
+            findings.append(Finding("landing", "changed", shown_path(str(path)), detail, "warning"))
+    return len(known), findings

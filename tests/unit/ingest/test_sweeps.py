@@ -12,8 +12,7 @@ import pytest
 from activity_audit.ingest.sources.bucket import BucketSource, source_at
 from activity_audit.ingest.sources.files import FileSource
 from activity_audit.ingest.sources.source import Offer, SourceError
-from activity_audit.ingest.survey import Reach, after, begin
-from activity_audit.ingest.sweeps import Sweep, Sweeps
+from activity_audit.ingest.sweeps import Reach, Sweep, Sweeps, after, begin
 from tests.unit.raw_lake import FEEDS, HOUR
 
 NOW = datetime(2026, 5, 20, 12, 30, tzinfo=UTC)
