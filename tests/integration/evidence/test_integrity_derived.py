@@ -67,7 +67,7 @@ def test_a_dimension_that_is_not_what_the_fact_has_is_named(home: Settings) -> N
     assert found.detail == "Search / Search / Search query has 80 events, but its count is 79"
     change(home, f"update dim_entity_activity set event_count = 80, last_seen_utc = '2027-01-01' {seen}")
     (found,) = findings(home)
-    assert "it says from 2026-05-01 10:15:00 to 2027-01-01 00:00:00" in found.detail
+    assert "it records 2026-05-01 10:15:00 to 2027-01-01 00:00:00" in found.detail
     change(home, f"delete from dim_entity_activity {seen}", "delete from dim_application")
     assert [(one.problem, one.detail) for one in findings(home)] == [
         ("missing", "Search / Search / Search query has 80 events and no row"),

@@ -57,7 +57,7 @@ def test_a_hold_keeps_what_it_covers_and_its_release_lets_it_go(home: Settings) 
     change(home, "update quality.legal_hold set to_utc = '2026-05-01 10:30'")
 
     holds.release(home, held["hold_id"], "settled", "counsel")
-    with pytest.raises(holds.HoldError, match="stands"):
+    with pytest.raises(holds.HoldError, match="in force"):
         holds.release(home, held["hold_id"], "settled", "counsel")
     assert query(home, "select action, application, reason from quality.legal_hold order by recorded_at_utc") == [
         ("placed", "Search", "matter 7"), ("released", "Search", "settled"),
