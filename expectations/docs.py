@@ -7,22 +7,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING
 
 from expectations import conformance
-from expectations.docs_site import DocsSite
 from expectations.late_imports import put_off
 from expectations.results import ExpectationResult
-from expectations.runner import SUITES, TITLES, expectations_of
+from expectations.runner import TITLES, expectations_of
 from expectations.tolerances import load_tolerances
 
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from expectations.docs_runs import Level, SuiteSummary
+    from expectations.docs_runs import Level, RunSummary
+    from expectations.docs_site import DocsSite
     from expectations.evaluation import Evaluation
     from expectations.rules import Rule
 
@@ -32,73 +30,35 @@ _PURPOSES = {
 }
 
 
-@dataclass(frozen=True)
-class CheckedRun:
-    """A run as the warehouse has it: when it started (aware), whether it published, and what its checks found."""
-
-    run_id: str
-    run_time: datetime
-    published: bool
-    results: Sequence[ExpectationResult]
-
-
-def write(site: DocsSite, runs: Sequence[CheckedRun], rules: Mapping[str, Sequence[Rule]], keep_runs: int) -> None:
-    """Put up the pages of these runs, the front page and the history.
+def write(
+    site: DocsSite, runs: Mapping[RunSummary, Sequence[ExpectationResult]], rules: Mapping[str, Sequence[Rule]]
+) -> None:
+    """Put up the pages of these runs and of their suites.
 
     Args:
         site: one process at a time may write it; any may read.
-        runs: those to put up, the oldest first.
+        runs: those to put up, each with its results.
         rules: each suite's rules, by its name; a result of a rule that is none of them is in the summary only.
-        keep_runs: how many runs' pages the site keeps, at least 1.
 
     Raises:
         OSError: if the site cannot be written.
         TolerancesError: the tolerances file is wrong.
-        ValueError: `keep_runs` is below 1.
     """
-    if keep_runs < 1:
-        raise ValueError(f"keep_runs is {keep_runs}; it must be at least 1")
     put_off()
-    tolerances = load_tolerances(rules["feed_contract"])
-    for run in runs:
-        _write(site, run, rules, tolerances, keep_runs)
-
-
-def _write(
-    site: DocsSite,
-    run: CheckedRun,
-    rules: Mapping[str, Sequence[Rule]],
-    tolerances: Mapping[str, Decimal],
-    keep_runs: int,
-) -> None:
     from expectations.docs_pages import result_page
-    from expectations.docs_runs import summarise
 
-    shown: dict[str, list[tuple[Evaluation, Level]]] = {}
-    suites: list[SuiteSummary] = []
-    for suite in SUITES:
-        results = [result for result in run.results if result.suite == suite]
-        if results:
+    tolerances = load_tolerances(rules["feed_contract"])
+    for run, results in runs.items():
+        shown: dict[str, list[tuple[Evaluation, Level]]] = {}
+        for suite in (summary.suite for summary in run.suites):
             site.write_suite_page(suite, _suite_page(suite, tuple(rules[suite]), tuple(tolerances.items())))
-            shown[suite] = _evaluations(suite, rules[suite], tolerances, results)
-            suites.append(_summary(suite, results))
-    summary = summarise(run.run_id, run.run_time, tuple(suites), published=run.published)
-    site.publish(summary, result_page(summary, TITLES, shown), keep_runs)
+            of_suite = [result for result in results if result.suite == suite]
+            shown[suite] = _evaluations(suite, rules[suite], tolerances, of_suite)
+        site.write_run(run, result_page(run, TITLES, shown))
 
 
 def _level(result: ExpectationResult) -> Level:
     return "passed" if result.success else result.severity
-
-
-def _summary(suite: str, results: Sequence[ExpectationResult]) -> SuiteSummary:
-    from expectations.docs_runs import LEVELS, Found, SuiteSummary
-
-    failed = [
-        Found(result.title, _level(result), result.unexpected_count, result.evaluated_count)
-        for result in sorted(results, key=lambda result: LEVELS.index(_level(result)))
-        if not result.success
-    ]
-    return SuiteSummary(suite, len(results) - len(failed), tuple(failed))
 
 
 def _evaluations(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, Template
 
-from expectations.docs_runs import RunSummary
+from expectations.docs_runs import RunSummary, month_of, page_name, started_text
 
 TEMPLATES_DIR = Path(__file__).with_name("templates")
 
@@ -45,14 +45,15 @@ def index_page(
     return _template("audit_index.html").render(runs=runs, suites=suites, months=months, review=review, order=order)
 
 
-def month_page(month: str, runs: Sequence[RunSummary], suites: Mapping[str, str], kept: Collection[str]) -> str:
+def month_page(month: str, runs: Collection[RunSummary], suites: Mapping[str, str], kept: Collection[str]) -> str:
     """The history of a month, one row for each run, newest first; `kept` are the names of those that have a page."""
     return _template("audit_month.html").render(month=month, runs=runs, suites=suites, kept=kept)
 
 
-def moved_page(run: RunSummary) -> str:
+def moved_page(run_id: str, started: datetime) -> str:
     """What stands in the place of a page that is not kept any more, and leads to the run's line in the history."""
-    return _template("audit_moved.html").render(run=run, target=f"../history/{run.month}.html#{run.name}")
+    target = f"../history/{month_of(started)}.html#{page_name(run_id)}"
+    return _template("audit_moved.html").render(started=started_text(started), target=target)
 
 
 @cache

@@ -1,13 +1,12 @@
-"""What the data docs keep of a run besides its page: counts, and what was found. No Great Expectations in here."""
+"""What the data docs show of a run besides its page: counts, and what was found. No Great Expectations in here."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any, Literal
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 Level = Literal["error", "warning", "passed"]
 LEVELS: tuple[Level, ...] = ("error", "warning", "passed")
@@ -49,25 +48,22 @@ class SuiteSummary:
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run, as the front page and the history show it; `run_time` is ISO 8601 in UTC.
-
-    `published` is None in what an earlier release wrote, which did not wait for the transaction.
-    """
+    """One run, as the front page and the history show it; it started at `run_time`, aware, UTC."""
 
     run_id: str
-    run_time: str
+    run_time: datetime
     suites: tuple[SuiteSummary, ...]
-    published: bool | None
+    published: bool
 
     @property
     def started(self) -> str:
         """When the run started, to the second, for people."""
-        return datetime.fromisoformat(self.run_time).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return started_text(self.run_time)
 
     @property
     def month(self) -> str:
-        """The month that it started in, as `YYYY-MM`."""
-        return self.run_time[:7]
+        """The month that it started in."""
+        return month_of(self.run_time)
 
     @property
     def name(self) -> str:
@@ -79,27 +75,15 @@ class RunSummary:
         """Its page, relative to the site's root."""
         return f"validations/{self.name}.html"
 
-    def as_dict(self) -> dict[str, Any]:
-        """The run as JSON can carry it."""
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> RunSummary:
-        """What `as_dict` made.
-
-        Raises:
-            KeyError, TypeError: if it is not in this version's form.
-        """
-        suites = (
-            SuiteSummary(suite["suite"], suite["passed"], tuple(Found(**found) for found in suite["found"]))
-            for suite in data["suites"]
-        )
-        return cls(data["run_id"], data["run_time"], tuple(suites), data.get("published"))
+def started_text(run_time: datetime) -> str:
+    """When a run started, aware, UTC, to the second, for people."""
+    return f"{run_time:%Y-%m-%d %H:%M:%S UTC}"
 
 
-def summarise(run_id: str, run_time: datetime, suites: tuple[SuiteSummary, ...], *, published: bool) -> RunSummary:
-    """The summary of a run; `run_time` is aware."""
-    return RunSummary(run_id, run_time.astimezone(UTC).isoformat(), suites, published)
+def month_of(run_time: datetime) -> str:
+    """The month that a run started in, as `YYYY-MM`."""
+    return f"{run_time:%Y-%m}"
 
 
 def page_name(run_id: str) -> str:

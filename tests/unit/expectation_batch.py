@@ -7,7 +7,9 @@ from pathlib import Path
 
 import duckdb
 
-from expectations import conformance, docs, docs_site, feed_contract
+from activity_audit.publish import data_docs
+from expectations import conformance, feed_contract
+from expectations.docs_site import DocsSite
 from expectations.results import ExpectationResult
 from expectations.rules import Rule
 from expectations.runner import SUITES, TITLES, validate
@@ -95,12 +97,25 @@ UNREADABLE = (
 )
 
 
+# What the warehouse has of the checks of runs.
+RESULTS = """
+create schema if not exists audit.quality;
+create table audit.quality.pipeline_run (run_id varchar);
+create table audit.quality.validation_result (
+    validated_at_utc timestamp, run_id varchar, suite varchar, expectation varchar, title varchar, column_name varchar,
+    severity varchar, is_blocking boolean, success boolean, evaluated_count bigint, unexpected_count bigint,
+    sample varchar, docs_link varchar
+);
+"""
+
+
 class Batch:
     """A good batch to be spoiled, and the docs that its validations write."""
 
     def __init__(self, docs_dir: Path) -> None:
         self.connection = duckdb.connect()
         self.connection.execute(GOOD_BATCH)
+        self.connection.execute(RESULTS)
         self.docs_dir = docs_dir
 
     def validate(
@@ -115,10 +130,18 @@ class Batch:
             event_id_key_sql=KEY,
         )
         blocked = any(result.blocking and not result.success for result in results)
-        run = docs.CheckedRun(run_id, run_time, not blocked, results)
-        docs.write(docs_site.DocsSite(self.docs_dir, TITLES), [run], dict(zip(SUITES, rules(), strict=True)), keep_runs)
+        rows = [(run_time.replace(tzinfo=None), *vars(result).values()) for result in results]
+        self.connection.executemany(f"insert into audit.quality.validation_result values ({'?, ' * 12}?)", rows)
+        if not blocked:
+            self.connection.execute("insert into audit.quality.pipeline_run values (?)", [run_id])
+        self.put_up(run_id, keep_runs)
         assert len({result.expectation for result in results}) == len(results)
         return {result.expectation: result for result in results}
+
+    def put_up(self, run_id: str | None = None, keep_runs: int = 10) -> None:
+        """Bring the docs up to what the warehouse has."""
+        site = DocsSite(self.docs_dir, TITLES)
+        data_docs.put_up(self.connection, site, lambda: dict(zip(SUITES, rules(), strict=True)), keep_runs, run_id)
 
 
 def all_rules() -> list[Rule]:
