@@ -1,20 +1,27 @@
-"""What an answer of the API means for the one who asked: pure rules, no I/O."""
+"""What an answer of the API means, and how often it is asked again: by the settings; tenacity does the waiting."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from activity_audit.base.hours import aware, now_utc
+from activity_audit.ingest.sources.source import SourceError
+from activity_audit.settings.cxone import CxoneSettings
+
+if TYPE_CHECKING:
+    from tenacity import RetryCallState
 
 _MESSAGE_FIELDS = ("Message", "message", "error_description", "error")
 _LONGEST_MESSAGE = 200
 _TRANSIENT = {408, 425, 429}
+Result = TypeVar("Result")
 
 
 class TransientError(Exception):
@@ -95,3 +102,46 @@ def message_of(status: int, body: str) -> str:
     said = [document.get(name) for name in _MESSAGE_FIELDS]
     text = next((item for item in said if isinstance(item, str) and item.strip()), "")
     return f"{status} {text.strip()[:_LONGEST_MESSAGE]}" if text else str(status)
+
+
+class Attempts:
+    """Tries again what fails for the moment. `stop` ends a wait, and with it the attempts."""
+
+    def __init__(self, settings: CxoneSettings, stop: threading.Event) -> None:
+        self._settings = settings
+        self._stop = stop
+
+    def call(self, function: Callable[[], Result], what: str) -> Result:
+        """The function's result. `what` says in an error what could not be done.
+
+        Raises:
+            SourceError: if all attempts fail for the moment, or nothing more is wanted; any other error at once.
+        """
+        from tenacity import Retrying, retry_if_exception_type, sleep_using_event, stop_after_attempt
+
+        retrying = Retrying(
+            stop=stop_after_attempt(self._settings.max_attempts),
+            wait=self._wait,
+            retry=retry_if_exception_type(TransientError),
+            sleep=sleep_using_event(self._stop),
+            reraise=True,
+        )
+        try:
+            return retrying(self._unless_stopped, function)
+        except TransientError as error:
+            tries = self._settings.max_attempts
+            raise SourceError(f"{what}: {error}, after {tries} attempt{'s' if tries > 1 else ''}") from None
+
+    def _unless_stopped(self, function: Callable[[], Result]) -> Result:
+        if self._stop.is_set():
+            raise SourceError("the run ended before it was read")
+        return function()
+
+    def _wait(self, state: RetryCallState) -> float:
+        from tenacity import wait_exponential_jitter
+
+        first, longest = self._settings.retry_wait.total_seconds(), self._settings.max_wait.total_seconds()
+        wait = wait_exponential_jitter(initial=first, max=longest, jitter=first)(state)
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.retry_after if isinstance(error, TransientError) else None
+        return min(max(wait, asked or 0.0), longest)

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from activity_audit.base.hours import now_utc
 from activity_audit.base.masking import url_without_secrets
 from activity_audit.ingest.cxone.answers import (
+    Attempts,
     TransientError,
     Verdict,
     json_object,
@@ -20,7 +21,6 @@ from activity_audit.ingest.cxone.answers import (
     try_again,
     verdict,
 )
-from activity_audit.ingest.cxone.attempts import Attempts
 from activity_audit.ingest.cxone.pages import BrokenPageError, Page, PageError, origin, parse_page
 from activity_audit.ingest.cxone.secrets import Secrets
 from activity_audit.ingest.sources.source import SourceError, SourceRefusedError

@@ -15,9 +15,8 @@ from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from activity_audit.ingest.cxone.client import Client
 from activity_audit.ingest.cxone.page_files import PageFiles
 from activity_audit.ingest.cxone.pages import window_url
-from activity_audit.ingest.cxone.read_hours import ReadHours
 from activity_audit.ingest.cxone.reading import Reading, read_hour, window_query
-from activity_audit.ingest.cxone.sealing import SEALED, contains, due_hours, token
+from activity_audit.ingest.cxone.sealing import SEALED, ReadHours, contains, due_hours, token
 from activity_audit.ingest.sources.source import Listing, Offer, SourceError
 from activity_audit.raw.index import READING
 from activity_audit.settings.core import Settings

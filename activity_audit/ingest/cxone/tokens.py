@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from activity_audit.ingest.cxone.answers import (
+    Attempts,
     TransientError,
     Verdict,
     json_object,
@@ -19,7 +20,6 @@ from activity_audit.ingest.cxone.answers import (
     try_again,
     verdict,
 )
-from activity_audit.ingest.cxone.attempts import Attempts
 from activity_audit.ingest.cxone.secrets import Secrets
 from activity_audit.ingest.sources.source import SourceRefusedError
 from activity_audit.settings.cxone import CxoneSettings

@@ -9,14 +9,22 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from activity_audit.ingest.readers import json_text
 from activity_audit.ingest.readers.csv_lines import Lines
-from activity_audit.ingest.readers.field_names import known_fields
 from activity_audit.raw import records
 
+# The names that a field of a record may have, in lower case; the same as in the dbt macro `field_names`.
+KNOWN = frozenset(
+    {
+        "application", "entity", "activity", "eventtime", "event_time", "event time (utc)", "eventid", "event_id",
+        "event id", "triggeredby", "triggered_by", "triggered by", "instance", "outcome", "comments",
+    }
+)  # fmt: skip
+# What a cell of a record has, and no name of a column: an outcome, or the beginning of a time.
+_VALUE = re.compile(r"success|failure|\d{4}-?\d\d-?\d\d[T ]\d\d.*|\d\d?/\d\d?/\d{4}.*", re.IGNORECASE | re.DOTALL)
 _DELIMITERS = ",;\t|"
 _WHITE_SPACE = b" \t\r\n\x0b\x0c"
 _QUOTED = re.compile(r'"[^"]*(?:""[^"]*)*"?')
@@ -29,6 +37,14 @@ _SEPARATOR = re.compile(rb'"?sep=([^"\r\n])"?\r?', re.IGNORECASE)
 _PATIENCE = 4 << 20
 _PATIENCE_FACTOR = 4
 csv.field_size_limit(2**31 - 1)
+
+
+def known_fields(names: Iterable[str]) -> int:
+    """How many different known names these have, in any case; 0 if one of them is a value, as of a record."""
+    cleaned = [name.strip() for name in names]
+    if any(_VALUE.fullmatch(name) for name in cleaned):
+        return 0
+    return len(KNOWN.intersection(name.lower() for name in cleaned))
 
 
 class _RowTooLargeError(Exception):

@@ -22,7 +22,7 @@ from activity_audit.base.delivery_limits import DEFAULT, DeliveryError, Limits
 from activity_audit.ingest.raw_writer import read_delivery
 from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.readers.parquet_footer import footer, row_groups
-from activity_audit.ingest.readers.parquet_pages import pages
+from activity_audit.ingest.readers.parquet_plan import pages
 from activity_audit.ingest.readers.thrift import Compact
 from tests.unit.raw_lake import Feeds, Kept, problems, raw_files, texts
 

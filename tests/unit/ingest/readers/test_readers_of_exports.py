@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from activity_audit.base import catalogue
 from activity_audit.ingest.readers import streams
-from activity_audit.ingest.readers.field_names import KNOWN
+from activity_audit.ingest.readers.csv_rows import KNOWN
 from tests.unit.ingest.readers.test_readers import OBJECTS, kept, original, parse
 from tests.unit.raw_lake import Feeds, Kept, problems, texts
 
