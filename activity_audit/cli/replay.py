@@ -35,8 +35,7 @@ def command(settings: Settings, reason: str | None, feed: str | None, output: st
 
     known_feeds([feed] if feed else [])
     try:
-        with lake.reader(settings):
-            pass
+        lake.require_published(settings)
     except lake.WarehouseError as error:
         raise click.ClickException(str(error)) from None
     bury_dead_runs(settings)

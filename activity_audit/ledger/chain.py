@@ -49,6 +49,11 @@ class BatchDigest:
         return self.feed, self.feed_hour_utc, self.run_id
 
 
+def by_hour(key: BatchKey) -> tuple[datetime, str, str]:
+    """What batches are sorted by: their feed hour, their feed, and their run."""
+    return key[1], key[0], str(key[2])
+
+
 def no_rows(key: BatchKey) -> BatchDigest:
     """A batch of which there is nothing in the tables."""
     return BatchDigest(*key, 0, 0, 0, 0, 0, EMPTY_SHA256, EMPTY_SHA256, EMPTY_SHA256)
@@ -87,14 +92,14 @@ def entry_text(sequence: int, kind: str, batch: BatchDigest, recorded_at_utc: da
         kind,
         batch.run_id,
         batch.feed,
-        _time(batch.feed_hour_utc),
+        time_text(batch.feed_hour_utc),
         *map(str, (batch.deliveries, batch.received, batch.accepted, batch.duplicate, batch.quarantined)),
         batch.events_sha256,
         batch.deliveries_sha256,
         batch.quarantined_sha256,
-        _time(recorded_at_utc),
+        time_text(recorded_at_utc),
     )
-    return ",".join(f"{len(field.encode())}:{field}" for field in fields)
+    return joined(fields)
 
 
 def entry_sha256(previous_sha256: str, text: str) -> str:
@@ -146,5 +151,11 @@ def _is_sound(entry: Entry) -> bool:
         return False
 
 
-def _time(value: datetime) -> str:
+def joined(fields: Iterable[str]) -> str:
+    """The text that fields are hashed as: each as its length in bytes, a colon and its text; joined by commas."""
+    return ",".join(f"{len(field.encode())}:{field}" for field in fields)
+
+
+def time_text(value: datetime) -> str:
+    """A plain UTC timestamp as it is hashed."""
     return f"{value.isoformat(timespec='microseconds')}Z"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.dbt_runner import macros
 from activity_audit.ledger import event_hashes
-from activity_audit.ledger.chain import EMPTY_SHA256, BatchDigest, BatchKey
+from activity_audit.ledger.chain import EMPTY_SHA256, BatchDigest, BatchKey, by_hour
 from activity_audit.ledger.event_hashes import HASH, HASH_BYTES
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
         connection, f"{database}.quality.feed_delivery", delivery_sha256(), where, "received", "duplicate"
     )
     found = []
-    for key in sorted(events.keys() | quarantine.keys() | deliveries.keys(), key=lambda key: (key[1], key[0], key[2])):
+    for key in sorted(events.keys() | quarantine.keys() | deliveries.keys(), key=by_hour):
         accepted, events_sha256 = events.get(key, (0, EMPTY_SHA256))
         quarantined, quarantine_sha256 = quarantine.get(key, (0, EMPTY_SHA256))
         delivered, received, duplicate, deliveries_sha256 = deliveries.get(key, (0, 0, 0, EMPTY_SHA256))

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR
-from activity_audit.ledger.chain import EMPTY_SHA256, BatchDigest
+from activity_audit.ledger.chain import BatchDigest, joined, no_rows, time_text
 from activity_audit.warehouse import lake
 
 if TYPE_CHECKING:
@@ -62,39 +62,14 @@ def standing(rows: Iterable[HoldRow]) -> list[HoldRow]:
 
 def row_sha256(row: HoldRow) -> str:
     """The hash of a row: of its fields, each as its length in bytes, a colon and its text, joined by commas."""
-    fields = (
-        row.hold_id,
-        row.action,
-        row.application,
-        _time(row.from_utc),
-        _time(row.to_utc),
-        row.reason,
-        row.by_whom,
-        _time(row.recorded_at_utc),
-    )
-    text = ",".join(f"{len(field.encode())}:{field}" for field in fields)
-    return hashlib.sha256(text.encode()).hexdigest()
+    fields = (time_text(value) if isinstance(value, datetime) else value for value in astuple(row))
+    return hashlib.sha256(joined(fields).encode()).hexdigest()
 
 
 def digest_of(row: HoldRow) -> BatchDigest:
     """What the ledger's entry of a row says: it is for no batch, so the row's hash stands for its deliveries."""
-    return BatchDigest(
-        feed=row.application,
-        feed_hour_utc=row.from_utc,
-        run_id=f"{row.hold_id} {row.action}",
-        deliveries=0,
-        received=0,
-        accepted=0,
-        duplicate=0,
-        quarantined=0,
-        events_sha256=EMPTY_SHA256,
-        deliveries_sha256=row_sha256(row),
-        quarantined_sha256=EMPTY_SHA256,
-    )
-
-
-def _time(value: datetime) -> str:
-    return f"{value.isoformat(timespec='microseconds')}Z"
+    name = f"{row.hold_id} {row.action}"
+    return replace(no_rows((row.application, row.from_utc, name)), deliveries_sha256=row_sha256(row))
 
 
 def rows_of(connection: duckdb.DuckDBPyConnection) -> list[HoldRow]:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.ledger import digests, ledger
-from activity_audit.ledger.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, append, no_rows
+from activity_audit.ledger.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, append, by_hour, no_rows
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse import lake
 
@@ -65,8 +65,7 @@ def replayed_rows(connection: duckdb.DuckDBPyConnection, database: str, where: s
         "cast(disposition = 'duplicate' as integer)",
         "cast(disposition = 'quarantined' as integer)",
     )
-    ordered = sorted(found, key=lambda key: (key[1], key[0], key[2]))
-    return {key: ReplayedRows(key, *found[key]) for key in ordered}
+    return {key: ReplayedRows(key, *found[key]) for key in sorted(found, key=by_hour)}
 
 
 def no_replayed_rows(key: BatchKey) -> ReplayedRows:

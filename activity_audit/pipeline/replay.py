@@ -64,8 +64,7 @@ def replay(
         WarehouseBusyError: a run held the warehouse too long.
         WarehouseError: the warehouse cannot be reached or written, or another home published into it meanwhile.
     """
-    with lake.reader(settings):
-        pass
+    lake.require_published(settings)
     with stages.begin(settings, run_id, progress) as run, Workbench(settings, run_id).kept() as bench:
         with bench.connect() as connection:
             run.bring_up_to_date(connection)

@@ -20,9 +20,8 @@ from activity_audit.publish import data_docs, publish
 from activity_audit.settings.core import Settings
 from activity_audit.transform import scratch, staging
 from activity_audit.transform.scratch import Batch, Workbench
-from activity_audit.warehouse import known_ids, lake, observed_names
+from activity_audit.warehouse import known_ids, lake, tables
 from activity_audit.warehouse.run_lock import Progress, exclusive
-from activity_audit.warehouse.tables import create_tables
 from activity_audit.warehouse.transactions import snapshot_now
 
 if TYPE_CHECKING:
@@ -79,9 +78,7 @@ class Stages:
 
     def bring_up_to_date(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the warehouse what can be built on: its tables, its known ids and names, and its ledger."""
-        create_tables(connection, self.manifest)
-        self.warnings += known_ids.complete(connection)
-        observed_names.complete(connection)
+        self.warnings += tables.bring_up_to_date(connection, self.manifest)
         adopt(connection, self.settings.raw_dir, naive(now_utc()))
         self.since = snapshot_now(connection)
 

@@ -22,7 +22,7 @@ from activity_audit.upkeep.retention.caution import clock_doubt, share_doubt
 from activity_audit.upkeep.retention.deletion import delete, of_deleted, remove
 from activity_audit.upkeep.retention.plan import RetentionPlan, make_plan
 from activity_audit.upkeep.retention.report import as_dict
-from activity_audit.warehouse import known_ids, lake, leftovers, observed_names, tables
+from activity_audit.warehouse import lake, leftovers, tables
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.inlined_rows import remove_expired
 from activity_audit.warehouse.run_lock import exclusive
@@ -92,8 +92,7 @@ def maintain(
         WarehouseError: if what is past its retention cannot be read.
         OSError: if a raw file cannot be read or removed; the next upkeep tries again.
     """
-    with lake.reader(settings):
-        pass
+    lake.require_published(settings)
     done = Upkeep(str(uuid4()), RetentionPlan())
     with exclusive(settings), Workbench(settings, "maintain").connect() as connection:
         now = now_utc()
@@ -165,9 +164,7 @@ def _apply_retention(
     """Delete what is past its retention from the warehouse."""
     if not settings.retention_rules.deletes:
         return
-    tables.create_tables(connection, project.manifest())
-    done.warnings += known_ids.complete(connection)
-    observed_names.complete(connection)
+    done.warnings += tables.bring_up_to_date(connection, project.manifest())
     since = snapshot_now(connection)
     done.retention = make_plan(connection, settings, now)
     if not _is_moderate(connection, settings, allowed, done):

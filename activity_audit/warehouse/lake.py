@@ -197,8 +197,7 @@ def _why_lost(settings: Settings) -> str | None:
 def attach_read_only(connection: duckdb.DuckDBPyConnection, settings: Settings) -> bool:
     """Attach the warehouse as it is now, for reading; False where nothing is published yet."""
     try:
-        with reader(settings):
-            pass
+        require_published(settings)
     except NothingPublishedError:
         return False
     _attach(connection, settings, ", read_only")
@@ -305,6 +304,12 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
             raise explained(connection, error, is_newest=at is None) or error from None
     finally:
         connection.close()
+
+
+def require_published(settings: Settings) -> None:
+    """Refuse to go on where no run has published anything yet; for errors see `reader`."""
+    with reader(settings):
+        pass
 
 
 def open_reader(

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.sql_text import literal
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import known_ids, lake, observed_names
 from activity_audit.warehouse.contract import PublishedModel, published_models
 from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
 
@@ -24,6 +24,17 @@ _OPTIONS = {
 }
 # How often set-up looks at what is there before it gives up.
 _LOOKS = 5
+
+
+def bring_up_to_date(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> list[str]:
+    """Make the public tables what this release builds on, with the known ids and names; what was found amiss.
+
+    The connection has `audit` attached, and the caller holds the run lock. For errors see `create_tables`.
+    """
+    create_tables(connection, manifest)
+    warnings = known_ids.complete(connection)
+    observed_names.complete(connection)
+    return warnings
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activity_audit.evidence.verify.check_deletions import returned
-from activity_audit.evidence.verify.findings import Finding, Layer, Problem, batch_name
+from activity_audit.evidence.verify.findings import Finding, Layer, Problem, batch_name, rows_added
 from activity_audit.ledger import digests, ledger, replays
-from activity_audit.ledger.chain import REPLAY, BatchDigest, BatchKey, Entry, no_rows
+from activity_audit.ledger.chain import REPLAY, BatchDigest, BatchKey, Entry, by_hour, no_rows
 from activity_audit.ledger.replays import ReplayedRows, as_replay, no_replayed_rows
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def check_batches(
     replayed = replays.replayed_rows(connection, "audit", where) if replays.is_there(connection) else {}
     differing = []
     keys = recorded.keys() | found.keys() | replayed.keys()
-    for key in sorted(keys, key=lambda key: (key[1], key[0], str(key[2]))):
+    for key in sorted(keys, key=by_hour):
         known, batch, again = recorded.get(key), found.get(key, no_rows(key)), replayed.get(key)
         is_replay = known is not None and known.kind == REPLAY
         if again and not is_replay:
@@ -94,14 +94,8 @@ def _without_entry(batch: BatchDigest) -> list[Finding]:
     name = batch_name(batch.key)
     if batch.deliveries:
         return [Finding("ledger", "missing", name, "the batch is published, but the ledger has no entry for it")]
-    rows: list[tuple[Layer, int, str]] = [
-        ("fact", batch.accepted, "events"), ("quarantine", batch.quarantined, "quarantined records")
-    ]  # fmt: skip
-    return [
-        Finding(layer, "added", name, f"{count} {what} of a batch that was never published")
-        for layer, count, what in rows
-        if count
-    ]
+    why = "of a batch that was never published"
+    return list(rows_added(name, why, ("fact", batch.accepted), ("quarantine", batch.quarantined)))
 
 
 def differences(entry: Entry, now: BatchDigest, again: ReplayedRows | None) -> Iterator[Finding]:
@@ -146,12 +140,8 @@ def _replay_differences(then: BatchDigest, now: BatchDigest, again: ReplayedRows
     if then.deliveries_sha256 != replayed.deliveries_sha256 or _delivered(then) != _delivered(replayed):
         problem = _problem(then.received, replayed.received)
         yield Finding("replay", problem, name, _rows("replayed records", then.received, replayed.received))
-    others: list[tuple[Layer, int, str]] = [
-        ("delivery", now.deliveries, "deliveries"), ("quarantine", now.quarantined, "quarantined records")
-    ]  # fmt: skip
-    for layer, count, what in others:
-        if count:
-            yield Finding(layer, "added", name, f"{count} {what} name a replay as their run, and a replay adds none")
+    why = "name a replay as their run, and a replay adds none"
+    yield from rows_added(name, why, ("delivery", now.deliveries), ("quarantine", now.quarantined))
 
 
 def _delivered(batch: BatchDigest) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from activity_audit.evidence.verify.findings import Finding, Layer, batch_name
+from activity_audit.evidence.verify.findings import Finding, batch_name, rows_added
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION, OF_BATCHES, BatchDigest, BatchKey
 from activity_audit.warehouse import lake
@@ -41,14 +41,8 @@ def check_deletions(connection: duckdb.DuckDBPyConnection, where: str) -> tuple[
 
 def returned(batch: BatchDigest) -> Iterator[Finding]:
     """The rows that are there of a batch that retention deleted."""
-    found: list[tuple[Layer, int, str]] = [
-        ("fact", batch.accepted, "events"),
-        ("quarantine", batch.quarantined, "quarantined records"),
-    ]
-    for layer, count, what in found:
-        if count:
-            detail = f"{count} {what} of a batch that retention deleted"
-            yield Finding(layer, "added", batch_name(batch.key), detail)
+    why = "of a batch that retention deleted"
+    return rows_added(batch_name(batch.key), why, ("fact", batch.accepted), ("quarantine", batch.quarantined))
 
 
 def _without_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,6 +30,7 @@ Layer = Literal[
 Problem = Literal["changed", "added", "missing", "unreadable"]
 Severity = Literal["error", "warning"]
 _SHOWN = 10
+_ROWS: dict[Layer, str] = {"fact": "events", "quarantine": "quarantined records", "delivery": "deliveries"}
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,13 @@ def batch_name(key: BatchKey) -> str:
     """A batch as findings name it."""
     feed, hour, run_id = key
     return f"{feed} {hour:%Y-%m-%dT%H:%MZ} run {run_id}"
+
+
+def rows_added(name: str, why: str, *rows: tuple[Layer, int]) -> Iterator[Finding]:
+    """Rows of a batch, by layer, that are there and must not be."""
+    for layer, count in rows:
+        if count:
+            yield Finding(layer, "added", name, f"{count} {_ROWS[layer]} {why}")
 
 
 def listed(names: Iterable[str]) -> str:

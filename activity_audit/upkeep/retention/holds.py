@@ -77,8 +77,7 @@ def release(settings: Settings, hold_id: str, reason: str, by: str) -> tuple[Hol
 def _record(
     settings: Settings, make: Callable[[duckdb.DuckDBPyConnection, list[HoldRow]], HoldRow]
 ) -> tuple[HoldRow, str | None]:
-    with lake.reader(settings):
-        pass
+    lake.require_published(settings)
     with exclusive(settings), Workbench(settings, "hold").connect() as connection:
         create_tables(connection, project.manifest())
         since = snapshot_now(connection)

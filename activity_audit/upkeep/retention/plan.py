@@ -16,7 +16,7 @@ from activity_audit.evidence.verify.check_files import PublishedDelivery, hash_f
 from activity_audit.evidence.verify.check_ledger import check_holds, check_ledger, expected_heads
 from activity_audit.evidence.verify.findings import Finding, batch_name
 from activity_audit.ledger import digests, ledger, replays
-from activity_audit.ledger.chain import DELETION, BatchDigest, BatchKey, Entry, no_rows
+from activity_audit.ledger.chain import DELETION, BatchDigest, BatchKey, Entry, by_hour, no_rows
 from activity_audit.ledger.holds import HeldHour, held_hours, rows_of, standing
 from activity_audit.ledger.raw_hashes import each_sha256_or_error
 from activity_audit.ledger.replays import ReplayedRows
@@ -87,7 +87,7 @@ def _make_plan(connection: duckdb.DuckDBPyConnection, settings: Settings, now: d
         return plan
     if not ledger.is_there(connection):
         plan.unrecorded = [delivery.batch for batches in candidates.values() for delivery in batches]
-        plan.unrecorded = sorted(set(plan.unrecorded), key=_by_hour)
+        plan.unrecorded = sorted(set(plan.unrecorded), key=by_hour)
         return plan
     state = check_ledger(connection, expected_heads(settings.ledger_head_file, None))
     plan.differing = [*state.findings, *check_holds(connection)[1]]
@@ -200,7 +200,3 @@ def _due(
         if key in recorded
     ]
     return due, findings
-
-
-def _by_hour(key: BatchKey) -> tuple[datetime, str, str]:
-    return key[1], key[0], key[2]

@@ -195,7 +195,7 @@ def test_a_run_killed_between_landing_and_its_first_publication_goes_on(
     deliver(settings, lines([event("a")]))
     for place in (
         "warehouse.data_folder.mark",
-        "pipeline.stages.create_tables",
+        "warehouse.tables.create_tables",
         "publish.publish.publish",
         "warehouse.lake.remember",
     ):
