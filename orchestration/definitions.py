@@ -12,6 +12,7 @@ from activity_audit.ingest.beginning import beginning
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.private_files import keep_private
 from orchestration import automation, checks, jobs
+from orchestration.assets import graph
 from orchestration.assets.raw import build_raw_asset
 from orchestration.assets.warehouse import build_warehouse_asset
 from orchestration.partitions import hourly
@@ -28,9 +29,14 @@ def build_definitions(
     """
     begin = begin or beginning(settings)
     partitions = hourly(begin)
+    models = graph.models(project.manifest(), partitions)
     freshness = checks.build_freshness(settings) if watching else None
     always = dg.Definitions(
-        assets=[build_raw_asset(partitions), build_warehouse_asset(project.manifest(), partitions)],
+        assets=[
+            build_raw_asset(partitions),
+            build_warehouse_asset(models),
+            *(model.spec for model in models if not model.has_hour),
+        ],
         jobs=[jobs.hourly_pipeline(freshness), jobs.replay_quarantine],
         resources={
             "home": Home.of(settings, progress),

@@ -64,8 +64,11 @@ def configuration(home: Path) -> dict[str, object]:
         "run_storage": storage("dagster._core.storage.runs", "SqliteRunStorage", "history"),
         "event_log_storage": storage("orchestration.storage", "BatchedSqliteEventLogStorage", "history/runs"),
         "schedule_storage": storage("dagster._core.storage.schedules", "SqliteScheduleStorage", "schedules"),
-        # What a run has to say is in its events; captured output would swallow the command line's progress bar.
-        "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"},
+        "compute_logs": {
+            "module": "dagster._core.storage.local_compute_log_manager",
+            "class": "LocalComputeLogManager",
+            "config": {"base_dir": str(home / "storage")},
+        },
         "concurrency": {"runs": {"max_concurrent_runs": 1}},
         "run_monitoring": {"enabled": True, "start_timeout_seconds": _START_TIMEOUT},
         "retention": {"schedule": {"purge_after_days": 90}, "sensor": {"purge_after_days": {"skipped": 7}}},
@@ -125,7 +128,7 @@ def _bury(dagster_instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
 
 
 def forget_old_runs(settings: Settings, before: datetime) -> int:
-    """Remove finished runs that were created before that time (aware), with all their events; how many."""
+    """Remove finished runs that were created before that time (aware), with their events and output; how many."""
     import dagster as dg
     from dagster._core.storage.dagster_run import FINISHED_STATUSES
     from dagster._core.storage.event_log import SqliteEventLogStorage
@@ -135,6 +138,7 @@ def forget_old_runs(settings: Settings, before: datetime) -> int:
         storage = opened.event_log_storage
         for run in old:
             opened.delete_run(run.run_id)
+            opened.compute_log_manager.delete_logs(prefix=[run.run_id])
             if isinstance(storage, SqliteEventLogStorage):
                 # Dagster empties the database of a run and leaves its file.
                 Path(storage.path_for_shard(run.run_id)).unlink(missing_ok=True)

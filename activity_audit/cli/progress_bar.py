@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import datetime
 from types import TracebackType
@@ -20,6 +21,8 @@ class ProgressBar:
         self._bar = None
         self.warnings: list[str] = []
         if sys.stdout.isatty():
+            self._terminal = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding=sys.stdout.encoding)
+            from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             self._bar = Progress(
@@ -27,7 +30,11 @@ class ProgressBar:
                 BarColumn(),
                 TextColumn("{task.fields[stage]}"),
                 TimeElapsedColumn(),
+                # Dagster captures what a run writes to the output; the bar is not part of that.
+                console=Console(file=self._terminal),
                 transient=True,
+                redirect_stdout=False,
+                redirect_stderr=False,
             )
             self._task = self._bar.add_task("starting", total=None, stage="")
 
@@ -39,6 +46,7 @@ class ProgressBar:
     def __exit__(self, error: type[BaseException] | None, value: BaseException | None, _: TracebackType | None) -> None:
         if self._bar:
             self._bar.stop()
+            self._terminal.close()
 
     def begin(self, start: datetime, end: datetime) -> None:
         """A run over the feed hours in [start, end) begins."""

@@ -19,6 +19,7 @@ from activity_audit.ledger.adoption import adopt
 from activity_audit.publish import data_docs, publish
 from activity_audit.settings.core import Settings
 from activity_audit.transform import scratch, staging
+from activity_audit.transform.built import Built, describe
 from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import known_ids, lake, tables
 from activity_audit.warehouse.run_lock import Progress, exclusive
@@ -46,13 +47,14 @@ class ChecksFailedError(RuntimeError):
 
 @dataclass
 class Outcome:
-    """What one run did."""
+    """What one run did; `built` has the seeds and models of dbt by their unique ids."""
 
     run_id: str
     published: bool
     checks: list[ExpectationResult] = field(default_factory=list)
     by_hour: dict[datetime, dict[str, int]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    built: dict[str, Built] = field(default_factory=dict)
 
     def of_hour(self, hour: datetime) -> dict[str, int]:
         """The counts of the deliveries of a feed hour (aware, UTC) that the run published, such as `received`."""
@@ -75,6 +77,8 @@ class Stages:
     warnings: list[str] = field(default_factory=list)
     # The snapshot that all is staged from.
     since: int | None = None
+    # How long dbt took for each seed and model, by its unique id.
+    seconds: dict[str, float] = field(default_factory=dict)
 
     def bring_up_to_date(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the warehouse what can be built on: its tables, its known ids and names, and its ledger."""
@@ -96,7 +100,9 @@ class Stages:
             WarehouseError: a raw file is gone.
         """
         lineage_is_known = column_lineage.is_current()
-        staging.stage(bench, batch, self.settings, keep_manifest=not lineage_is_known, check_inputs=check_inputs)
+        self.seconds = staging.stage(
+            bench, batch, self.settings, keep_manifest=not lineage_is_known, check_inputs=check_inputs
+        )
         if not lineage_is_known:
             with bench.connect() as connection:
                 column_lineage.refresh(connection, bench.target_dir / "manifest.json")
@@ -132,6 +138,7 @@ class Stages:
         _keep_results(connection, checks, started)
         outcome = Outcome(self.run_id, published=False, checks=checks, by_hour=_by_hour(connection))
         outcome.warnings += self.warnings
+        outcome.built = describe(connection, self.manifest, self.seconds)
         if any(result.blocking and not result.success for result in checks):
             publish.publish_failure(connection, self.manifest, self.run_id, self.since)
             data_docs.complete(connection, self.settings, outcome.warnings.append, self.run_id)

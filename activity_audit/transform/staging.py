@@ -40,8 +40,8 @@ def stage(
     *,
     keep_manifest: bool = False,
     check_inputs: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None,
-) -> None:
-    """Make the batch's inputs, have them looked at, and build every model of them.
+) -> dict[str, float]:
+    """Make the batch's inputs, have them looked at, and build every model of them; see `project.build`.
 
     Raises:
         DataFaultError: it fails, and a delivery may be the cause.
@@ -54,7 +54,7 @@ def stage(
         with bench.connect() as connection:
             scratch.fill(connection, batch, settings)
             check_inputs(connection)
-        project.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)
+        return project.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)
     except (project.TransformError, duckdb.Error) as error:
         if found := _OF_DATA.search(str(error)):
             raise DataFaultError(error, found[0]) from error

@@ -77,17 +77,23 @@ def _steers(text: str) -> list[str]:
     return [char for char in own if not char.isprintable() and char != "\n"]
 
 
-def _look(settings: Settings, *commands: tuple[str, ...]) -> None:
+def _look(settings: Settings, *commands: tuple[str, ...]) -> dict[str, str]:
     said = {" ".join(command)[:60]: _on_a_terminal(settings, *command) for command in commands}
     assert {name: _steers(text) for name, text in said.items() if _steers(text)} == {}
     assert "Traceback" not in "".join(said.values())
     # It is shown, and not left out.
     assert [name for name, text in said.items() if not re.search(r"⟨U\+001B⟩|\\u001b|\\x1b", text)] == []
     assert [name for name, text in said.items() if "\nIn order: the data" in text.replace("\r", "")] == []
+    return said
 
 
 def test_events_and_names_on_a_terminal(home: Settings) -> None:
-    _look(home, ("run", *PERIOD), ("status",), ("sql", "select comments from fact_activity_event"))
+    said = _look(home, ("run", *PERIOD), ("status",), ("sql", "select comments from fact_activity_event"))
+    # The bar is for the terminal only; Dagster keeps what a run writes.
+    assert "run 1/1: 2026-05-01T10:00Z" in " ".join(said.values())
+    kept = [path.read_text() for path in home.dagster_home.glob("storage/*/compute_logs/*.out")]
+    assert len(kept) == 1
+    assert "run 1/1" not in kept[0]
 
 
 @pytest.mark.slow

@@ -15,10 +15,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster import EventLogEntry
+from dagster._core.storage.compute_log_manager import ComputeIOType
 from filelock import FileLock
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import floor_hour, now_utc, partition_key
+from activity_audit.dbt_runner import project
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.coverage import due
@@ -32,6 +34,7 @@ from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines,
 
 ROOT = Path(__file__).parents[3]
 FACT = dg.AssetKey(["main", "fact_activity_event"])
+JUDGED = dg.AssetKey(["intermediate", "int_judged_record"])
 
 
 @pytest.fixture
@@ -107,8 +110,69 @@ def test_each_partition_says_its_own_counts(settings: Settings, instance: dg.Dag
     assert said(asset_key("search"), "new_deliveries") == [1, 0, 1]
     assert said(asset_key("qm"), "dagster/row_count") == [0, 0, 1]
     assert [bool(text) for text in said(asset_key("search"), "sha256")] == [True, False, True]
-    assert said(FACT, "received") == said(FACT, "accepted") == [1, 0, 4]
+    assert said(FACT, "received") == said(FACT, "accepted") == said(FACT, "dagster/row_count") == [1, 0, 4]
+    # Its rows do not say of which feed hour they are, and the run is of three.
+    assert said(dg.AssetKey(["main", "agg_activity_hourly"]), "dagster/row_count") == [None, None, None]
     assert len(set(said(FACT, "snapshot"))) == 1
+
+
+def test_the_lineage_is_that_of_dbt_and_what_has_no_hour_is_unpartitioned(settings: Settings) -> None:
+    found = build_definitions(settings).resolve_asset_graph()
+    nodes = {k: node for k, node in project.manifest()["nodes"].items() if node["resource_type"] in ("seed", "model")}
+    keys = {name: dg.AssetKey([node["schema"], node["name"]]) for name, node in nodes.items()}
+    feeds = {asset_key(slug) for slug in catalogue.slugs()}
+    for name, node in nodes.items():
+        above = {keys[parent] for parent in node.get("depends_on", {}).get("nodes", []) if parent in keys}
+        assert found.get(keys[name]).parent_keys - feeds == above, name
+    assert found.get(FACT).parent_keys == {JUDGED}
+    without = {name for name, key in keys.items() if not found.get(key).is_partitioned}
+    assert without >= {name for name, node in nodes.items() if node["resource_type"] == "seed"}
+    assert without >= {
+        f"model.activity_audit.{name}"
+        for name in ("stg_record", "dim_application", "dim_entity_activity", "activity_audit_report", "catalogue_drift")
+    }
+    for key in (JUDGED, FACT, dg.AssetKey(["quality", "feed_delivery"]), *feeds):
+        assert found.get(key).is_partitioned
+
+
+def test_a_run_says_what_dbt_built_and_keeps_its_output(settings: Settings, instance: dg.DagsterInstance) -> None:
+    applications = dg.AssetKey(["main", "dim_application"])
+    # In a home of an earlier release, what has no hour has partitions.
+    instance.report_runless_asset_event(dg.AssetMaterialization(applications, partition=partition_key(HOUR)))
+    deliver(settings, lines([event("a"), event("b"), "junk"]))
+    audit(settings, "run")
+    run_id = instance.get_runs()[0].run_id
+    said = {}
+    for key in (applications, FACT, dg.AssetKey(["main", "agg_activity_hourly"])):
+        made = instance.get_latest_materialization_event(key)
+        assert made is not None
+        assert made.run_id == run_id
+        said[key.path[-1]] = made.asset_materialization.metadata  # type: ignore[union-attr]
+    assert all(metadata["Execution Duration"].value > 0 for metadata in said.values())
+    rows = {name: metadata["dagster/row_count"].value for name, metadata in said.items()}
+    known = one(settings, "select count(*) from dim_application")
+    assert rows == {"dim_application": known, "fact_activity_event": 2, "agg_activity_hourly": 1}
+    assert instance.get_latest_materialization_event(applications).asset_materialization.partition is None  # type: ignore[union-attr]
+    logged = [entry.user_message for entry in instance.all_logs(run_id)]
+    assert any("main.fact_activity_event: 2 rows in " in text for text in logged)
+    captured = [entry for entry in instance.all_logs(run_id) if "LOGS_CAPTURED" in str(entry.dagster_event)]
+    assert captured
+    assert len(list((settings.dagster_home / "storage" / run_id).rglob("*.complete"))) == 1
+
+
+def test_what_a_step_writes_is_kept(instance: dg.DagsterInstance) -> None:
+    @dg.op
+    def speak() -> None:
+        sys.stdout.write("said aloud\n")
+
+    @dg.job(executor_def=dg.in_process_executor)
+    def speaking() -> None:
+        speak()
+
+    run = speaking.execute_in_process(instance=instance)
+    manager = instance.compute_log_manager
+    (key,) = manager.get_log_keys_for_log_key_prefix([run.run_id, "compute_logs"], ComputeIOType.STDOUT)
+    assert manager.get_log_data(key).stdout == b"said aloud\n"
 
 
 def test_dagster_counts_no_hours_before_the_first_that_there_is(settings: Settings) -> None:

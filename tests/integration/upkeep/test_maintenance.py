@@ -96,8 +96,11 @@ def test_upkeep_forgets_old_runs_and_keeps_the_rest(settings: Settings) -> None:
     assert len(list(events.glob("*-*.db"))) == 1
     assert maintain(settings, forget_runs=forget_old_runs).counts["runs forgotten"] == 0
     assert len(list(events.glob("*-*.db"))) == 1
+    output = settings.home / "dagster/storage"
+    assert len(list(output.rglob("*.err"))) == 1
     brief = settings.model_copy(update={"run_history": timedelta(0)})
     assert maintain(brief, forget_runs=forget_old_runs).counts["runs forgotten"] == 1
     assert not list(events.glob("*-*.db"))
+    assert not list(output.iterdir())
     assert one(settings, COUNT) == 1
     assert [path.name for path in settings.work_dir.iterdir()] == ["spill"]

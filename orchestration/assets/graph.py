@@ -1,0 +1,130 @@
+"""The asset graph of the warehouse, as dbt's manifest has it: what each model is made of, and which have an hour.
+
+A model has an hour if a run adds rows to it that come from what was delivered in that hour. What is made of seeds
+alone, a table that is replaced as a whole, and a view, which has no rows of its own, are unpartitioned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
+
+from activity_audit.base import catalogue
+from activity_audit.dbt_runner import column_lineage
+from orchestration.assets.raw import OWNERS, asset_key
+
+# What is delivered in an hour is in the tables of this source, but for the one that is about the run itself.
+_DELIVERED = "raw"
+_OF_THE_RUN = "run_context"
+# How a public table is published that is not added to (see `meta.publish` in dbt_project).
+_WHOLE = ("replace", "view")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A seed or model of dbt, as an asset; `is_public` where the warehouse has it, `adds` where runs add rows to it."""
+
+    unique_id: str
+    spec: dg.AssetSpec
+    is_public: bool
+    adds: bool
+
+    @property
+    def has_hour(self) -> bool:
+        """Whether it is partitioned."""
+        return self.spec.partitions_def is not None
+
+
+def models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition) -> list[Model]:
+    """Every seed and model of the dbt project. Those with an hour are partitioned like the raw feeds."""
+    translator = _Translator()
+    nodes = {key: node for key, node in manifest["nodes"].items() if node["resource_type"] in ("seed", "model")}
+    keys = {unique_id: translator.get_asset_key(node) for unique_id, node in nodes.items()}
+    specs = {spec.key: spec for spec in build_dbt_asset_specs(manifest=manifest, dagster_dbt_translator=translator)}
+    lineage = _column_lineage(keys)
+    found = []
+    for unique_id, node in nodes.items():
+        spec, public = specs[keys[unique_id]], node["config"]["materialized"] == "published"
+        found.append(
+            Model(
+                unique_id,
+                spec.replace_attributes(
+                    partitions_def=partitions if _has_hour(unique_id, manifest) else None,
+                    deps=_deps(spec),
+                    kinds={"dbt", "ducklake" if public else "duckdb"},
+                    metadata={**spec.metadata, **lineage.get(spec.key, {})},
+                ),
+                is_public=public,
+                adds=public and _publish(node) not in _WHOLE,
+            )
+        )
+    return found
+
+
+class _Translator(DagsterDbtTranslator):
+    """How a dbt node becomes an asset."""
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
+        if dbt_resource_props["resource_type"] == "source":
+            return dg.AssetKey(["source", dbt_resource_props["source_name"], dbt_resource_props["name"]])
+        return dg.AssetKey([dbt_resource_props["schema"], dbt_resource_props["name"]])
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str:
+        folder = dbt_resource_props["fqn"][1]
+        return folder if dbt_resource_props["resource_type"] == "model" else "catalogue"
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str]:
+        return OWNERS
+
+
+def _publish(node: Mapping[str, Any]) -> str | None:
+    return node["config"].get("meta", {}).get("publish")
+
+
+def _has_hour(unique_id: str, manifest: Mapping[str, Any]) -> bool:
+    node = manifest["nodes"][unique_id]
+    how = _publish(node) or node["config"]["materialized"]
+    return how not in _WHOLE and _is_of_deliveries(unique_id, manifest)
+
+
+def _is_of_deliveries(unique_id: str, manifest: Mapping[str, Any]) -> bool:
+    """Whether any of it comes from what was delivered."""
+    if source := manifest["sources"].get(unique_id):
+        return _is_delivered(source["source_name"], source["name"])
+    above = manifest["nodes"][unique_id].get("depends_on", {}).get("nodes", ())
+    return any(_is_of_deliveries(parent, manifest) for parent in above)
+
+
+def _is_delivered(source: str, table: str) -> bool:
+    return source == _DELIVERED and table != _OF_THE_RUN
+
+
+def _deps(spec: dg.AssetSpec) -> list[dg.AssetDep]:
+    """What it is made of: models as dbt has them, and the raw feeds where it reads what was delivered.
+
+    What was published before is no input.
+    """
+    models = [dep for dep in spec.deps if dep.asset_key.path[0] != "source"]
+    sources = [dep.asset_key.path[1:] for dep in spec.deps if dep.asset_key.path[0] == "source"]
+    if any(_is_delivered(*source) for source in sources):
+        models += [dg.AssetDep(asset_key(slug)) for slug in catalogue.slugs()]
+    return models
+
+
+def _column_lineage(keys: Mapping[str, dg.AssetKey]) -> dict[dg.AssetKey, dict[str, Any]]:
+    return {
+        keys[model]: {
+            "dagster/column_lineage": dg.TableColumnLineage(
+                {
+                    column: [dg.TableColumnDep(keys[parent], name) for parent, name in parents]
+                    for column, parents in columns.items()
+                }
+            )
+        }
+        for model, columns in column_lineage.load().items()
+        if model in keys
+    }
