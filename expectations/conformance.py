@@ -6,15 +6,13 @@ rule compares the two.
 
 from __future__ import annotations
 
-from expectations.feed_contract import OUTCOMES
+from activity_audit.base.vocabulary import FACT, OUTCOMES, STAGED_FACT
 from expectations.rules import (
     DELIVERY,
     JUDGED_RECORD,
-    PUBLISHED_FACT,
     PUBLISHED_KEYS,
     RECONCILIATION,
     STAGED_DIMENSION,
-    STAGED_FACT,
     STAGED_KEYS,
     InSet,
     NotNull,
@@ -99,7 +97,7 @@ def _identity_rules(record_sha256_sql: str, event_id_key_sql: str) -> list[Rule]
             UnexpectedRows(
                 f"select event_id, feed, feed_hour_utc, source_uri, source_record from {STAGED_FACT} "
                 # An expression, because DuckLake cannot ask its catalog for the files of an id with a character 0.
-                f"semi join (select substr(event_id, 1) as event_id from {PUBLISHED_FACT} "
+                f"semi join (select substr(event_id, 1) as event_id from {FACT} "
                 f"where event_hour_utc in ({hours})) using (event_id)",
                 column="event_id",
             ),
@@ -112,7 +110,7 @@ def _identity_rules(record_sha256_sql: str, event_id_key_sql: str) -> list[Rule]
             STAGED_FACT,
             UnexpectedRows(
                 "select * from ("
-                f"select 'published' as what, (select count(*) from {PUBLISHED_FACT}) as events, "
+                f"select 'published' as what, (select count(*) from {FACT}) as events, "
                 f"(select count(*) from {PUBLISHED_KEYS}) as keys union all "
                 f"select 'staged', (select count(*) from {STAGED_FACT}), (select count(*) from {STAGED_KEYS})"
                 ") where events <> keys",

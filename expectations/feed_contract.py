@@ -6,6 +6,7 @@ each defect is tolerated is in `tolerances.toml`.
 
 from __future__ import annotations
 
+from activity_audit.base.vocabulary import OUTCOMES
 from expectations.rules import (
     DELIVERY,
     JUDGED_RECORD,
@@ -20,7 +21,6 @@ from expectations.rules import (
 )
 
 NAME = "feed_contract"
-OUTCOMES = ("SUCCESS", "FAILURE")
 
 _READABLE = "problem is null"
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from activity_audit.base.vocabulary import STAGED_FACT
+
 JUDGED_RECORD = "work.intermediate.int_judged_record"
-STAGED_FACT = "work.main.fact_activity_event"
 STAGED_KEYS = "work.quality.known_event_id"
 STAGED_DIMENSION = "work.main.dim_entity_activity"
 RECONCILIATION = "work.quality.feed_reconciliation"
@@ -16,7 +17,6 @@ SET_ASIDE = "work.raw.set_aside"
 VANISHED = "work.quality.vanished_event"
 DELIVERY = "work.raw.delivery"
 RUN_CONTEXT = "work.raw.run_context"
-PUBLISHED_FACT = "audit.main.fact_activity_event"
 PUBLISHED_KEYS = "audit.quality.known_event_id"
 
 # What says to a person which row is meant.

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from activity_audit.base.hours import HOUR, iso, now_utc
+from activity_audit.base.vocabulary import FACT_NAME
 from activity_audit.ingest.landing import open_index
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.coverage import due
@@ -18,7 +19,7 @@ FRESHNESS = "newest_hour_is_there"
 # The asset that a suite's checks are shown at.
 _ASSETS = {
     feed_contract.NAME: dg.AssetKey(["intermediate", "int_judged_record"]),
-    conformance.NAME: dg.AssetKey(["main", "fact_activity_event"]),
+    conformance.NAME: dg.AssetKey(["main", FACT_NAME]),
 }
 
 

@@ -11,7 +11,8 @@ import click
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import ceil_hour, floor_hour, parse_time
-from activity_audit.warehouse.events.filters import OUTCOMES, Filters
+from activity_audit.base.vocabulary import OUTCOMES
+from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
     import duckdb

@@ -8,11 +8,11 @@ from typing import Any
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.base.hours import naive
+from activity_audit.base.vocabulary import COUNTS
 from activity_audit.cli.output import print_table, say
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 
-_COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
 _MOST_LINES = 20
 _LONGEST_EXAMPLE = 80
 # At which level the failure of a check counts, the worst first, in its colour.
@@ -124,12 +124,12 @@ def _print_no_delivery(settings: Settings) -> None:
 def _print_reconciliation(rows: list[dict[str, Any]]) -> None:
     feeds: dict[str, dict[str, Any]] = {}
     for row in rows:
-        feed = feeds.setdefault(row["feed"], dict.fromkeys((*_COUNTS, "balanced", "incomplete", "missing"), 0))
-        for name in _COUNTS:
+        feed = feeds.setdefault(row["feed"], dict.fromkeys((*COUNTS, "balanced", "incomplete", "missing"), 0))
+        for name in COUNTS:
             feed[name] += row[name]
         feed[row["status"]] += 1
     first, last = rows[0]["feed_hour_utc"], rows[-1]["feed_hour_utc"]
-    columns = ["feed", *_COUNTS, "hours balanced", "incomplete", "missing"]
+    columns = ["feed", *COUNTS, "hours balanced", "incomplete", "missing"]
     body = [[feed_title(slug), *feed.values()] for slug, feed in sorted(feeds.items())]
     body.append(["total", *(sum(feed[name] for feed in feeds.values()) for name in next(iter(feeds.values())))])
     title = f"Reconciliation, feed hours {first:%Y-%m-%dT%HZ} to {last:%Y-%m-%dT%HZ}"

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.vocabulary import STAGED_FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.ledger import event_hashes
 from activity_audit.ledger.chain import EMPTY_SHA256, BatchDigest, BatchKey, by_hour
@@ -112,7 +113,7 @@ def batches(connection: duckdb.DuckDBPyConnection, database: str, where: str) ->
 
 
 def _staged_events(connection: duckdb.DuckDBPyConnection, where: str) -> dict[BatchKey, tuple[Any, ...]]:
-    return counted(connection, "work.main.fact_activity_event", STAGED_SHA256, where)
+    return counted(connection, STAGED_FACT, STAGED_SHA256, where)
 
 
 def _published_events(connection: duckdb.DuckDBPyConnection, where: str) -> dict[BatchKey, tuple[Any, ...]]:

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.slices import condition, slices
-from activity_audit.warehouse.known_ids import FACT
 
 if TYPE_CHECKING:
     import duckdb

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR
+from activity_audit.base.vocabulary import FACT
 from activity_audit.ledger.chain import BatchDigest, joined, no_rows, time_text
 from activity_audit.warehouse import lake
 
@@ -114,8 +115,8 @@ def held_hours(
 def _with_events(connection: duckdb.DuckDBPyConnection, hold: HoldRow) -> set[tuple[str, datetime]]:
     """The feed hours that have an event of the hold's application whose time is in its period, whatever their feed."""
     rows = connection.execute(
-        """
-        select distinct feed, feed_hour_utc from audit.main.fact_activity_event
+        f"""
+        select distinct feed, feed_hour_utc from {FACT}
         where event_time_utc >= $start and event_time_utc < $end
         and ($application = $everything or application = $application)
         and (feed, feed_hour_utc) in (select feed, feed_hour_utc from due_hour)

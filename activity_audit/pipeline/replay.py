@@ -23,7 +23,7 @@ from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.transform.staging import DataFaultError
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved
-from activity_audit.warehouse.run_lock import Progress, WarehouseBusyError
+from activity_audit.warehouse.run_lock import OnStage, WarehouseBusyError
 
 if TYPE_CHECKING:
     import duckdb
@@ -48,7 +48,7 @@ def replay(
     run_id: str,
     reason: str | None = None,
     feed: str | None = None,
-    progress: Progress = lambda _: None,
+    progress: OnStage = lambda _: None,
 ) -> Report:
     """Judge the records in quarantine again that `feed` (slug) delivered and `reason` holds against; None: all.
 

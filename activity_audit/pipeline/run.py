@@ -25,7 +25,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.transform import staging
 from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import lake
-from activity_audit.warehouse.run_lock import Progress, WarehouseBusyError
+from activity_audit.warehouse.run_lock import OnStage, WarehouseBusyError
 
 if TYPE_CHECKING:
     import duckdb
@@ -78,7 +78,7 @@ def update_warehouse(
     run_id: str,
     feeds: Collection[str],
     window: Window,
-    progress: Progress = lambda _: None,
+    progress: OnStage = lambda _: None,
 ) -> Outcome:
     """Judge, check and publish what is landed for these feeds and hours and not yet published.
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base import acknowledgements
 from activity_audit.base.hours import aware, naive, now_utc
+from activity_audit.base.vocabulary import COUNTS
 from activity_audit.dbt_runner import column_lineage, project
 from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
@@ -22,15 +23,13 @@ from activity_audit.transform import scratch, staging
 from activity_audit.transform.built import Built, describe
 from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import known_ids, lake, tables
-from activity_audit.warehouse.run_lock import Progress, exclusive
+from activity_audit.warehouse.run_lock import OnStage, exclusive
 from activity_audit.warehouse.transactions import snapshot_now
 
 if TYPE_CHECKING:
     import duckdb
 
     from expectations.results import ExpectationResult
-
-_COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late")
 
 
 class ChecksFailedError(RuntimeError):
@@ -58,12 +57,12 @@ class Outcome:
 
     def of_hour(self, hour: datetime) -> dict[str, int]:
         """The counts of the deliveries of a feed hour (aware, UTC) that the run published, such as `received`."""
-        return self.by_hour.get(hour) or dict.fromkeys(_COUNTS, 0)
+        return self.by_hour.get(hour) or dict.fromkeys(COUNTS, 0)
 
     @property
     def totals(self) -> dict[str, int]:
         """The counts over all deliveries that the run published."""
-        return {name: sum(counts[name] for counts in self.by_hour.values()) for name in _COUNTS}
+        return {name: sum(counts[name] for counts in self.by_hour.values()) for name in COUNTS}
 
 
 @dataclass
@@ -72,7 +71,7 @@ class Stages:
 
     settings: Settings
     run_id: str
-    progress: Progress
+    progress: OnStage
     manifest: dict[str, Any]
     warnings: list[str] = field(default_factory=list)
     # The snapshot that all is staged from.
@@ -158,7 +157,7 @@ class Stages:
 
 
 @contextmanager
-def begin(settings: Settings, run_id: str, progress: Progress) -> Iterator[Stages]:
+def begin(settings: Settings, run_id: str, progress: OnStage) -> Iterator[Stages]:
     """Hold the run lock for the block, and begin a run or a replay.
 
     Raises:
@@ -173,9 +172,9 @@ def begin(settings: Settings, run_id: str, progress: Progress) -> Iterator[Stage
 
 
 def _by_hour(connection: duckdb.DuckDBPyConnection) -> dict[datetime, dict[str, int]]:
-    sums = ", ".join(f"cast(sum({name}) as bigint)" for name in _COUNTS)
+    sums = ", ".join(f"cast(sum({name}) as bigint)" for name in COUNTS)
     rows = connection.execute(f"select feed_hour_utc, {sums} from work.quality.feed_delivery group by all").fetchall()
-    return {aware(hour): dict(zip(_COUNTS, counts, strict=True)) for hour, *counts in rows}
+    return {aware(hour): dict(zip(COUNTS, counts, strict=True)) for hour, *counts in rows}
 
 
 def _keep_results(

@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from activity_audit.base.catalogue import OWN_FEED
 from activity_audit.base.hours import iso, now_utc
+from activity_audit.base.vocabulary import FAILURE, SUCCESS
 from activity_audit.ingest.sources.spool import Spool
 from activity_audit.report.access.permissions import User
 from activity_audit.warehouse.events.filters import CHOICES, Filters
@@ -103,7 +104,7 @@ class Trail:
             "eventId": str(uuid4()),
             "triggeredBy": name,
             "instance": instance,
-            "outcome": "SUCCESS" if ok else "FAILURE",
+            "outcome": SUCCESS if ok else FAILURE,
             "comments": comments if len(comments) <= _LONGEST_COMMENT else f"{comments[:_LONGEST_COMMENT]}… [cut]",
         }
         try:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from activity_audit.base import catalogue
+from activity_audit.base.vocabulary import FAILURE, SUCCESS
 from activity_audit.simulator import files, profiles, spellings
 from activity_audit.simulator.events import HOUR_MS, Event, time_text
 from activity_audit.simulator.spellings import Place
@@ -87,7 +88,7 @@ def _bad_time(event: Event, place: Place) -> Event:
 
 def _conflicting(original: Event, place: Place) -> Event:
     changes = (
-        ("outcome", "FAILURE" if original.outcome == "SUCCESS" else "SUCCESS"),
+        ("outcome", FAILURE if original.outcome == SUCCESS else SUCCESS),
         ("comments", "Corrected after the fact"),
         ("instance", f"{original.instance}-2"),
     )

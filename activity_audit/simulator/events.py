@@ -14,6 +14,7 @@ from itertools import accumulate
 from random import Random
 from typing import NamedTuple
 
+from activity_audit.base.vocabulary import OUTCOMES, SUCCESS
 from activity_audit.simulator import profiles
 
 HOUR_MS = 3_600_000
@@ -77,7 +78,7 @@ def clean_events(
     drawn[0] = kinds[0]
     people, people_weights = profiles.users(slug)
     pool, pool_weights = _instances(scenario.seed, slug, hour.date().isoformat())
-    outcomes = column("outcome").choices(("SUCCESS", "FAILURE"), cum_weights=(0.97, 1.0), k=count)
+    outcomes = column("outcome").choices(OUTCOMES, cum_weights=(0.97, 1.0), k=count)
     notes = column("comments").choices(("", *profiles.COMMENTS), cum_weights=_comment_weights(), k=count)
     times = _times(column("minute"), column("second"), count, feed.milliseconds)
     ids, extra = column("id"), column("extra")
@@ -93,7 +94,7 @@ def clean_events(
             person,
             instance,
             outcome,
-            note if note or outcome == "SUCCESS" else failures[at // 1000 % len(failures)],
+            note if note or outcome == SUCCESS else failures[at // 1000 % len(failures)],
             f"{extra.getrandbits(32):08x}" if feed.extra_field and extra.random() < 0.03 else "",
         )
         for at, (entity, activity), event_id, person, instance, outcome, note in zip(

@@ -10,13 +10,13 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.warehouse.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
     import duckdb
 
-FACT = "audit.main.fact_activity_event"
 TABLE = "audit.quality.known_event_id"
 _DIGEST = "audit.quality.known_event_id_digest"
 _STAGED = "work.quality.known_event_id"

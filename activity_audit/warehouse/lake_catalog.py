@@ -9,6 +9,12 @@ if TYPE_CHECKING:
 
 # The catalog's tables, as DuckLake attaches them beside the warehouse.
 CATALOG = "__ducklake_metadata_audit"
+# The folder of every table that there ever was, relative to the data folder.
+_FOLDERS = f"""
+    select known.table_id, place.path || known.path as folder
+    from {CATALOG}.ducklake_table as known
+    inner join {CATALOG}.ducklake_schema as place using (schema_id)
+"""
 
 
 def warehouse_id(connection: duckdb.DuckDBPyConnection) -> str:
@@ -26,10 +32,8 @@ def known_files(connection: duckdb.DuckDBPyConnection) -> set[str]:
             union all
             select table_id, path, path_is_relative from {CATALOG}.ducklake_delete_file
         )
-        select case when file.path_is_relative then place.path || known.path || file.path else file.path end
-        from file
-        inner join {CATALOG}.ducklake_table as known using (table_id)
-        inner join {CATALOG}.ducklake_schema as place using (schema_id)
+        select case when file.path_is_relative then folder || file.path else file.path end
+        from file inner join ({_FOLDERS}) using (table_id)
         union
         select path from {CATALOG}.ducklake_files_scheduled_for_deletion
         """
@@ -39,8 +43,5 @@ def known_files(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 def table_folders(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     """The folder of every table that there ever was, relative to the data folder, such as `main/dim_application/`."""
-    rows = connection.execute(
-        f"select distinct place.path || known.path from {CATALOG}.ducklake_table as known "
-        f"inner join {CATALOG}.ducklake_schema as place using (schema_id)"
-    ).fetchall()
+    rows = connection.execute(f"select distinct folder from ({_FOLDERS})").fetchall()
     return tuple(sorted(path for (path,) in rows))

@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.warehouse.transactions import snapshot_now, transaction
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 FIELDS = ("application", "entity", "activity")
 TABLE = "audit.quality.observed_name"
-_FACT = "audit.main.fact_activity_event"
 _AGGREGATE = "audit.main.agg_activity_hourly"
 _REST = "work.main.rest_observed_name"
 
@@ -72,7 +72,7 @@ def complete(connection: duckdb.DuckDBPyConnection) -> None:
     """
     since = snapshot_now(connection)
     ((events, counted),) = connection.execute(
-        f"select (select count(*) from {_FACT}), (select coalesce(sum(event_count), 0) from {TABLE})"
+        f"select (select count(*) from {FACT}), (select coalesce(sum(event_count), 0) from {TABLE})"
     ).fetchall()
     if len(FIELDS) * events == counted:
         return

@@ -12,7 +12,8 @@ from filelock import FileLock, Timeout
 from activity_audit.base import own_folders
 from activity_audit.settings.core import Settings
 
-Progress = Callable[[str], None]
+# Called as a run enters a stage, with its name.
+OnStage = Callable[[str], None]
 # The ids of runs, and of the commands that are none; a run in parts has workbenches of its own. DuckDB and models add
 # files beside a database.
 _SCRATCH = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-rest|-\d+)?|maintain|hold)\.(duckdb(\..+)?|dbt)")
@@ -23,7 +24,7 @@ class WarehouseBusyError(RuntimeError):
 
 
 @contextmanager
-def exclusive(settings: Settings, progress: Progress = lambda _: None) -> Iterator[None]:
+def exclusive(settings: Settings, progress: OnStage = lambda _: None) -> Iterator[None]:
     """Only one run at a time judges against the warehouse and adds to it; readers need no lock."""
     settings.home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.warehouse_lock)

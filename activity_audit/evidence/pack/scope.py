@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import aware, ceil_hour, contiguous_ranges, floor_hour, naive
+from activity_audit.base.vocabulary import FACT
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import HOLD
 from activity_audit.warehouse.events.filters import Filters
@@ -48,7 +49,7 @@ def choose(connection: duckdb.DuckDBPyConnection, filters: Filters) -> None:
         create temp table {FEED_HOURS} as
         with
         chosen as (
-            select feed, feed_hour_utc, count(*) as events from audit.main.fact_activity_event
+            select feed, feed_hour_utc, count(*) as events from {FACT}
             where {where} group by all
         ),
         of_period as (

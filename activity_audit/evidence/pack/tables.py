@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.sql_text import literal, parquet_rows
+from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import project
 from activity_audit.evidence.pack.scope import FEED_HOURS, IN_SCOPE, RUNS
 from activity_audit.ledger import digests, ledger
@@ -62,7 +63,7 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
     """
     where, values = filters.where()
     events = (
-        f"select *, {digests.record_sha256()} as record_sha256 from audit.main.fact_activity_event "
+        f"select *, {digests.record_sha256()} as record_sha256 from {FACT} "
         f"where {where} order by event_time_utc, event_id"
     )
     written = [write_table(connection, folder, EVENTS, events, values)]
@@ -158,7 +159,7 @@ def write_ledger(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
         path,
         f"select feed, feed_hour_utc, run_id, {digests.record_sha256()} as record_sha256, "
         f"coalesce({where}, false) as is_in_pack "
-        f"from audit.main.fact_activity_event {IN_SCOPE} order by feed_hour_utc, feed, run_id, record_sha256",
+        f"from {FACT} {IN_SCOPE} order by feed_hour_utc, feed, run_id, record_sha256",
         values,
     )
     hours = connection.execute(

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from activity_audit.base.vocabulary import FACT
 from activity_audit.evidence.verify.data_files import wrong_files
 from activity_audit.evidence.verify.findings import Finding, Problem, listed, unreadable
 from activity_audit.warehouse import lake, observed_names
-from activity_audit.warehouse.known_ids import FACT
 
 if TYPE_CHECKING:
     import duckdb

@@ -11,10 +11,11 @@ from datetime import datetime
 from math import ceil
 from typing import TYPE_CHECKING
 
+from activity_audit.base.vocabulary import FACT
 from activity_audit.evidence.verify.data_files import wrong_files
 from activity_audit.evidence.verify.findings import Finding, Problem, batch_name, listed, unreadable
 from activity_audit.warehouse import known_ids, lake
-from activity_audit.warehouse.known_ids import FACT, TABLE, differing_hours, event_id_key, rows_of_fact
+from activity_audit.warehouse.known_ids import TABLE, differing_hours, event_id_key, rows_of_fact
 
 if TYPE_CHECKING:
     import duckdb

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from activity_audit.base.vocabulary import COUNTS, FACT, FACT_NAME, MOVED_COUNTS
 from activity_audit.evidence.verify.findings import Finding, Layer, Problem, batch_name, listed
 from activity_audit.ledger import replays
 from activity_audit.warehouse import lake
@@ -12,11 +13,9 @@ from activity_audit.warehouse import lake
 if TYPE_CHECKING:
     import duckdb
 
-_COUNTS = ("received", "accepted", "duplicate", "quarantined", "offset_normalised", "late", "files", "bytes", "sha256")
-# What a replay changes when it resolves a record.
-_MOVED = ("accepted", "duplicate", "quarantined", "offset_normalised", "late")
+_COUNTS = (*COUNTS, "files", "bytes", "sha256")
 _TABLES: dict[Layer, tuple[str, str]] = {
-    "fact": ("main", "fact_activity_event"),
+    "fact": ("main", FACT_NAME),
     "quarantine": ("quality", "quarantined_event"),
     "delivery": ("quality", "feed_delivery"),
     "replay": ("quality", "replayed_record"),
@@ -29,7 +28,7 @@ def check_reconciliation(connection: duckdb.DuckDBPyConnection, where: str) -> I
     Raises:
         duckdb.Error: if a table cannot be read.
     """
-    moved = ", ".join(f"delivered.{name} + coalesce(resolved.{name}, 0) as {name}" for name in _MOVED)
+    moved = ", ".join(f"delivered.{name} + coalesce(resolved.{name}, 0) as {name}" for name in MOVED_COUNTS)
     pairs = ", ".join(f"reconciled.{name}, counted.{name}" for name in _COUNTS)
     rows = connection.execute(f"""
         with
@@ -92,7 +91,7 @@ def check_origins(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator
                 feed, feed_hour_utc, run_id, source_uri, min(source_record) as first, max(source_record) as last,
                 count(*) as events, min(event_id) as example,
                 count(*) filter (event_hour_utc is distinct from date_trunc('hour', event_time_utc)) as misplaced
-            from audit.main.fact_activity_event where {where}
+            from {FACT} where {where}
             group by all
         ),
         delivery as (

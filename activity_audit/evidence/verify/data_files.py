@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from activity_audit.base.sql_text import file_literal, parquet_rows
+from activity_audit.base.vocabulary import FACT_NAME
 from activity_audit.evidence.verify.findings import Finding, Layer
 from activity_audit.warehouse import lake
 
 if TYPE_CHECKING:
     import duckdb
 
-FACT = "main.fact_activity_event"
+FACT = f"main.{FACT_NAME}"
 _TABLES: tuple[tuple[str, str, Layer], ...] = (
-    ("main", "fact_activity_event", "fact"),
+    ("main", FACT_NAME, "fact"),
     ("quality", "known_event_id", "key"),
     ("quality", "observed_name", "derived"),
     ("main", "agg_activity_hourly", "derived"),

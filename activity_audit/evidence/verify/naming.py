@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR, now_utc
 from activity_audit.base.sql_text import literal, parquet_rows
+from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import project
 from activity_audit.evidence.verify.check_batches import Differing
 from activity_audit.evidence.verify.check_files import PublishedDelivery
@@ -138,7 +139,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, found: Differing) -> list[Fi
     quarantine has is none of the batch that it came in, but of the replay that accepted it. A data file that is looked
     at by itself says nothing about events that are not in it.
     """
-    fact = parquet_rows(found.data_file) if found.data_file else "audit.main.fact_activity_event"
+    fact = parquet_rows(found.data_file) if found.data_file else FACT
     missing = (
         "false" if found.data_file else f"event_id not in (select event_id from {fact} semi join gone using (event_id))"
     )

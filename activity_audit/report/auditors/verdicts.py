@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from activity_audit.base.vocabulary import DISPOSITIONS
 from activity_audit.report.auditors.collect import Review
 from activity_audit.warehouse import coverage
 from activity_audit.warehouse.verdicts import Verdict, checks_level, to_look_at
@@ -57,7 +58,7 @@ def _complete(review: Review) -> Verdict:
 
 
 def _balanced(review: Review) -> Verdict:
-    question, names = "Is every record accounted for?", ("received", "accepted", "duplicate", "quarantined")
+    question, names = "Is every record accounted for?", ("received", *DISPOSITIONS)
     received, accepted, duplicate, quarantined = (total(review, name) for name in names)
     unbalanced = total(review, "unbalanced")
     sums = (

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from activity_audit.base.hours import HOUR, aware
+from activity_audit.base.vocabulary import FACT
 from activity_audit.report.export.about import About
 from activity_audit.report.export.csv_file import CsvFile, about_beside
 from activity_audit.report.export.parquet_file import ParquetFile
@@ -91,9 +92,7 @@ def batches(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Iterator
     names = ", ".join(f'{column.field} as "{column.title}"' for column in COLUMNS)
     for part in parts(filters, hourly_counts(connection, filters)):
         where, values = part.where()
-        found = connection.execute(
-            f"select {names} from audit.main.fact_activity_event where {where} order by {NEWEST_FIRST}", values
-        )
+        found = connection.execute(f"select {names} from {FACT} where {where} order by {NEWEST_FIRST}", values)
         yield from found.to_arrow_reader(_BATCH)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import parquet_rows
+from activity_audit.base.vocabulary import FACT, FACT_NAME
 from activity_audit.report.queries.event_ids import EventIds
 from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters
 from activity_audit.warehouse.lake import ALIAS
@@ -21,7 +22,6 @@ from activity_audit.warehouse.lake import ALIAS
 if TYPE_CHECKING:
     import duckdb
 
-FACT = f"{ALIAS}.main.fact_activity_event"
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
 
 
@@ -109,7 +109,7 @@ def fact_files(connection: duckdb.DuckDBPyConnection, snapshot_id: int, event_id
         f"""
         with fact as (
             select table_id from {_CATALOG}.ducklake_table inner join {_CATALOG}.ducklake_schema using (schema_id)
-            where table_name = 'fact_activity_event' and schema_name = 'main'
+            where table_name = '{FACT_NAME}' and schema_name = 'main'
         ),
         columns as (
             select column_id, column_name, begin_snapshot from {_CATALOG}.ducklake_column

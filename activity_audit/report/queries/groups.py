@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from activity_audit.base.vocabulary import OUTCOMES
 from activity_audit.report.queries.counts import cells
 from activity_audit.report.queries.kinds import KindCounts, kind_counts
 from activity_audit.report.queries.warehouse import Query, remembered
-from activity_audit.warehouse.events.filters import AGGREGATED, OUTCOMES, Filters
+from activity_audit.warehouse.events.filters import AGGREGATED, Filters
 from activity_audit.warehouse.events.long_texts import Digest, NoSuchTextError, Value
 
 FIELDS = ("application", "entity", "activity", "outcome", "triggered_by", "instance", "comments")

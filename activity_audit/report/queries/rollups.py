@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from activity_audit.base.hours import HOUR, aware
-from activity_audit.report.queries.files import FACT
+from activity_audit.base.vocabulary import FACT, FACT_NAME
 from activity_audit.warehouse.events.filters import AGGREGATED, Filters
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def _counted(scanner: duckdb.DuckDBPyConnection, days: list[datetime]) -> pa.Tab
 def _files(connection: duckdb.DuckDBPyConnection) -> set[tuple[str, str | None]]:
     """The fact's data files, each with the file that says which of its rows are gone."""
     rows = connection.execute(
-        "select data_file, delete_file from ducklake_list_files('audit', 'fact_activity_event', schema => 'main')"
+        f"select data_file, delete_file from ducklake_list_files('audit', '{FACT_NAME}', schema => 'main')"
     ).fetchall()
     return {(data, gone) for data, gone in rows}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import aware, iso, naive
+from activity_audit.base.vocabulary import FACT
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION
 from activity_audit.upkeep.retention.plan import DueBatch
@@ -80,6 +81,6 @@ def _in_all(connection: duckdb.DuckDBPyConnection) -> tuple[int, int]:
                     ) as deleted using (feed, feed_hour_utc, run_id)
                 )
             ),
-            (select count(*) from audit.main.fact_activity_event)
+            (select count(*) from {FACT})
         """
     ).fetchall()[0]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, naive
+from activity_audit.base.vocabulary import FACT
 from activity_audit.ingest.scratch import in_use
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION, append
@@ -27,8 +28,8 @@ from activity_audit.raw.files import PAGES, found_deliveries, manifest_hash_show
 from activity_audit.raw.index import RawIndex, raw_path
 from activity_audit.upkeep.retention.plan import DueBatch
 from activity_audit.warehouse import arrow_rows, known_ids, observed_names
-from activity_audit.warehouse.known_ids import FACT, rows_of_fact
 from activity_audit.warehouse.known_ids import TABLE as KEYS
+from activity_audit.warehouse.known_ids import rows_of_fact
 from activity_audit.warehouse.transactions import transaction
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from activity_audit.base.hours import floor_hour, iso, naive
 from activity_audit.warehouse import observed_names
 from activity_audit.warehouse.events.long_texts import Digest, Value, whole_text
 
-OUTCOMES = ("SUCCESS", "FAILURE")
 # The list of values that chooses by a field of the fact, for every field that can be chosen by.
 CHOICES = {
     "application": "applications",

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
+from activity_audit.base.vocabulary import FACT
 from activity_audit.report.queries import events, groups
-from activity_audit.report.queries.files import FACT
 from activity_audit.report.queries.scheduler import processors
 from activity_audit.report.queries.warehouse import Query, QueryCancelledError, QueryTimeoutError, Warehouse
 from activity_audit.settings.core import Settings, load_settings

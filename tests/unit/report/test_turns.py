@@ -13,9 +13,10 @@ import duckdb
 import pytest
 
 from activity_audit.base.hours import naive
+from activity_audit.base.vocabulary import FACT
 from activity_audit.report.queries.cache import Answers
 from activity_audit.report.queries.event_ids import EventIds
-from activity_audit.report.queries.files import FACT, FactFile, FactFiles
+from activity_audit.report.queries.files import FactFile, FactFiles
 from activity_audit.report.queries.scheduler import Turns
 from activity_audit.warehouse.events.filters import Filters
 from tests.integration.support import until
