@@ -24,7 +24,7 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, hour_range, naive
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.simulator import profiles
-from activity_audit.warehouse import known_ids, lake, spill
+from activity_audit.warehouse import known_ids, lake_writer, spill
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.transactions import snapshot_now, transaction
 
@@ -66,7 +66,7 @@ def build(settings: Settings, events: int, days: int, *, progress: bool = False)
     connection = connect(memory_limit=settings.memory_limit, temp_directory=str(spill.folder(settings)))
     try:
         connection.execute("set preserve_insertion_order = false")
-        lake.attach(connection, settings)
+        lake_writer.attach(connection, settings)
         connection.execute("attach ':memory:' as work")
         connection.execute("use work")
         connection.execute("select setseed(0.5)")

@@ -22,7 +22,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.transform import scratch, staging
 from activity_audit.transform.built import Built, describe
 from activity_audit.transform.scratch import Batch, Workbench
-from activity_audit.warehouse import known_ids, lake, tables
+from activity_audit.warehouse import known_ids, lake_writer, tables
 from activity_audit.warehouse.run_lock import OnStage, exclusive
 from activity_audit.warehouse.transactions import snapshot_now
 
@@ -148,7 +148,7 @@ class Stages:
         about = {"started_at_utc": started.isoformat()}
         publish.publish(connection, self.manifest, self.run_id, about, self.since, changes)
         outcome.published = True
-        lake.remember(connection, self.settings)
+        lake_writer.remember(connection, self.settings)
         if warning := head.keep(connection, self.settings):
             outcome.warnings.append(warning)
         # Not before: they show what the warehouse has. What a killed run leaves out here, the next one puts up.

@@ -22,7 +22,7 @@ from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ledger.raw_hashes import each_sha256
 from activity_audit.raw.index import INDEX_NAME, LandedDelivery, LandedManifest
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import arrow_rows, lake, spill
+from activity_audit.warehouse import arrow_rows, lake, lake_writer, spill
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.tables import create_tables
 
@@ -125,7 +125,7 @@ class Workbench:
         # It is thrown away, so nothing of it needs to survive a crash.
         connection.execute(f"attach if not exists {literal(str(self.path))} as work (recovery_mode no_wal_writes)")
         if not lake.is_attached(connection):
-            lake.attach(connection, self._settings)
+            lake_writer.attach(connection, self._settings)
 
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -3,8 +3,8 @@
 A lock lets one run of a home write at a time. Of two homes on one catalogue each has its own, so the catalogue itself
 decides: a run remembers the number of the snapshot that it began with, its transaction begins only if that is still the
 newest, and DuckLake gives the next number to one transaction alone, because snapshots have a primary key
-(`lake.attach` keeps it from trying again with the number after that). So what a run found when it judged, the published
-ids and the end of the ledger among it, is what its own snapshot follows on.
+(`lake_location.prepare` keeps it from trying again with the number after that). So what a run found when it judged, the
+published ids and the end of the ledger among it, is what its own snapshot follows on.
 """
 
 from __future__ import annotations

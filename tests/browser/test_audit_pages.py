@@ -24,7 +24,7 @@ from activity_audit.cli.main import cli
 from activity_audit.report.auditors.collect import collect
 from activity_audit.report.auditors.page import write
 from activity_audit.settings.core import Settings, load_settings
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import lake, lake_writer
 from tests.browser.conftest import Opener
 from tests.integration.support import audit, deliver, event, lines, run
 
@@ -72,7 +72,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
 def _stop_a_run(settings: Settings) -> None:
     """What a run leaves whose blocking check failed."""
     with duckdb.connect() as connection:
-        lake.attach(connection, settings)
+        lake_writer.attach(connection, settings)
         connection.execute(
             "insert into audit.quality.validation_result select * replace ('stopped' as run_id, false as success) "
             "from audit.quality.validation_result where expectation = 'every_landed_record_is_judged' limit 1"

@@ -17,7 +17,7 @@ from activity_audit.evidence.verify.verify import verify
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import Entry
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import lake, lake_writer
 
 FACT = "fact_activity_event"
 LEDGER = "quality.integrity_ledger"
@@ -35,7 +35,7 @@ def copied(settings: Settings, home: Path) -> Settings:
 def warehouse(settings: Settings) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that may write to the warehouse, as its current catalog."""
     with duckdb.connect() as connection:
-        lake.attach(connection, settings)
+        lake_writer.attach(connection, settings)
         connection.execute("use audit")
         yield connection
 

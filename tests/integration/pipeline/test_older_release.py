@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import lake_writer
 from tests.integration.report_support import browser, served
 from tests.integration.support import audit, deliver, event, lines, one, query, run, until
 
@@ -28,7 +28,7 @@ def older_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     deliver(settings, lines([event("a"), event("b"), "junk"]))
     run(settings)
     with duckdb.connect() as connection:
-        lake.attach(connection, settings)
+        lake_writer.attach(connection, settings)
         for table in ("replayed_record", "deletion"):
             connection.execute(f"drop table audit.quality.{table}")
         connection.execute("drop view audit.main.activity_audit_report")

@@ -36,7 +36,7 @@ import sys
 from pathlib import Path
 from activity_audit.pipeline.stages import Stages
 from activity_audit.publish import publish
-from activity_audit.warehouse import lake, tables
+from activity_audit.warehouse import lake_writer, tables
 from activity_audit.warehouse.lake import WarehouseError
 from activity_audit.settings.core import load_settings
 from tests.integration.support import run, until
@@ -54,7 +54,7 @@ def at(module, name, does_meet=lambda *_: True):
 
 match point:
     case "making the catalogue":
-        at(lake, "_attach_at")
+        at(lake_writer, "attach_at")
     case "setting up":
         at(tables, "_missing_options")
     case "staged":

@@ -17,7 +17,7 @@ from activity_audit.report.queries import events, groups
 from activity_audit.report.queries.scheduler import processors
 from activity_audit.report.queries.warehouse import Query, QueryCancelledError, QueryTimeoutError, Warehouse
 from activity_audit.settings.core import Settings, load_settings
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import lake, lake_writer
 from activity_audit.warehouse.events.filters import Filters
 from tests.integration.report_rows import counted_warehouse
 from tests.integration.support import deliver, event, lines, run, until
@@ -215,7 +215,7 @@ def test_who_opens_an_older_snapshot_or_stops_the_report_does_not_wait_until_peo
 
 def test_rows_that_were_deleted_are_not_read_from_their_file(home: Settings) -> None:
     with duckdb.connect() as connection:
-        lake.attach(connection, home)
+        lake_writer.attach(connection, home)
         connection.execute("delete from audit.main.fact_activity_event where triggered_by = 'user 1'")
         left = {
             user for (user,) in connection.execute("select triggered_by from audit.main.fact_activity_event").fetchall()

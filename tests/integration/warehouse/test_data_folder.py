@@ -197,7 +197,7 @@ def test_a_run_killed_between_landing_and_its_first_publication_goes_on(
         "warehouse.data_folder.mark",
         "warehouse.tables.create_tables",
         "publish.publish.publish",
-        "warehouse.lake.remember",
+        "warehouse.lake_writer.remember",
     ):
         with monkeypatch.context() as patch:
             patch.setattr(f"activity_audit.{place}", killed)

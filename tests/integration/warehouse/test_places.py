@@ -20,7 +20,7 @@ from activity_audit.base.hours import iso
 from activity_audit.dbt_runner import target
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.settings.private_files import keep_private
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import lake, lake_writer
 from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run
 
 _OTHERS = 0o077
@@ -245,7 +245,7 @@ def test_another_user_runs_a_checkout_that_is_not_theirs(foreign: Path, monkeypa
 def test_the_folder_of_a_catalog_of_ones_own_is_made(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with duckdb.connect() as connection, pytest.raises(lake.WarehouseError, match="is in the way"):
-        lake.attach(connection, load_settings(catalog=str(tmp_path / "file" / "catalog.sqlite")))
+        lake_writer.attach(connection, load_settings(catalog=str(tmp_path / "file" / "catalog.sqlite")))
     deliver(settings, lines([event("a")]))
     own = load_settings(catalog=str(tmp_path / "not" / "there" / "catalog.sqlite"))
     run(own)

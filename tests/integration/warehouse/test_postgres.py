@@ -15,7 +15,7 @@ from activity_audit.ingest.planning import plan
 from activity_audit.ledger import ledger
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep.maintenance import maintain
-from activity_audit.warehouse import extensions, lake
+from activity_audit.warehouse import extensions, lake, lake_writer
 from activity_audit.warehouse import tables as warehouse_tables
 from activity_audit.warehouse.inlined_rows import remove_expired, sources
 from tests.integration.postgres_server import INITDB, PostgresServer
@@ -135,7 +135,7 @@ def test_the_documented_roles_are_all_that_it_needs(settings: Settings, server: 
     run(shared, feeds=["search"])
     assert one(reader, "select count(*) from fact_activity_event") == 3
     with extensions.connect() as connection:
-        lake.attach(connection, reader)
+        lake_writer.attach(connection, reader)
         with pytest.raises(duckdb.Error, match="permission denied"):
             connection.execute("delete from audit.fact_activity_event")
 

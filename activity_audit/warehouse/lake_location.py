@@ -1,0 +1,128 @@
+"""Where the warehouse is, how a connection gets to it, and what is said where it does not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from activity_audit.base import faults
+from activity_audit.base.faults import sentence_of
+from activity_audit.base.masking import without_secrets
+from activity_audit.base.sql_text import literal
+from activity_audit.settings.core import Settings
+from activity_audit.warehouse import extensions, home_record
+from activity_audit.warehouse.object_storage import open_storage
+
+if TYPE_CHECKING:
+    import duckdb
+
+ALIAS = "audit"
+NO_CATALOG = "creating a new DuckLake is explicitly disabled"
+REMEDY = (
+    "restore the catalog from a backup; or, to rebuild the warehouse from raw/ with a new ledger, move aside what the "
+    "old one left (docs/operations.md, Rebuild)"
+)
+_REMOTE = re.compile(r"^[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+
+
+class WarehouseError(RuntimeError):
+    """The warehouse cannot be used as asked; the message says why and what to do."""
+
+
+class NothingPublishedError(WarehouseError):
+    """There is no warehouse yet: no run has published anything here."""
+
+
+class LostCatalogueError(WarehouseError):
+    """There was a warehouse, and its catalog is not where it was."""
+
+
+class OlderReleaseError(WarehouseError):
+    """An older release published last, and the warehouse lacks what is asked for; a run adds it."""
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a warehouse is: its DuckLake catalog, as an ATTACH path, and its data files."""
+
+    catalog: str
+    data_path: str
+    extensions: tuple[str, ...]
+    options: str
+    catalog_file: str | None
+
+
+def location(settings: Settings) -> Location:
+    """Where the settings put the warehouse: by default a SQLite catalog and Parquet files in `$AUDIT_HOME`."""
+    data_path = settings.data_root
+    names = ["ducklake"]
+    if _REMOTE.match(data_path):
+        names.append("httpfs")
+    if settings.catalog_file is None:
+        catalog = settings.catalog or ""
+        dsn = catalog if "://" in catalog else catalog.split(":", 1)[1]
+        return Location(f"ducklake:postgres:{dsn}", _slash(data_path), (*names, "postgres_scanner"), "", None)
+    # Write-ahead logging and a busy timeout let readers and the run go on beside each other.
+    options = ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
+    path = str(settings.catalog_file)
+    return Location(f"ducklake:sqlite:{path}", _slash(data_path), (*names, "sqlite_scanner"), options, path)
+
+
+def prepare(connection: duckdb.DuckDBPyConnection, where: Location) -> None:
+    """Make a connection ready to attach the warehouse."""
+    connection.execute("set global TimeZone = 'UTC'")
+    # DuckDB draws a bar of its own where it takes the process for an interactive one.
+    connection.execute("set enable_progress_bar = false")
+    extensions.load(connection, where.extensions)
+    open_storage(connection, where.data_path)
+    # A snapshot's number is given once. DuckLake would go on and try the next one, on top of what it never looked at.
+    connection.execute("set global ducklake_max_retry_count = 0")
+
+
+def attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
+    """Attach the warehouse that is there, with more options of DuckLake."""
+    connection.execute(
+        f"attach {literal(where.catalog)} as {ALIAS} "
+        f"(data_path {literal(where.data_path)}, override_data_path true{where.options}{options})"
+    )
+
+
+def unreachable(where: Location, error: Exception) -> WarehouseError:
+    """What is to be said of a warehouse that DuckDB cannot reach."""
+    if where.catalog_file:
+        # A file of this machine: what is wrong with it, and what to do, is known by what SQLite says.
+        text = f"'{Path(where.catalog_file).absolute()}' {error}"
+        if said := faults.sentence("IOException", text, where.data_path):
+            return WarehouseError(said)
+    # The connection string may have a password, and DuckDB's message quotes it.
+    message = f"the warehouse {where.catalog} in {where.data_path} cannot be reached: {error}"
+    return WarehouseError(without_secrets(message))
+
+
+def recorded_id(settings: Settings) -> str | None:
+    """The id of the warehouse that this home has published into; None if it has not. Raises WarehouseError."""
+    try:
+        return home_record.read(settings)
+    except (OSError, ValueError) as error:
+        raise WarehouseError(sentence_of(error, settings.home) or str(error)) from None
+
+
+def why_lost(settings: Settings) -> str | None:
+    """What is to be said if this home has published, and nothing is where it did; None if it has not."""
+    try:
+        why = home_record.why_lost(settings)
+    except (OSError, ValueError) as error:
+        raise WarehouseError(sentence_of(error, settings.home) or str(error)) from None
+    return why and without_secrets(f"{why}, and its catalog is not at {location(settings).catalog}: {REMEDY}")
+
+
+def is_set_up(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a run has ever published: the views come with the first one, the tables may be there before it."""
+    query = "select count(*) from duckdb_views() where database_name = ? and view_name = 'activity_audit_report'"
+    return connection.execute(query, [ALIAS]).fetchall() == [(1,)]
+
+
+def _slash(path: str) -> str:
+    return path if path.endswith("/") else path + "/"
