@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from filelock import FileLock, Timeout
 
@@ -24,8 +25,17 @@ class WarehouseBusyError(RuntimeError):
 
 
 @contextmanager
-def exclusive(settings: Settings, progress: OnStage = lambda _: None) -> Iterator[None]:
-    """Only one run at a time judges against the warehouse and adds to it; readers need no lock."""
+def exclusive(
+    settings: Settings, progress: OnStage = lambda _: None, patience: timedelta | None = None
+) -> Iterator[None]:
+    """Only one run at a time judges against the warehouse and adds to it; readers need no lock.
+
+    It waits for `patience`, or for AUDIT_LOCK_TIMEOUT.
+
+    Raises:
+        WarehouseBusyError: if another run holds the lock for longer.
+    """
+    wait = settings.lock_timeout if patience is None else patience
     settings.home.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.warehouse_lock)
     try:
@@ -33,11 +43,10 @@ def exclusive(settings: Settings, progress: OnStage = lambda _: None) -> Iterato
     except Timeout:
         progress("waiting for another run")
         try:
-            lock.acquire(timeout=settings.lock_timeout.total_seconds())
+            lock.acquire(timeout=wait.total_seconds())
         except Timeout:
             raise WarehouseBusyError(
-                f"another run has locked {settings.warehouse_lock} for more than {settings.lock_timeout}; wait "
-                "for it, or stop it"
+                f"another run has locked {settings.warehouse_lock} for more than {wait}; wait for it, or stop it"
             ) from None
     try:
         _clear(settings)

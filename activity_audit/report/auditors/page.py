@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
@@ -26,6 +26,7 @@ from activity_audit.report.auditors.collect import Review
 from activity_audit.report.auditors.period import ticks
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
+from activity_audit.warehouse.run_lock import WarehouseBusyError, exclusive
 from activity_audit.warehouse.verdicts import SIGNS, WORDS
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -183,13 +184,9 @@ def _link(settings: Settings) -> None:
 
     What the docs lack is no fault of the page's, so that docs that cannot be written are left as they are.
     """
-    lock = FileLock(settings.warehouse_lock)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return
-    try:
-        with lake.reader(settings) as connection:
-            data_docs.complete(connection, settings, lambda _: None)
-    finally:
-        lock.release()
+    with (
+        suppress(WarehouseBusyError),
+        exclusive(settings, patience=timedelta(0)),
+        lake.reader(settings) as connection,
+    ):
+        data_docs.complete(connection, settings, lambda _: None)

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
+from filelock import FileLock
 
 from activity_audit.base.hours import HOUR
 from activity_audit.base.visible_text import visible
@@ -281,6 +282,15 @@ def test_long_tables_are_cut_and_say_where_the_rest_is(tmp_path: Path) -> None:
     text = page.render(found, tmp_path, tmp_path / "review.html")
     assert text.count("nothing was delivered</td>") == page.MOST["gaps"]
     assert 'And 5 more: <a href="#query-gaps">' in text
+
+
+def test_a_page_waits_for_no_run(settings: Settings) -> None:
+    """A run that is under way brings the data docs up to date itself."""
+    settings.home.mkdir()
+    with FileLock(settings.warehouse_lock):
+        page.write(review(), settings, settings.review_file)
+    assert settings.review_file.exists()
+    assert not (settings.docs_dir / "index.html").exists()
 
 
 def test_the_figures_of_a_busy_month_stay_small(tmp_path: Path) -> None:
