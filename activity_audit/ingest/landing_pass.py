@@ -3,31 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import itertools
 import os
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from activity_audit.base.delivery_limits import DeliveryError, Limits, machine_is_at_fault
 from activity_audit.ingest.manifests import MOST_BYTES, too_large
+from activity_audit.ingest.offer_content import (
+    ChangedWhileReadError,
+    Content,
+    copied_content,
+    local_content,
+    unreadable,
+)
 from activity_audit.ingest.raw_writer import write_parquet
 from activity_audit.ingest.readers.formats import feed_format
-from activity_audit.ingest.sources.file_systems import local_path
 from activity_audit.ingest.sources.source import Offer, Source, SourceError
 from activity_audit.raw.files import delivery_in, manifest_path, publish, sync_contents
 from activity_audit.raw.index import LandedDelivery, LandedManifest, to_metadata
-
-_HASH_BLOCK = 1 << 20
-# A local file of at most so many bytes is read once, into memory; a larger one once for its hash and once more.
-_SMALL = 1 << 20
-# File times advance in steps of the kernel's clock: a change right after another one may leave them as they are.
-_CLOCK_STEP_NS = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -51,21 +49,6 @@ class Failed:
 
     offer: Offer
     error: DeliveryError | SourceError
-
-
-class ChangedWhileReadError(RuntimeError):
-    """A delivery is not what it was when it was listed: it is still being written, or was replaced."""
-
-
-@dataclass(frozen=True)
-class _Content:
-    """An offer's bytes as a stream that can seek, and their hash."""
-
-    stream: BinaryIO
-    size: int
-    sha256: str
-    # Raises ChangedWhileReadError if the bytes may be no longer, or may never have been, the file's content.
-    check: Callable[[], None]
 
 
 class LandingPass:
@@ -122,16 +105,16 @@ class LandingPass:
             return Failed(offer, SourceError(f"{offer.uri} cannot be read: {type(error).__name__}: {error}"))
 
     @contextmanager
-    def _content(self, offer: Offer) -> Iterator[_Content]:
+    def _content(self, offer: Offer) -> Iterator[Content]:
         with self._open(offer) as stream:
             local = getattr(stream, "name", None)
             if isinstance(local, (str, bytes)) and Path(os.fsdecode(local)).is_file():
-                yield _local_content(offer, stream, Path(os.fsdecode(local)))
+                yield local_content(offer, stream, Path(os.fsdecode(local)))
                 return
             copy = self._temporary()
             try:
                 with copy.open("w+b") as file:
-                    yield _copied_content(offer, stream, file, self._limits)
+                    yield copied_content(offer, stream, file, self._limits)
             finally:
                 copy.unlink()
 
@@ -141,7 +124,7 @@ class LandingPass:
         except FileNotFoundError:
             raise ChangedWhileReadError(offer.uri) from None
         except OSError as error:
-            raise _unreadable(offer, error) from error
+            raise unreadable(offer, error) from error
 
     def _temporary(self) -> Path:
         return self._folder / str(next(self._numbers))
@@ -161,7 +144,7 @@ class LandingPass:
         temporary.write_bytes(manifest.content)
         return Landed(offer, manifest=manifest, file=target, temporary=temporary)
 
-    def _land_delivery(self, offer: Offer, content: _Content) -> Landed:
+    def _land_delivery(self, offer: Offer, content: Content) -> Landed:
         if self._brings_nothing(offer, content):
             content.check()
             return Landed(offer)
@@ -199,7 +182,7 @@ class LandingPass:
             raise
         return Landed(offer, replace(delivery, records=records), file=target, temporary=temporary)
 
-    def _brings_nothing(self, offer: Offer, content: _Content) -> bool:
+    def _brings_nothing(self, offer: Offer, content: Content) -> bool:
         newest = self._newest.get((offer.feed, offer.feed_hour))
         if newest is None:
             return offer.optional and content.size == 0
@@ -235,73 +218,6 @@ def delivery_id(offer: Offer, sha256: str) -> str:
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
-def _local_content(offer: Offer, stream: BinaryIO, path: Path) -> _Content:
-    """A file that is read where it is; it must be the same file, unchanged, from the first byte to `check`."""
-    before = os.fstat(stream.fileno())
-    if 0 <= (age := time.time_ns() - before.st_ctime_ns) < _CLOCK_STEP_NS:
-        time.sleep((_CLOCK_STEP_NS - age) / 1e9)
-
-    def check() -> None:
-        try:
-            now = path.stat()
-        except FileNotFoundError:
-            raise ChangedWhileReadError(offer.uri) from None
-        if _fingerprint(now) != _fingerprint(before):
-            raise ChangedWhileReadError(offer.uri)
-
-    if before.st_size > _SMALL:
-        return _Content(stream, before.st_size, _hash(offer, stream, lambda _: None), check)
-    content = _read(offer, stream, -1)
-    return _Content(io.BytesIO(content), len(content), hashlib.sha256(content).hexdigest(), check)
-
-
-def _copied_content(offer: Offer, stream: BinaryIO, copy: BinaryIO, limits: Limits) -> _Content:
-    """A copy of what the source sends, which must have the size that the source announced."""
-
-    def keep(block: bytes) -> None:
-        copy.write(block)
-        limits.check_size(copy.tell())
-
-    sha256 = _hash(offer, stream, keep)
-    size = copy.tell()
-
-    def check() -> None:
-        if offer.size >= 0 and size != offer.size:
-            raise ChangedWhileReadError(offer.uri)
-
-    return _Content(copy, size, sha256, check)
-
-
-def _hash(offer: Offer, stream: BinaryIO, also: Callable[[bytes], Any]) -> str:
-    digest = hashlib.sha256()
-    while block := _read(offer, stream):
-        digest.update(block)
-        also(block)
-    return digest.hexdigest()
-
-
-def _read(offer: Offer, stream: BinaryIO, size: int = _HASH_BLOCK) -> bytes:
-    """The next bytes of an offer, or all that are left where `size` is negative."""
-    try:
-        return stream.read(size)
-    except FileNotFoundError:
-        raise ChangedWhileReadError(offer.uri) from None
-    except OSError as error:
-        raise _unreadable(offer, error) from error
-
-
 def _refuse_large(manifest_bytes: int) -> None:
     if manifest_bytes > MOST_BYTES:
         raise DeliveryError(f"the manifest cannot be read: {too_large(manifest_bytes)}")
-
-
-def _unreadable(offer: Offer, error: OSError) -> DeliveryError | SourceError:
-    advice = "check its permissions, and the disk or the store that has it"
-    text = f"cannot be read: {error.strerror or error}; {advice}"
-    # A store that is out of reach gives all kinds of errors, but not this one.
-    is_its_own = isinstance(error, PermissionError) or local_path(offer.uri) is not None
-    return DeliveryError(f"it {text}") if is_its_own else SourceError(f"{offer.uri} {text}")
-
-
-def _fingerprint(status: os.stat_result) -> tuple[int, ...]:
-    return status.st_ino, status.st_dev, status.st_size, status.st_mtime_ns, status.st_ctime_ns

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from activity_audit.base.delivery_limits import DeliveryError
-from activity_audit.ingest import landing_pass
+from activity_audit.ingest import offer_content
 from activity_audit.ingest.manifests import MOST_BYTES, read_manifest
 from activity_audit.ingest.set_aside import SetAside, SetAsides
 from activity_audit.ingest.sources.files import FileSource
@@ -256,7 +256,7 @@ def test_a_large_manifest_is_not_read(feeds: Feeds, monkeypatch: pytest.MonkeyPa
     feeds.deliver("a.ndjson", A)
     with feeds.deliver("_manifest.json", b"").open("r+b") as file:
         file.truncate(MOST_BYTES + 1)
-    monkeypatch.setattr(landing_pass, "_SMALL", 0)
+    monkeypatch.setattr(offer_content, "_SMALL", 0)
     report = feeds.land()
     assert names(feeds) == ["a.ndjson"]
     assert report.new_manifests == []
