@@ -20,8 +20,7 @@ from typing import Any
 
 import click
 
-from activity_audit.base.spreadsheets import FORMULA
-from activity_audit.base.visible_text import visible
+from activity_audit.base.shown_text import FORMULA, visible
 
 OUTPUT = click.Choice(["table", "json"])
 

@@ -14,9 +14,9 @@ from activity_audit.base.masking import masked_errors
 from activity_audit.ingest.landing import changed_offers, open_index
 from activity_audit.ingest.set_aside import SetAside, SetAsides, unlisted
 from activity_audit.ingest.sources.bucket import source_at
+from activity_audit.ingest.sources.journal import Journal
 from activity_audit.ingest.sources.own_source import own_source
 from activity_audit.ingest.sources.source import Listing, Source, SourceError
-from activity_audit.ingest.sources.spool import Spool
 from activity_audit.ingest.sweeps import Reach, Sweeps, list_changes
 from activity_audit.ingest.waiting import Waiting
 from activity_audit.raw.files import SWEEPS
@@ -79,9 +79,9 @@ def source_of(settings: Settings) -> Source:
     return own_source(settings)
 
 
-def own_spool(settings: Settings) -> Spool:
+def own_journal(settings: Settings) -> Journal:
     """The feed that the product itself makes."""
-    return Spool(settings.own_feeds_dir, catalogue.OWN_FEED)
+    return Journal(settings.own_feeds_dir, catalogue.OWN_FEED)
 
 
 @masked_errors(SourceError, lake.WarehouseError)
@@ -98,10 +98,10 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     reach = Reach(settings.lookback, settings.sweep_every)
     sweeps = Sweeps(settings.raw_dir / SWEEPS, settings.feed_root)
     listing, offers = list_changes(source_of(settings), index, feeds, now, reach, sweeps)
-    spool = own_spool(settings)
-    unsealed = spool.unsealed() if catalogue.OWN_FEED in feeds else {}
+    journal = own_journal(settings)
+    unsealed = journal.unsealed() if catalogue.OWN_FEED in feeds else {}
     if catalogue.OWN_FEED in feeds and settings.own_feeds_dir.is_dir():
-        own = spool.source().list([catalogue.OWN_FEED], None)
+        own = journal.source().list([catalogue.OWN_FEED], None)
         listing.unknown += own.unknown
         offers += changed_offers(index, own)
     aside = _set_aside(settings, feeds, listing, now)

@@ -14,7 +14,7 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.ingest.landing import LandingReport, land, open_index
-from activity_audit.ingest.planning import own_spool, source_of
+from activity_audit.ingest.planning import own_journal, source_of
 from activity_audit.ingest.set_aside import SetAsides, culprit
 from activity_audit.ingest.sources.file_systems import uri_of
 from activity_audit.ingest.sources.source import Source, SourceError
@@ -60,9 +60,9 @@ def land_feeds(
     own = LandingReport()
     if catalogue.OWN_FEED in feeds and settings.own_feeds_dir.is_dir():
         # First, because a source that is out of reach must not hold up what is here.
-        spool = own_spool(settings)
-        spool.seal(window)
-        own = landed(spool.source(), [catalogue.OWN_FEED], is_own=True)
+        journal = own_journal(settings)
+        journal.seal(window)
+        own = landed(journal.source(), [catalogue.OWN_FEED], is_own=True)
     report = landed(source_of(settings), feeds)
     report.new += own.new
     report.unknown += own.unknown

@@ -13,7 +13,7 @@ from uuid import uuid4
 from activity_audit.base.catalogue import OWN_FEED
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.base.vocabulary import FAILURE, SUCCESS
-from activity_audit.ingest.sources.spool import Spool
+from activity_audit.ingest.sources.journal import Journal
 from activity_audit.report.access.permissions import User
 from activity_audit.warehouse.events.filters import CHOICES, Filters
 from activity_audit.warehouse.events.long_texts import whole_text
@@ -42,7 +42,7 @@ class Trail:
     """Writes the trail to `folder`, from which runs take it."""
 
     def __init__(self, folder: Path, clock: Callable[[], datetime] = now_utc) -> None:
-        self._spool = Spool(folder, OWN_FEED)
+        self._journal = Journal(folder, OWN_FEED)
         self._clock = clock
 
     def ran(self, user: User, text: str, *, ok: bool = True) -> None:
@@ -108,7 +108,7 @@ class Trail:
             "comments": comments if len(comments) <= _LONGEST_COMMENT else f"{comments[:_LONGEST_COMMENT]}… [cut]",
         }
         try:
-            self._spool.append(record, now)
+            self._journal.append(record, now)
         except OSError as error:
             raise TrailError(f"the request cannot be recorded: {error.strerror or error}") from error
 

@@ -18,8 +18,8 @@ from activity_audit.base import catalogue
 from activity_audit.base.delivery_limits import DEFAULT as LIMITS
 from activity_audit.base.delivery_limits import Limits
 from activity_audit.base.masking import has_credentials
-from activity_audit.base.places import local_path
 from activity_audit.base.sql_text import PATTERN
+from activity_audit.base.storage_paths import local_path
 from activity_audit.settings import environment
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.folders import Folders, overlaps

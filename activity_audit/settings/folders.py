@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from activity_audit.base.places import Place, place
+from activity_audit.base.storage_paths import Place, place
 
 if TYPE_CHECKING:
     from activity_audit.settings.core import Settings

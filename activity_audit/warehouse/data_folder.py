@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from activity_audit.base.places import local_path
 from activity_audit.base.sql_text import literal
+from activity_audit.base.storage_paths import local_path
 from activity_audit.base.whole_files import rewrite
 from activity_audit.warehouse.lake_catalog import CATALOG, table_folders
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from activity_audit.base.places import local_path
+from activity_audit.base.storage_paths import local_path
 from activity_audit.warehouse.data_folder import is_in_folder, is_own, local_files, relative
 from activity_audit.warehouse.lake_catalog import CATALOG, known_files, table_folders
 

@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
-from activity_audit.base import places
+from activity_audit.base import storage_paths
 from activity_audit.ingest.sources.source import SourceError
 
 _PLAIN = "file://"
@@ -41,7 +41,7 @@ class Entry:
 
 def local_path(root: str) -> str | None:
     """The absolute path that a root names; None for a URL of another file system."""
-    path = places.local_path(root)
+    path = storage_paths.local_path(root)
     # Path.resolve would also follow links, and a delivery's name would change with them.
     return None if path is None else os.path.abspath(path)  # noqa: PTH100
 

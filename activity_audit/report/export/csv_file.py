@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from activity_audit.base.spreadsheets import FORMULA
+from activity_audit.base.shown_text import FORMULA
 from activity_audit.base.whole_files import rewrite
 from activity_audit.report.export.about import About
 

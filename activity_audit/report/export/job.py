@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from activity_audit.base.hours import iso
-from activity_audit.base.visible_text import visible
+from activity_audit.base.shown_text import visible
 from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:

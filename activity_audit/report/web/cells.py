@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
-from activity_audit.base.visible_text import visible
+from activity_audit.base.shown_text import visible
 from activity_audit.report.texts import NO_VALUE, cell_text, cut
 from activity_audit.report.web.urls import TIME, State
 from activity_audit.report.web.values import encode

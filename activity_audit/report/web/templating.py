@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.catalogue import feed_title
-from activity_audit.base.visible_text import visible
+from activity_audit.base.shown_text import visible
 from activity_audit.report import periods, texts
 from activity_audit.report.bars import percent, share
 from activity_audit.report.heat import MARKS, MEANINGS

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from activity_audit.base.visible_text import visible
+from activity_audit.base.shown_text import visible
 from activity_audit.cli import serve
 from activity_audit.cli.main import cli
 from activity_audit.cli.output import as_json

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from activity_audit.base.catalogue import normalised_name
-from activity_audit.base.visible_text import visible
+from activity_audit.base.shown_text import visible
 from activity_audit.report.heat import Cell, rows
 from activity_audit.report.queries.events import Order, page
 from activity_audit.report.queries.groups import FIELDS as GROUPABLE

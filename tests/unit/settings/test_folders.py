@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from activity_audit.base.places import place
+from activity_audit.base.storage_paths import place
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 
 

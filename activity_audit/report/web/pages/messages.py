@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from activity_audit.base.visible_text import visible
+from activity_audit.base.shown_text import visible
 from activity_audit.report.access.csrf import ForeignFormError
 from activity_audit.report.queries.warehouse import QueryCancelledError, QueryTimeoutError
 from activity_audit.report.web.templating import render

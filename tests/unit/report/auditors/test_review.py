@@ -12,7 +12,7 @@ import pytest
 from filelock import FileLock
 
 from activity_audit.base.hours import HOUR
-from activity_audit.base.visible_text import visible
+from activity_audit.base.shown_text import visible
 from activity_audit.evidence.verify.findings import Finding, Report
 from activity_audit.report.auditors import page
 from activity_audit.report.auditors.collect import Review

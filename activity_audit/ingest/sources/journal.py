@@ -40,7 +40,7 @@ class _Waiting:
     error: OSError | None = None
 
 
-class Spool:
+class Journal:
     """The folder `root`, in which each feed of ours has a folder as every feed has. Any thread may use it."""
 
     def __init__(self, root: Path, feed: str) -> None:

@@ -1,6 +1,12 @@
-"""Text that a source sent, made fit to be looked at: what cannot be seen, or would turn the text around, is named."""
+"""Text that a source sent, made fit to be looked at: what cannot be seen, or would turn the text around, is named;
+and what a spreadsheet would take for a formula.
+"""
 
 from __future__ import annotations
+
+# What spreadsheets take for the beginning of a formula, in full width too; an apostrophe before it makes it text. The
+# expression is read by Python and by RE2.
+FORMULA = "^([=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20])"
 
 
 def visible(text: str) -> str:
