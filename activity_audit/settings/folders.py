@@ -108,7 +108,7 @@ def _overlaps(settings: Settings) -> Iterator[str]:
         "AUDIT_HOME/data_docs": settings.docs_dir,
         "AUDIT_HOME/own_feeds": settings.own_feeds_dir,
         "AUDIT_HOME/report": settings.report_dir,
-        "AUDIT_CACHE": settings.cache_dir,
+        "AUDIT_CACHE" if settings.cache else "AUDIT_HOME/cache": settings.cache_dir,
         "AUDIT_HOME/dbt": settings.dbt_dir,
     }
     folders = {name: place(str(path)) for name, path in ours.items()}

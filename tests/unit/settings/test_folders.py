@@ -27,12 +27,21 @@ from activity_audit.settings.core import Settings, SettingsError, load_settings
         ("link/raw", "AUDIT_HOME/raw"),
     ],
 )
-def test_a_data_path_that_is_not_its_own(settings: Settings, tmp_path: Path, data_path: str, found: str) -> None:
+def test_a_data_path_that_is_not_its_own(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_path: str, found: str
+) -> None:
+    monkeypatch.delenv("AUDIT_CACHE", raising=False)
     settings.home.mkdir()
     (tmp_path / "link").symlink_to(settings.home)
     for given in (data_path, str(tmp_path / data_path), f"file://{tmp_path}/{data_path}"):
         with pytest.raises(SettingsError, match=f"AUDIT_DATA_PATH='.*': must be a folder, .* it overlaps {found}"):
             load_settings(data_path=given)
+
+
+def test_data_in_the_cache(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(SettingsError, match=r"AUDIT_DATA_PATH='.*it overlaps AUDIT_CACHE"):
+        load_settings(data_path=str(tmp_path / "cache" / "lake"))
 
 
 @pytest.mark.parametrize("form", ["file:{}", "file://localhost{}", "FILE://{}", "local://{}", "file://{}%20"])
