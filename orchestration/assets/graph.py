@@ -48,18 +48,18 @@ def models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition) -> 
     lineage = _column_lineage(keys)
     found = []
     for unique_id, node in nodes.items():
-        spec, public = specs[keys[unique_id]], node["config"]["materialized"] == "published"
+        spec, publish = specs[keys[unique_id]], _publish(node)
         found.append(
             Model(
                 unique_id,
                 spec.replace_attributes(
                     partitions_def=partitions if _has_hour(unique_id, manifest) else None,
                     deps=_deps(spec),
-                    kinds={"dbt", "ducklake" if public else "duckdb"},
+                    kinds={"dbt", "ducklake" if publish else "duckdb"},
                     metadata={**spec.metadata, **lineage.get(spec.key, {})},
                 ),
-                is_public=public,
-                adds=public and _publish(node) not in _WHOLE,
+                is_public=publish is not None,
+                adds=publish is not None and publish not in _WHOLE,
             )
         )
     return found
