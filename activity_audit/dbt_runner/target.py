@@ -22,7 +22,8 @@ _KEPT = 4
 
 def folder(project: Path) -> Path:
     """The folder for what is worked out of the project as it is now, by this release of dbt; it may be missing."""
-    digest = hashlib.sha256(version("dbt-core").encode())
+    # dbt's manifest names the folder that the project is in, where it reads the seeds.
+    digest = hashlib.sha256(f"{version('dbt-core')}\0{project}".encode())
     for path in sorted(path for pattern in _SOURCES for path in project.glob(pattern) if path.is_file()):
         digest.update(f"\0{path.relative_to(project)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())

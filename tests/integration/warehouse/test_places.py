@@ -168,6 +168,8 @@ def test_each_version_of_the_project_has_a_manifest_of_its_own(
     shutil.copytree(DBT_PROJECT_DIR, project, ignore=shutil.ignore_patterns("target"))
     before = target.folder(project)
     assert before.parent == settings.home / "cache/dbt"
+    shutil.copytree(project, tmp_path / "copy")
+    assert target.folder(tmp_path / "copy") != before
     seed = project / "seeds/application.csv"
     times = seed.stat()
     seed.write_bytes(seed.read_bytes().replace(b"a", b"b", 1))
