@@ -18,9 +18,10 @@ _DBT = "from dbt.cli.main import cli; cli(prog_name='audit dbt')"
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 @click.pass_obj
 def command(settings: Settings, arguments: tuple[str, ...]) -> None:
-    """Run dbt on this release's project; what it writes is in $AUDIT_HOME/dbt.
+    """Run dbt by hand, on the project of this release.
 
-    ARGUMENTS are dbt's own, such as `show -s stg_record`; it has the published warehouse, which it only reads.
+    ARGUMENTS are dbt's own, such as `show -s stg_record`. dbt reads the published warehouse, and writes into
+    $AUDIT_HOME/dbt.
     """
     # dbt creates the empty tables of a new home from it.
     manifest()

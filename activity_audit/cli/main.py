@@ -19,23 +19,24 @@ from activity_audit.settings.core import VARIABLES, SettingsError, load_settings
 from activity_audit.settings.environment import misspelt
 from activity_audit.settings.private_files import keep_private, open_doors
 
-_COMMANDS = {
-    "run": "activity_audit.cli.run",
-    "simulate": "activity_audit.cli.simulate",
-    "sql": "activity_audit.cli.sql",
-    "export": "activity_audit.cli.export",
-    "status": "activity_audit.cli.status",
-    "evidence": "activity_audit.cli.evidence",
-    "review": "activity_audit.cli.review",
-    "verify": "activity_audit.cli.verify",
-    "ledger": "activity_audit.cli.ledger",
-    "replay": "activity_audit.cli.replay",
-    "maintain": "activity_audit.cli.maintain",
-    "report": "activity_audit.cli.report",
-    "dbt": "activity_audit.cli.dbt",
-    "password": "activity_audit.cli.password",
-    "hold": "activity_audit.cli.hold",
-    "serve": "activity_audit.cli.serve",
+# Each is a module of this package, which is imported when the command is run. So `audit --help` imports none.
+COMMANDS = {
+    "run": "Ingest, check and publish feed hours.",
+    "simulate": "Write feeds to try the product with.",
+    "sql": "Run one SELECT on the warehouse.",
+    "export": "Write the events of a period to a CSV, XLSX or Parquet file.",
+    "status": "Show whether the data is fresh and complete.",
+    "evidence": "Write a pack of events, and of what proves them.",
+    "review": "Write the auditor's page of a period, as one HTML file.",
+    "verify": "Recompute every hash, and name each difference.",
+    "ledger": "Show the ledger of published batches.",
+    "replay": "Judge quarantined records again.",
+    "maintain": "Apply retention, merge small files, expire old snapshots.",
+    "report": "Serve the report as a web page, and print its link.",
+    "dbt": "Run dbt by hand, on the project of this release.",
+    "password": "Print an entry of AUDIT_REPORT_USERS_FILE.",
+    "hold": "Place, release and list legal holds.",
+    "serve": "Start the report, and Dagster with its schedule.",
 }
 
 
@@ -49,11 +50,16 @@ class _LazyGroup(click.Group):
             return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        return importlib.import_module(module).command if module else None
+        if cmd_name not in COMMANDS:
+            return None
+        return importlib.import_module(f"activity_audit.cli.{cmd_name}").command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @contextmanager

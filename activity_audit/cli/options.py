@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import ceil_hour, floor_hour, parse_time
 from activity_audit.base.vocabulary import OUTCOMES
 from activity_audit.warehouse.events.filters import Filters
 
-if TYPE_CHECKING:
-    import duckdb
-
-Choose = Callable[["duckdb.DuckDBPyConnection"], Filters]
+Choose = Callable[[duckdb.DuckDBPyConnection], Filters]
 _NAMES = ("start", "end", "applications", "entities", "activities", "outcomes")
 
 

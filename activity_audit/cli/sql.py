@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import duckdb
 
 from activity_audit.base.masking import without_secrets
 from activity_audit.cli.output import print_csv, print_json_rows, print_table, say, unique
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, read_only_sql
-
-if TYPE_CHECKING:
-    import duckdb
 
 _AT_ONCE = 10_000
 
@@ -29,8 +27,6 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
 
     Tables are `fact_activity_event`, `quality.feed_reconciliation` and others; `show all tables` lists them.
     """
-    import duckdb
-
     try:
         with lake.reader(settings, at) as connection:
             lake.lock_down(connection, settings)
