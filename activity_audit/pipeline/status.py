@@ -32,7 +32,7 @@ def status(settings: Settings) -> dict[str, Any]:
         WarehouseError: if nothing is published yet.
     """
     with lake.reader(settings) as connection:
-        found = verdicts.now_judged(coverage.asking(connection), settings, now_utc())
+        found = verdicts.now_judged(coverage.rows_of(connection), settings, now_utc())
         gaps = lake.rows(
             connection,
             """

@@ -164,5 +164,5 @@ def _order(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Order:
     from expectations.docs_index import Order
 
     now = now_utc()
-    found = verdicts.now_judged(coverage.asking(connection), settings, now)
+    found = verdicts.now_judged(coverage.rows_of(connection), settings, now)
     return Order(now, [(one.area, one.level, verdicts.WORDS[one.level], one.answer) for one in found.verdicts])

@@ -128,7 +128,7 @@ def coverage(rows: Rows, start: datetime, end: datetime, scope: Scope) -> Covera
     return total(coverage_by(rows, start, end, scope, None).values())
 
 
-def asking(connection: duckdb.DuckDBPyConnection) -> Rows:
+def rows_of(connection: duckdb.DuckDBPyConnection) -> Rows:
     """What answers on a connection."""
     return lambda sql, values: connection.execute(sql, list(values)).fetchall()
 

@@ -92,9 +92,9 @@ def collect(
         snapshot, made_at = lake.snapshot(connection), now_utc()
         read_at = min(made_at, snapshot.taken_at) if at else made_at
         whose = coverage.scope(settings.expected_feeds, feeds, read_at, settings.freshness)
-        asking = coverage.asking(connection)
-        fresh = verdicts.fresh(verdicts.state(asking).data_through, read_at, settings.freshness)
-        covered = coverage.coverage_by(asking, period.start, period.end, whose, period.unit)
+        rows = coverage.rows_of(connection)
+        fresh = verdicts.fresh(verdicts.state(rows).data_through, read_at, settings.freshness)
+        covered = coverage.coverage_by(rows, period.start, period.end, whose, period.unit)
         if check_integrity:
             report, reason = _integrity(connection, settings, period, heads, folder)
     return Review(scope, whose.expected, snapshot, at, made_at, asked, answers, covered, fresh, report, reason)

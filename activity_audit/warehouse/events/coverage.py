@@ -22,7 +22,7 @@ def coverage_of_file(
 ) -> Coverage:
     """The coverage of the filters' period and applications, as far as its hours are due `now` (aware)."""
     scope = scope_of(settings, feeds_of(filters), now)
-    return coverage.coverage(coverage.asking(connection), *hours_of(filters), scope)
+    return coverage.coverage(coverage.rows_of(connection), *hours_of(filters), scope)
 
 
 def scope_of(settings: Settings, feeds: tuple[str, ...], now: datetime | None = None) -> Scope:
