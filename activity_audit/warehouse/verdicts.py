@@ -168,13 +168,17 @@ def state(rows: Rows) -> State:
                 count(*) filter (not success and not is_blocking and severity = 'error') as errors,
                 count(*) filter (not success and not is_blocking and severity <> 'error') as warnings
             from audit.quality.validation_result where run_id = ({NEWEST_CHECKED})
+        ),
+        found as (
+            -- As JSON, because an earlier release may have published the view last, without this column.
+            select count(*) as drift, count(to_json(drift) ->> 'acknowledged_by') as acknowledged
+            from audit.quality.catalogue_drift as drift
         )
         select
             through, oldest, newest, began, run.run_id, checked_run_id, checked_at, passed, stopped, errors, warnings,
             (select count(*) from audit.quality.quarantined_event where resolved_at_utc is null),
-            (select count(*) from audit.quality.catalogue_drift where acknowledged_by is null),
-            (select count(*) from audit.quality.catalogue_drift where acknowledged_by is not null)
-        from hour, run, checked
+            drift - acknowledged, acknowledged
+        from hour, run, checked, found
         """,
         [],
     )
