@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import duckdb
+import duckdb
+import pyarrow as pa
 
 Rows = Sequence[Sequence[Any]]
 _NAME = "rows_of_python"
@@ -16,8 +16,6 @@ _NAME = "rows_of_python"
 @contextmanager
 def readable(connection: duckdb.DuckDBPyConnection, names: Sequence[str], rows: Rows) -> Iterator[str]:
     """Let the SQL of a block read these rows, as a table of columns of these names; yields the table's name."""
-    import pyarrow as pa
-
     columns = zip(*rows, strict=True) if rows else ([] for _ in names)
     connection.register(_NAME, pa.table({name: list(values) for name, values in zip(names, columns, strict=True)}))
     try:

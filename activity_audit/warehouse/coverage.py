@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import duckdb
 
 from activity_audit.base.hours import HOUR, Unit, floor_hour, naive, unit_begin, unit_end
-
-if TYPE_CHECKING:
-    import duckdb
 
 Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 Level = Literal["good", "bad", "unknown"]

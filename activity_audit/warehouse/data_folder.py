@@ -9,15 +9,13 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.sql_text import literal
 from activity_audit.base.storage_paths import local_path
 from activity_audit.base.whole_files import rewrite
 from activity_audit.warehouse.lake_catalog import CATALOG, table_folders
-
-if TYPE_CHECKING:
-    import duckdb
 
 MARKER = ".activity-audit-data"
 _OWN_NAME = re.compile(r"ducklake-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-delete)?\.parquet")

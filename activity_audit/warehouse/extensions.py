@@ -9,10 +9,9 @@ import importlib
 import weakref
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    import duckdb
+import duckdb
 
 NAMES = ("ducklake", "sqlite_scanner", "postgres_scanner", "httpfs")
 # What every DuckDB is opened with. It takes longer to hash the files of extensions, for the signature, than an hour's
@@ -28,8 +27,6 @@ class ExtensionError(RuntimeError):
 
 def connect(database: str = ":memory:", **config: Any) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB on which `load` takes no time; without a `temp_directory` it spills nothing to disk."""
-    import duckdb
-
     connection = duckdb.connect(database, config=CONFIG | config)
     _open.add(connection)
     return connection
@@ -37,8 +34,6 @@ def connect(database: str = ":memory:", **config: Any) -> duckdb.DuckDBPyConnect
 
 def interrupt() -> None:
     """Have every query end that runs on what `connect` opened, with an error."""
-    import duckdb
-
     for connection in list(_open):
         with suppress(duckdb.ConnectionException):  # It is closed.
             connection.interrupt()
@@ -57,8 +52,6 @@ def load(connection: duckdb.DuckDBPyConnection, names: tuple[str, ...]) -> None:
 
 
 def _binary(name: str) -> Path:
-    import duckdb
-
     try:
         package = importlib.import_module(f"duckdb_extension_{name}")
     except ModuleNotFoundError:

@@ -7,13 +7,11 @@ files reads what the tables say; and what no snapshot has any more is removed, w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.lake_catalog import CATALOG
-
-if TYPE_CHECKING:
-    import duckdb
 
 _DELETIONS = "ducklake_inlined_delete_"
 
@@ -93,8 +91,6 @@ def _with_deletions(
 
 def _has_deletions(connection: duckdb.DuckDBPyConnection, number: int) -> bool:
     """Whether the catalog keeps deletions of a table's rows; it is asked, because it does not list its own tables."""
-    import duckdb
-
     try:
         rows = connection.execute(f'select 1 from {CATALOG}."{_DELETIONS}{number:d}" limit 1').fetchall()
     except duckdb.CatalogException:

@@ -8,14 +8,12 @@ written. What is here makes them anew from the fact where they are not.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-
-if TYPE_CHECKING:
-    import duckdb
 
 TABLE = "audit.quality.known_event_id"
 _DIGEST = "audit.quality.known_event_id_digest"

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.hours import parse_time
 from activity_audit.base.sql_text import literal
@@ -31,9 +33,6 @@ from activity_audit.warehouse.lake_location import (
 )
 from activity_audit.warehouse.lake_location import OlderReleaseError as OlderReleaseError
 from activity_audit.warehouse.object_storage import ObjectStorageError
-
-if TYPE_CHECKING:
-    import duckdb
 
 
 @dataclass(frozen=True)
@@ -68,8 +67,6 @@ def is_lake(connection: duckdb.DuckDBPyConnection) -> bool:
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, settings: Settings, options: str) -> None:
-    import duckdb
-
     where = location(settings)
     try:
         prepare(connection, where)
@@ -99,8 +96,6 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
         OlderReleaseError: if what the caller asks for is not there, because an older release published last.
         WarehouseError: if the warehouse cannot be reached, or has nothing at that point.
     """
-    import duckdb
-
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
         raise _nothing(settings)

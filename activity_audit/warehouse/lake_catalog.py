@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import duckdb
+import duckdb
 
 # The catalog's tables, as DuckLake attaches them beside the warehouse.
 CATALOG = "__ducklake_metadata_audit"

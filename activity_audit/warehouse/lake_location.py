@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base import faults
 from activity_audit.base.faults import sentence_of
@@ -14,9 +15,6 @@ from activity_audit.base.sql_text import literal
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import extensions, home_record
 from activity_audit.warehouse.object_storage import open_storage
-
-if TYPE_CHECKING:
-    import duckdb
 
 ALIAS = "audit"
 NO_CATALOG = "creating a new DuckLake is explicitly disabled"

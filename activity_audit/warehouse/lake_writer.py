@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 from time import sleep
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import data_folder, extensions, home_record
@@ -26,9 +27,6 @@ from activity_audit.warehouse.lake_location import (
     why_lost,
 )
 from activity_audit.warehouse.object_storage import ObjectStorageError
-
-if TYPE_CHECKING:
-    import duckdb
 
 # How often a catalog is opened that another process is making, and how long, in seconds, it waits before the next time.
 _ATTEMPTS = 5
@@ -58,8 +56,6 @@ class _MadeMeanwhileError(WarehouseError):
 
 
 def _attach_own(connection: duckdb.DuckDBPyConnection, settings: Settings, where: Location) -> None:
-    import duckdb
-
     try:
         prepare(connection, where)
         if _is_there(connection, where):
@@ -85,8 +81,6 @@ def _attach_own(connection: duckdb.DuckDBPyConnection, settings: Settings, where
 
 def _is_there(connection: duckdb.DuckDBPyConnection, where: Location) -> bool:
     """Whether there is a catalog; it is attached then."""
-    import duckdb
-
     # DuckDB would make the file to look into it.
     if where.catalog_file and not Path(where.catalog_file).exists():
         return False

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from activity_audit.base.storage_paths import local_path
 from activity_audit.warehouse.data_folder import is_in_folder, is_own, local_files, relative
 from activity_audit.warehouse.lake_catalog import CATALOG, known_files, table_folders
@@ -18,7 +20,6 @@ from activity_audit.warehouse.lake_catalog import CATALOG, known_files, table_fo
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import duckdb
 
 # The files of tables have small numbers; these are only told apart from them and from one another.
 _FIRST_NUMBER = 9_000_000_000_000_000_000

@@ -6,13 +6,12 @@ They are AWS's own (environment, profile, role), found by AWS's own library, and
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from activity_audit.base.sql_text import literal
+import duckdb
 
-if TYPE_CHECKING:
-    import duckdb
+from activity_audit.base.sql_text import literal
 
 _SCHEMES = ("s3://", "s3a://", "s3n://")
 _DEFAULT_REGION = "us-east-1"
@@ -30,8 +29,6 @@ def open_storage(connection: duckdb.DuckDBPyConnection, url: str) -> None:
     Raises:
         ObjectStorageError: if the credentials cannot be handed to DuckDB.
     """
-    import duckdb
-
     if not url.lower().startswith(_SCHEMES):
         return
     if connection.execute("select name from which_secret(?, 's3')", [url]).fetchall():

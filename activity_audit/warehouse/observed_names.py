@@ -8,14 +8,12 @@ retention deletes.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-
-if TYPE_CHECKING:
-    import duckdb
 
 FIELDS = ("application", "entity", "activity")
 TABLE = "audit.quality.observed_name"

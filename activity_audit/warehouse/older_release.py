@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import duckdb
 
 from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.contract import published_models
-
-if TYPE_CHECKING:
-    import duckdb
 
 
 def lacking(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:

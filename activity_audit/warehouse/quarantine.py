@@ -6,12 +6,9 @@ what replays found since. Here only is told how the two are read together.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import duckdb
 
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 # Every reason for quarantine, in the order in which a record's reasons are listed.
 REASONS = (

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.warehouse.lake import ALIAS
 from activity_audit.warehouse.sql_functions import SCALARS, SYSTEM_VIEWS, TABLES
-
-if TYPE_CHECKING:
-    import duckdb
 
 # What DuckDB gives no parse of, though a query is all that it explains (and, with `analyze`, runs).
 _OPTION = r"\s*(?:analyze|format\s+[a-z]+)\s*"
@@ -46,8 +45,6 @@ def reading(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement
         NotReadingError: if it is not one query, or calls or reads what is not known to be harmless.
         duckdb.Error: if it cannot be parsed.
     """
-    import duckdb
-
     explained = _EXPLAIN.match(sql)
     query = explained["query"] if explained else sql
     _Check(connection).all_of(_parsed(connection, query))

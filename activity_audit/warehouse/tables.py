@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.sql_text import literal
 from activity_audit.warehouse import known_ids, lake, observed_names
 from activity_audit.warehouse.contract import PublishedModel, published_models
 from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
-
-if TYPE_CHECKING:
-    import duckdb
 
 # zstd takes half of what Snappy does, DuckLake's own choice, and is no slower to write. Rows and deletions that the
 # catalog keeps are not seen by a program that reads the files without DuckDB, and a file whose last rows are deleted

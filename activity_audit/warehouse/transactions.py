@@ -13,13 +13,12 @@ import json
 import re
 from contextlib import suppress
 from time import sleep
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.masking import without_secrets
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 _AUTHOR = "activity-audit"
 # How often it is asked what another writer has committed, and how long, in seconds, that is waited for each time.
@@ -77,8 +76,6 @@ class transaction:
         self._since = since
 
     def __enter__(self) -> None:
-        import duckdb
-
         self._connection.execute("begin transaction")
         try:
             # From here on the transaction reads the snapshot that this finds.
@@ -91,8 +88,6 @@ class transaction:
         raise PublishedMeanwhileError
 
     def __exit__(self, error_type: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
-        import duckdb
-
         if error_type is not None:
             self._roll_back()
             if isinstance(error, duckdb.Error):
@@ -113,16 +108,12 @@ class transaction:
                 raise _not_published(failure) from None
 
     def _roll_back(self) -> None:
-        import duckdb
-
         # A catalog that is gone cannot roll back either, and that is not what went wrong first.
         with suppress(duckdb.Error):
             self._connection.execute("rollback")
 
     def _is_committed(self, failure: duckdb.Error) -> bool:
         """Whether a commit that failed was carried out all the same; the catalog is asked, not the message."""
-        import duckdb
-
         try:
             newer = self._newer(failure)
         except duckdb.Error as unreachable:

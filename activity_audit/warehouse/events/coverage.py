@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from activity_audit.base.catalogue import slug_of, slugs
 from activity_audit.base.hours import floor_hour, now_utc
 from activity_audit.warehouse import coverage
@@ -12,8 +14,6 @@ from activity_audit.warehouse.coverage import Coverage, Scope
 from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
-    import duckdb
-
     from activity_audit.settings.core import Settings
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.catalogue import normalised_name
-
-if TYPE_CHECKING:
-    import duckdb
 
 
 class UnknownNameError(ValueError):
