@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.ledger import digests, ledger
 from activity_audit.ledger.chain import ADOPTED, append
@@ -18,9 +19,6 @@ from activity_audit.ledger.slices import condition, slices
 from activity_audit.raw.index import raw_path
 from activity_audit.warehouse import arrow_rows
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-
-if TYPE_CHECKING:
-    import duckdb
 
 _UNKNOWN = "raw_sha256 is null"
 

@@ -11,17 +11,16 @@ import binascii
 import hashlib
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
+import numpy as np
 
 from activity_audit.base.vocabulary import STAGED_FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.ledger import event_hashes
 from activity_audit.ledger.chain import EMPTY_SHA256, BatchDigest, BatchKey, by_hour
 from activity_audit.ledger.event_hashes import HASH, HASH_BYTES
-
-if TYPE_CHECKING:
-    import duckdb
-    import numpy as np
 
 # The column of the staged fact that has `record_sha256()`, computed when it was judged.
 STAGED_SHA256 = "event_sha256"
@@ -79,15 +78,11 @@ def digest(joined: str) -> str:
 
     DuckDB takes four times as long to sort them as texts in a list and to hash that.
     """
-    import numpy as np
-
     return digest_of(np.frombuffer(bytes.fromhex(joined), dtype=HASH))
 
 
 def digest_of(row_hashes: np.ndarray) -> str:
     """The same of hashes as they are: an array of `HASH`, in any order."""
-    import numpy as np
-
     lines = binascii.hexlify(np.sort(row_hashes).tobytes(), "\n", HASH_BYTES)
     return hashlib.sha256(lines + b"\n" if lines else b"").hexdigest()
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import cache
-from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+import pyarrow as pa
 
 from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.slices import condition, slices
-
-if TYPE_CHECKING:
-    import duckdb
-    import numpy as np
-    import pyarrow as pa
 
 HASH_BYTES = 32
 # NumPy's type of a hash: it sorts as its hexadecimal text does.
@@ -43,8 +41,6 @@ def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tupl
     Raises:
         duckdb.Error: if the table cannot be read.
     """
-    import numpy as np
-
     # A batch is told by a number, because its three texts would be copied for every event.
     counted = connection.execute(
         f"select hash({_KEY}), {_KEY}, count(*) from {FACT} where feed_hour_utc is not null and {where} "
@@ -72,10 +68,6 @@ def by_batch(connection: duckdb.DuckDBPyConnection, where: str) -> Iterator[tupl
 
 def _of_slice(connection: duckdb.DuckDBPyConnection, where: str) -> tuple[np.ndarray, np.ndarray]:
     """The batch's number and the hash of each event."""
-    import duckdb
-    import numpy as np
-    import pyarrow as pa
-
     # Else all texts that are handed over at a time may have 2 GiB at most.
     connection.execute("set arrow_large_buffer_size = true")
     texts = connection.execute(f"select hash({_KEY}) as batch, {_record_text()} as text from {FACT} where {where}")
@@ -90,8 +82,6 @@ def _of_slice(connection: duckdb.DuckDBPyConnection, where: str) -> tuple[np.nda
 
 def _hashed(events: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
     """The batch's number and the hash of each event."""
-    import numpy as np
-    import pyarrow as pa
     from datafusion import SessionContext
 
     context = SessionContext()

@@ -9,16 +9,15 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.hours import aware, iso
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import Entry
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.home_record import kept
-
-if TYPE_CHECKING:
-    import duckdb
 
 HASH = re.compile(r"[0-9a-f]{64}")
 

@@ -9,16 +9,14 @@ import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import astuple, dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR
 from activity_audit.base.vocabulary import FACT
 from activity_audit.ledger.chain import BatchDigest, joined, no_rows, time_text
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 PLACED, RELEASED = "placed", "released"
 ALL = "all"

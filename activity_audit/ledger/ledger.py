@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.hours import naive
 from activity_audit.ledger import digests
 from activity_audit.ledger.chain import BATCH, DELETION, OF_BATCHES, BatchDigest, Entry, append
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse import arrow_rows, lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 TABLE = "quality.integrity_ledger"
 _BLOCK = 10_000

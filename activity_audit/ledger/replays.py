@@ -9,15 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.ledger import digests, ledger
 from activity_audit.ledger.chain import EMPTY_SHA256, REPLAY, BatchDigest, BatchKey, append, by_hour, no_rows
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 TABLE = "quality.replayed_record"
 
