@@ -16,6 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder
 from activity_audit.base.sql_text import parquet_rows
@@ -126,9 +129,6 @@ def delivery_in(path: Path) -> LandedDelivery:
         DamagedError: the file is not one that landing wrote, or not as it was written.
         OSError: it cannot be read.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
         footer = pq.read_metadata(path)
         return from_metadata(footer.metadata[METADATA_KEY.encode()].decode(), footer.num_rows)

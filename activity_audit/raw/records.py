@@ -9,10 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    import pyarrow as pa
+import pyarrow as pa
 
 Problem = Literal["unparseable", "too_large"]
 KEPT_BYTES = 64 * 1024
@@ -92,8 +91,6 @@ def broken_off(reason: str) -> Record:
 
 def schema() -> pa.Schema:
     """The Arrow schema of what readers yield: the raw lake's without the position."""
-    import pyarrow as pa
-
     return pa.schema(
         [
             ("record", pa.string()),
@@ -126,8 +123,6 @@ def to_batches(items: Iterable[Record | pa.RecordBatch]) -> Iterator[pa.RecordBa
 
 
 def _batch(chunk: list[Record]) -> pa.RecordBatch:
-    import pyarrow as pa
-
     return pa.record_batch(
         [
             pa.array([r.text for r in chunk], pa.string()),
@@ -142,8 +137,6 @@ def _batch(chunk: list[Record]) -> pa.RecordBatch:
 
 def text_batch(text: Any, lengths: Any, problems: Any = None) -> pa.RecordBatch:
     """Records that are kept whole and are UTF-8, as one batch, from Arrow arrays."""
-    import pyarrow as pa
-
     count = len(text)
     return pa.record_batch(
         [
