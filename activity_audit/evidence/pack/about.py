@@ -7,17 +7,15 @@ import re
 from datetime import timedelta
 from functools import reduce
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import duckdb
 from pydantic import SecretStr
 
 from activity_audit.base.catalogue import SEEDS_DIR
 from activity_audit.base.masking import MASK, url_without_secrets, without_secrets
 from activity_audit.ledger.raw_hashes import file_sha256
 from activity_audit.settings.core import VARIABLES, Settings
-
-if TYPE_CHECKING:
-    import duckdb
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PACKAGES = ("activity-audit", "dbt-core", "dbt-duckdb", "great-expectations", "dagster", "pyarrow")

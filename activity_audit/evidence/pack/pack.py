@@ -10,7 +10,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.hours import aware, ceil_hour, floor_hour, iso, now_utc
 from activity_audit.base.masking import without_secrets
@@ -29,9 +31,6 @@ from activity_audit.warehouse import lake
 from activity_audit.warehouse.events.coverage import coverage_of_file
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.older_release import explained
-
-if TYPE_CHECKING:
-    import duckdb
 
 FORMAT = "activity-audit-evidence/1"
 SUMS = "SHA256SUMS"
@@ -75,8 +74,6 @@ def make_pack(
         WarehouseError: if nothing is published, or the warehouse cannot be reached, or has nothing at that point.
         OSError: if the pack or a raw file cannot be written or read.
     """
-    import duckdb
-
     _require_empty(target)
     # Now, because a run may go on to add to both the file and the ledger.
     expected = expected_heads(settings.ledger_head_file, None) if at is None else None

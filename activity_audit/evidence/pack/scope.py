@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import aware, ceil_hour, contiguous_ranges, floor_hour, naive
@@ -12,9 +13,6 @@ from activity_audit.base.vocabulary import FACT
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import HOLD
 from activity_audit.warehouse.events.filters import Filters
-
-if TYPE_CHECKING:
-    import duckdb
 
 # Temporary tables of the connection that a pack is written with.
 FEED_HOURS, RUNS = "pack_feed_hour", "pack_run"

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.sql_text import literal, parquet_rows
 from activity_audit.base.vocabulary import FACT
@@ -19,9 +21,6 @@ from activity_audit.ledger.chain import VERSION
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.events.filters import Filters
-
-if TYPE_CHECKING:
-    import duckdb
 
 EVENTS = "events"
 _OF_FEED_HOURS = {

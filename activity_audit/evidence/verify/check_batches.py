@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.evidence.verify.check_deletions import returned
 from activity_audit.evidence.verify.findings import Finding, Layer, Problem, batch_name, rows_added
 from activity_audit.ledger import digests, ledger, replays
 from activity_audit.ledger.chain import REPLAY, BatchDigest, BatchKey, Entry, by_hour, no_rows
 from activity_audit.ledger.replays import ReplayedRows, as_replay, no_replayed_rows
-
-if TYPE_CHECKING:
-    import duckdb
 
 
 @dataclass(frozen=True)

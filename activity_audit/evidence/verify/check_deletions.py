@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.evidence.verify.findings import Finding, batch_name, rows_added
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION, OF_BATCHES, BatchDigest, BatchKey
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 _KEY = "feed, feed_hour_utc, run_id"
 _SAID = (

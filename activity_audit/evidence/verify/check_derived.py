@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.vocabulary import FACT
 from activity_audit.evidence.verify.data_files import wrong_files
 from activity_audit.evidence.verify.findings import Finding, Problem, listed, unreadable
 from activity_audit.warehouse import lake, observed_names
-
-if TYPE_CHECKING:
-    import duckdb
 
 _AGGREGATE = "audit.main.agg_activity_hourly"
 _GROUP = "application, entity, activity, outcome"
@@ -149,8 +147,6 @@ def _pair(
 
 def check_derived(own: duckdb.DuckDBPyConnection, where: str) -> list[Finding]:
     """Compare the aggregate with the fact, and without a condition on `feed_hour_utc` the dimensions too."""
-    import duckdb
-
     try:
         whole = [*check_dimensions(own), *check_names(own)] if where == "true" else []
         return [*check_aggregate(own, where), *whole]

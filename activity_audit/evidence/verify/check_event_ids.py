@@ -9,16 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.vocabulary import FACT
 from activity_audit.evidence.verify.data_files import wrong_files
 from activity_audit.evidence.verify.findings import Finding, Problem, batch_name, listed, unreadable
 from activity_audit.warehouse import known_ids, lake
 from activity_audit.warehouse.known_ids import TABLE, differing_hours, event_id_key, rows_of_fact
-
-if TYPE_CHECKING:
-    import duckdb
 
 # Each event hour that differs is looked into by itself; of more than these it is said how many they are.
 _MOST_HOURS = 10
@@ -40,8 +38,6 @@ class KeyState:
 
 def check_keys(own: duckdb.DuckDBPyConnection, where: str) -> KeyState:
     """Compare the keys with the fact, and count its event ids; `where` is a condition on `feed_hour_utc`."""
-    import duckdb
-
     try:
         findings = list(check_known_ids(own, where))
         holds = not findings and _keys_hold(own, where)

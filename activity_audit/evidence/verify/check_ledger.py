@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.evidence.verify.findings import Finding
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import ADOPTED, BATCH, DELETION, HOLD, REPLAY, Entry, breaks
 from activity_audit.ledger.holds import digest_of, rows_of
 from activity_audit.warehouse.home_record import kept
-
-if TYPE_CHECKING:
-    import duckdb
 
 _KINDS = (BATCH, ADOPTED, REPLAY, DELETION, HOLD)
 

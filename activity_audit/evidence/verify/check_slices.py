@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, deque
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.thread_pool import QueryPool
@@ -24,9 +25,6 @@ from activity_audit.evidence.verify.findings import Finding, Layer, Report, batc
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.slices import Slice, condition, even, halves, slices
-
-if TYPE_CHECKING:
-    import duckdb
 
 # DuckDB gives rows to Python by one thread, so that one slice does not keep two processors busy.
 _SLICES_AT_A_TIME = 2
@@ -53,8 +51,6 @@ def check_slices(
     report: Report,
 ) -> list[Differing]:
     """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned."""
-    import duckdb
-
     rows = connection.execute(
         f"""
         select feed_hour_utc, cast(sum(accepted + {_EVENTS_FOR_A_QUARANTINED_RECORD} * quarantined) as bigint)
@@ -118,8 +114,6 @@ def _look_into_files(
     connection: duckdb.DuckDBPyConnection, where: str, known: set[BatchKey], report: Report
 ) -> list[Differing]:
     """Say which data files are the cause that something could not be read; what is in them is still to be compared."""
-    import duckdb
-
     differing = []
     for wrong in wrong_files(connection):
         report.findings.append(wrong.finding)

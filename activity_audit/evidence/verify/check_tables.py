@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.vocabulary import COUNTS, FACT, FACT_NAME, MOVED_COUNTS
 from activity_audit.evidence.verify.findings import Finding, Layer, Problem, batch_name, listed
 from activity_audit.ledger import replays
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 _COUNTS = (*COUNTS, "files", "bytes", "sha256")
 _TABLES: dict[Layer, tuple[str, str]] = {

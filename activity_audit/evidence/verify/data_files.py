@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.sql_text import file_literal, parquet_rows
 from activity_audit.base.vocabulary import FACT_NAME
 from activity_audit.evidence.verify.findings import Finding, Layer
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 FACT = f"main.{FACT_NAME}"
 _TABLES: tuple[tuple[str, str, Layer], ...] = (
@@ -53,8 +51,6 @@ def wrong_files(connection: duckdb.DuckDBPyConnection) -> list[WrongFile]:
 
 def _look(connection: duckdb.DuckDBPyConnection, table: str, layer: Layer, path: str, size: int) -> WrongFile | None:
     """Read the file to its end, by itself."""
-    import duckdb
-
     try:
         sizes = connection.execute(f"select size from read_blob({file_literal(path)})").fetchall()
         if not sizes:

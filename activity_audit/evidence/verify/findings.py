@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import duckdb
 
 from activity_audit.ledger.chain import BatchKey
-
-if TYPE_CHECKING:
-    import duckdb
 
 Layer = Literal[
     "landing",

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR, now_utc
@@ -26,9 +27,6 @@ from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Batch, attach_empty, fill
 from activity_audit.warehouse.extensions import connect
-
-if TYPE_CHECKING:
-    import duckdb
 
 # So many records are judged again, which takes about as many seconds as 50,000 of them go into it.
 _MOST_RECORDS = 1_000_000
@@ -55,8 +53,6 @@ def name_events(
     Raises:
         TransformError: if dbt fails.
     """
-    import duckdb
-
     tellable = _tellable(_deliveries(connection, differing, published), damaged)
     if tellable:
         _judge(settings, {one.delivery_id: one for own in tellable.values() for one in own}.values(), scratch)

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.hours import naive
 from activity_audit.dbt_runner.project import TransformError
@@ -28,9 +29,6 @@ from activity_audit.ledger.head import describe
 from activity_audit.ledger.slices import Slice, condition
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, spill
-
-if TYPE_CHECKING:
-    import duckdb
 
 Window = tuple[datetime, datetime]
 
@@ -94,8 +92,6 @@ def verify_snapshot(
         NoLedgerError: if the snapshot has no ledger.
         WarehouseError: if the warehouse of now cannot be reached, which is asked about a snapshot of earlier.
     """
-    import duckdb
-
     bounded = [window for window in windows if window]
     report = Report(min((start for start, _ in bounded), default=None), max((end for _, end in bounded), default=None))
     if not ledger.is_there(connection):
