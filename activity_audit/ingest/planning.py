@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
@@ -22,9 +23,6 @@ from activity_audit.ingest.waiting import Waiting
 from activity_audit.raw.files import SWEEPS
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 # So many hours may be between two that are tried again for one run to go over both.
 _LONGEST_GAP_TRIED = timedelta(days=1)

@@ -6,7 +6,11 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from activity_audit.base.delivery_limits import DEFAULT, Expansion, Limits
 from activity_audit.ingest.readers.formats import FeedFormat
@@ -17,9 +21,6 @@ from activity_audit.ingest.readers.read_parquet import read_parquet, unreadable
 from activity_audit.ingest.readers.streams import Blocks, decompressed_copy, encoding_without_mark, is_compressed
 from activity_audit.raw import records
 from activity_audit.raw.index import METADATA_KEY
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _READERS: dict[str, Callable[[Blocks, int], Iterator[pa.RecordBatch]]] = {
     "lines": read_lines,
@@ -100,10 +101,6 @@ def read_delivery(
 
 
 def _write(batches: Iterator[pa.RecordBatch], target: Path, metadata: str) -> int:
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     schema = pa.schema([pa.field("source_record", pa.int64()), *records.schema()])
     count = 0
     # By its path pyarrow would look for the file system of each file.
@@ -130,8 +127,6 @@ def _write(batches: Iterator[pa.RecordBatch], target: Path, metadata: str) -> in
 
 def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     """The batches joined to tables that are row groups."""
-    import pyarrow as pa
-
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:

@@ -15,17 +15,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+import duckdb
 from filelock import FileLock
 
 from activity_audit.base.hours import iso, naive, parse_time
 from activity_audit.ledger import ledger
 from activity_audit.raw.index import RawIndex
 from activity_audit.warehouse import arrow_rows
-
-if TYPE_CHECKING:
-    import duckdb
 
 _SCHEMA = (
     "create table if not exists waiting (delivery_id text primary key) without rowid",

@@ -12,6 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, iso, naive
 from activity_audit.raw.files import PAGES, publish, sync_contents, sync_names
 
@@ -28,9 +31,6 @@ class PageWriter:
     """Writes the pages of one reading to a Parquet file, as they come."""
 
     def __init__(self, path: Path) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         self._schema = pa.schema(
             [
                 ("page", pa.int64()),
@@ -51,8 +51,6 @@ class PageWriter:
 
     def add(self, fetched: Fetched) -> None:
         """The next page."""
-        import pyarrow as pa
-
         self._count += 1
         row: dict[str, Any] = {
             "page": self._count,
@@ -113,7 +111,5 @@ class PageFiles:
 
 
 def _digest(path: Path) -> str:
-    import pyarrow.parquet as pq
-
     metadata = pq.read_metadata(path).metadata or {}
     return str(json.loads(metadata.get(_KEY.encode(), b"{}")).get("digest"))

@@ -7,6 +7,10 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
 # What DuckDB's JSON parser takes and the standard does not: trailing commas, and NaN and Infinity in any case.
 _LENIENT = re.compile(r",\s*[}\]]|nan|inf", re.IGNORECASE)
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
@@ -70,10 +74,6 @@ def is_lenient(text: str) -> bool:
 
 def may_be_lenient(texts: bytes) -> bool:
     """Whether a text in this blob may be lenient; a quick look at all of them."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     # An array of one value, made without a copy of it.
     ends = pa.py_buffer(np.array([0, len(texts)], np.int32))
     blob = pa.Array.from_buffers(pa.binary(), 1, [None, ends, pa.py_buffer(texts)])
@@ -82,9 +82,6 @@ def may_be_lenient(texts: bytes) -> bool:
 
 def lenient_problems(text: Any) -> Any:
     """For an Arrow array of texts: `unparseable` where a text is lenient, else null; None where no text is."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     problems: list[str | None] | None = None
     for pattern in _SUSPECTS:
         suspects = pc.match_substring_regex(text, pattern)
@@ -101,8 +98,6 @@ def objects(names: Sequence[str], columns: Sequence[Any], *, escaped: bool = Fal
 
     The names must differ. A null is JSON's null. `escaped`: no value has anything that JSON escapes.
     """
-    import pyarrow.compute as pc
-
     if not names:
         raise ValueError("an object without columns has no number of rows")
     parts: list[Any] = []
@@ -119,16 +114,11 @@ def objects(names: Sequence[str], columns: Sequence[Any], *, escaped: bool = Fal
 
 
 def _join(parts: list[Any]) -> Any:
-    import pyarrow.compute as pc
-
     return pc.binary_join_element_wise(*parts, "")
 
 
 def _escape(column: Any) -> Any:
     """The texts as they stand inside the quotes of a JSON string, just as Python's encoder writes them."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if not pc.any(pc.match_substring_regex(column, _TO_ESCAPE)).as_py():
         return column
     if pc.any(pc.match_substring_regex(column, r"[\x00-\x08\x0b\x0c\x0e-\x1f]")).as_py():

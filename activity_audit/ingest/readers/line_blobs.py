@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from activity_audit.ingest.readers.streams import Blocks
 from activity_audit.raw import records
 
@@ -52,9 +55,6 @@ def line_blobs(
 
 def split(blob: bytes, end: bytes) -> tuple[Any, Any]:
     """The lines of a blob as a binary Arrow array, and where each line ends in the blob (a numpy array)."""
-    import numpy as np
-    import pyarrow as pa
-
     ends = np.flatnonzero(np.frombuffer(blob, np.uint8) == end[0])
     ends = np.append(ends, len(blob))
     count = len(ends)

@@ -6,6 +6,11 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, BinaryIO
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import types
+
 from activity_audit.base.delivery_limits import Limits
 from activity_audit.ingest.readers.csv_rows import unique
 from activity_audit.ingest.readers.parquet_footer import footer, row_groups, without_note
@@ -23,8 +28,6 @@ class ParquetFile:
     """
 
     def __init__(self, stream: BinaryIO, limits: Limits) -> None:
-        import pyarrow.parquet as pq
-
         self.stream = stream
         self._footer = footer(stream, limits)
         self.groups = row_groups(self._footer)
@@ -53,9 +56,6 @@ class ParquetFile:
 
     def longest(self, group: int, column: int, path: str) -> int | None:
         """The length in bytes of the longest value in the column's dictionary; None where it cannot be told."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         try:
             first = next(self.batches(group, [column], 1, [path]), None)
         except errors() as error:
@@ -67,20 +67,14 @@ class ParquetFile:
         return int(pc.max(lengths).as_py() or 0)
 
     def _source(self) -> Any:
-        import pyarrow as pa
-
         return pa.PythonFile(self.stream, mode="r")
 
     @cached_property
     def _without_note(self) -> Any:
         """The metadata without what Arrow has noted of the types that it wrote."""
-        import pyarrow.parquet as pq
-
         return pq.read_metadata(without_note(self._footer))
 
     def _open(self, metadata: Any, dictionaries: Sequence[str]) -> Any:
-        import pyarrow.parquet as pq
-
         return pq.ParquetFile(
             self._source(),
             metadata=metadata,
@@ -92,9 +86,6 @@ class ParquetFile:
 
 def _leaves(kind: Any) -> int:
     """How many columns of the file a column of the schema has."""
-    import pyarrow as pa
-    from pyarrow import types
-
     if isinstance(kind, pa.BaseExtensionType):
         return _leaves(kind.storage_type)
     if types.is_dictionary(kind) or not types.is_nested(kind):

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
+
 from activity_audit.ingest.readers.parquet_plan import Plan
 
 # Arrow says it in words where it has no class for it.
@@ -33,8 +35,6 @@ class DamagedRow:
 
 def errors() -> tuple[type[Exception], ...]:
     """What Arrow raises for a file that is damaged, and for some other reasons: see `raise_if_real`."""
-    import pyarrow as pa
-
     return pa.ArrowException, OSError, ValueError
 
 

@@ -9,6 +9,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import types
+
 from activity_audit.ingest.readers.csv_rows import unique
 
 # What a value that is no text takes at least, when it is one of a list in Python.
@@ -17,9 +21,6 @@ _VALUE_BYTES = 24
 
 def texts(column: Any) -> Any:
     """A column as a string array; as binary where it is no UTF-8, and as a list where its values are nested."""
-    import pyarrow as pa
-    from pyarrow import types
-
     kind = column.type
     if types.is_dictionary(kind):
         return texts(_decoded_dictionary(column))
@@ -35,8 +36,6 @@ def texts(column: Any) -> Any:
 
 def column_values(column: Any) -> list[Any]:
     """What `texts` made of a column, as JSON values; bytes that are no UTF-8 stay recognisable."""
-    import pyarrow as pa
-
     if isinstance(column, list):
         return column
     contents = column.cast(pa.binary()).to_pylist()
@@ -45,9 +44,6 @@ def column_values(column: Any) -> list[Any]:
 
 def values(column: Any) -> list[Any]:
     """A column as JSON values: what JSON has no form for is text, and so is each value that Python has no form for."""
-    import pyarrow as pa
-    from pyarrow import types
-
     kind = column.type
     if types.is_dictionary(kind):
         known = values(column.dictionary)
@@ -77,10 +73,6 @@ def values(column: Any) -> list[Any]:
 
 def size(column: Any) -> int:
     """About how many bytes the texts of a column have, a value that a dictionary has once as often as it is there."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow import types
-
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return size(column.storage)
@@ -101,9 +93,6 @@ def size(column: Any) -> int:
 
 def count(column: Any) -> int:
     """How many single values a column has."""
-    import pyarrow as pa
-    from pyarrow import types
-
     kind = column.type
     if isinstance(kind, pa.BaseExtensionType):
         return count(column.storage)
@@ -118,15 +107,11 @@ def count(column: Any) -> int:
 
 def _entries(column: Any) -> Any:
     """The keys and values of all maps."""
-    import pyarrow as pa
-
     kind = column.type
     return column.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)]))).flatten()
 
 
 def _is_bytes(kind: Any) -> bool:
-    from pyarrow import types
-
     return any(
         is_so(kind)
         for is_so in (
@@ -138,9 +123,6 @@ def _is_bytes(kind: Any) -> bool:
 
 def _lengths(column: Any) -> Any:
     """The length of each text in bytes, as 64-bit numbers, whose sum is no overflow."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     if isinstance(column.type, pa.FixedSizeBinaryType):
         return pa.array([column.type.byte_width] * len(column), pa.int64())
     return pc.binary_length(column.cast(pa.large_binary())).cast(pa.int64())
@@ -148,8 +130,6 @@ def _lengths(column: Any) -> Any:
 
 def _decoded_dictionary(column: Any) -> Any:
     """A dictionary column as what it stands for; texts as bytes, because one of them may be no UTF-8."""
-    import pyarrow as pa
-
     dictionary = column.dictionary
     if _is_bytes(dictionary.type):
         dictionary = dictionary.cast(pa.binary())
@@ -172,8 +152,6 @@ def _lists(column: Any) -> list[Any]:
 
 def _text(column: Any, otherwise: Any) -> Any:
     """The column as a string array; where it cannot be, `otherwise`, or each value by itself."""
-    import pyarrow as pa
-
     try:
         return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -183,9 +161,6 @@ def _text(column: Any, otherwise: Any) -> Any:
 
 
 def _times(column: Any) -> Any:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     plain = column.cast(pa.timestamp(column.type.unit, "UTC")) if column.type.tz else column
     return pc.replace_substring_regex(plain.cast(pa.string()), r"^(\S+-\d\d-\d\d) ", r"\1T")
 
@@ -196,8 +171,6 @@ def _nested_text(value: Any) -> str:
 
 def _plain(scalar: Any) -> Any:
     """A value as JSON can have it: what JSON has no form for is text."""
-    import pyarrow as pa
-
     try:
         value = scalar.as_py()
         return None if value is None else json.loads(json.dumps(value, default=_nested_text), parse_constant=str)

@@ -8,7 +8,12 @@ unparseable record, and so is each line of a file without a header, of which the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
 
 from activity_audit.ingest.readers import json_text
 from activity_audit.ingest.readers.csv_lines import LineBlock, Lines
@@ -16,9 +21,6 @@ from activity_audit.ingest.readers.csv_rows import Rows, plain_row, read_header
 from activity_audit.ingest.readers.line_blobs import line_blobs, line_end
 from activity_audit.ingest.readers.streams import Blocks
 from activity_audit.raw import records
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # Below this, a batch costs more than the rows one by one.
 _SHORTEST_RUN = 12
@@ -99,10 +101,6 @@ class _PlainRuns:
         return records.text_batch(self._texts[start:stop], self._lengths[start:stop])
 
     def _find_plain(self, block: LineBlock) -> None:
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         contents = block.contents
         if b"\r" in block.blob:
             contents = pc.replace_substring_regex(contents, r"\r\z", "")
@@ -119,11 +117,6 @@ class _PlainRuns:
 
     def _read_plain(self) -> None:
         """The rows of all plain lines of the block that are not empty."""
-        import numpy as np
-        import pyarrow as pa
-        import pyarrow.compute as pc
-        from pyarrow import csv
-
         filled = self._plain & (pc.binary_length(self._contents).to_numpy() > 0)
         self._before = np.append(0, np.cumsum(filled))
         contents = self._contents.filter(pa.array(filled))
@@ -147,8 +140,6 @@ class _PlainRuns:
 
 def _needs_no_escape(blob: Any, rows: int) -> bool:
     """Whether no value can have anything that JSON escapes: quotes, backslashes, control characters."""
-    import numpy as np
-
     content = memoryview(blob).tobytes()
     controls = int(np.count_nonzero(np.frombuffer(content, np.uint8) < 32))
     return controls == rows - 1 and b"\\" not in content and b'""' not in content

@@ -10,15 +10,14 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from activity_audit.ingest.readers.json_values import Brackets, Values
 from activity_audit.ingest.readers.read_lines import read_lines
 from activity_audit.ingest.readers.streams import Blocks
 from activity_audit.raw import records
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _LINE_END = re.compile(r"[\r\n]")
 _RECORD_FIELDS = {"eventid", "eventtime", "eventtimeutc"}

@@ -7,15 +7,16 @@ an undecodable or oversized line is looked at line by line.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from activity_audit.ingest.readers import json_text
 from activity_audit.ingest.readers.line_blobs import line_blobs, line_end, split
 from activity_audit.ingest.readers.streams import Blocks
 from activity_audit.raw import records
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _BLANK = r"\A[\t-\r ]*\z"
 # Where one object may end and another begin.
@@ -46,9 +47,6 @@ def _begins_with_several(line: bytes) -> bool:
 
 
 def _lines(blob: bytes, end: bytes, max_bytes: int, concatenated: bool) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     lines, ends = split(blob, end)
     try:
         text = lines.cast(pa.string())
@@ -75,8 +73,6 @@ def _lines(blob: bytes, end: bytes, max_bytes: int, concatenated: bool) -> Itera
 
 def _may_have_blank_lines(blob: bytes, ends: Any) -> bool:
     """Whether a line is empty or begins with white space."""
-    import numpy as np
-
     if not blob or ends[-1] == 0 or blob[-1] <= 32:
         return True
     content = np.frombuffer(blob, np.uint8)

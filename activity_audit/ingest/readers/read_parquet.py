@@ -11,7 +11,10 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from activity_audit.base.delivery_limits import Limits
 from activity_audit.ingest.readers import json_text
@@ -21,9 +24,6 @@ from activity_audit.ingest.readers.parquet_groups import DamagedRow, errors, gro
 from activity_audit.ingest.readers.parquet_plan import BATCH_BYTES, plan
 from activity_audit.ingest.readers.parquet_values import column_values, count, size, texts
 from activity_audit.raw import records
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 # What a value in a list takes as a Python object, and again as text.
 _VALUE_BYTES = 200
@@ -110,8 +110,6 @@ class _Rows:
 
     def whole(self, columns: Sequence[Any]) -> Iterator[records.Record | pa.RecordBatch]:
         """The records of rows that are whole, of which not many large ones are in memory at a time."""
-        import pyarrow as pa
-
         rows = len(columns[0])
         total = sum(map(size, columns)) + rows * self._names_bytes
         if rows > 1 and total > BATCH_BYTES:
@@ -143,8 +141,6 @@ class _Rows:
         return records.from_bytes(_bytes(text), self._max_bytes, "unparseable")
 
     def _texts(self, columns: list[Any]) -> Iterator[records.Record | pa.RecordBatch]:
-        import pyarrow.compute as pc
-
         text = json_text.objects(self._names, columns)
         lengths = pc.binary_length(text)
         if (pc.max(lengths).as_py() or 0) <= self._max_bytes:
