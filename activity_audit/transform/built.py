@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.hours import aware
-
-if TYPE_CHECKING:
-    import duckdb
 
 _HOUR = "feed_hour_utc"
 

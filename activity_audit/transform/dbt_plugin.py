@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from dbt.adapters.duckdb.plugins import BasePlugin
 
 from activity_audit.dbt_runner import session
@@ -17,7 +18,6 @@ from activity_audit.transform.scratch import attach_for_dbt
 from activity_audit.warehouse.extensions import CONFIG
 
 if TYPE_CHECKING:
-    import duckdb
     from dbt.adapters.duckdb.credentials import DuckDBCredentials
 
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.hours import HOUR, hour_range, naive
 from activity_audit.base.sql_text import literal, parquet_rows
@@ -25,9 +26,6 @@ from activity_audit.settings.core import Settings
 from activity_audit.warehouse import arrow_rows, lake, lake_writer, spill
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.tables import create_tables
-
-if TYPE_CHECKING:
-    import duckdb
 
 _SCHEMA = """
 create schema if not exists work.raw;

@@ -6,16 +6,15 @@ import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
+
+import duckdb
 
 from activity_audit.dbt_runner import project
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from activity_audit.transform import scratch
 from activity_audit.transform.scratch import Batch, Workbench
-
-if TYPE_CHECKING:
-    import duckdb
 
 _Item = TypeVar("_Item")
 # What the database says if data is the cause, or may be. A full disk or a catalogue out of reach is something else.
@@ -48,8 +47,6 @@ def stage(
         TransformError: dbt fails for another reason.
         WarehouseError: a raw file is gone.
     """
-    import duckdb
-
     try:
         with bench.connect() as connection:
             scratch.fill(connection, batch, settings)
