@@ -10,15 +10,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.sql_text import literal
 from activity_audit.warehouse import inlined_rows, lake
 from activity_audit.warehouse.contract import PublishedModel
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-
-if TYPE_CHECKING:
-    import duckdb
 
 # A file of this many bytes is read at full speed; below it, opening files costs more than reading them.
 FULL_FILE = 32 * 1024 * 1024

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
+
+import duckdb
 
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
@@ -27,9 +29,6 @@ from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.inlined_rows import remove_expired
 from activity_audit.warehouse.run_lock import exclusive
 from activity_audit.warehouse.transactions import snapshot_now
-
-if TYPE_CHECKING:
-    import duckdb
 
 # A reader that began before a file was retired may still read it for this long.
 _GRACE = timedelta(hours=1)

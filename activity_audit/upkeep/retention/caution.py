@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import aware, iso, naive
@@ -12,9 +13,6 @@ from activity_audit.base.vocabulary import FACT
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION
 from activity_audit.upkeep.retention.plan import DueBatch
-
-if TYPE_CHECKING:
-    import duckdb
 
 # A clock that jumped writes its own time into what lands under it, so that is believed only after so long.
 _BELIEVED_AFTER = timedelta(days=1)

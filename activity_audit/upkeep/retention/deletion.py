@@ -14,7 +14,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.catalogue import slugs
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, naive
@@ -31,9 +32,6 @@ from activity_audit.warehouse import arrow_rows, known_ids, observed_names
 from activity_audit.warehouse.known_ids import TABLE as KEYS
 from activity_audit.warehouse.known_ids import rows_of_fact
 from activity_audit.warehouse.transactions import transaction
-
-if TYPE_CHECKING:
-    import duckdb
 
 _ORDER = {
     FACT: "event_time_utc, event_id",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 from uuid import uuid4
+
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import naive, now_utc
@@ -19,9 +20,6 @@ from activity_audit.warehouse import lake
 from activity_audit.warehouse.run_lock import exclusive
 from activity_audit.warehouse.tables import create_tables
 from activity_audit.warehouse.transactions import snapshot_now, transaction
-
-if TYPE_CHECKING:
-    import duckdb
 
 _ID_LENGTH = 8
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.hours import HOUR, aware, naive
 from activity_audit.evidence.verify.check_batches import deleted_differences, differences
@@ -23,9 +24,6 @@ from activity_audit.ledger.replays import ReplayedRows
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import arrow_rows, lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 FeedHour = tuple[str, datetime]
 
@@ -69,8 +67,6 @@ def make_plan(connection: duckdb.DuckDBPyConnection, settings: Settings, now: da
     Raises:
         WarehouseError: if what is past its retention cannot be read.
     """
-    import duckdb
-
     try:
         return _make_plan(connection, settings, now)
     except duckdb.Error as error:
