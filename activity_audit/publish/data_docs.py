@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from activity_audit.base.hours import aware, naive, now_utc, unit_begin
 from activity_audit.ledger import digests
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import coverage, known_ids, verdicts
 
 if TYPE_CHECKING:
-    import duckdb
-
     from expectations.docs_index import Order
     from expectations.docs_runs import RunSummary
     from expectations.docs_site import DocsSite
@@ -40,8 +40,6 @@ def complete(
         warn: called at most once, with a sentence or two.
         run_id: a run that is written whatever its time is, as after a clock was set back.
     """
-    import duckdb
-
     from expectations.docs_site import DocsSite
     from expectations.runner import TITLES
 

@@ -6,16 +6,15 @@ Everything happens in one transaction of the DuckLake catalog, so a reader sees 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.sql_text import literal
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.contract import PublishedModel, published_models
 from activity_audit.warehouse.tables import full_name, quoted
 from activity_audit.warehouse.transactions import transaction
-
-if TYPE_CHECKING:
-    import duckdb
 
 _FAILED_RUN_TABLES = ("validation_result",)
 # What every run adds a row to, whatever else it does.
