@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from activity_audit.base.hours import aware, now_utc
 from activity_audit.evidence.verify.check_ledger import Expected, expected_heads
 from activity_audit.evidence.verify.verify import NoLedgerError, verify_snapshot
@@ -20,8 +22,6 @@ from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.verdicts import Verdict
 
 if TYPE_CHECKING:
-    import duckdb
-
     from activity_audit.evidence.verify.findings import Report
 
 

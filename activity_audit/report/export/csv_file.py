@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyarrow import compute, csv
 
 from activity_audit.base.shown_text import FORMULA
 from activity_audit.base.whole_files import rewrite
 from activity_audit.report.export.about import About
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _TIME = "%Y-%m-%d %H:%M:%S"
 
@@ -23,14 +22,10 @@ class CsvFile:
     """A CSV file of the report that is being written at `path`."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        from pyarrow import csv
-
         self._writer = csv.CSVWriter(path, _as_text(schema.empty_table()).schema)
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
-        import pyarrow as pa
-
         self._writer.write_table(_as_text(pa.Table.from_batches([batch])))
 
     def close(self, about: About) -> None:
@@ -46,9 +41,6 @@ def about_beside(path: Path, about: About) -> Path:
 
 
 def _as_text(table: pa.Table) -> pa.Table:
-    import pyarrow as pa
-    from pyarrow import compute
-
     columns = [
         compute.strftime(column, format=_TIME)
         if pa.types.is_timestamp(column.type)

@@ -9,6 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import duckdb
+import pyarrow as pa
+
 from activity_audit.base.hours import HOUR, aware
 from activity_audit.base.vocabulary import FACT
 from activity_audit.report.export.about import About
@@ -21,9 +24,6 @@ from activity_audit.warehouse.events.coverage import coverage_of_file
 from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
-    import duckdb
-    import pyarrow as pa
-
     from activity_audit.settings.core import Settings
 FORMATS: dict[str, Callable[[Path, pa.Schema], ReportFile]] = {
     ".csv": CsvFile, ".xlsx": XlsxFile, ".parquet": ParquetFile
@@ -98,8 +98,6 @@ def batches(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Iterator
 
 def schema() -> pa.Schema:
     """The titles and types of the batches."""
-    import pyarrow as pa
-
     types = {"event_time_utc": pa.timestamp("us")}
     return pa.schema([(column.title, types.get(column.field, pa.string())) for column in COLUMNS])
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyarrow import parquet
 
 from activity_audit.report.export.about import About
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 class ParquetFile:
     """A Parquet file of the report that is being written at `path`."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        from pyarrow import parquet
-
         self._writer = parquet.ParquetWriter(path, schema, compression="zstd")
 
     def write(self, batch: pa.RecordBatch) -> None:

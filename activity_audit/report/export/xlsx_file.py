@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pyarrow as pa
 
 from activity_audit.report.export.about import About
 from activity_audit.warehouse.events.columns import COLUMNS
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _SHEET_ROWS = 1_048_576
 _CELL_CHARACTERS = 32_767

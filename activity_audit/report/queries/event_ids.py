@@ -14,13 +14,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+import duckdb
+import numpy as np
+
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.warehouse.extensions import connect
 
 if TYPE_CHECKING:
-    import duckdb
-    import numpy as np
-
     from activity_audit.report.queries.files import FactFile
 
     Bits = np.ndarray[tuple[int], np.dtype[np.uint8]]
@@ -37,8 +37,6 @@ class EventIds:
     """The filters of all files that any snapshot has; any thread may use it. They are kept in `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        import duckdb
-
         # Another DuckDB may hash in another way.
         self._folder = folder / f"duckdb-{duckdb.__version__}"
         self._filters: dict[str, Bits] = {}
@@ -85,13 +83,9 @@ class EventIds:
         return path.is_file() and path.stat().st_size == _bytes(file)
 
     def _kept(self, file: FactFile) -> Bits:
-        import numpy as np
-
         return np.memmap(self._folder / _name(file), np.uint8, "r")
 
     def _made(self, scanner: duckdb.DuckDBPyConnection, file: FactFile) -> Bits:
-        import numpy as np
-
         query = f"select hash(event_id) as hash from {parquet_rows(file.path)}"
         hashes = scanner.execute(query).fetchnumpy()["hash"]
         size = _bytes(file) * 8

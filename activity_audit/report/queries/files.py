@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
+
+import duckdb
 
 from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import parquet_rows
@@ -18,9 +20,6 @@ from activity_audit.base.vocabulary import FACT, FACT_NAME
 from activity_audit.report.queries.event_ids import EventIds
 from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters
 from activity_audit.warehouse.lake import ALIAS
-
-if TYPE_CHECKING:
-    import duckdb
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
 

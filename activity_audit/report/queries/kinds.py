@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from activity_audit.report.queries.counts import cells
 from activity_audit.report.queries.warehouse import Query, remembered
 from activity_audit.warehouse.events.filters import AGGREGATED, CHOICES, Filters
 from activity_audit.warehouse.events.long_texts import Value, short
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 # More kinds are no names of a catalogue any more; DuckDB counts them up.
 _MOST = 20_000
@@ -40,8 +39,6 @@ class _Period:
 
     def having(self, field: str, chosen: tuple[Value, ...]) -> NDArray[np.bool_]:
         """Which kinds have one of these values. None has None: every event has a value."""
-        import numpy as np
-
         wanted = frozenset(chosen)
         known = [value in wanted or short(value) in wanted for value in self.values[field]]
         return np.array(known, bool)[self.places[field]]
@@ -61,8 +58,6 @@ class KindCounts:
 
     def by(self, field: str) -> list[tuple[str, int]]:
         """The values that events have, and how many have each; the most first, of the same number by value."""
-        import numpy as np
-
         values = self._period.values[field]
         counts = np.bincount(self._period.places[field], self._events, len(values)).astype(int).tolist()
         found = [(value, n) for value, n in zip(values, counts, strict=True) if n]
@@ -108,8 +103,6 @@ def _of_others(filters: Filters) -> Filters:
 
 @remembered
 def _period(query: Query, filters: Filters) -> _Period | None:
-    import numpy as np
-
     sql, bound, reads = cells(query, filters, AGGREGATED)
     rows = query.rows(
         f"select {', '.join(AGGREGATED)}, cast(sum(n) as bigint) from ({sql}) group by all limit {_MOST + 1}",
@@ -129,8 +122,6 @@ def _period(query: Query, filters: Filters) -> _Period | None:
 
 def _places(column: tuple[Any, ...]) -> tuple[list[str], NDArray[np.intp]]:
     """The values of a column in order, and the place of each row's among them."""
-    import numpy as np
-
     values = sorted(set(column))
     place = {value: number for number, value in enumerate(values)}
     return values, np.array([place[value] for value in column], np.intp)

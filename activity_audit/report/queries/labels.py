@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.catalogue import application_of, normalised_name
 from activity_audit.report.queries.rollups import COUNTS, HOURLY, KIND
 from activity_audit.warehouse import observed_names
 from activity_audit.warehouse.events.filters import CHOICES, NAMES, Filters
 from activity_audit.warehouse.events.long_texts import Value, short
-
-if TYPE_CHECKING:
-    import duckdb
 
 _LABEL = f"{COUNTS}.main.label"
 # What a reader's links name is looked up once; more values than these are no names that people choose.

@@ -8,13 +8,12 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import duckdb
 
 from activity_audit.report.queries.scheduler import Turns
 from activity_audit.report.queries.snapshots import Attached
-
-if TYPE_CHECKING:
-    import duckdb
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -114,8 +113,6 @@ class Query:
         self._give_turn()
 
     def _execute(self, cursor: duckdb.DuckDBPyConnection, sql: str, values: Sequence[Any]) -> Rows:
-        import duckdb
-
         try:
             return cursor.execute(sql, list(values)).fetchall()
         except duckdb.InterruptException:

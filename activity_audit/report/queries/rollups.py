@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import duckdb
+import pyarrow as pa
 
 from activity_audit.base.hours import HOUR, aware
 from activity_audit.base.vocabulary import FACT, FACT_NAME
 from activity_audit.warehouse.events.filters import AGGREGATED, Filters
-
-if TYPE_CHECKING:
-    import duckdb
-    import pyarrow as pa
-
 
 COUNTS = "counts"
 KIND = f"{COUNTS}.main.kind"

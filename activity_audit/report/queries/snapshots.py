@@ -6,7 +6,8 @@ import logging
 import time
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.masking import without_secrets
 from activity_audit.report.queries import labels, rollups
@@ -18,9 +19,6 @@ from activity_audit.report.queries.rollups import Instances
 from activity_audit.report.queries.scheduler import kindly
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 _log = logging.getLogger(__name__)
 
@@ -61,8 +59,6 @@ class Attached:
 
         Without that everything is answered too, out of the events.
         """
-        import duckdb
-
         try:
             with self.cursor() as connection, self.scanner() as scanner:
                 self._counting = [connection, scanner]
@@ -110,8 +106,6 @@ class Catalog:
             NothingPublishedError: if no run has published anything yet.
             WarehouseError: if the warehouse cannot be reached.
         """
-        import duckdb
-
         try:
             if self._connection is None:
                 self._connection = lake.open_reader(self._settings, memory_limit=LITTLE_MEMORY)
@@ -133,8 +127,6 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
     Raises:
         WarehouseError: if it is not kept any more, or the warehouse cannot be reached.
     """
-    import duckdb
-
     # What a DuckDB may use cannot be changed once it is locked, so each has its share from the start.
     share = settings.memory_share(2)
     connection = lake.open_reader(settings, number, share)
@@ -165,8 +157,6 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
 
 def as_read(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> lake.WarehouseError:
     """The error of a query as a reader is told of it: nothing in it is secret."""
-    import duckdb
-
     from activity_audit.warehouse.older_release import explained
 
     if isinstance(error, (duckdb.BinderException, duckdb.CatalogException)):

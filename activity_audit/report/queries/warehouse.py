@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import duckdb
+
 from activity_audit.report.queries.event_ids import EventIds
 from activity_audit.report.queries.query import (
     Query,
@@ -68,8 +70,6 @@ class Warehouse:
             WarehouseError: if the warehouse cannot be read, or has no such snapshot any more; nothing in it is secret.
             QueryStoppedError: if the query is cancelled or takes too long.
         """
-        import duckdb
-
         attached = self._take(self._newest_number() if snapshot is None else snapshot)
         try:
             query = Query(attached, timeout, self._turns, self._scans)
