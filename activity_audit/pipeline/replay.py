@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
 from activity_audit.base.masking import masked_errors
@@ -24,9 +25,6 @@ from activity_audit.transform.staging import DataFaultError
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved
 from activity_audit.warehouse.run_lock import OnStage, WarehouseBusyError
-
-if TYPE_CHECKING:
-    import duckdb
 
 _SELECTED = "work.main.selected"
 # What a resolved record says of itself; everything else of its row stays as it was.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.warehouse import lake
-
-if TYPE_CHECKING:
-    import duckdb
 
 _REPLAYED = "work.quality.replayed_record"
 # The catalogue's part of the dimensions; the other part is what was observed.

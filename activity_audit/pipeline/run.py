@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import naive, now_utc
@@ -26,9 +27,6 @@ from activity_audit.transform import staging
 from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.run_lock import OnStage, WarehouseBusyError
-
-if TYPE_CHECKING:
-    import duckdb
 
 Window = tuple[datetime, datetime]
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from activity_audit.base import acknowledgements
 from activity_audit.base.hours import aware, naive, now_utc
 from activity_audit.base.vocabulary import COUNTS
@@ -27,8 +29,6 @@ from activity_audit.warehouse.run_lock import OnStage, exclusive
 from activity_audit.warehouse.transactions import snapshot_now
 
 if TYPE_CHECKING:
-    import duckdb
-
     from expectations.results import ExpectationResult
 
 

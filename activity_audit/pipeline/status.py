@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, naive, now_utc
@@ -18,9 +20,6 @@ from activity_audit.warehouse import coverage, lake, verdicts
 from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.quarantine import unresolved
 from activity_audit.warehouse.verdicts import Verdict
-
-if TYPE_CHECKING:
-    import duckdb
 
 
 def status(settings: Settings) -> dict[str, Any]:
