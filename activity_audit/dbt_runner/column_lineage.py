@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import duckdb
 
 from activity_audit.base.whole_files import rewrite
 from activity_audit.dbt_runner.project import target_dir
-
-if TYPE_CHECKING:
-    import duckdb
 
 _DIALECT = "duckdb"
 

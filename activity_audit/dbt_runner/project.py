@@ -10,13 +10,13 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
 from filelock import FileLock
 
 from activity_audit.base.catalogue import DBT_PROJECT_DIR
 from activity_audit.dbt_runner import target as dbt_target
 
 if TYPE_CHECKING:
-    import duckdb
     from dbt.contracts.graph.manifest import Manifest
 
 
