@@ -18,6 +18,9 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from activity_audit.base.hours import HOUR, iso
 from activity_audit.ingest.readers.formats import MANIFEST_NAME
 from activity_audit.simulator.events import Event
@@ -172,9 +175,6 @@ def _csv(records: Sequence[Record], spelling: Spelling, extra_field: bool) -> by
 
 
 def _parquet(records: Sequence[Record], spelling: Spelling, extra_field: bool) -> bytes:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     header = csv_header(spelling, extra_field)
     values = csv_values(spelling, extra_field)
     rows = [values(record) for record in records if isinstance(record, Event)]
