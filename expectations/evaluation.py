@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+
 from expectations.results import ExpectationNotEvaluated
 from expectations.rules import Rule, UnexpectedRows
 
 if TYPE_CHECKING:
-    import duckdb
     from great_expectations.expectations.expectation import Expectation
 
     from expectations.gx_session import Session

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from expectations import conformance, feed_contract
 from expectations.late_imports import put_off
 from expectations.results import ExpectationNotEvaluated, ExpectationResult, Severity
@@ -14,7 +16,6 @@ from expectations.tolerances import load_tolerances, policy, severity
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    import duckdb
     from great_expectations.expectations.expectation import Expectation
 
     from expectations.evaluation import Evaluation
