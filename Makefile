@@ -7,7 +7,7 @@ export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-full bench-bucket bench-report docs test lint types dbt-parse unit integration browser test-slow system-packages clean
+.PHONY: help setup run serve bench bench-full bench-bucket bench-report docs test tests lint types dbt-parse unit integration browser test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -31,8 +31,10 @@ serve: setup ## Start Dagster with its schedule and sensors, and the report; pri
 	@$(BIN)/audit serve
 
 test: setup system-packages ## Run every check that CI runs
-	@$(MAKE) --no-print-directory -j 2 lint types dbt-parse
-	@$(BIN)/pytest -q -n auto --dist loadfile
+	@$(MAKE) --no-print-directory -j 3 tests lint types dbt-parse
+
+tests: setup
+	@$(BIN)/pytest -q -n auto --dist worksteal
 
 lint: setup
 	@$(BIN)/ruff check .
@@ -50,7 +52,7 @@ unit: setup ## Run the unit tests only (seconds)
 	@$(BIN)/pytest -q tests/unit
 
 integration: setup ## Run the tests with real processes only
-	@$(BIN)/pytest -q -n auto --dist loadfile tests/integration tests/browser
+	@$(BIN)/pytest -q -n auto --dist worksteal tests/integration tests/browser
 
 browser: setup ## Run the tests of the pages in a real browser only
 	@$(BIN)/pytest -q tests/browser

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -15,6 +16,10 @@ from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 
 # Homes that tests make are as the product makes them, which has nothing to warn of then.
 os.umask(0o077)
+
+# As in a command: a test process imports more than a million objects that stay, and Python would look through them all
+# again and again.
+gc.set_threshold(50_000, 20, 20)
 
 
 # Where the tests run in the background of a script, Ctrl-C is ignored, also by every process that they start.

@@ -71,7 +71,6 @@ def build(
     from activity_audit.dbt_runner.session import using
 
     schemas = sorted({node["schema"] for node in manifest()["nodes"].values() if node["resource_type"] != "test"})
-    known = target_dir() / "partial_parse.msgpack"
 
     def prepared(connection: duckdb.DuckDBPyConnection) -> None:
         prepare(connection)
@@ -82,13 +81,18 @@ def build(
     with using(prepared, instance):
         done = invoke("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
                       *([] if keep_manifest else ["--no-write-json"]), *(["--select", select] if select else []),
-                      target=target, parsed=_parsed(known, known.stat().st_mtime_ns))  # fmt: skip
+                      target=target, parsed=parsed())  # fmt: skip
     return {result.node.unique_id: result.execution_time for result in done.results}
+
+
+def parsed() -> Manifest:
+    """dbt's own form of the manifest, which may be used for one command after another."""
+    known = target_dir() / "partial_parse.msgpack"
+    return _parsed(known, known.stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
 def _parsed(path: Path, _written_ns: int) -> Manifest:
-    """dbt's own form of the manifest, which may be used for one command after another."""
     from dbt.contracts.graph.manifest import Manifest
 
     return Manifest.from_msgpack(path.read_bytes())

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
+from tests import warm_process
 from tests.browser.support import publish
 from tests.integration.support import AUDIT, process_environment
 
@@ -45,7 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 @pytest.fixture(scope="module")
 def link(home: Settings) -> Iterator[str]:
     """The one-time link of a served report."""
-    with subprocess.Popen(
+    with warm_process.Popen(
         [AUDIT, "report", "--port", "0"], env=process_environment(home), stdout=subprocess.PIPE, text=True
     ) as server:
         assert server.stdout is not None

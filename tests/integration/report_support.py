@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from activity_audit.settings.core import Settings
+from tests import warm_process
 from tests.integration.support import AUDIT, process_environment
 
 PERIOD = "period=from-to&from=2026-05-01&to=2026-05-31"
@@ -42,7 +43,7 @@ class Served:
 @contextmanager
 def served(settings: Settings, **environment: str) -> Iterator[Served]:
     """`audit report` on a free port, stopped in the end."""
-    process = subprocess.Popen(
+    process = warm_process.Popen(
         [AUDIT, "report", "--port", "0"],
         env=process_environment(settings, **environment),
         stdout=subprocess.PIPE,

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,9 +21,10 @@ from activity_audit.pipeline.run import land_feeds, update_warehouse
 from activity_audit.pipeline.stages import Outcome
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
+from tests import warm_process
+from tests.warm_process import AUDIT
 
 HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)
-AUDIT = str(Path(sys.executable).with_name("audit"))
 TABLES = (
     "main.fact_activity_event",
     "main.dim_entity_activity",
@@ -118,14 +118,8 @@ def key_differences(settings: Settings) -> list[tuple[Any, ...]]:
 
 def audit(settings: Settings, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
     """Run the real command."""
-    done = subprocess.run(
-        [AUDIT, *arguments],
-        env=process_environment(settings, **environment),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    given = process_environment(settings, **environment)
+    done = warm_process.run([AUDIT, *arguments], env=given, capture_output=True, text=True)
     assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done
 

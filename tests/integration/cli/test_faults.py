@@ -20,6 +20,7 @@ from activity_audit.base.hours import iso
 from activity_audit.ingest.landing import open_index
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
+from tests import warm_process
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, run, until
 
 RUN = ("run", "--from", iso(HOUR), "--to", "2026-05-01T11:00:00Z")
@@ -233,7 +234,7 @@ def test_ctrl_c_in_a_run_leaves_nothing_half_done(elsewhere: Settings, tmp_path:
 
 
 def test_a_run_that_loses_its_reader_publishes_and_ends_by_its_result(elsewhere: Settings) -> None:
-    process = subprocess.Popen(
+    process = warm_process.Popen(
         [AUDIT, *RUN], env=process_environment(elsewhere), stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout

@@ -19,6 +19,7 @@ from activity_audit.cli import serve
 from activity_audit.cli.main import cli
 from activity_audit.cli.output import as_json
 from activity_audit.settings.core import Settings, load_settings
+from tests import warm_process
 from tests.integration.support import AUDIT, audit, deliver, event, lines, process_environment
 
 # Clear the screen, set the clipboard (OSC 52), ring, hide what follows, and the same as C1; turn the text around; a
@@ -55,7 +56,7 @@ def _on_a_terminal(settings: Settings, *arguments: str) -> str:
     """All that a command writes, on both streams, on a terminal."""
     ours, theirs = pty.openpty()
     environment = process_environment(settings, TERM="xterm-256color", COLUMNS="160")
-    process = subprocess.Popen([AUDIT, *arguments], env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = warm_process.Popen([AUDIT, *arguments], env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     written = b""
     while True:

@@ -22,6 +22,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.known_ids import event_id_key
+from tests import warm_process
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, query, run
 from tests.integration.tampering import FACT, LEDGER, change, copied, entries, findings, named, raw_file, warehouse
 
@@ -121,7 +122,7 @@ def test_a_run_keeps_the_head_outside_and_verify_may_watch_it(home: Settings, tm
     heads = tmp_path / "mount" / "heads"
     kept = home.model_copy(update={"ledger_head_file": heads})
     deliver(home, lines([event("one")]), name="one.ndjson", hour=4)
-    process = subprocess.Popen([AUDIT, "run"], env=process_environment(home, AUDIT_LEDGER_HEAD_FILE=str(heads)),
+    process = warm_process.Popen([AUDIT, "run"], env=process_environment(home, AUDIT_LEDGER_HEAD_FILE=str(heads)),
                                stdout=subprocess.PIPE, text=True)  # fmt: skip
     # Whatever the run is about, verify has nothing to say.
     found = [findings(home)]

@@ -30,6 +30,7 @@ from orchestration.definitions import build_definitions
 from orchestration.jobs import FRESHNESS, HOURLY
 from orchestration.partitions import hourly, range_tags
 from orchestration.storage import BatchedSqliteEventLogStorage
+from tests import warm_process
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, until
 
 ROOT = Path(__file__).parents[3]
@@ -358,7 +359,7 @@ def test_each_tick_marks_dead_runs_and_goes_on(settings: Settings, instance: dg.
         sensor = definitions.resolve_sensor_def(ticking)
         return len(sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests or [])
 
-    dead = subprocess.run(
+    dead = warm_process.run(
         [sys.executable, "-c", _BEGUN_AND_GONE, ticking], env=process_environment(settings), check=True
     )
     assert dead.returncode == 0

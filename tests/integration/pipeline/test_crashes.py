@@ -16,11 +16,12 @@ import pytest
 from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.simulator.simulate import simulate
+from tests import warm_process
 from tests.integration.support import AUDIT, HOUR, audit, dump, process_environment
 
 
 def _start(settings: Settings) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
+    return warm_process.Popen(
         [AUDIT, "run"],
         env=process_environment(settings),
         stdout=subprocess.DEVNULL,

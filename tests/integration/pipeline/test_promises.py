@@ -25,6 +25,7 @@ from activity_audit.publish import publish as publication
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
+from tests import warm_process
 from tests.integration.support import (
     HOUR,
     audit,
@@ -161,7 +162,7 @@ def _same_events(tmp_path_factory, in_order, plan) -> None:  # type: ignore[no-u
 def test_a_reader_never_sees_half_a_run_and_blocks_nobody(settings: Settings) -> None:
     deliver(settings, lines([event("0")]))
     run(settings)
-    reader = subprocess.Popen(
+    reader = warm_process.Popen(
         [sys.executable, "-c", _READER, str(settings.home)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     for hour in range(1, 3):
@@ -253,7 +254,7 @@ from activity_audit.settings.core import load_settings
 data_docs.complete = lambda *_: os._exit(9)
 run(load_settings())
 """
-    done = subprocess.run([sys.executable, "-c", killed], env=process_environment(settings), check=False)
+    done = warm_process.run([sys.executable, "-c", killed], env=process_environment(settings))
     assert done.returncode == 9
     first = one(settings, "select run_id from quality.pipeline_run")
     assert not list(settings.docs_dir.glob("**/*.html"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -32,6 +31,7 @@ from activity_audit.warehouse.quarantine import unresolved
 from orchestration import instance as dagster_instance
 from orchestration.definitions import build_definitions
 from orchestration.jobs import JUDGE_AGAIN, REPLAY
+from tests import warm_process
 from tests.integration.support import deliver, dump, event, lines, one, process_environment, query, run
 from tests.integration.tampering import change, copied, edit_column, findings, named, raw_file
 
@@ -96,7 +96,7 @@ def replayed(quarantined: Settings, tmp_path_factory: pytest.TempPathFactory) ->
     """A home after a replay that was killed, one of a feed by command, and one for a reason; with their reports."""
     home = copied(quarantined, tmp_path_factory.mktemp("replayed") / "home")
     before = dump(home, set())
-    dead = subprocess.run([sys.executable, "-c", DIES], env=process_environment(home, **RAISED), check=False)
+    dead = warm_process.run([sys.executable, "-c", DIES], env=process_environment(home, **RAISED))
     assert dead.returncode == -signal.SIGKILL
     assert dump(home, set()) == before
     with pytest.MonkeyPatch.context() as patch:

@@ -14,6 +14,7 @@ import pytest
 from activity_audit.ledger.chain import breaks
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
+from tests import warm_process
 from tests.integration.postgres_server import INITDB, postgres_server
 from tests.integration.support import (
     AUDIT,
@@ -88,10 +89,7 @@ def _start(home: Settings, *command: str) -> subprocess.Popen:
     assert home.catalog
     assert home.data_path
     environment = process_environment(home, AUDIT_CATALOG=home.catalog, AUDIT_DATA_PATH=home.data_path)
-    return subprocess.Popen(
-        command, env={**environment, "PYTHONPATH": str(Path(__file__).parents[3])},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    return warm_process.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _meet(homes: list[Settings], point: str) -> list[str]:

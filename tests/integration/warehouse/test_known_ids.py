@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep import compaction
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import known_ids, lake
+from tests import warm_process
 from tests.integration.support import (
     HOUR,
     deliver,
@@ -129,10 +129,10 @@ def test_a_warehouse_of_an_earlier_release_gets_its_keys(home: Settings) -> None
 def test_an_upgrade_that_dies_begins_again_and_so_does_a_run(home: Settings) -> None:
     change(home, f"drop table {KNOWN}")
     _deliver_again(home)
-    environment = {**process_environment(home), "PYTHONPATH": str(Path(__file__).parents[3])}
+    environment = process_environment(home)
     upgrade = "keys of the published event ids"
     for lets_pass, keys in (((), 0), ((upgrade,), 40)):
-        dead = subprocess.run([sys.executable, "-c", DIES, *lets_pass], env=environment, check=False)
+        dead = warm_process.run([sys.executable, "-c", DIES, *lets_pass], env=environment)
         assert dead.returncode == -signal.SIGKILL
         assert one(home, f"select count(*) from {KNOWN}") == keys
         assert one(home, "select count(*) from fact_activity_event") == 40

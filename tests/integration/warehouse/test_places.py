@@ -21,6 +21,7 @@ from activity_audit.dbt_runner import target
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.settings.private_files import keep_private
 from activity_audit.warehouse import lake, lake_writer
+from tests import warm_process
 from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run
 
 _OTHERS = 0o077
@@ -33,13 +34,12 @@ _RUN = ("run", "--from", iso(HOUR), "--to", "2026-05-01T11:00:00Z")
 
 def _audit(settings: Settings, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """A command of a user with the usual umask."""
-    return subprocess.run(
+    return warm_process.run(
         [AUDIT, *arguments],
         env=process_environment(settings, **environment),
         capture_output=True,
         text=True,
         umask=0o022,
-        check=False,
     )
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from activity_audit.ingest import landing, landing_pass
 from activity_audit.raw.index import INDEX_NAME, RawIndex
+from tests import warm_process
 from tests.unit.raw_lake import LANDED_AT, A, B, Feeds, indexed, raw_content
 from tests.unit.raw_lake import raw_files as final_names
 
@@ -145,7 +146,7 @@ Feeds(Path(sys.argv[1])).land()
 
 def start(feeds: Feeds) -> subprocess.Popen[str]:
     """A landing pass in a process of its own; it begins when a line is written to it."""
-    return subprocess.Popen(
+    return warm_process.Popen(
         [sys.executable, "-c", PASS, str(feeds.raw.parent)],
         cwd=Path(__file__).parents[3],
         stdin=subprocess.PIPE,
