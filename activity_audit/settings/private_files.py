@@ -65,7 +65,7 @@ def open_doors(settings: Settings) -> list[str]:
             continue
         if file.st_mode & (_OTHERS_READ | _OTHERS_WRITE):
             may = "change" if file.st_mode & _OTHERS_WRITE else "read"
-            found.append(f"every user of this machine may {may} {path}; `chmod go= {path}` closes it")
+            found.append(f"every user of this machine can {may} {path}; `chmod go= {path}` closes it")
         if file.st_uid not in (0, os.geteuid()):
             found.append(f"{path} belongs to another user, who can change what this command does")
     return found
