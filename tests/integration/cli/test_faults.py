@@ -19,9 +19,10 @@ from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import iso
 from activity_audit.ingest.landing import open_index
 from activity_audit.raw.index import INDEX_NAME
-from activity_audit.settings.core import Settings
+from activity_audit.settings.core import Settings, load_settings
 from tests import warm_process
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, run, until
+from tests.integration.tampering import copied
 
 RUN = ("run", "--from", iso(HOUR), "--to", "2026-05-01T11:00:00Z")
 COUNT = "select count(*) from fact_activity_event"
@@ -29,11 +30,19 @@ COUNT = "select count(*) from fact_activity_event"
 _LONG = b"this is not what the product wrote. " * 400
 
 
-@pytest.fixture
-def published(settings: Settings) -> Settings:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """A home with 20 events; the tests work on copies of it."""
+    folder = tmp_path_factory.mktemp("published")
+    settings = load_settings(home=folder / "home", feed_url=str(folder / "landing"))
     deliver(settings, lines([event(f"e{number}") for number in range(20)]))
     run(settings)
     return settings
+
+
+@pytest.fixture
+def published(home: Settings, settings: Settings) -> Settings:
+    return copied(home, settings.home)
 
 
 def _lose(index: Path) -> None:
