@@ -33,7 +33,7 @@ def labels(spellings: str) -> str:
 @cache
 def name_key(spelling: str) -> str:
     """The SQL expression of the key by which a name is matched, from its dbt macro."""
-    return macros.expression("text.sql", "default__normalised_name", spelling)
+    return macros.expression("text.sql", "normalised_name", spelling)
 
 
 def documented(catalogue: str = "audit.main") -> str:

@@ -18,10 +18,6 @@
 
 {# The time of a text in the usual form, which names UTC; null for any other text. #}
 {% macro parse_usual_time(text) -%}
-    {{ return(adapter.dispatch('parse_usual_time', 'activity_audit')(text)) }}
-{%- endmacro %}
-
-{% macro default__parse_usual_time(text) -%}
     case when regexp_matches({{ text }}, '{{ usual_time_pattern() }}') then try_cast({{ text }} as timestamp) end
 {%- endmacro %}
 
@@ -30,10 +26,6 @@
   Null where the text is no time that we understand.
 #}
 {% macro parse_event_time(text, declares_utc) -%}
-    {{ return(adapter.dispatch('parse_event_time', 'activity_audit')(text, declares_utc)) }}
-{%- endmacro %}
-
-{% macro default__parse_event_time(text, declares_utc) -%}
     case
         when regexp_matches({{ text }}, '{{ iso_time_pattern() }}')
             then {{ time_of_parts(iso_time_parts(text)) }}

@@ -1,8 +1,9 @@
 {#
-  Access to a field of a raw record. A field is known by several names, in order of precedence; the exact
-  spellings are read first, in one pass over the record, and any other case of them only for a record that has
-  a field name which is none of the exact spellings. A record with the usual names is read in a shorter way, to the
-  same effect.
+  The fields of a raw record. `listed_fields` lists them: `names`, and `texts`, their values as cleaned texts, both in the
+  record's order. `field_text` then finds one of the ten among them.
+
+  A field is known by several names, in order of precedence. An exact spelling goes before the same name in another case,
+  which is taken in the record's order; a value goes before a blank one.
 #}
 {% macro field_names() -%}
     {{ return({
@@ -19,116 +20,122 @@
     }) }}
 {%- endmacro %}
 
-{% macro all_field_names() -%}
-    {%- set names = [] -%}
-    {%- for spellings in field_names().values() -%}{%- do names.extend(spellings) -%}{%- endfor -%}
-    {{ return(names) }}
-{%- endmacro %}
-
-{# The field names of a record, as a list in the order in which it has them. #}
-{% macro record_field_names(record) -%}
-    {{ return(adapter.dispatch('record_field_names', 'activity_audit')(record)) }}
-{%- endmacro %}
-
-{% macro default__record_field_names(record) -%}
-    json_keys({{ record }})
-{%- endmacro %}
-
 {#
-  The ways in which a whole record is usually spelt, by their names in the order of the record: the feed contract's
-  nine, in camel and in snake case, and the columns of the vendor's report. Of such a record only these are looked for.
+  The orders in which the names of nearly every record stand: those of the feed contract, in camel and in snake case, and
+  the columns of the vendor's report. In such a record a field is found by its place.
 #}
-{% macro usual_spellings() -%}
-    {{ return([
-        ['application', 'entity', 'activity', 'eventTime', 'eventId', 'triggeredBy', 'instance', 'outcome', 'comments'],
-        [
+{% macro usual_orders() -%}
+    {{ return({
+        'camel': [
+            'application', 'entity', 'activity', 'eventTime', 'eventId', 'triggeredBy', 'instance', 'outcome', 'comments'
+        ],
+        'snake': [
             'application', 'entity', 'activity', 'event_time', 'event_id', 'triggered_by', 'instance', 'outcome',
             'comments'
         ],
-        [
+        'report': [
             'Event Time (UTC)', 'Event ID', 'Triggered By', 'Entity', 'Instance', 'Activity', 'Outcome', 'Application',
             'Comments'
         ],
-    ]) }}
-{%- endmacro %}
-
-{# Which of the usual spellings, from 1, have `field`, and where they have its value among `usual_values`. #}
-{% macro usual_place(field) -%}
-    {%- set order = ['application', 'entity', 'activity', 'event_time', 'event_id', 'triggered_by', 'instance', 'outcome', 'comments'] -%}
-    {%- set numbers = [] -%}
-    {%- for spelling in usual_spellings() -%}
-        {%- if spelling | select('in', field_names()[field]) | list -%}{%- do numbers.append(loop.index) -%}{%- endif -%}
-    {%- endfor -%}
-    {{ return({'spellings': numbers, 'index': order.index(field | replace('_utc', '')) + 1}) }}
-{%- endmacro %}
-
-{# The values of these fields of a record, as a list of texts in the order of their names. #}
-{% macro field_values(record, names) -%}
-    {{ return(adapter.dispatch('field_values', 'activity_audit')(record, names)) }}
-{%- endmacro %}
-
-{% macro default__field_values(record, names) -%}
-    json_extract_string({{ record }}, [
-        {%- for name in names %}'$."{{ name }}"'{{ ', ' if not loop.last }}{% endfor -%}
-    ])
-{%- endmacro %}
-
-{# Those names that are a known field's in another case; null where there is none. #}
-{% macro other_field_names(names) -%}
-    {{ return(adapter.dispatch('other_field_names', 'activity_audit')(names)) }}
-{%- endmacro %}
-
-{% macro default__other_field_names(names) -%}
-    case
-        when not list_has_all({{ names_literal(all_field_names()) }}, {{ names }})
-            then nullif(list_filter(
-                {{ names }},
-                lambda name: not list_contains({{ names_literal(all_field_names()) }}, name)
-                    and list_contains({{ names_literal(all_field_names() | map('lower') | unique | list) }}, lower(trim(name)))
-            ), [])
-    end
-{%- endmacro %}
-
-{% macro names_literal(names) -%}
-    [{%- for name in names %}'{{ name }}'{{ ', ' if not loop.last }}{% endfor -%}]
+    }) }}
 {%- endmacro %}
 
 {#
-  The first value of `field` that is not blank, cleaned. Needs the columns that `field_columns` gives, and `record`.
+  The rows of `records`, with the fields of each `record` that `is_json` (null and false elsewhere):
+    names, texts    the names of its fields, and their cleaned values
+    usual_order     which of the usual orders its names have; null if none
+    other_case      the fields, as (name, text), whose names are known but for their case; null if there are none
+    repeats_field   whether it has a known name twice
 #}
-{% macro field_value(field) -%}
-    {{ return(adapter.dispatch('field_value', 'activity_audit')(field)) }}
-{%- endmacro %}
+{% macro listed_fields(records) -%}
+    {%- set exact = sql_list(field_names().values() | sum(start=[])) -%}
+    {%- set known = sql_list(field_names().values() | sum(start=[]) | map('lower') | unique) -%}
+    with
 
-{% macro default__field_value(field) -%}
-    {%- set place = usual_place(field) -%}
-    {%- set value = 'usual_values[' ~ place.index ~ ']' -%}
-    case
-        when spelling in ({{ place.spellings | join(', ') }})
-            then case when is_plain then nullif({{ value }}, '') else {{ clean_text(value) }} end
-        else
-            coalesce(
-                {%- for name in field_names()[field] %}
-                {{ clean_text('exact_values[' ~ (all_field_names().index(name) + 1) ~ ']') }},
-                {%- endfor %}
+    listed as (
+        select
+            *,
+            case when is_json then json_keys(record) end as names,
+            case when is_json then {{ json_texts('record') }} end as texts
+        from {{ records }}
+    ),
+
+    cleaned as (
+        select
+            * replace (
                 case
-                    when other_names is not null
-                        then {{ clean_text(any_case_value(field)) }}
-                end
+                    when {{ needs_no_cleaning('record') }} then texts
+                    else list_transform(texts, lambda text: {{ clean_text('text') }})
+                end as texts
+            ),
+            case names
+                {%- for order, names in usual_orders().items() %}
+                when {{ sql_list(names) }} then '{{ order }}'
+                {%- endfor %}
+            end as usual_order
+        from listed
+    ),
+
+    -- Of any other order: what has a value, and which names are known in any case.
+    described as (
+        select
+            *,
+            case
+                when usual_order is null then list_filter(list_zip(names, texts), lambda field: field[2] <> '')
+            end as filled,
+            case
+                when usual_order is null and len(list_distinct(names)) < len(names)
+                    then list_filter(names, lambda name: list_contains({{ known }}, lower(trim(name))))
+            end as repeated
+        from cleaned
+    )
+
+    select
+        * exclude (filled, repeated) replace (
+            -- Of a name that is there twice, the first value that is not blank counts.
+            case when repeated is null then names else list_transform(filled, lambda field: field[1]) end as names,
+            case when repeated is null then texts else list_transform(filled, lambda field: field[2]) end as texts
+        ),
+        coalesce(len(list_distinct(repeated)) < len(repeated), false) as repeats_field,
+        case
+            when not list_has_all({{ exact }}, list_transform(filled, lambda field: field[1]))
+                then list_filter(
+                    filled,
+                    lambda field: not list_contains({{ exact }}, field[1])
+                        and list_contains({{ known }}, lower(trim(field[1])))
+                )
+        end as other_case
+    from described
+{%- endmacro %}
+
+{# The cleaned text of a field; null where it has none. #}
+{% macro field_text(field) -%}
+    nullif(
+        case usual_order
+            {%- for order, names in usual_orders().items() %}
+            {%- for name in names if name in field_names()[field] %}
+            when '{{ order }}' then texts[{{ names.index(name) + 1 }}]
+            {%- endfor %}
+            {%- endfor %}
+            else coalesce(
+                {%- for name in field_names()[field] %}
+                texts[list_position(names, '{{ name }}')],
+                {%- endfor %}
+                list_filter(
+                    other_case,
+                    lambda field: list_contains({{ sql_list(field_names()[field] | map('lower')) }}, lower(trim(field[1])))
+                )[1][2]
             )
-    end
+        end,
+        ''
+    )
 {%- endmacro %}
 
 {#
-  Whether no text in a record needs cleaning, told from all of it at once: it has no escapes, no quote has a space
-  beside it, and each character is ASCII or one of those up to U+02FF that stand for themselves in NFC and are no white
-  space. A record of which this is not so may still need no cleaning.
+  Whether no text in a record needs cleaning, seen from all of it at once: it has no escapes, no quote has a space beside
+  it, and each character is ASCII or one of those up to U+02FF that stand for themselves in NFC and are not white space.
 #}
-{% macro is_plain_record(record) -%}
-    {{ return(adapter.dispatch('is_plain_record', 'activity_audit')(record)) }}
-{%- endmacro %}
-
-{% macro default__is_plain_record(record) -%}
+{% macro needs_no_cleaning(record) -%}
     not contains({{ record }}, '\') and not contains({{ record }}, ' "') and not contains({{ record }}, '" ')
         and case
             when strlen({{ record }}) = length({{ record }}) then true
@@ -136,55 +143,45 @@
         end
 {%- endmacro %}
 
-{#
-  What `field_value` needs, from columns `record`, `names` (those of its fields, in its order) and `spelling` (the
-  number of the usual spelling that those are): the values of such a record in one order, whatever its own, those of
-  any other under all names that are known, and its names that are those in another case. All null where `names` is.
-#}
-{% macro field_columns() -%}
+{# The values of an object's fields as texts, in its order. Numbers are as they are written: see `exact_texts`. #}
+{% macro json_texts(record) -%}
     case
-            when spelling is not null then {{ is_plain_record('record') }}
-        end as is_plain,
-        case spelling
-            {%- for spelt in usual_spellings() %}
-            when {{ loop.index }} then {{ field_values('record', in_one_order(loop.index)) }}
-            {%- endfor %}
-        end as usual_values,
-        case when names is not null and spelling is null then {{ field_values('record', all_field_names()) }} end as exact_values,
-        case when names is not null and spelling is null then {{ other_field_names('names') }} end as other_names
+        when regexp_matches({{ record }}, '{{ inexact_number_pattern() }}') then {{ exact_texts(record) }}
+        else json_extract_string({{ record }}, '$.*')
+    end
 {%- endmacro %}
 
-{# The number of the usual spelling whose names these are, in its order; null where they are of none. #}
-{% macro usual_spelling(names) -%}
-    case {{ names }}
-            {%- for spelt in usual_spellings() %}
-            when {{ names_literal(spelt) }} then {{ loop.index }}
-            {%- endfor %}
+{# A number that DuckDB would not give back as it is written, because it takes it through a double. #}
+{% macro inexact_number_pattern() -%}
+    [:\[,]\s*-?(?:[0-9]+\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+|0)\s*[,}\]]
+{%- endmacro %}
+
+{#
+  The same values of a record with such a number: every number is made a text with a mark, and the mark is taken away
+  again. No text is expected to have it.
+#}
+{% macro exact_texts(record) -%}
+    list_transform(
+        json_extract({{ numbers_marked(record) }}, '$.*'),
+        lambda value: case
+            when json_type(value) in ('OBJECT', 'ARRAY')
+                then regexp_replace(cast(value as varchar), '"\\u0000number:([^"]*)"', '\1', 'g')
+            else replace(json_extract_string(value, '$'), chr(0) || 'number:', '')
         end
+    )
 {%- endmacro %}
 
-{# The names of a usual spelling in the order of `usual_place`. #}
-{% macro in_one_order(number) -%}
-    {%- set places = {} -%}
-    {%- for field in field_names() if number in usual_place(field).spellings -%}
-        {%- for name in usual_spellings()[number - 1] if name in field_names()[field] -%}
-            {%- do places.update({usual_place(field).index: name}) -%}
-        {%- endfor -%}
-    {%- endfor -%}
-    {{ return(places | dictsort | map(attribute=1) | list) }}
-{%- endmacro %}
-
-{% macro any_case_value(field) -%}
-    list_filter(
+{# A JSON text with every number a marked text: its tokens are texts, signs and words, of which numbers begin like one. #}
+{% macro numbers_marked(record) -%}
+    array_to_string(
         list_transform(
-            list_filter(
-                other_names,
-                lambda name: lower(trim(name)) in (
-                    {%- for name in field_names()[field] %}'{{ name | lower }}'{{ ', ' if not loop.last }}{% endfor -%}
-                )
-            ),
-            lambda name: json_extract_string(record, '/' || replace(replace(name, '~', '~0'), '/', '~1'))
+            regexp_extract_all({{ record }}, '(?s)"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+'),
+            lambda token: case when regexp_matches(token, '^[-0-9]') then '"\u0000number:' || token || '"' else token end
         ),
-        lambda value: trim(value, {{ white_space() }}) <> ''
-    )[1]
+        ''
+    )
+{%- endmacro %}
+
+{% macro sql_list(names) -%}
+    ['{{ names | join("', '") }}']
 {%- endmacro %}

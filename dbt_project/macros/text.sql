@@ -1,9 +1,5 @@
 {# Text as it is stored: without white space around it, in Unicode NFC; null where nothing is left. #}
 {% macro clean_text(expression) -%}
-    {{ return(adapter.dispatch('clean_text', 'activity_audit')(expression)) }}
-{%- endmacro %}
-
-{% macro default__clean_text(expression) -%}
     case
         -- Trimming looks at every character of a text, so only a text that may need it is trimmed.
         when regexp_matches({{ expression }}, '{{ bare_edge_pattern() }}')
@@ -31,10 +27,6 @@
   punctuation only is its own key. The same rule in Python: activity_audit.base.catalogue.normalised_name.
 #}
 {% macro normalised_name(expression) -%}
-    {{ return(adapter.dispatch('normalised_name', 'activity_audit')(expression)) }}
-{%- endmacro %}
-
-{% macro default__normalised_name(expression) -%}
     coalesce(
         nullif(regexp_replace(replace(lower({{ expression }}), '&', 'and'), '[\s\p{P}\p{Z}\p{C}]+', '', 'g'), ''),
         lower({{ expression }})
@@ -49,7 +41,7 @@
     select field, name_key, first(spelling order by is_documented desc, event_count desc, spelling) as label
     from (
         select
-            field, spelling, {{ default__normalised_name('spelling') }} as name_key,
+            field, spelling, {{ normalised_name('spelling') }} as name_key,
             bool_or(is_documented) as is_documented, sum(event_count) as event_count
         from {{ spellings }}
         where spelling is not null

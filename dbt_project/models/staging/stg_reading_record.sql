@@ -5,39 +5,23 @@ record as (
     select * from {{ source('raw', 'reading_record') }}
 ),
 
-readable as (
+checked as (
     select
-        delivery_id,
-        record,
-        {{ record_field_names('record') }} as names
+        *,
+        problem is null and json_valid(record) as is_json
     from record
-    where problem is null and case when json_valid(record) then json_type(record) = 'OBJECT' else false end
 ),
 
-spelt as (
-    select
-        *,
-        {{ usual_spelling('names') }} as spelling
-    from readable
-),
-
-settled as (
-    {{ settled_records('spelt') }}
-),
-
-fields as (
-    select
-        *,
-        {{ field_columns() }}
-    from settled
+listed as (
+    {{ listed_fields('checked') }}
 ),
 
 identified as (
     select
         delivery_id,
-        {{ field_value('event_id') }} as event_id,
-        coalesce({{ field_value('event_time') }}, {{ field_value('event_time_utc') }}) as event_time_source
-    from fields
+        {{ field_text('event_id') }} as event_id,
+        coalesce({{ field_text('event_time') }}, {{ field_text('event_time_utc') }}) as event_time_source
+    from listed
 ),
 
 final as (
