@@ -36,6 +36,7 @@ def build_definitions(
             build_raw_asset(partitions),
             build_warehouse_asset(models),
             *(model.spec for model in models if not model.has_hour),
+            *graph.written_by_python(project.manifest()),
         ],
         jobs=[jobs.hourly_pipeline(freshness), jobs.replay_quarantine],
         resources={

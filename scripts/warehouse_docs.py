@@ -20,6 +20,7 @@ def expected(document: str) -> str:
 def _section(model: PublishedModel) -> str:
     how = {
         "append": "Rows are only added.",
+        "elsewhere": "Rows are only added.",
         "upsert": f"A run replaces the rows of the {' and '.join(f'`{key}`' for key in model.key)} that it touches.",
         "replace": "Every run writes it whole, if it changed.",
         "view": "A view.",

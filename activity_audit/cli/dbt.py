@@ -31,4 +31,7 @@ def command(settings: Settings, arguments: tuple[str, ...]) -> None:
         "DBT_TARGET_PATH": str(settings.dbt_dir),
         "DBT_LOG_PATH": str(settings.dbt_dir),
     }
+    if "show" in arguments:
+        # dbt would run a model's tests too, and they fail where the model is not built.
+        os.environ.setdefault("DBT_INDIRECT_SELECTION", "empty")
     os.execv(sys.executable, [sys.executable, "-P", "-c", _DBT, *arguments])

@@ -46,8 +46,8 @@ def of_models(nodes: dict[str, Any], schema: dict[str, Any]) -> Lineage:
     from sqlglot.errors import SqlglotError
 
     relations = {_plain(node["relation_name"]): key for key, node in nodes.items() if node.get("relation_name")}
-    # What other models read of a published model in the same run is its staged rows.
-    relations |= {name.replace("audit.", "work.", 1): key for name, key in relations.items()}
+    # A source of what was published before is the same model, at an earlier time.
+    relations |= {name.replace("work.", "audit.", 1): key for name, key in relations.items()}
     lineage: Lineage = {}
     logging.getLogger("sqlglot").setLevel(logging.ERROR)
     for key, node in nodes.items():

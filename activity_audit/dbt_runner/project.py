@@ -79,7 +79,7 @@ def build(
             connection.execute(f"create schema if not exists work.{schema}")
 
     with using(prepared, instance):
-        done = invoke("build", "--exclude-resource-type", "test", "--exclude-resource-type", "unit_test",
+        done = invoke("build", "--resource-type", "seed", "--resource-type", "model",
                       *([] if keep_manifest else ["--no-write-json"]), *(["--select", select] if select else []),
                       target=target, parsed=parsed())  # fmt: skip
     return {result.node.unique_id: result.execution_time for result in done.results}

@@ -56,7 +56,7 @@ def of_kind(connection: duckdb.DuckDBPyConnection, kind: str, where: str = "true
 
 
 def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:
-    """Put the entries of what a run has staged where the model `integrity_ledger` finds them.
+    """Add the entries of what a run has staged to what is to be published.
 
     `recorded_at` is a plain UTC timestamp. Whoever calls this holds the run lock until they are published, so that no
     other run adds to the chain.
@@ -67,7 +67,7 @@ def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:
         "group by all order by all"
     ).fetchall()
     found = [batch for part in slices(rows) for batch in digests.batches(connection, "work", condition(part))]
-    insert(connection, "work.raw.ledger_entry", append(head, BATCH, found, recorded_at))
+    insert(connection, f"work.{TABLE}", append(head, BATCH, found, recorded_at))
 
 
 def insert(connection: duckdb.DuckDBPyConnection, table: str, new: Sequence[Entry]) -> None:

@@ -84,7 +84,7 @@ def as_replay(events: BatchDigest | None, replayed: ReplayedRows) -> BatchDigest
 
 
 def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:
-    """Put the entries of what a replay has staged where the model `integrity_ledger` finds them.
+    """Add the entries of what a replay has staged to what is to be published.
 
     As for a run's (`ledger.stage`), the caller holds the run lock until they are published.
     """
@@ -94,4 +94,4 @@ def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:
         where = condition(part)
         events = {batch.key: batch for batch in digests.batches(connection, "work", where)}
         found += [as_replay(events.get(key), own) for key, own in replayed_rows(connection, "work", where).items()]
-    ledger.insert(connection, "work.raw.ledger_entry", append(ledger.newest(connection), REPLAY, found, recorded_at))
+    ledger.insert(connection, f"work.{ledger.TABLE}", append(ledger.newest(connection), REPLAY, found, recorded_at))

@@ -21,10 +21,10 @@ from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.publish import data_docs, publish
 from activity_audit.settings.core import Settings
-from activity_audit.transform import scratch, staging
+from activity_audit.transform import staging
 from activity_audit.transform.built import Built, describe
 from activity_audit.transform.scratch import Batch, Workbench
-from activity_audit.warehouse import known_ids, lake_writer, tables
+from activity_audit.warehouse import arrow_rows, known_ids, lake_writer, tables
 from activity_audit.warehouse.run_lock import OnStage, exclusive
 from activity_audit.warehouse.transactions import snapshot_now
 
@@ -180,9 +180,9 @@ def _by_hour(connection: duckdb.DuckDBPyConnection) -> dict[datetime, dict[str, 
 def _keep_results(
     connection: duckdb.DuckDBPyConnection, checks: Collection[ExpectationResult], validated_at: datetime
 ) -> None:
-    scratch.insert(
+    arrow_rows.insert(
         connection,
-        "validation_result",
+        "work.quality.validation_result",
         [
             (r.run_id, validated_at, r.suite, r.expectation, r.title, r.column, r.severity, r.blocking, r.success,
              r.evaluated_count, r.unexpected_count, r.sample, r.docs_link)

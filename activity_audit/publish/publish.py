@@ -28,7 +28,7 @@ def pending(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> 
 
 
 def _is_pending(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> bool:
-    if model.strategy in ("replace", "view"):
+    if model.strategy in ("replace", "view", "elsewhere"):
         return bool(_statements(connection, model))
     return connection.execute(f"select 1 from work.{model.schema}.{model.name} limit 1").fetchone() is not None
 
@@ -66,7 +66,8 @@ def publish_failure(
     with transaction(connection, f"{run_id} (checks failed)", {"published": False}, since=since):
         for model in published_models(manifest):
             if model.name in _FAILED_RUN_TABLES:
-                connection.execute(f"insert into {full_name(model)} by name select * from work.raw.{model.name}")
+                for statement in _statements(connection, model):
+                    connection.execute(statement)
 
 
 def _statements(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[str]:
@@ -86,7 +87,11 @@ def _statements(connection: duckdb.DuckDBPyConnection, model: PublishedModel) ->
             return [f"delete from {public}", insert] if _differs(connection, public, staged, names) else []
         case "view":
             return _view(connection, model)
-    raise ValueError(f"{model.name}: meta.publish must be append, upsert, replace or view, not {model.strategy!r}")
+        case "elsewhere":
+            return []
+    raise ValueError(
+        f"{model.name}: meta.publish must be append, upsert, replace, view or elsewhere, not {model.strategy!r}"
+    )
 
 
 def _differs(connection: duckdb.DuckDBPyConnection, public: str, staged: str, names: str) -> bool:
@@ -102,14 +107,15 @@ def _differs(connection: duckdb.DuckDBPyConnection, public: str, staged: str, na
 
 
 def _view(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> list[str]:
-    """The view's definition, unless it is published already; the staged view has the same text."""
+    """The view's definition, unless it is published already: that of the staged view, over what is published."""
     definitions = dict(
         connection.execute(
             "select database_name, sql from duckdb_views() where schema_name = ? and view_name = ?",
             [model.schema, model.name],
         ).fetchall()
     )
-    staged = _select_of(definitions["work"])
+    # As DuckDB writes the names of what the view reads.
+    staged = _select_of(definitions["work"]).replace('"work".', "audit.")
     if "audit" in definitions and _select_of(definitions["audit"]) == staged:
         return []
     return [

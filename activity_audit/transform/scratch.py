@@ -1,12 +1,11 @@
 """The scratch database of one run: what dbt works on, and where it stages what is to be published.
 
-It is a DuckDB file below `$AUDIT_HOME/work`, attached as `work`, and is thrown away when the run ends. The
-inputs that `dbt_project/models/sources.yml` declares are made here, and nothing else knows their shape.
+It is a DuckDB file below `$AUDIT_HOME/work`, attached as `work`, and is thrown away when the run ends. The inputs that
+`dbt_project/models/sources.yml` declares are made here, with the columns that it gives them.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,50 +23,9 @@ from activity_audit.ledger.raw_hashes import each_sha256
 from activity_audit.raw.index import INDEX_NAME, LandedDelivery, LandedManifest
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import arrow_rows, lake, lake_writer, spill
+from activity_audit.warehouse.contract import tables_of_python
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.tables import create_tables
-
-_SCHEMA = """
-create schema if not exists work.raw;
-create table work.raw.delivery (
-    delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, source_uri varchar, sha256 varchar,
-    bytes bigint, records bigint, landed_at_utc timestamp, raw_path varchar, raw_sha256 varchar
-);
-create table work.raw.replayed (delivery_id varchar, source_record bigint, revision bigint, reasons varchar[]);
-create table work.raw.reading (
-    delivery_id varchar, feed varchar, feed_hour_utc timestamp, name varchar, landed_at_utc timestamp, raw_path varchar
-);
-create table work.raw.manifest (feed varchar, feed_hour_utc timestamp, error varchar);
-create table work.raw.manifest_file (
-    feed varchar, feed_hour_utc timestamp, name varchar, records bigint, sha256 varchar
-);
-create table work.raw.set_aside (
-    feed varchar, feed_hour_utc timestamp, name varchar, source_uri varchar, reason varchar, is_gone boolean
-);
-create table work.raw.feed_hour (feed varchar, feed_hour_utc timestamp, is_expected boolean, is_closed boolean);
-create table work.raw.run_context (
-    run_id varchar, started_at_utc timestamp, from_hour_utc timestamp, to_hour_utc timestamp,
-    future_tolerance_seconds bigint, is_replay boolean
-);
-create table work.raw.validation_result (
-    run_id varchar, validated_at_utc timestamp, suite varchar, expectation varchar, title varchar,
-    column_name varchar, severity varchar, is_blocking boolean, success boolean, evaluated_count bigint,
-    unexpected_count bigint, sample varchar, docs_link varchar
-);
-create table work.raw.ledger_entry (
-    sequence bigint, kind varchar, feed varchar, feed_hour_utc timestamp, run_id varchar, deliveries bigint,
-    received bigint, accepted bigint, duplicate bigint, quarantined bigint, events_sha256 varchar,
-    deliveries_sha256 varchar, quarantined_sha256 varchar, recorded_at_utc timestamp, previous_sha256 varchar,
-    entry_sha256 varchar
-);
-"""
-_NO_RECORDS = """
-    select
-        null::varchar as delivery_id, null::bigint as source_record, null::varchar as record,
-        null::varchar as problem, null::blob as record_bytes, null::bigint as record_length,
-        null::varchar as record_sha256
-    where false
-"""
 
 
 @dataclass(frozen=True)
@@ -139,22 +97,6 @@ class Workbench:
                 instance.execute("detach database if exists work")
 
 
-def attach_for_dbt(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """What dbt gets when it is used by hand: an empty batch, and the published warehouse, read-only if there is one."""
-    connection.execute("set global TimeZone = 'UTC'")
-    connection.execute(f"set temp_directory = {literal(str(spill.folder(settings)))}")
-    connection.execute("attach ':memory:' as work")
-    connection.execute(_SCHEMA)
-    for view in ("record", "reading_record"):
-        connection.execute(f"create view work.raw.{view} as {_NO_RECORDS}")
-    connection.execute("insert into work.raw.run_context values ('by-hand', now()::timestamp, null, null, 3600, false)")
-    if lake.attach_read_only(connection, settings):
-        return
-    connection.execute("attach ':memory:' as audit")
-    if project.manifest_file().exists():
-        create_tables(connection, json.loads(project.manifest_file().read_text(encoding="utf-8")))
-
-
 def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Attach a scratch database at `path`, and a warehouse in memory in which nothing was ever published."""
     connection.execute("set global TimeZone = 'UTC'")
@@ -165,12 +107,13 @@ def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 
 def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings) -> None:
     """Make the inputs of the batch in `work.raw`."""
-    connection.execute(_SCHEMA)
+    _create_tables_of_python(connection)
     records = _records("delivery", batch.deliveries, settings.raw_dir)
     if batch.replayed:
         connection.execute(f"insert into work.raw.replayed {batch.replayed}")
+    if records and batch.replayed:
         records = f"select * from ({records}) semi join work.raw.replayed using (delivery_id, source_record)"
-    connection.execute(f"create view work.raw.record as {records}")
+    _read_from_files(connection, "record", records)
     paths = [settings.raw_dir / delivery.raw_path for delivery in batch.deliveries]
     insert(
         connection,
@@ -189,8 +132,7 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
             for d in batch.readings
         ],
     )
-    readings = _records("reading", batch.readings, settings.raw_dir)
-    connection.execute(f"create view work.raw.reading_record as {readings}")
+    _read_from_files(connection, "reading_record", _records("reading", batch.readings, settings.raw_dir))
     read = [(m.feed, naive(m.feed_hour), *read_manifest(m.content)) for m in batch.manifests]
     insert(connection, "manifest", [(feed, hour, error) for feed, hour, _, error in read])
     insert(connection, "manifest_file", [(feed, hour, *file) for feed, hour, files, _ in read for file in files])
@@ -224,8 +166,22 @@ def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings
     insert(connection, "run_context", [context])
 
 
-def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) -> str:
-    """The query of all records of the deliveries that `work.raw.<table>` has."""
+def _create_tables_of_python(connection: duckdb.DuckDBPyConnection) -> None:
+    for table, columns in tables_of_python(project.manifest()).items():
+        connection.execute(f"create schema if not exists work.{table.split('.')[0]}")
+        types = ", ".join(f"{name} {data_type}" for name, data_type in columns.items())
+        connection.execute(f"create table if not exists work.{table} ({types})")
+
+
+def _read_from_files(connection: duckdb.DuckDBPyConnection, table: str, records: str | None) -> None:
+    """Let a table of `work.raw` be these records of the raw lake; without any, it stays the empty table that it is."""
+    if records:
+        connection.execute(f"drop table work.raw.{table}")
+        connection.execute(f"create view work.raw.{table} as {records}")
+
+
+def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) -> str | None:
+    """The query of all records of the deliveries that `work.raw.<table>` has; None if they have none."""
     files = {raw_dir / delivery.raw_path: delivery.records for delivery in deliveries}
     gone = [str(file) for file in files if not file.exists()]
     if gone:
@@ -235,7 +191,7 @@ def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) ->
         )
     paths = [file for file, records in files.items() if records]
     if not paths:
-        return _NO_RECORDS
+        return None
     return f"""
         select
             delivery.delivery_id, record.source_record, record.record, record.problem, record.record_bytes,

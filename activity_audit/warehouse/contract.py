@@ -18,7 +18,11 @@ class Column:
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """A dbt model of the materialisation `published`, and how its staged rows reach the warehouse."""
+    """A public table or view, and how its staged rows reach the warehouse.
+
+    `strategy` is the `meta.publish` of a dbt model, as `dbt_project.yml` explains it, or of a source that Python
+    writes: `append` where a run stages its rows too, `elsewhere` where another transaction adds them.
+    """
 
     schema: str
     name: str
@@ -38,12 +42,23 @@ class PublishedModel:
 
 def published_models(manifest: dict[str, Any]) -> list[PublishedModel]:
     """The public tables and views of a dbt manifest, tables first, in the order of their names."""
-    models = [
-        _model(node)
-        for node in manifest["nodes"].values()
-        if node["resource_type"] == "model" and node["config"]["materialized"] == "published"
-    ]
+    nodes = (*manifest["nodes"].values(), *manifest["sources"].values())
+    models = [_model(node) for node in nodes if "publish" in node["config"].get("meta", {})]
     return sorted(models, key=lambda model: (not model.is_table, model.schema, model.name))
+
+
+def tables_of_python(manifest: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The tables of the scratch database that Python fills, `schema.name`, with their columns and types.
+
+    These are dbt's inputs, and those public tables whose rows a run publishes and Python writes.
+    """
+    return {
+        f"{source['schema']}.{source['name']}": {
+            name: column["data_type"] for name, column in source["columns"].items()
+        }
+        for source in manifest["sources"].values()
+        if source["source_name"] == "raw" or source["config"]["meta"].get("publish") == "append"
+    }
 
 
 def _model(node: dict[str, Any]) -> PublishedModel:
@@ -60,6 +75,7 @@ def _model(node: dict[str, Any]) -> PublishedModel:
                 description=" ".join(column["description"].split()),
             )
             for column in node["columns"].values()
+            if not column["config"]["meta"].get("staged_only")
         ),
         strategy=meta["publish"],
         key=tuple(meta.get("publish_key", ())),

@@ -65,6 +65,21 @@ def models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition) -> 
     return found
 
 
+def written_by_python(manifest: Mapping[str, Any]) -> list[dg.AssetSpec]:
+    """The public tables that dbt does not build: sources that a run's ledger and checks, or upkeep, write."""
+    return [
+        dg.AssetSpec(
+            [source["schema"], source["name"]],
+            description=source["description"],
+            group_name=source["schema"],
+            owners=OWNERS,
+            kinds={"python", "ducklake"},
+        )
+        for source in manifest["sources"].values()
+        if _publish(source)
+    ]
+
+
 class _Translator(DagsterDbtTranslator):
     """How a dbt node becomes an asset."""
 

@@ -3,7 +3,7 @@ with
 
 batch as (
     select event_hour_utc, application, entity, activity, outcome, count(*) as event_count
-    from {{ staged(ref('fact_activity_event')) }}
+    from {{ ref('fact_activity_event') }}
     group by all
 ),
 

@@ -7,7 +7,7 @@ catalogue as (
 
 batch_event as (
     select application, max(event_time_utc) as last_event_time_utc, max(feed_hour_utc) as last_feed_hour_utc
-    from {{ staged(ref('fact_activity_event')) }}
+    from {{ ref('fact_activity_event') }}
     group by application
 ),
 

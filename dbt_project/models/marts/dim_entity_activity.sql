@@ -18,7 +18,7 @@ batch as (
         min(event_time_utc) as first_seen_utc,
         max(event_time_utc) as last_seen_utc,
         count(*) as event_count
-    from {{ staged(ref('fact_activity_event')) }}
+    from {{ ref('fact_activity_event') }}
     group by entity_activity_key
 ),
 
@@ -48,7 +48,7 @@ shown as (
 ),
 
 spelling as (
-    select field, spelling, event_count, false as is_documented from {{ staged(ref('observed_name')) }}
+    select field, spelling, event_count, false as is_documented from {{ ref('observed_name') }}
     union all
     select field, spelling, 0 as event_count, true as is_documented
     from (

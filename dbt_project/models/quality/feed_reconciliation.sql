@@ -21,7 +21,7 @@ delivery as (
     semi join feed_hour
         on earlier.feed = feed_hour.feed and earlier.feed_hour_utc = feed_hour.feed_hour_utc
     union all by name
-    select * from {{ staged(ref('feed_delivery')) }}
+    select * from {{ ref('feed_delivery') }}
 ),
 
 replayed as (
@@ -166,7 +166,7 @@ resolved as (
 
 resolved_now as (
     select feed, feed_hour_utc, {{ resolved_counts() }}
-    from {{ staged(ref('replayed_record')) }}
+    from {{ ref('replayed_record') }}
     where disposition <> 'quarantined'
     group by all
 ),

@@ -3,7 +3,7 @@ with
 
 batch as (
     select application, entity, activity, count(*) as event_count
-    from {{ staged(ref('fact_activity_event')) }}
+    from {{ ref('fact_activity_event') }}
     group by all
 ),
 

@@ -12,7 +12,7 @@ delivery as (
         coalesce(sum(accepted), 0) as accepted,
         coalesce(sum(duplicate), 0) as duplicate,
         coalesce(sum(quarantined), 0) as quarantined
-    from {{ staged(ref('feed_delivery')) }}
+    from {{ ref('feed_delivery') }}
 ),
 
 -- What a replay resolves is in quarantine no more.
@@ -21,7 +21,7 @@ replayed as (
         count(*) filter (disposition = 'accepted') as accepted,
         count(*) filter (disposition = 'duplicate') as duplicate,
         0 - count(*) filter (disposition <> 'quarantined') as quarantined
-    from {{ staged(ref('replayed_record')) }}
+    from {{ ref('replayed_record') }}
 ),
 
 final as (
