@@ -1,4 +1,4 @@
-"""Writes runs into the data docs, out of what the warehouse has of them: after their transaction, never before.
+"""Writes runs into the data docs, from what the warehouse has of them, after their transaction.
 
 Great Expectations draws the pages and is imported inside; it evaluates nothing here.
 """

@@ -1,4 +1,4 @@
-"""The data docs' pages of our own: the front page, the history of a month, and what leads to it.
+"""The data docs' own pages: the front page, and the history of each month.
 
 No Great Expectations in here.
 """

@@ -1,4 +1,4 @@
-"""What the data docs show of a run besides its page: counts, and what was found. No Great Expectations in here."""
+"""A run as the data docs show it outside its page: counts, and what was found. No Great Expectations in here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The data docs' files: what a run adds, and what is removed when it is too old.
+"""The files of the data docs: adds runs, and removes the pages of old ones.
 
     index.html                  the verdicts, the runs that have a page, newest first, and the months
     expectations/<suite>.html   what the suite expects and why

@@ -1,4 +1,4 @@
-"""Evaluates a suite's rules on the batch: Great Expectations counts, and only what failed is looked at again.
+"""Evaluates a suite's rules on the batch: Great Expectations counts, and only failed rules are looked at again.
 
 Imports Great Expectations through the session it is given.
 """

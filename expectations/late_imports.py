@@ -1,4 +1,4 @@
-"""What Great Expectations imports and the product's checks never use: it is loaded if it is used."""
+"""Delays the import of `scipy.stats`, which Great Expectations imports and our checks never use."""
 
 from __future__ import annotations
 

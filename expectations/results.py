@@ -1,4 +1,4 @@
-"""What an evaluated expectation is to the rest of the product. No Great Expectations in here."""
+"""The result of one expectation, as plain data. No Great Expectations in here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a rule is: one expectation as data, before any engine knows it. The rules are in the suites' modules.
+"""A rule: one expectation as data, independent of any engine. The suites' modules have the rules.
 
 SQL in a rule names its relations in full and runs as it stands, so that the data docs can show it.
 """

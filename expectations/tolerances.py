@@ -1,4 +1,4 @@
-"""How much of a defect is tolerated, and what level a failure has. The numbers are in `tolerances.toml`."""
+"""How much of each defect is tolerated, and the level of a failure; `tolerances.toml` has the numbers."""
 
 from __future__ import annotations
 

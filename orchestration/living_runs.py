@@ -1,4 +1,4 @@
-"""Which runs live: the process that executes a run holds a lock of the kernel, which lets go of it when that ends.
+"""Finds runs whose process has died: the process of a run holds a lock that the kernel releases with it.
 
 So neither a host name, nor a process id, nor a clock says who lives. `orchestration.storage` takes the lock
 when it records a run's start, whatever launched the run: a command, the daemon, or Dagster's pages.

@@ -1,4 +1,4 @@
-"""The partitions of the assets, which are feed hours, and what is said of each partition of a run over many."""
+"""Dagster's hourly partitions, and the metadata that a run over many hours adds to each of them."""
 
 from __future__ import annotations
 

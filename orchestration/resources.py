@@ -1,4 +1,4 @@
-"""The resource of every step: the home that it works on, and who watches it work."""
+"""The resource of every step: the home that it works on, and the observer of its progress."""
 
 from collections.abc import Iterable
 

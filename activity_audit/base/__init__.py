@@ -1,1 +1,1 @@
-"""What every room may use, and what uses no other: hours, names, paths, files, secrets, faults."""
+"""Helpers that every room may use and that use no other room: hours, names, paths, files, secrets, faults."""

@@ -1,4 +1,4 @@
-"""What one delivery may take of this machine, and what happens to one that takes more: it is not landed.
+"""The limits of one delivery; a delivery that exceeds one is not landed.
 
 Every limit is a setting. A delivery past one is named with the limit, and is tried again by the next run; the limit, or
 the delivery, can be changed.

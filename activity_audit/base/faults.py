@@ -1,4 +1,4 @@
-"""What the machine lacks, refuses or has damaged, in sentences: what, where, and what to do.
+"""Faults of the machine as sentences: what is wrong, where, and what to do.
 
 An error is known by the name of its class and its text, because that is all that Dagster keeps of one.
 """

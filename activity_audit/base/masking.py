@@ -1,4 +1,4 @@
-"""Keeping secrets out of what people and logs get to read: the one place that knows what a secret looks like.
+"""Masks secrets in what people and logs read: the one place that knows what a secret looks like.
 
 Whatever quotes a setting, a URL, a connection string or another program's message passes through here first.
 """

@@ -1,4 +1,4 @@
-"""Folders that are of one process: held by a lock that the kernel lets go of, and removed with the process.
+"""Folders of one process, under a lock that the kernel releases; they are removed with the process.
 
 What a killed process left is known by its free lock, and removed by the next that makes such a folder, or sweeps.
 """

@@ -1,4 +1,4 @@
-"""Keeps a command and all that it starts: none of it outlives who asked for it, however that ends.
+"""Starts a command and makes sure that all its processes end with the process that started it.
 
 `kept` starts it; the process between them is `python -m activity_audit.base.process_tree COMMAND…`.
 """

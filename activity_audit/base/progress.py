@@ -1,4 +1,4 @@
-"""How a run tells whoever watches it how far it is. The command line draws a bar; Dagster's UI has its events."""
+"""Reports the progress of a run to its caller: the command line draws a bar, Dagster shows events."""
 
 from __future__ import annotations
 

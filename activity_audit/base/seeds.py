@@ -1,4 +1,4 @@
-"""The dbt seeds as people edit them: read strictly, so that a wrong row is named before anything is run with it."""
+"""Reads the dbt seeds that people edit; a wrong row is reported before anything runs with it."""
 
 from __future__ import annotations
 

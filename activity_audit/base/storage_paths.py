@@ -1,4 +1,4 @@
-"""Places that settings name, folders of this machine and prefixes of buckets, and whether one lies in another."""
+"""Folders of this machine and prefixes of buckets, as settings name them, and whether one contains another."""
 
 from __future__ import annotations
 

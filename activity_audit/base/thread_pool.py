@@ -1,4 +1,4 @@
-"""A pool of threads for queries of one connection, because DuckDB gives rows to Python by one thread."""
+"""A pool of threads, each with its own cursor on one snapshot: DuckDB returns rows on one thread only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words of the warehouse that several rooms write: the fact's name, outcomes, and what becomes of a record."""
+"""Words of the warehouse that several rooms write: the fact's name, the outcomes, the dispositions."""
 
 # The fact, in a schema `main`: published in `audit`, staged in `work`.
 FACT_NAME = "fact_activity_event"

@@ -1,4 +1,4 @@
-"""What a crash must not lose: small files that are rewritten while others read them, and the names in a folder."""
+"""Writes that survive a crash: a small file is replaced as a whole, and folder entries are flushed to disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands share that execute a Dagster job in their own process, so that its UI shows the run."""
+"""Helpers for commands that run a Dagster job in their own process, so that Dagster's UI shows the run."""
 
 from __future__ import annotations
 

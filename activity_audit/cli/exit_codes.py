@@ -1,4 +1,4 @@
-"""How a command ends: with an exit code, and a sentence where something went wrong, never with Python's own words.
+"""How a command ends: its exit code, and one sentence instead of a traceback when something went wrong.
 
 0: done; 1: a run, a check or a promise failed; 2: wrong usage or settings; 130: stopped by Ctrl-C.
 """

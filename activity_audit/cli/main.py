@@ -1,4 +1,4 @@
-"""The command group, and what every command does first: settings, and warnings about them."""
+"""The command group: loads the settings, and warns about them, before each command."""
 
 from __future__ import annotations
 

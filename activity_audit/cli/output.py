@@ -1,4 +1,4 @@
-"""How results and messages are written: tables and sentences for people, JSON and CSV for programs.
+"""Writes results and messages: tables and sentences for people, JSON and CSV for programs.
 
 Nothing else of the command line writes. What a source sent must not reach a terminal as it is: escape sequences in it
 would clear the screen, set the clipboard, or write lines that pass for ours.

@@ -1,4 +1,4 @@
-"""What `audit run` tells at its end: what became of every record, what the checks found, where to look next."""
+"""The report at the end of `audit run`: every record's disposition, the checks, and what to look at next."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`audit serve`: Dagster with its schedule and sensors on, and the report, which has the door to Dagster's pages."""
+"""`audit serve`: the report, and Dagster with its schedule and sensors behind the report's sign-in."""
 
 from __future__ import annotations
 

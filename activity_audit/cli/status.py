@@ -1,4 +1,4 @@
-"""`audit status`: whether all is well, and what is not."""
+"""`audit status`: whether the data is fresh and complete, and what is not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a table is laid out for people: as wide as the terminal, with no name, hash, id, time or number broken.
+"""Lays out tables for people: as wide as the terminal, without breaking a name, hash, id, time or number.
 
 What does not fit beside each other is written one below the other, a block for each row. In a file or a pipe
 nothing is cut and no cell is broken.

@@ -1,4 +1,4 @@
-"""What dbt says while it works, kept to what a run needs to hear. Imports dbt: import late.
+"""Filters dbt's messages, so that a run handles only those that it needs. Imports dbt: import late.
 
 dbt makes a message of every step of every node, and formats it before anyone asks for it; together that takes as long
 as the models of a small batch.

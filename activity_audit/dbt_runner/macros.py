@@ -1,4 +1,4 @@
-"""SQL expressions that have their only home in a macro of the dbt project, for code that needs them outside dbt."""
+"""SQL expressions of the dbt project's macros, for code that needs them outside dbt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""dbt, run inside this process: one parse when the project changed, one build for each run of the pipeline."""
+"""Runs dbt inside this process: it parses a changed project once, and builds once for each run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which databases dbt's connections get while a run builds: `using` says so, and the plugin attaches them."""
+"""Chooses the databases that dbt's connections attach while a run builds; the plugin attaches them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where dbt's manifest is kept, and the column lineage with it: in the cache, never in the project.
+"""The place of dbt's manifest and of the column lineage: in the cache, never in the project.
 
 Each version of the project has a folder of its own there. So a process goes on with what it began with while another,
 of a newer release, parses its own.

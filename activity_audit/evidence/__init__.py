@@ -1,1 +1,1 @@
-"""What an auditor asks for: is everything there and unchanged, and a pack that proves it to a stranger."""
+"""The auditor's tools: a check that everything is there and unchanged, and a pack that proves it to a stranger."""

@@ -1,1 +1,1 @@
-"""From a feed to the raw lake: which deliveries there are, how each is read, and how it is landed."""
+"""From a feed to the raw lake: lists the deliveries, reads each one, and lands it."""

@@ -1,4 +1,4 @@
-"""With which feed hour the partitions of the assets begin: the first that there is, so that Dagster counts no others.
+"""The first feed hour of Dagster's partitions, so that they start no earlier than there is data.
 
 Dagster's partitions are fixed while code is loaded. What comes of an hour before them is noted here, and what is
 loaded next begins with it; `orchestration.serving.processes` sees the note, and loads the code again.

@@ -1,4 +1,4 @@
-"""The landing of an offer: read it, write it whole, and give it its name. Nothing here knows the index."""
+"""Lands one offer: reads it, writes its raw file, and gives the file its name. It does not use the index."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a manifest says: the files that a source vouches for. Anything may come in one, and none stops a run."""
+"""Reads manifests, which list the files that a source vouches for; a wrong manifest stops no run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The content of an offer as a stream that can seek, with its hash: where it is, or a copy of what a source sends."""
+"""An offer's content as a seekable stream with its hash: read in place, or copied where the source only streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which feed hours have work to do, told from what the source offers, what is landed, and what is published."""
+"""Plans the feed hours that have work: compares what is offered, landed and published."""
 
 from __future__ import annotations
 

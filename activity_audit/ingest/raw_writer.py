@@ -1,4 +1,4 @@
-"""The Parquet files of the raw lake: how one is written from a delivery, and what it says about itself."""
+"""Writes the Parquet files of the raw lake from deliveries."""
 
 from __future__ import annotations
 

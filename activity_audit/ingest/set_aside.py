@@ -1,4 +1,4 @@
-"""What is set aside: deliveries, manifests and folders that cannot be processed, so that they hold up nothing else.
+"""The list of what is set aside: deliveries, manifests and folders that cannot be processed now.
 
 They are kept in the index of the raw lake until the source has corrected or removed them, or they can be processed.
 If the index is lost, the next run finds them again.

@@ -1,4 +1,4 @@
-"""How much of a bucket each look at it lists: what is recent always, and everything now and then, in a sweep.
+"""How much of a bucket each look lists: recent hours always, and all of the bucket once a day, in a sweep.
 
 A folder of this machine is cheap to list, and is listed whole each time. A bucket costs a request for every thousand
 objects, so of its feeds only the hours are listed in which something new is likely, and a sweep over everything finds

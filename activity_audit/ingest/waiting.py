@@ -1,4 +1,4 @@
-"""Which deliveries are landed and not published: kept in the index of the raw lake, so that no look goes over all.
+"""The deliveries that are landed and not published, kept in the raw lake's index, so that no look reads all of it.
 
 A delivery waits from when it is on record there, by a trigger of the index itself, until a look sees it in the
 warehouse. The look also keeps which ledger entry was the newest then. While the warehouse has that entry, it has all

@@ -1,4 +1,4 @@
-"""Adoption: batches that a release without a ledger published are recorded by the first run of one that has it.
+"""Adoption: the first run of a release with a ledger records the batches that an earlier release published.
 
 Their entries are of the kind `adopted`: they vouch for what the warehouse and the raw lake had then, not for what was
 published. Such a release left `raw_sha256` null, and by that they are told; so a batch whose entry was removed is not

@@ -1,4 +1,4 @@
-"""The `record_sha256` of every published event, batch by batch, as verify recomputes it.
+"""Hashes every published event again for `audit verify`, batch by batch; dbt's macro `record_sha256` has the rule.
 
 DuckDB makes the text of each event, and DataFusion hashes it with the processor's instructions for SHA-256: in a fifth
 of the time that DuckDB's own function takes, which is the most expensive part of a verification

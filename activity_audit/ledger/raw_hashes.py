@@ -1,4 +1,4 @@
-"""The hashes of raw files: what `raw_sha256` of a delivery is, and how many files are hashed at a time."""
+"""The hashes of raw files: what `raw_sha256` of a delivery is, and how files are hashed in parallel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings as environment variables, or lines of a `.env` file: their names, their values, and what is wrong with them.
+"""Reads settings from environment variables or a `.env` file, and reports wrong names and values.
 
 The fields of `Settings` begin with AUDIT_, those of its group `report` with AUDIT_REPORT_, of `cxone` with CXONE_.
 """

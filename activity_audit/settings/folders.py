@@ -1,4 +1,4 @@
-"""Where the settings put things, and which of them would lie in one another, to be deleted with, or read for, it."""
+"""The folders that settings name, and the check that none contains another one's data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may read what the product writes: its owner alone, unless the home's folder, or AUDIT_UMASK, lets others.
+"""The permissions of what the product writes: for its owner alone, unless the home or AUDIT_UMASK says otherwise.
 
 Events tell what people did. Files for people, which a command writes where its user says, are made as their umask says.
 """

@@ -1,4 +1,4 @@
-"""How the values of settings are written: durations, feed hours, URLs, lists. A wrong one says what it must be."""
+"""The types of setting values: durations, feed hours, URLs, lists; a wrong value says what it must be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated records as the bytes of a feed file, and how files get to their place.
+"""Writes simulated records as the bytes of a feed file, and puts files into their place.
 
 A record is an event, or bytes that stand in the file as they are because they are no record of its format.
 """

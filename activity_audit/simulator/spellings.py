@@ -1,4 +1,4 @@
-"""Other ways to write the same event, which a warehouse must take for the same."""
+"""Other spellings of the same event, which the warehouse must treat as the same."""
 
 from __future__ import annotations
 

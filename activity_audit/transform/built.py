@@ -1,4 +1,4 @@
-"""What dbt built in a run: how long each seed and model took, and how many rows it has, by feed hour where known."""
+"""What dbt built in a run: the time and the rows of each seed and model, by feed hour where known."""
 
 from __future__ import annotations
 

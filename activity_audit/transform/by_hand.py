@@ -1,4 +1,4 @@
-"""What dbt works on when a person runs it: a landed hour that they name, or nothing, beside the published warehouse.
+"""The input of dbt when a person runs it: a landed hour that they name, or nothing, and the published warehouse.
 
 `audit dbt show -s stg_record --vars '{hour: 2026-05-01T10, feed: search}'` shows the records of that hour as a run sees
 them. What is built of a named hour stays in `$AUDIT_HOME/dbt`, for the next command that names the same one.

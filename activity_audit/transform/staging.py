@@ -1,4 +1,4 @@
-"""Staging a run's deliveries with dbt, and finding those that it fails with, so that they hold up no other."""
+"""Stages a run's deliveries with dbt, and finds the deliveries that break it, so that the others go on."""
 
 from __future__ import annotations
 

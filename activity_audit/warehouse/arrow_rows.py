@@ -1,4 +1,4 @@
-"""Rows of Python as rows of DuckDB, by way of Arrow: executemany would take a millisecond for each."""
+"""Moves rows of Python into DuckDB by way of Arrow; executemany would take a millisecond for each row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coverage: which feed hours of a period were looked at since they were over, and what was found in them.
+"""Coverage: the feed hours of a period that runs have looked at, and the state of each.
 
 Every page, file and command that says whether a period is complete says it by `coverage_by`. An hour that no run has
 looked at is neither complete nor missing: nothing is known of it.

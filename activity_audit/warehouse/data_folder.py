@@ -1,4 +1,4 @@
-"""The folder, or the prefix of a bucket, of the warehouse's data files, marked as one warehouse's when it is made.
+"""The folder or bucket prefix of the warehouse's data files, with a mark that says which warehouse owns it.
 
 Files are deleted there, so it must hold nothing else: not a stranger's data, and not another warehouse's.
 """

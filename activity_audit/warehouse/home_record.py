@@ -1,4 +1,4 @@
-"""What is known of the warehouse outside of it: by the home that publishes into it, and by the file of kept heads.
+"""Records about the warehouse that are kept outside it: which warehouse a home publishes into, and ledger heads.
 
 A file of the home, beside the raw lake and not beside the catalog, says into which warehouse it has published. Without
 it, a catalog that was lost would be made again from the raw lake, with a new ledger, and nobody would know. The heads

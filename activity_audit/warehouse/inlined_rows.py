@@ -1,4 +1,4 @@
-"""Rows and deletions that DuckLake keeps in its catalog, being too few for a file.
+"""Rows and deletions that DuckLake keeps in its catalog, because they are too few for a file.
 
 This release writes none. What an earlier one left is brought into files here, so that who reads the catalog's list of
 files reads what the tables say; and what no snapshot has any more is removed, which expiring snapshots does not do.

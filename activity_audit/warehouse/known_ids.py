@@ -1,4 +1,4 @@
-"""`quality.known_event_id`: the short keys by which a run finds the published events that its ids may be of.
+"""`quality.known_event_id`: short keys of the published event ids, by which a run finds earlier events.
 
 A run adds the keys of its own events, and retention takes away those of what it deletes. Each of them also keeps the
 digest of all keys, in `quality.known_event_id_digest`, so that the next one knows whether the keys are those that were

@@ -1,4 +1,4 @@
-"""What DuckLake's catalog has in tables of its own; the connections have the warehouse attached as `audit`."""
+"""Reads DuckLake's own catalog tables; the connections have the warehouse attached as `audit`."""
 
 from __future__ import annotations
 

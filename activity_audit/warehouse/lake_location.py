@@ -1,4 +1,4 @@
-"""Where the warehouse is, how a connection gets to it, and what is said where it does not."""
+"""The location of the warehouse, how a connection reaches it, and the errors if it cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attaching the warehouse for writing: it is made where there never was one, and refused where it is another one."""
+"""Attaches the warehouse for writing: creates it if there never was one, and refuses another one."""
 
 from __future__ import annotations
 

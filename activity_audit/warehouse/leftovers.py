@@ -1,4 +1,4 @@
-"""Files in the data folder that no snapshot knows: what a killed run wrote and never published.
+"""Files in the data folder that belong to no snapshot: a killed run wrote them and did not publish.
 
 Another program could have put a file there as well, or a warehouse that shares the folder by mistake. So no routine
 deletes them: they are counted, and deleted where somebody asks for it, and only those that bear our name.

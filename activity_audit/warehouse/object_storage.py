@@ -1,4 +1,4 @@
-"""DuckDB's way into object storage: which credentials it reads and writes the warehouse's files with.
+"""The credentials with which DuckDB reads and writes the warehouse's files in object storage.
 
 They are AWS's own (environment, profile, role), found by AWS's own library, and live as long as the connection.
 """

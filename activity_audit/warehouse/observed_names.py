@@ -1,4 +1,4 @@
-"""`quality.observed_name`: how many events have each spelling of a name. By it `dim_entity_activity` shows one of them.
+"""`quality.observed_name`: how many events use each spelling of a name; `dim_entity_activity` shows the most used.
 
 A run adds what its own events have. What is here counts all of it from `agg_activity_hourly`, which is in step with the
 fact: for a warehouse that an earlier release published, for one whose counts are not as many as its events, and when

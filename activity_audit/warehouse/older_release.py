@@ -1,4 +1,4 @@
-"""A warehouse that an older release published last lacks what this one has: it is told by that, and what mends it."""
+"""Finds what the warehouse lacks because an older release published it last, and says how to upgrade it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quarantine: why a record may be in it, and which records are in it now, for which reasons.
+"""The quarantine: the reasons, and which records are in it now.
 
 `quality.quarantined_event` has each record with the reasons of its first judging, and `quality.replayed_record` has
 what replays found since. Here only is told how the two are read together.

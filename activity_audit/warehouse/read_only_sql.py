@@ -1,4 +1,4 @@
-"""Whether SQL of people only reads the warehouse, decided on DuckDB's own parse of it and by lists of what is allowed.
+"""Allows only SQL that reads the warehouse, decided on DuckDB's own parse and lists of what is allowed.
 
 What DuckDB cannot hand over as a parse, what is unknown here and what is not on a list is refused.
 """

@@ -1,4 +1,4 @@
-"""Where this process's DuckDBs put what does not fit into memory: a folder of its own, whatever other processes do.
+"""The folder of this process into which its DuckDBs spill what does not fit into memory.
 
 It is below `$AUDIT_HOME/work`, because there is room where the warehouse is. A process that may not write there, such
 as a reader of another user's home, has it in the system's folder for temporary files.

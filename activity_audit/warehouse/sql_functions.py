@@ -1,4 +1,4 @@
-"""The functions of DuckDB that a query on the warehouse may call: those that compute from their arguments, or read it.
+"""The DuckDB functions that a query may call: they compute from their arguments, or read the warehouse.
 
 Each was looked at. What is not named is refused, so a function that a later DuckDB brings is refused until it was
 looked at, too. Left out are those that read files, settings or what other queries do, write, wait, parse SQL of their

@@ -1,4 +1,4 @@
-"""Whether the warehouse is in order: one set of rules for every page, file and command that says so.
+"""Decides whether the warehouse is in order: one set of rules for every page, file and command.
 
 `state` asks the lake for its figures, once; `judged` says what they come to. `audit status`, the report's trust line,
 its quality pages, the data docs and the auditor's page draw from these. A page about a period judges the figures of

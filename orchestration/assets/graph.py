@@ -1,4 +1,4 @@
-"""The asset graph of the warehouse, as dbt's manifest has it: what each model is made of, and which have an hour.
+"""The asset graph of the warehouse, from dbt's manifest: each model's parents, and which models have an hour.
 
 A model has an hour if a run adds rows to it that come from what was delivered in that hour. What is made of seeds
 alone, a table that is replaced as a whole, and a view, which has no rows of its own, are unpartitioned.

@@ -1,1 +1,1 @@
-"""The address by which classes of users imported what a source of feeds is, before it had a room of its own."""
+"""The former import path of the source interface, kept for users' own source classes."""

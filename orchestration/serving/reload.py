@@ -1,4 +1,4 @@
-"""`python -m orchestration.serving.reload SOCKET`: have Dagster's code server on that socket load its code again."""
+"""Makes Dagster's code server reload its code: `python -m orchestration.serving.reload SOCKET`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pack was made with: the settings, with every secret masked, and the versions of whatever had a part in it."""
+"""What a pack says of its making: the settings, with every secret masked, and the versions of the software."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Making a pack: everything from one snapshot, into a folder that appears under its name when it is whole."""
+"""Makes a pack from one snapshot; its folder appears under its name when it is complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a pack is about: the feed hours whose batches it must account for, and the runs that published them."""
+"""The scope of a pack: the feed hours whose batches it must account for, and the runs that published them."""
 
 from __future__ import annotations
 

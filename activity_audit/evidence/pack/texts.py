@@ -1,4 +1,4 @@
-"""The two files of a pack that are for reading and running: its README and the SQL that checks it."""
+"""The two files of a pack to read and to run: its README and the SQL that checks it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the published tables have exactly the batches that the ledger has? One slice of feed hours at a time."""
+"""Checks that the published tables have exactly the batches of the ledger, one slice of feed hours at a time."""
 
 from __future__ import annotations
 

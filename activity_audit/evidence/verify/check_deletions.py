@@ -1,4 +1,4 @@
-"""Is what retention deleted gone, is it recorded as what it was, and does `quality.deletion` say the same?"""
+"""Checks retention's deletions: the rows are gone, and the ledger and `quality.deletion` agree on them."""
 
 from __future__ import annotations
 

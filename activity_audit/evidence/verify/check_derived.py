@@ -1,4 +1,4 @@
-"""Do the tables that are made from the fact say what it says: the aggregate, and the two dimensions?"""
+"""Checks the tables that are derived from the fact: the hourly aggregate and the two dimensions."""
 
 from __future__ import annotations
 

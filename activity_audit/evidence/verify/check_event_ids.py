@@ -1,4 +1,4 @@
-"""Is each event id in the fact once, and has `quality.known_event_id` exactly their keys?
+"""Checks that no event id is in the fact twice, and that `quality.known_event_id` has exactly their keys.
 
 An event id is accepted once, ever, so all of the history is looked at. By the keys a run finds what is published.
 """

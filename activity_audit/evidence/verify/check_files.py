@@ -1,4 +1,4 @@
-"""Are the files still what they were: those of the raw lake as published, and those delivered as they were landed?
+"""Checks the files: raw files as they were published, and delivered files as they were landed.
 
 What was delivered belongs to the source, so a change there is a warning.
 """

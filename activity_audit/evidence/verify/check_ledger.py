@@ -1,4 +1,4 @@
-"""Is the ledger an unbroken chain that has the heads kept elsewhere, and does `quality.legal_hold` agree with it?"""
+"""Checks the ledger: an unbroken chain, with the heads kept elsewhere, that agrees with `quality.legal_hold`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the published tables have what the ledger has? Slice by slice of the feed hours, several at a time."""
+"""Checks the published tables against the ledger, in slices of feed hours, several slices at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do the tables agree where no digest ties them: reconciliation, origins, resolutions, and rows that no slice saw?"""
+"""Checks that no digest covers: reconciliation sums, origins of events, resolutions, rows outside every slice."""
 
 from __future__ import annotations
 

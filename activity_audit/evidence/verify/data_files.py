@@ -1,4 +1,4 @@
-"""Which data files of the warehouse are not what its catalog says, asked only when a table could not be read."""
+"""Finds data files that are missing or differ from the catalog, after a table could not be read."""
 
 from __future__ import annotations
 

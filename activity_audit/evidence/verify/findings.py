@@ -1,4 +1,4 @@
-"""What a check of integrity found, and how it is told."""
+"""The findings of an integrity check, and their texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which events of a batch differ: its records are judged again, from the raw lake, and compared with the fact.
+"""Names the events of a batch that differ: its raw records are judged again and compared with the fact.
 
 Digests say that a batch differs, cheaply; only for a batch that does is this done. The judging is the pipeline's own,
 with the rules, settings and catalogue of now.

@@ -1,4 +1,4 @@
-"""What an answer of the API means, and how often it is asked again: by the settings; tenacity does the waiting."""
+"""The meaning of each answer of the API, and how often a request is repeated; tenacity does the waiting."""
 
 from __future__ import annotations
 

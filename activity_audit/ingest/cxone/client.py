@@ -1,4 +1,4 @@
-"""The API over HTTP: one page for one URL, however often it must be asked for."""
+"""The HTTP client of the API: one page for one URL, with as many attempts as that needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages of readings in the raw lake, each as it came, and the mark of an hour that is read for good.
+"""The pages of readings in the raw lake, as they came, and the mark of an hour that is complete.
 
 pages/cxone/<YYYY-MM-DD>/<HH>/<time of reading>.parquet    the pages of a reading that differs from the one before
 pages/cxone/<YYYY-MM-DD>/<HH>/sealed.json                  the hour was read after it was sealed, and is landed

@@ -1,4 +1,4 @@
-"""Pages of the audit API as text: their records, the way to the next page, and chains that go nowhere. No I/O."""
+"""The text of API pages: their records, the next page, and chains of pages that lead nowhere. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One reading of an hour: its window from the first page to the last, kept as pages, and parted by application.
+"""One reading of an hour: its window from the first page to the last, kept as pages, and split by application.
 
 A reading exists only when it has reached its end; one that fails leaves nothing.
 """

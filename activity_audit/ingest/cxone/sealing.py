@@ -1,4 +1,4 @@
-"""When an hour is read again, which hours are due, and which were read.
+"""Decides when an hour is read again, which hours are due, and which are complete.
 
 An hour is read as soon as it is over and asked for, again with every hourly run, and for the last time when
 it is sealed. What it was read as is told by a token, which changes exactly when it is due again. Which hours were read

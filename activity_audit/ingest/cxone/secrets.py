@@ -1,4 +1,4 @@
-"""What must not be shown: the secrets of the settings, and those that the token service gave."""
+"""The secrets that must not be shown: those of the settings, and the tokens that were received."""
 
 from __future__ import annotations
 

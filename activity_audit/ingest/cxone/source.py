@@ -1,4 +1,4 @@
-"""The source itself: which hours it offers, and one reading of an hour for the parts of all feeds."""
+"""The API as a source of feeds: the hours that it offers, and one reading of an hour for all feeds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Access tokens: got by access key or as an OAuth client, renewed before they expire or when one is refused."""
+"""Access tokens, by access key or as an OAuth client; renewed before they expire or when one is refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lines of a CSV file, with a cursor and a mark: a row that does not parse is read again from its mark."""
+"""The lines of a CSV file, with a cursor and a mark, from which a row that does not parse is read again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The formats of a feed file, by its name. What a name means is decided here; how it is read, in `read_*`."""
+"""The formats of feed files, chosen by the file's name; each format's reader is in `read_*`."""
 
 from __future__ import annotations
 

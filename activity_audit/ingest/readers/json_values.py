@@ -1,4 +1,4 @@
-"""The values of a JSON text one after the other, as records, also of a text that is damaged.
+"""The values of a JSON text, one by one, as records, also where the text is damaged.
 
 A value is what Python's own decoder takes. One that it refuses ends where its brackets close, or before the line on
 which the next value visibly begins, so that it takes no other with it. How much is decoded in vain is bounded, and so

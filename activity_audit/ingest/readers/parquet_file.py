@@ -1,4 +1,4 @@
-"""A Parquet file as Arrow reads it, as much or as little of it at a time as is asked for."""
+"""A Parquet file read by Arrow, in pieces of the size that is asked for."""
 
 from __future__ import annotations
 

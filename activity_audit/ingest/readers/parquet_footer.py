@@ -1,4 +1,4 @@
-"""What the footer of a Parquet file says of its row groups."""
+"""The row groups of a Parquet file, as its footer describes them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rows of one row group of a Parquet file, all of them accounted for, however damaged it is.
+"""The rows of one row group of a Parquet file; every row is accounted for, also in a damaged file.
 
 A row group is read in batches. Where that fails, each column is read by itself, in the end row by row, so that only
 what is damaged is missing.

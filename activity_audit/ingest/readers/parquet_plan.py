@@ -1,4 +1,4 @@
-"""How a row group of a Parquet file is read in bounded memory, decided by what its pages say of themselves.
+"""Plans how a row group of a Parquet file is read in bounded memory, from the sizes of its pages.
 
 A footer can say what it likes; what is decoded is what the headers of the pages say.
 """

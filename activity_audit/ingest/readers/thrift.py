@@ -1,4 +1,4 @@
-"""Thrift's compact protocol, in which a Parquet file describes itself, as far as it is used there.
+"""The part of Thrift's compact protocol that Parquet's footers and page headers use.
 
 Arrow reads it too, but gives it to Python in a way that ends the process where a footer contradicts itself.
 """

@@ -1,4 +1,4 @@
-"""Folders and files of this machine, as far as feeds need them.
+"""The folders and files of this machine that feeds come from.
 
 This is no fsspec, because feeds here are many and small, because a link's own times say nothing about the file that it
 points to, and because whoever may deliver must not be able to have other files of this machine read.

@@ -1,4 +1,4 @@
-"""Objects of a bucket, or of any place that fsspec knows by its URL, as far as feeds need them.
+"""The objects of a bucket, or of any fsspec URL, that feeds come from.
 
 Everything that depends on the kind of store is here: how it is opened, how a range of its names is listed, and what
 tells one version of an object from another.

@@ -1,4 +1,4 @@
-"""How a request becomes a user: the session's cookie, and what the way of signing in makes of it."""
+"""Finds the user of a request, from the session's cookie or by the configured way of signing in."""
 
 from __future__ import annotations
 

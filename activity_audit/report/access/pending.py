@@ -1,4 +1,4 @@
-"""What the server must know again of a browser that is signing in. The browser keeps it, signed, in a cookie.
+"""The state of a sign-in that is not finished, kept signed in the browser's cookie and not on the server.
 
 So nothing here grows with those who only open the sign-in page, and nobody pushes out anybody else's sign-in.
 """

@@ -1,4 +1,4 @@
-"""What span of feed hours a page is about, how it is cut into the slots of the heat map, and where these are marked."""
+"""The period of the auditor's page: its feed hours, and the columns and time axis of its heat map."""
 
 from __future__ import annotations
 

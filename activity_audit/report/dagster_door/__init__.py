@@ -1,7 +1,8 @@
 """Dagster's pages behind the report's sign-in: the door that readers come through, and the server that it leads to.
 
-`door` says who may do what. `forward` and `live` carry what is allowed to the Unix socket on which `pages`, in a
-process of its own, serves Dagster's pages. `operations` reads what a request asks Dagster to do.
+`door` decides who may do what. `proxy` carries what is allowed to the Unix socket on which
+`orchestration.serving.pages`, in a process of its own, serves Dagster's pages. `operations` reads what a request asks
+Dagster to do.
 """
 
 # Where Dagster's pages are, below the report's own URL.

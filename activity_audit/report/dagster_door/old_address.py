@@ -1,4 +1,4 @@
-"""Where Dagster's pages were before they had a door: whoever comes there is led to it. It serves nothing else."""
+"""Redirects the former address of Dagster's pages to the door. It serves nothing else."""
 
 from __future__ import annotations
 

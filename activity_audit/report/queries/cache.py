@@ -1,4 +1,4 @@
-"""Answers that a snapshot has given already: it never changes, so the same question has the same answer.
+"""A cache of answers for one snapshot; a snapshot never changes, so an answer stays valid.
 
 Who asks what somebody else is being told waits for that answer, instead of having it found twice.
 """

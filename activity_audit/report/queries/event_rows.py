@@ -1,4 +1,4 @@
-"""The rows that are next in an order: by time in one window after the other, by value, or by sorting all of them."""
+"""The next page of rows: found by time windows, by the values of one field, or by sorting everything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The orders in which rows can be shown, and the condition that says which rows are beyond one of them.
+"""The sort orders of the report's rows, and the SQL condition for the rows after a given one.
 
 An order ends in the event's id, so that it is one and only one; nulls stand last in either direction. Names and texts
 are sorted without regard to case and accents, and those that then are the same by their characters. Times and ids are

@@ -1,4 +1,4 @@
-"""Counts of one snapshot, held in the memory of its DuckDB: what lists, groups, pictures and pages are found by.
+"""Event counts of one snapshot, in memory; the report's lists, groups, charts and pages use them.
 
 They are made from the published tables when the snapshot is attached, and say the same. `counts.main.kind` has a
 number for every combination of application, entity, activity and outcome; `hourly` and `daily` count events by it.

@@ -1,4 +1,4 @@
-"""Who may use the processors next.
+"""Schedules the report's questions on the machine's processors.
 
 Questions that are soon answered take turns, as many at once as there are processors and in the order in which they
 came: so nobody's takes much longer than another's. What reads much of the history is no part of these turns; it has

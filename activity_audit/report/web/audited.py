@@ -1,4 +1,4 @@
-"""The decorators by which each page says what its reading is in the report's own audit trail.
+"""Decorators that record each reading of a page in the report's audit trail.
 
 They go below `requires`. The record is written when the page is made, before any of it is sent.
 """

@@ -1,4 +1,4 @@
-"""A value of an event as a table shows it: what cannot be seen is named, what is too long is cut.
+"""The cells of the table of events: invisible characters are named, and long texts are cut.
 
 What stands there is not always the value, which menus copy and filter by; so both are there where they differ.
 """

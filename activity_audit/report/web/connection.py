@@ -1,4 +1,4 @@
-"""One connection of the server: its headers come in time, its answers are read in time, and there are not too many.
+"""One connection of the server, with limits on the time for its headers and answers, and on their number.
 
 uvicorn bounds how long a connection may be idle, and nothing else of this.
 """

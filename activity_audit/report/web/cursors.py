@@ -1,4 +1,4 @@
-"""A place in the ordered events, as a URL or a script hands it on: the row's sort value and its id."""
+"""Cursors of the ordered events, as URLs and scripts carry them: the row's sort value and its id."""
 
 from __future__ import annotations
 

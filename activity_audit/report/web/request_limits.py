@@ -1,4 +1,4 @@
-"""How long a request may be, told before anybody is asked who sends it: address, values, headers, body, and time.
+"""Limits on the size and the duration of a request, applied before the user is identified.
 
 What is longer is refused with a sentence that names the limit.
 """

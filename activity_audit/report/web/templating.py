@@ -1,4 +1,4 @@
-"""Templates rendered on the server; what all of them know is put in here.
+"""Renders the templates on the server, and gives them what all of them need.
 
 Every value is text that somebody else may have sent: it is escaped, and what cannot be seen in it is named. Where a
 value is not looked at but sent back, in a form or an address, `real` or `code` leaves it as it is.

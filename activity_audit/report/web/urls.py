@@ -1,4 +1,4 @@
-"""What a URL of the report says, and back: period, filters, order, columns, groups. Pure; nothing is asked here.
+"""Reads and writes the URLs of the report: period, filters, order, columns, groups. It asks the warehouse nothing.
 
 A link that is opened by somebody else, tomorrow, gives the same page.
 """

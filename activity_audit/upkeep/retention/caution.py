@@ -1,4 +1,4 @@
-"""When an upkeep must not delete by itself: the clock may be wrong, or very much would go at once."""
+"""The limits of an upkeep that runs alone: it deletes nothing if the clock may be wrong or too much would go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What retention would delete now, and what it must leave: held hours, and evidence that is not as it was recorded.
+"""Plans what retention deletes now, and what stays: held hours, and hours whose evidence is damaged.
 
 A feed hour is deleted whole or not at all, so one batch of it that cannot go keeps the others.
 """

@@ -1,4 +1,4 @@
-"""What retention did, or would do, as it is told."""
+"""The summary of what retention deleted, or would delete."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What may be asked of the published events: which columns they have, and which of them are chosen."""
+"""Questions about the published events: their columns, and the filters that choose them."""

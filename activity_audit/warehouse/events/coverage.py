@@ -1,4 +1,4 @@
-"""The feed hours and feeds that the events of filters may have come in, and the coverage of these."""
+"""The coverage of filtered events: the feeds and feed hours that these events can come from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reader of the report asks for: a period, and values to keep; as SQL, whose values are bound, and in words."""
+"""The filters of the report: a period, and values to keep, as SQL with bound values and as words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that are too long for a URL: they stand there as their hash, and the warehouse looks for what has it.
+"""Texts that are too long for a URL: the URL has their hash, and the warehouse finds the text by it.
 
 What events hold has no bound, and a link must be followed by every browser and proxy.
 """

@@ -1,4 +1,4 @@
-"""What stands around every view of the events: trust, prompt, filters, and what they say in words."""
+"""The parts around every view of the events: trust line, prompt, filters, and their texts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is shown where there is no page to show: what happened, why, and what to do."""
+"""The pages for errors: what happened, why, and what to do."""
 
 from __future__ import annotations
 

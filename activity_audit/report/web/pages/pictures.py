@@ -1,4 +1,4 @@
-"""Pictures of the events: over time, and the values with the most of them."""
+"""The charts of the events: over time, and the values with the most events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The quality pages: every feed and hour, what is in quarantine and why, what nobody documented, what was checked."""
+"""The quality pages: feeds by hour, quarantine by reason, catalogue drift, and checks."""
 
 from __future__ import annotations
 

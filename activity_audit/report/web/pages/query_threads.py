@@ -1,4 +1,4 @@
-"""Asking the warehouse for a page: in a thread of its own, and stopped when the reader has gone."""
+"""Runs the questions of a page in a thread, and cancels them when the reader has left."""
 
 from __future__ import annotations
 

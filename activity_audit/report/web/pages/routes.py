@@ -1,4 +1,4 @@
-"""Which URL leads to which page."""
+"""The routes of the report's pages."""
 
 from __future__ import annotations
 
