@@ -4,10 +4,10 @@
   empty scratch database, and says so by `--no-populate-cache`.
 #}
 {% macro duckdb__list_relations_without_caching(schema_relation) %}
-    {%- if not flags.POPULATE_CACHE -%}
+    {%- if not invocation_args_dict.get('populate_cache', true) -%}
         {{ return([]) }}
     {%- endif -%}
-    {{ return(dbt_duckdb.duckdb__list_relations_without_caching(schema_relation)) }}
+    {{ return(dbt.duckdb__list_relations_without_caching(schema_relation)) }}
 {% endmacro %}
 
 {# dbt-duckdb compares with the quoted name of the database, finds no schema, and makes each of them again. #}

@@ -54,12 +54,13 @@ def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
         """A release whose SQL lets a wrong outcome through."""
         import duckdb
 
-        build(prepare, target, **options)
+        built = build(prepare, target, **options)
         with duckdb.connect() as connection:
             prepare(connection)
             rows = "select * replace ('PERHAPS' as outcome) from work.main.broken"
             connection.execute("create table work.main.broken as select * from work.main.fact_activity_event")
             connection.execute(f"create or replace view work.main.fact_activity_event as {rows}")
+        return built
 
     monkeypatch.setattr(project, "build", break_outcomes)
     with pytest.raises(ChecksFailedError, match="outcome"):
