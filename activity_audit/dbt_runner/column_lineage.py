@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from pydantic import TypeAdapter
 
 from activity_audit.base.whole_files import rewrite
 from activity_audit.dbt_runner.project import target_dir
@@ -24,7 +25,7 @@ Lineage = dict[str, dict[str, list[list[str]]]]
 
 def load() -> Lineage:
     """The lineage that was worked out last; empty before the first build of this version of the project."""
-    return json.loads(_file().read_text(encoding="utf-8")) if is_current() else {}
+    return _read() or {}
 
 
 def refresh(connection: duckdb.DuckDBPyConnection, compiled_manifest: Path) -> None:
@@ -92,8 +93,15 @@ def _plain(relation: str) -> str:
 
 
 def is_current() -> bool:
-    """Whether the lineage was worked out for this version of the project."""
-    return _file().exists()
+    """Whether the lineage was worked out for this version of the project, and can be read."""
+    return _read() is not None
+
+
+def _read() -> Lineage | None:
+    try:
+        return TypeAdapter(Lineage).validate_json(_file().read_bytes())
+    except (OSError, ValueError):
+        return None
 
 
 def _file() -> Path:

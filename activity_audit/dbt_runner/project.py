@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import redirect_stdout, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache, lru_cache
 from io import StringIO
 from pathlib import Path
@@ -27,15 +27,27 @@ class TransformError(RuntimeError):
 @cache
 def manifest() -> dict[str, Any]:
     """dbt's manifest of the project; it is parsed if that was not done yet for the project's files as they are."""
-    target = target_dir()
-    target.mkdir(parents=True, exist_ok=True)
-    with FileLock(target / ".parse.lock"):
+    with _locked():
         # It may be missing, or left half written by a process that was killed.
         with suppress(FileNotFoundError, ValueError):
-            return json.loads(manifest_file().read_text(encoding="utf-8"))
-        invoke("parse", target=target)
-        dbt_target.drop_older(target)
+            if is_parsed():
+                return json.loads(manifest_file().read_text(encoding="utf-8"))
+        _parse()
+        dbt_target.drop_older(target_dir())
         return json.loads(manifest_file().read_text(encoding="utf-8"))
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    target_dir().mkdir(parents=True, exist_ok=True)
+    with FileLock(target_dir() / ".parse.lock"):
+        yield
+
+
+def _parse() -> None:
+    # dbt would begin with what is in it.
+    _parsed_file().unlink(missing_ok=True)
+    invoke("parse", target=target_dir())
 
 
 @cache
@@ -47,6 +59,15 @@ def target_dir() -> Path:
 def manifest_file() -> Path:
     """Where dbt's manifest is, once there is one."""
     return target_dir() / "manifest.json"
+
+
+def is_parsed() -> bool:
+    """Whether the folder has the two files that dbt writes when it has parsed the project."""
+    return manifest_file().exists() and _parsed_file().exists()
+
+
+def _parsed_file() -> Path:
+    return target_dir() / "partial_parse.msgpack"
 
 
 def build(
@@ -87,8 +108,13 @@ def build(
 
 def parsed() -> Manifest:
     """dbt's own form of the manifest, which may be used for one command after another."""
-    known = target_dir() / "partial_parse.msgpack"
-    return _parsed(known, known.stat().st_mtime_ns)
+    try:
+        return _parsed(_parsed_file(), _parsed_file().stat().st_mtime_ns)
+    except Exception:
+        # msgpack and dbt raise all kinds of errors where the file is damaged.
+        with _locked():
+            _parse()
+            return _parsed(_parsed_file(), _parsed_file().stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)

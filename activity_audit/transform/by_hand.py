@@ -38,7 +38,7 @@ def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, hour: str 
     """
     connection.execute("set global TimeZone = 'UTC'")
     connection.execute(f"set temp_directory = {literal(str(spill.folder(settings)))}")
-    if not project.manifest_file().exists():
+    if not project.is_parsed():
         raise ByHandError("this version of the dbt project is not parsed yet; `audit dbt parse` does that")
     batch = _batch(settings, hour, feed)
     path = _kept(settings, batch.start, feed) if hour else ":memory:"
