@@ -22,12 +22,16 @@ CLIENT, SECRET = "audit-report", "client-secret-of-the-test"
 
 @dataclass
 class Provider:
-    """What it says of whoever comes: `claims` replace those of its token; `key` signs it, of those that it shows."""
+    """What it says of whoever comes: `claims` replace those of its token; `key` signs it, of those that it shows.
+
+    Its configuration also has `metadata`.
+    """
 
     issuer: str = ""
     keys: list[RSAKey] = field(default_factory=lambda: [RSAKey.generate_key(2048, {"kid": "1"})])
     key: RSAKey | None = None
     claims: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     refuses: str | None = None
     is_unsigned: bool = False
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -36,6 +40,7 @@ class Provider:
         """Where the reader is sent back to."""
         assert asked["response_type"] == "code"
         assert asked["client_id"] == CLIENT
+        assert "openid" in asked["scope"].split()
         assert asked["code_challenge_method"] == "S256"
         if self.refuses:
             back = {"error": self.refuses}
@@ -86,6 +91,7 @@ def openid_provider() -> Iterator[Provider]:
                         "jwks_uri": f"{provider.issuer}/keys",
                         "id_token_signing_alg_values_supported": ["none", "RS256"],
                     }
+                    | provider.metadata
                 )
             elif parts.path == "/keys":
                 self._answer(KeySet(provider.keys).as_dict(private=False))

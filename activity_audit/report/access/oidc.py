@@ -13,7 +13,7 @@ import secrets
 import ssl
 import time
 from base64 import urlsafe_b64encode
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # The client would take what the provider lists, also `none`.
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+# All else of the provider's configuration would become arguments of the HTTP client, and override ours.
+_KEPT = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "_loaded_at")
 _TIMEOUT = 10.0
 _LEEWAY = 60
 # How long the provider's configuration and keys are kept, in seconds.
@@ -107,15 +109,20 @@ class Provider:
         import httpx
         from joserfc.errors import ClaimError, JoseError
 
-        options = {
+        from activity_audit.report.access.id_token import IdTokenClaims
+
+        options: dict[str, dict[str, Any]] = {
+            **{name: {"essential": True} for name in ("sub", "exp", "iat")},
+            "nonce": {"essential": True, "value": nonce},
             "iss": {"essential": True, "value": app.server_metadata["issuer"]},
             "aud": {"essential": True, "value": self._client_id},
         }
+        claims = partial(IdTokenClaims, access_token=token.get("access_token"))
         for is_fresh in (False, True):
             try:
                 # A key that is not known, or does not fit, may be a new one.
                 await app.fetch_jwk_set(force=is_fresh)
-                return await app.parse_id_token(token, nonce, claims_options=options, leeway=_LEEWAY)
+                return await app.parse_id_token(token, nonce, options, claims, leeway=_LEEWAY)
             except ClaimError as error:
                 why = "it is for another client too, and not issued to us" if error.claim == "azp" else str(error)
                 raise SignInFailedError(f"the ID token does not hold: {why}") from error
@@ -155,16 +162,16 @@ class Provider:
         )
         try:
             configuration = await app.load_server_metadata()
+            app.server_metadata = {name: configuration[name] for name in _KEPT}
             await app.fetch_jwk_set()
             named = configuration["issuer"]
-            configuration["authorization_endpoint"], configuration["token_endpoint"]
             # A trailing slash is all that the setting may differ by.
             is_ours = named.rstrip("/") == self._issuer.rstrip("/")
         except (httpx.HTTPError, KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise SignInFailedError(f"the provider {self._issuer} does not answer as it should: {error!r}") from error
         if not is_ours:
             raise SignInFailedError(f"the provider calls itself {named}, not AUDIT_REPORT_OIDC_ISSUER={self._issuer}")
-        configuration["id_token_signing_alg_values_supported"] = _ALGORITHMS
+        app.server_metadata["id_token_signing_alg_values_supported"] = _ALGORITHMS
         return app
 
     def _derived(self, purpose: str, state: str) -> str:
