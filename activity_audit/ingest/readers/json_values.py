@@ -21,7 +21,7 @@ _PATIENCE = 4 << 20
 _PATIENCE_FACTOR = 4
 # A value that is indented deeper has no sibling.
 _DEEPEST = 4096
-_SCALAR_END = re.compile(r"[,\]\r\n{]")
+_SCALAR_END = re.compile(r"[,\]}\r\n{]")
 _MEMBER = re.compile(rf'[{SPACE},]*"([^"\\]*(?:\\.[^"\\]*)*)"[{SPACE}]*:[{SPACE}]*')
 
 # From the index on: where the value ends, and True; or where to go on once more is read, and False.

@@ -174,13 +174,15 @@ def test_lines_come_back_as_they_went(lines: list[bytes], ends: list[bytes], blo
     indent=st.sampled_from([None, 1, 4]),
     ascii_only=st.booleans(),
     block=st.integers(1, 300),
-    page=st.booleans(),
+    about=st.sampled_from([None, {}, {"links": {"next": None}}, {"page": 2.5e3}, {"more": False}, {"next": None}]),
+    end=st.sampled_from(["", "\n"]),
 )
 def test_documents_come_back_as_they_went(
-    records: list[Any], indent: int | None, ascii_only: bool, block: int, page: bool
+    records: list[Any], indent: int | None, ascii_only: bool, block: int, about: dict[str, Any] | None, end: str
 ) -> None:
-    value = {"totalRecords": len(records), "values": records, "links": {"next": None}} if page else records
-    content = json.dumps(value, indent=indent, ensure_ascii=ascii_only).encode("utf-8", errors="surrogatepass")
+    value = records if about is None else {"totalRecords": len(records), "values": records, **about}
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii_only) + end
+    content = text.encode("utf-8", errors="surrogatepass")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(streams, "BLOCK", block)
         found = parse("a.json", content)
@@ -225,7 +227,13 @@ PRETTY = json.dumps({"eventId": "p", "x": [1, {"y": 2}]}, indent=2)
         ),
         pytest.param(f'{{"values":[{A}]}}\n{{"values":[{B},{C}]}}', RECORDS, id="pages one after the other"),
         pytest.param(f"[{A}]\n[{B},{C}]", RECORDS, id="arrays one after the other"),
+        pytest.param(
+            f'{{"values":[{A}],"total":3}}\n{{"values":[{B}],"more":true}}{{"values":[{C}],"next":null }}\n',
+            RECORDS,
+            id="pages that end in a plain value",
+        ),
         pytest.param('{"values":[]}', [], id="empty page"),
+        pytest.param('{"values":[],"totalRecords":0}\n', [], id="empty page with its total"),
         pytest.param(f"{A}\n\n{B}\n{C}", RECORDS, id="one a line"),
         pytest.param(PRETTY, [PRETTY], id="one pretty record"),
         pytest.param(f"{PRETTY}\n{PRETTY}\n", [PRETTY, PRETTY], id="pretty records"),

@@ -183,6 +183,7 @@ def test_a_broken_object_on_a_line_of_several_harms_no_other_line(feeds: Feeds) 
         pytest.param('{"Errors":["x"],"values":[]}', ['"Errors":["x"]'], id="errors first"),
         pytest.param(f'{{"values":[{READ}],"fault":"half"}}', [READ, '"fault":"half"'], id="beside values"),
         pytest.param('{"values":[],"error":null,"errors":[]}', [], id="none"),
+        pytest.param('{"values":[],"errors":[],"error":null}', [], id="null at last"),
         pytest.param('{"error":"x"}', ['{"error":"x"}'], id="no page"),
         pytest.param('"Service Unavailable"', ['"Service Unavailable"'], id="text"),
     ],
