@@ -145,4 +145,7 @@ def _page(blocks: Blocks, values: Values) -> Iterator[records.Record]:
             about = values.value()
             if name.text.strip('"').lower() in _ERROR_NAMES and about.text not in _NO_ERROR:
                 yield about if about.problem else values.unparseable(f"{name.text}:{about.text}")
+            else:
+                # Half of what is passed over is no record that could say that the rest is missing.
+                values.unfinished = False
     yield from _not_closed(blocks, values, "page")

@@ -192,6 +192,23 @@ def test_what_is_no_empty_delivery(feeds: Feeds, content: str, expected: list[st
     assert texts(feeds.one("a.json", content.encode())) == expected
 
 
+@pytest.mark.parametrize(
+    "about",
+    [
+        pytest.param('"links":{"next":"https://x/y?cur', id="string in an object"),
+        pytest.param('"links":{"next":"https://x"}', id="after an object"),
+        pytest.param('"next":"https://x/y?cur', id="string"),
+        pytest.param('"ids":[1,2', id="array"),
+        pytest.param('"totalRecords":1', id="number"),
+        pytest.param('"totalRecords":', id="after a name"),
+        pytest.param('"error":null', id="no error"),
+    ],
+)
+def test_a_page_that_is_cut_off_in_what_is_about_it_says_so(feeds: Feeds, about: str) -> None:
+    cut = "the file breaks off here and its rest cannot be read: the page is not closed"
+    assert texts(feeds.one("a.json", f'{{"values":[{READ}],{about}'.encode())) == [READ, cut]
+
+
 def test_a_large_error_of_a_page_is_kept_as_too_large(tmp_path: Path) -> None:
     records = parse("a.json", ('{"values":[],"error":"' + "x" * 200 + '"}').encode(), limit=50)
     assert problems(records) == ["too_large"]
