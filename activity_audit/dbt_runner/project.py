@@ -39,7 +39,7 @@ def manifest() -> dict[str, Any]:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    target_dir().mkdir(parents=True, exist_ok=True)
+    dbt_target.make(target_dir())
     with FileLock(target_dir() / ".parse.lock"):
         yield
 

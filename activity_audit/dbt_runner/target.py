@@ -7,12 +7,16 @@ of a newer release, parses its own.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
+import stat
 from importlib.metadata import version
 from pathlib import Path
 
+from activity_audit.base.faults import FaultError
 from activity_audit.settings.core import load_settings
+from activity_audit.settings.private_files import OTHERS_CHANGE
 
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "seeds/**/*")
 _NAME = re.compile("[0-9a-f]{64}")
@@ -28,6 +32,31 @@ def folder(project: Path) -> Path:
         digest.update(f"\0{path.relative_to(project)}\0{path.stat().st_size}\0".encode())
         digest.update(path.read_bytes())
     return load_settings().cache_dir / "dbt" / digest.hexdigest()
+
+
+def make(folder: Path) -> None:
+    """Make the folder, if it is missing. In AUDIT_CACHE, which may lie beside other users' files, it is private.
+
+    Raises:
+        FaultError: another user made it, or could change it: dbt's files in it have the SQL that is run.
+    """
+    if load_settings().cache is None:
+        # Who may change the home may change the warehouse itself.
+        folder.mkdir(parents=True, exist_ok=True)
+        return
+    folder.parent.parent.mkdir(parents=True, exist_ok=True)
+    for path in (folder.parent, folder):
+        path.mkdir(mode=0o700, exist_ok=True)
+        if {path.lstat().st_uid, path.stat().st_uid} != {os.geteuid()}:
+            raise FaultError(
+                f"{path} belongs to another user, who could change the SQL that is run. Set AUDIT_CACHE to a folder "
+                "of this user"
+            )
+        if path.stat().st_mode & OTHERS_CHANGE:
+            raise FaultError(
+                f"other users can write into {path} (mode {stat.S_IMODE(path.stat().st_mode):o}), and so change the "
+                f"SQL that is run. Remove it (`rm -r {path}`); the next command makes it again, for this user alone"
+            )
 
 
 def drop_older(current: Path) -> None:

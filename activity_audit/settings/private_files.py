@@ -18,6 +18,8 @@ _OWNER_ALONE = 0o077
 _OTHERS = 0o007
 _OTHERS_READ = 0o004
 _OTHERS_WRITE = 0o002
+# Of a folder: what lets the group, or everybody, change what is in it.
+OTHERS_CHANGE = 0o022
 _users_umask: int | None = None
 
 
@@ -48,7 +50,10 @@ def _mask(settings: Settings) -> int:
 
 
 def open_doors(settings: Settings) -> list[str]:
-    """What of the home, the users' file and `.env` other users of the machine may read or change, a sentence each."""
+    """What of the home, the cache, the users' file and `.env` other users of the machine may read or change.
+
+    A sentence each.
+    """
     found = []
     home = _stat(settings.home)
     if home and home.st_uid == os.geteuid() and home.st_mode & _OTHERS and settings.umask is None:
@@ -56,6 +61,15 @@ def open_doors(settings: Settings) -> list[str]:
             f"every user of this machine can read {settings.home} (mode {stat.S_IMODE(home.st_mode):o}); "
             f"`chmod -R go= {settings.home}` closes it, and AUDIT_UMASK decides who can read it"
         )
+    cache = _stat(settings.cache) if settings.cache else None
+    # In a sticky folder, such as /tmp, nobody can replace what another user made.
+    if cache and cache.st_mode & OTHERS_CHANGE and not cache.st_mode & stat.S_ISVTX:
+        found.append(
+            f"other users of this machine can change {settings.cache} (mode {stat.S_IMODE(cache.st_mode):o}), and so "
+            f"the SQL that is run; `chmod -R go-w {settings.cache}` closes it"
+        )
+    if cache and cache.st_uid not in (0, os.geteuid()):
+        found.append(_foreign(settings.cache))
     secrets = [Path(environment.FILE).absolute()]
     if settings.report.users_file:
         secrets.append(settings.report.users_file.expanduser().absolute())
@@ -67,8 +81,12 @@ def open_doors(settings: Settings) -> list[str]:
             may = "change" if file.st_mode & _OTHERS_WRITE else "read"
             found.append(f"every user of this machine can {may} {path}; `chmod go= {path}` closes it")
         if file.st_uid not in (0, os.geteuid()):
-            found.append(f"{path} belongs to another user, who can change what this command does")
+            found.append(_foreign(path))
     return found
+
+
+def _foreign(path: Path | None) -> str:
+    return f"{path} belongs to another user, who can change what this command does"
 
 
 def _stat(path: Path) -> os.stat_result | None:

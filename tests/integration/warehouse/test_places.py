@@ -16,10 +16,11 @@ import duckdb
 import pytest
 
 from activity_audit.base.catalogue import DBT_PROJECT_DIR
+from activity_audit.base.faults import FaultError
 from activity_audit.base.hours import iso
 from activity_audit.dbt_runner import target
 from activity_audit.settings.core import Settings, SettingsError, load_settings
-from activity_audit.settings.private_files import keep_private
+from activity_audit.settings.private_files import keep_private, open_doors
 from activity_audit.warehouse import lake, lake_writer
 from tests import warm_process
 from tests.integration.support import AUDIT, HOUR, deliver, event, lines, one, process_environment, run
@@ -178,6 +179,62 @@ def test_each_version_of_the_project_has_a_manifest_of_its_own(
     assert target.folder(project) != before
     monkeypatch.setenv("AUDIT_CACHE", str(tmp_path / "shared"))
     assert target.folder(project).parent == tmp_path / "shared/dbt"
+
+
+def test_a_cache_that_others_can_change_is_warned_of(settings: Settings, tmp_path: Path) -> None:
+    cache = tmp_path / "shared"
+    cache.mkdir()
+    for mode, warned in ((0o777, True), (0o770, True), (0o1777, False), (0o755, False)):
+        cache.chmod(mode)
+        found = open_doors(settings.model_copy(update={"cache": cache}))
+        assert any(f"can change {cache} (mode {mode:o})" in sentence for sentence in found) == warned
+    if os.geteuid() == 0:
+        shutil.chown(cache, "nobody")
+        assert f"{cache} belongs to another user, who can change what this command does" in open_doors(
+            settings.model_copy(update={"cache": cache})
+        )
+
+
+@pytest.mark.usefixtures("umask")
+def test_what_others_can_change_in_a_shared_cache_is_not_run(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "shared"
+    monkeypatch.setenv("AUDIT_CACHE", str(cache))
+    folder = target.folder(DBT_PROJECT_DIR)
+    # As a home for a group has it.
+    os.umask(0o007)
+    target.make(folder)
+    assert (_mode(folder), _mode(folder.parent)) == (0o700, 0o700)
+    target.make(folder)
+    for path in (folder.parent, folder):
+        for mode in (0o770, 0o702):
+            path.chmod(mode)
+            with pytest.raises(FaultError, match=rf"other users can write into {path} \(mode {mode:o}\).*rm -r {path}"):
+                target.make(folder)
+        path.chmod(0o755)
+    target.make(folder)
+    if os.geteuid() == 0:
+        for path in (folder, folder.parent):
+            shutil.chown(path, "nobody")
+            with pytest.raises(FaultError, match=f"{path} belongs to another user.*Set AUDIT_CACHE"):
+                target.make(folder)
+    folder.parent.chmod(0o777)
+    done = subprocess.run(
+        [AUDIT, "dbt", "--version"],
+        env=process_environment(settings, AUDIT_CACHE=str(cache)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, "Traceback" in done.stderr) == (1, "", False)
+    assert f"Error: {folder.parent} belongs to another user" in done.stderr or "other users can write" in done.stderr
+    # The home decides who may change what is in it.
+    monkeypatch.delenv("AUDIT_CACHE")
+    target.make(target.folder(DBT_PROJECT_DIR))
+    settings.cache_dir.chmod(0o770)
+    target.make(target.folder(DBT_PROJECT_DIR))
+    assert _mode(target.folder(DBT_PROJECT_DIR)) == 0o770
 
 
 def test_only_the_newest_versions_and_what_is_not_ours_stay_in_the_cache(tmp_path: Path) -> None:
