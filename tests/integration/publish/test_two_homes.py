@@ -85,6 +85,11 @@ def homes(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) ->
     return [settings.model_copy(update={"home": tmp_path / name, **shared}) for name in ("one", "two")]
 
 
+def _one_catalogue(always: str, slow: str) -> pytest.MarkDecorator:
+    """The homes of a test that takes long enough with one kind of catalogue."""
+    return pytest.mark.parametrize("homes", [always, pytest.param(slow, marks=pytest.mark.slow)], indirect=True)
+
+
 def _start(home: Settings, *command: str) -> subprocess.Popen:
     assert home.catalog
     assert home.data_path
@@ -131,6 +136,7 @@ def test_of_two_runs_at_once_one_publishes(homes: list[Settings]) -> None:
     _is_whole(homes[1], 20, 1)
 
 
+@_one_catalogue("sqlite", slow="postgres")
 def test_what_was_not_published_is_by_the_next_run(homes: list[Settings], tmp_path: Path) -> None:
     # Only bad records, so that nothing but the quarantine and the ledger has them.
     apart = [
@@ -147,7 +153,16 @@ def test_what_was_not_published_is_by_the_next_run(homes: list[Settings], tmp_pa
     assert [entry.sequence for entry in entries(homes[0])] == [1, 2]
 
 
-@pytest.mark.parametrize("point", ["making the catalogue", "setting up"])
+@pytest.mark.parametrize(
+    ("homes", "point"),
+    [
+        ("sqlite", "making the catalogue"),
+        ("postgres", "setting up"),
+        pytest.param("sqlite", "setting up", marks=pytest.mark.slow),
+        pytest.param("postgres", "making the catalogue", marks=pytest.mark.slow),
+    ],
+    indirect=["homes"],
+)
 def test_the_very_first_runs_of_two_homes(homes: list[Settings], point: str) -> None:
     deliver(homes[0], lines([event("a"), "junk"]))
     for told in _meet(homes, point):
@@ -157,6 +172,7 @@ def test_the_very_first_runs_of_two_homes(homes: list[Settings], point: str) -> 
         _is_whole(home, 1, 1)
 
 
+@_one_catalogue("postgres", slow="sqlite")
 @pytest.mark.parametrize("rounds", [1, pytest.param(6, marks=pytest.mark.slow)])
 def test_two_commands_at_once(homes: list[Settings], rounds: int) -> None:
     for hour in range(rounds):
