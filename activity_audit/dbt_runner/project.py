@@ -39,9 +39,14 @@ def manifest() -> dict[str, Any]:
 
 @contextmanager
 def _locked() -> Iterator[None]:
-    dbt_target.make(target_dir())
-    with FileLock(target_dir() / ".parse.lock"):
+    lock = FileLock(target_dir() / ".parse.lock")
+    with dbt_target.named_where_unwritable():
+        dbt_target.make(target_dir())
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _parse() -> None:

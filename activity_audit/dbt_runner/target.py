@@ -11,6 +11,8 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -57,6 +59,25 @@ def make(folder: Path) -> None:
                 f"other users can write into {path} (mode {stat.S_IMODE(path.stat().st_mode):o}), and so change the "
                 f"SQL that is run. Remove it (`rm -r {path}`); the next command makes it again, for this user alone"
             )
+
+
+@contextmanager
+def named_where_unwritable() -> Iterator[None]:
+    """Name AUDIT_CACHE where the block cannot write into it.
+
+    Raises:
+        FaultError: the folder that the setting names cannot be made, or not be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if (cache := load_settings().cache) is None:
+            raise
+        reason = (error.strerror or str(error)).lower()
+        raise FaultError(
+            f"AUDIT_CACHE={str(cache)!r} cannot be written: {reason}. Set it to a folder that this user can create "
+            "and write"
+        ) from None
 
 
 def drop_older(current: Path) -> None:

@@ -108,14 +108,20 @@ def _overlaps(settings: Settings) -> Iterator[str]:
         "AUDIT_HOME/data_docs": settings.docs_dir,
         "AUDIT_HOME/own_feeds": settings.own_feeds_dir,
         "AUDIT_HOME/report": settings.report_dir,
-        "AUDIT_CACHE" if settings.cache else "AUDIT_HOME/cache": settings.cache_dir,
         "AUDIT_HOME/dbt": settings.dbt_dir,
     }
     folders = {name: place(str(path)) for name, path in ours.items()}
-    feeds = place(settings.feed_root)
-    found = _first(data, folders)
+    warehouse = {"AUDIT_HOME/warehouse": place(str(settings.home / "warehouse"))}
+    home, cache, feeds = place(str(settings.home)), place(str(settings.cache_dir)), place(settings.feed_root)
     # Feeds may be delivered into the home itself, beside its folders.
-    holds_home = place(str(settings.home)).is_in(feeds)
+    holds_home = home.is_in(feeds)
+    landing = {"AUDIT_FEED_URL" if settings.feed_url else "AUDIT_HOME/landing": feeds}
+    others = folders | warehouse | ({} if holds_home else landing)
+    if settings.cache and (found := "AUDIT_HOME" if home.is_in(cache) else _first(cache, others)):
+        yield f"AUDIT_CACHE={str(settings.cache)!r}: must be a folder of its own; it overlaps {found}"
+    else:
+        folders["AUDIT_CACHE" if settings.cache else "AUDIT_HOME/cache"] = cache
+    found = _first(data, folders)
     if not found and (feeds.is_in(data) or (data.is_in(feeds) and not (holds_home and settings.data_path is None))):
         found = "AUDIT_FEED_URL"
     if found:
@@ -123,7 +129,6 @@ def _overlaps(settings: Settings) -> Iterator[str]:
             f"AUDIT_DATA_PATH={settings.data_root!r}: must be a folder, or a prefix of a bucket, that holds nothing "
             f"but the warehouse's data; it overlaps {found}"
         )
-    warehouse = {"AUDIT_HOME/warehouse": place(str(settings.home / "warehouse"))}
     if found := _holder(feeds, folders | warehouse):
         yield f"AUDIT_FEED_URL={settings.feed_root!r}: must not lie in {found}"
     taken = folders | {"AUDIT_DATA_PATH": data} | ({} if holds_home else {"AUDIT_FEED_URL": feeds})

@@ -82,6 +82,12 @@ def _networks(value: Any) -> Any:
         raise ValueError(f"must be addresses or networks such as 10.0.0.5,10.1.0.0/16; {error}") from None
 
 
+def _path_text(value: Any) -> Any:
+    if "://" in str(value):
+        raise ValueError("must be a path of this machine, such as /srv/audit; it is a URL")
+    return value
+
+
 def _umask(value: Any) -> Any:
     if isinstance(value, str) and not re.fullmatch(r"0{0,2}[0-7]{1,2}|0?0[0-7]{2}", value.strip()):
         raise ValueError("must be an octal number that leaves the owner their rights, such as 077 or 027")
@@ -100,7 +106,7 @@ PositiveDuration = Annotated[timedelta, BeforeValidator(parse_duration), AfterVa
 Hour = Annotated[datetime, BeforeValidator(_hour)]
 Url = Annotated[str, AfterValidator(checked_url)]
 Memory = Annotated[str, AfterValidator(_memory)]
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+AbsolutePath = Annotated[Path, BeforeValidator(_path_text), AfterValidator(lambda path: path.expanduser().absolute())]
 Umask = Annotated[int, BeforeValidator(_umask)]
 # Separated by commas.
 Names = Annotated[list[str], BeforeValidator(_names)]

@@ -237,6 +237,21 @@ def test_what_others_can_change_in_a_shared_cache_is_not_run(
     assert _mode(target.folder(DBT_PROJECT_DIR)) == 0o770
 
 
+@pytest.mark.parametrize("place", ["/proc/x", "file/cache"])
+def test_a_cache_that_cannot_be_written_is_named(settings: Settings, tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    done = subprocess.run(
+        [AUDIT, "dbt", "--version"],
+        env=process_environment(settings, AUDIT_CACHE=str(tmp_path / place)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: AUDIT_CACHE='{tmp_path / place}' cannot be written: ")
+    assert "Set it to a folder" in done.stderr
+
+
 def test_only_the_newest_versions_and_what_is_not_ours_stay_in_the_cache(tmp_path: Path) -> None:
     names = [f"{number:064x}" for number in range(6)]
     for age, name in enumerate([*names, "somebody's"]):

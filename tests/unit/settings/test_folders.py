@@ -44,6 +44,45 @@ def test_data_in_the_cache(settings: Settings, tmp_path: Path, monkeypatch: pyte
         load_settings(data_path=str(tmp_path / "cache" / "lake"))
 
 
+@pytest.mark.parametrize(
+    ("cache", "found"),
+    [
+        ("home", "AUDIT_HOME"),
+        (".", "AUDIT_HOME"),
+        ("home/raw", "AUDIT_HOME/raw"),
+        ("home/raw/x", "AUDIT_HOME/raw"),
+        ("home/work", "AUDIT_HOME/work"),
+        ("home/data_docs", "AUDIT_HOME/data_docs"),
+        ("home/report", "AUDIT_HOME/report"),
+        ("home/dbt", "AUDIT_HOME/dbt"),
+        ("home/dagster/storage", "AUDIT_HOME/dagster"),
+        ("home/own_feeds", "AUDIT_HOME/own_feeds"),
+        ("home/warehouse", "AUDIT_HOME/warehouse"),
+        ("home/warehouse/data/x", "AUDIT_HOME/warehouse"),
+        ("home/landing", "AUDIT_HOME/landing"),
+    ],
+)
+def test_a_cache_that_is_not_its_own(settings: Settings, cache: str, found: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings(cache=cache)
+    path = settings.home.parent / cache
+    assert str(caught.value) == f"AUDIT_CACHE='{path}': must be a folder of its own; it overlaps {found}"
+
+
+def test_a_cache_beside_feeds(settings: Settings) -> None:
+    with pytest.raises(SettingsError, match=r"^AUDIT_CACHE='.*it overlaps AUDIT_FEED_URL$"):
+        load_settings(cache="feeds/cache", feed_url="feeds")
+    assert load_settings(cache="home/cache").cache_dir == settings.home / "cache"
+    assert load_settings(cache="home/cache", feed_url="home").cache_dir == settings.home / "cache"
+
+
+@pytest.mark.parametrize("name", ["home", "cache", "ledger_head_file"])
+def test_a_path_that_is_a_url(settings: Settings, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"AUDIT_{name.upper()}='s3://bucket/x': must be a path of this machine"):
+        load_settings(**{name: "s3://bucket/x"})
+    assert not (settings.home.parent / "s3:").exists()
+
+
 @pytest.mark.parametrize("form", ["file:{}", "file://localhost{}", "FILE://{}", "local://{}", "file://{}%20"])
 def test_a_folder_of_this_machine_in_other_words(settings: Settings, form: str) -> None:
     with pytest.raises(SettingsError, match=r"AUDIT_DATA_PATH='.*write it as a path"):
