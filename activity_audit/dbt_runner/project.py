@@ -114,6 +114,7 @@ def build(
 def parsed() -> Manifest:
     """dbt's own form of the manifest, which may be used for one command after another."""
     try:
+        dbt_target.make(target_dir())
         return _parsed(_parsed_file(), _parsed_file().stat().st_mtime_ns)
     except Exception:
         # msgpack and dbt raise all kinds of errors where the file is damaged.

@@ -11,8 +11,9 @@ import os
 import re
 import shutil
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,8 +23,9 @@ from activity_audit.settings.private_files import OTHERS_CHANGE
 
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "seeds/**/*")
 _NAME = re.compile("[0-9a-f]{64}")
-# How many versions are kept; a process that is older than so many changes of the project must be started again.
+# So many versions are kept, and each that was used in this time. A process uses its own at each build.
 _KEPT = 4
+_UNUSED_SECONDS = 7 * 86_400
 
 
 def folder(project: Path) -> Path:
@@ -37,7 +39,9 @@ def folder(project: Path) -> Path:
 
 
 def make(folder: Path) -> None:
-    """Make the folder, if it is missing. In AUDIT_CACHE, which may lie beside other users' files, it is private.
+    """Make the folder, if it is missing, and let it count as used now.
+
+    In AUDIT_CACHE, which may lie beside other users' files, it is private.
 
     Raises:
         FaultError: another user made it, or could change it: dbt's files in it have the SQL that is run.
@@ -45,6 +49,7 @@ def make(folder: Path) -> None:
     if load_settings().cache is None:
         # Who may change the home may change the warehouse itself.
         folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)
         return
     folder.parent.parent.mkdir(parents=True, exist_ok=True)
     for path in (folder.parent, folder):
@@ -59,6 +64,7 @@ def make(folder: Path) -> None:
                 f"other users can write into {path} (mode {stat.S_IMODE(path.stat().st_mode):o}), and so change the "
                 f"SQL that is run. Remove it (`rm -r {path}`); the next command makes it again, for this user alone"
             )
+    os.utime(folder)
 
 
 @contextmanager
@@ -81,7 +87,13 @@ def named_where_unwritable() -> Iterator[None]:
 
 
 def drop_older(current: Path) -> None:
-    """Remove the folders of versions that are no longer used."""
+    """Remove the folders of versions that nobody used for a week, but for the newest."""
     others = (path for path in current.parent.iterdir() if _NAME.fullmatch(path.name) and path != current)
-    for path in sorted(others, key=lambda path: path.stat().st_mtime, reverse=True)[_KEPT - 1 :]:
-        shutil.rmtree(path, ignore_errors=True)
+    used: dict[Path, float] = {}
+    for path in others:
+        # Another installation may remove it at the same time.
+        with suppress(FileNotFoundError):
+            used[path] = path.stat().st_mtime
+    for path in sorted(used, key=lambda path: used[path], reverse=True)[_KEPT - 1 :]:
+        if used[path] < time.time() - _UNUSED_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)

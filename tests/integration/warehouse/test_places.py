@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ import pytest
 from activity_audit.base.catalogue import DBT_PROJECT_DIR
 from activity_audit.base.faults import FaultError
 from activity_audit.base.hours import iso
-from activity_audit.dbt_runner import target
+from activity_audit.dbt_runner import project, target
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.settings.private_files import keep_private, open_doors
 from activity_audit.warehouse import lake, lake_writer
@@ -259,6 +260,28 @@ def test_only_the_newest_versions_and_what_is_not_ours_stay_in_the_cache(tmp_pat
         os.utime(tmp_path / name, (1000 - age, 1000 - age))
     target.drop_older(tmp_path / names[5])
     assert {path.name for path in tmp_path.iterdir()} == {*names[:3], names[5], "somebody's"}
+
+
+def test_what_other_installations_use_stays_in_a_shared_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_CACHE", str(tmp_path))
+    folders = [tmp_path / "dbt" / f"{number:064x}" for number in range(9)]
+    long_ago = time.time() - 8 * 86_400
+    for number, folder in enumerate(folders):
+        target.make(folder)
+        os.utime(folder, (long_ago + number, long_ago + number))
+    # A process began with it long ago, and builds now.
+    with monkeypatch.context() as other:
+        other.setattr(project, "target_dir", lambda: folders[0])
+        other.setattr(project, "_parsed", lambda *_: None)
+        (folders[0] / "partial_parse.msgpack").touch()
+        os.utime(folders[0], (long_ago, long_ago))
+        project.parsed()
+    for folder in folders[1:3]:
+        target.make(folder)
+    os.utime(folders[3], (time.time() - 6 * 86_400,) * 2)
+    os.utime(folders[4], (time.time() - 5 * 86_400,) * 2)
+    target.drop_older(folders[8])
+    assert sorted((tmp_path / "dbt").iterdir()) == [*folders[:5], folders[8]]
 
 
 def test_dbt_by_hand_reads_the_project_and_writes_into_the_home(settings: Settings) -> None:
