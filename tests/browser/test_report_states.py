@@ -220,7 +220,7 @@ def test_what_goes_wrong_is_said_with_what_to_do(open_page: Open) -> None:
     page = open_page("/nowhere")
     expect(page.get_by_role("heading")).to_have_text("There is no such page")
     page.goto(f"/?{MAY}&entty=Chat")
-    expect(page.locator("#message")).to_contain_text("The report has no “entty”")
+    expect(page.locator("#message")).to_contain_text("The report does not know “entty”")
     page.goto(f"/event?{MAY}&id=nothing-such")
     expect(page.locator("#message")).to_contain_text("no event with the ID “nothing-such”")
     page.goto("/?period=from-to&from=2020-01-01&to=2020-01-02")

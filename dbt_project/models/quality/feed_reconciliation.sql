@@ -93,7 +93,7 @@ gone as (
     select
         feed,
         feed_hour_utc,
-        {{ told("name || ' could not be processed, and its source has it no more: ' || reason") }} as notes
+        {{ told("name || ' could not be processed, and its source no longer has it: ' || reason") }} as notes
     from set_aside
     where is_gone
     group by all

@@ -77,7 +77,7 @@ def test_an_event_without_a_feed_hour(home: Settings) -> None:
     (found,) = findings(home)
     assert (found.layer, found.problem, found.what) == ("fact", "added", "main.fact_activity_event")
     assert "20 of its" in found.detail
-    assert "20 have none" in found.detail
+    assert "20 have no feed hour" in found.detail
 
 
 def test_events_of_which_the_catalog_says_that_they_are_of_another_hour(

@@ -71,5 +71,5 @@ def test_a_dimension_that_is_not_what_the_fact_has_is_named(home: Settings) -> N
     change(home, f"delete from dim_entity_activity {seen}", "delete from dim_application")
     assert [(one.problem, one.detail) for one in findings(home)] == [
         ("missing", "Search / Search / Search query has 80 events and no row"),
-        ("changed", "Search had its last event at 2026-05-01 10:15:00, it says never"),
+        ("changed", "Search had its last event at 2026-05-01 10:15:00, but it records never"),
     ]

@@ -72,7 +72,7 @@ def test_with_the_clock_in_2040_nothing_goes(home: Settings) -> None:
     assert [doubt[:28] for doubt in maintain(kept).doubts] == ["the clock says 2040-01-01T00"]
     # Believed, all of it would go at once, and that takes another word.
     believed = maintain(kept, Allowed(trust_clock=True))
-    assert [doubt[:55] for doubt in believed.doubts] == ["retention is to delete 5 of 5 feed hours, with 100 of 1"]
+    assert [doubt[:55] for doubt in believed.doubts] == ["retention would delete 5 of 5 feed hours, with 100 of 1"]
     assert query(home, BY_FEED) == [("qm", 40), ("search", 60)]
     assert not maintain(kept, Allowed(trust_clock=True, large_deletion=True)).refused
     assert query(home, BY_FEED) == []
