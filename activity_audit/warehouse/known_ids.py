@@ -66,16 +66,18 @@ def differing_hours(connection: duckdb.DuckDBPyConnection, where: str = "true") 
 
 
 def complete(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """See that the keys are those of the fact, and make all of them anew if they are not.
+    """Check that the keys are those of the fact, and make all of them again if they are not.
 
     Keys that have the digest that was written with them are right. What is returned warns of keys that were wrong. The
     connection has `audit` attached, and the caller holds the run lock.
     """
     since = snapshot_now(connection)
-    counts = f"select (select count(*) from {FACT}), (select count(*) from {TABLE})"
-    ((events, keys),) = connection.execute(counts).fetchall()
+    counts = f"select (select count(*) from {FACT}), (select count(*) from {TABLE}), (select count(*) from {_DIGEST})"
+    ((events, keys, digests),) = connection.execute(counts).fetchall()
     if events == keys and are_as_written(connection):
         return []
+    # Without any key, or any digest, the warehouse is one of an earlier release, or somebody asked for this.
+    are_wrong = bool(keys and (digests or differing_hours(connection)))
     months = connection.execute(
         f"select distinct date_trunc('month', event_hour_utc) from {FACT} order by all"
     ).fetchall()
@@ -87,8 +89,7 @@ def complete(connection: duckdb.DuckDBPyConnection) -> list[str]:
             of_month = f"event_hour_utc >= {start} and event_hour_utc < {start} + interval 1 month"
             connection.execute(f"insert into {TABLE} by name {rows_of_fact(of_month)}")
         record(connection)
-    # Without any key the warehouse is one of an earlier release, or somebody asked for this.
-    return [_WRONG] if keys else []
+    return [_WRONG] if are_wrong else []
 
 
 def are_as_written(connection: duckdb.DuckDBPyConnection) -> bool:

@@ -190,6 +190,14 @@ def test_a_run_makes_keys_again_that_are_wrong_and_right_in_number(home: Setting
         assert known_ids.complete(connection) == []
 
 
+def test_keys_without_a_digest_are_warned_of_only_if_they_are_wrong(home: Settings) -> None:
+    change(home, f"delete from {KNOWN}_digest")
+    _deliver_again(home)
+    assert run(home, 1).warnings == []
+    with warehouse(home) as connection:
+        assert known_ids.are_as_written(connection)
+
+
 @pytest.mark.parametrize("with_keys", [True, False])
 def test_an_id_that_is_in_the_fact_twice_is_named(
     home: Settings, with_keys: bool, monkeypatch: pytest.MonkeyPatch
