@@ -233,7 +233,7 @@ def test_what_others_can_change_in_a_shared_cache_is_not_run(
     # The home decides who may change what is in it.
     monkeypatch.delenv("AUDIT_CACHE")
     target.make(target.folder(DBT_PROJECT_DIR))
-    settings.cache_dir.chmod(0o770)
+    (settings.home / "cache").chmod(0o770)
     target.make(target.folder(DBT_PROJECT_DIR))
     assert _mode(target.folder(DBT_PROJECT_DIR)) == 0o770
 
@@ -292,6 +292,9 @@ def test_dbt_by_hand_reads_the_project_and_writes_into_the_home(settings: Settin
     assert (settings.home / "dbt/dbt.log").exists()
     assert {path: path.stat().st_mtime_ns for path in (DBT_PROJECT_DIR, *DBT_PROJECT_DIR.rglob("*"))} == before
     assert _audit(settings, "dbt", "nonsense").returncode == 2
+    done = _audit(settings, "dbt", "clean")
+    assert done.returncode == 2
+    assert f"will not clean the following directories outside the project: ['{settings.dbt_dir}']" in done.stdout
 
 
 @pytest.fixture
