@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
 import pytest
@@ -28,8 +29,16 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def pytest_configure(config: pytest.Config) -> None:
     """Have all homes of the tests share what is worked out of the code that they test."""
-    assert config.cache is not None
-    os.environ["AUDIT_CACHE"] = str(config.cache.mkdir("audit"))
+    if config.pluginmanager.hasplugin("cacheprovider"):
+        assert config.cache is not None
+        kept = config.cache.mkdir("audit")
+        # What others can change is warned of, and an earlier run may have left it so.
+        kept.chmod(0o700)
+        os.environ["AUDIT_CACHE"] = str(kept)
+        return
+    folder = TemporaryDirectory(prefix="audit-cache-")
+    config.add_cleanup(folder.cleanup)
+    os.environ["AUDIT_CACHE"] = folder.name
 
 
 @pytest.fixture

@@ -1,0 +1,23 @@
+"""The tests begin however pytest is started."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_the_tests_begin_without_pytest_s_cache(tmp_path: Path) -> None:
+    tests = Path(__file__).parents[1]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", str(tmp_path / "tests")]
+    done = subprocess.run(
+        [*command, f"{tests}/unit/settings/test_folders.py::test_data_in_the_cache"],
+        cwd=tests.parent,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert list(tmp_path.glob("audit-cache-*")) == []
