@@ -19,7 +19,7 @@ from expectations.tolerances import load_tolerances
 if TYPE_CHECKING:
     from decimal import Decimal
 
-    from expectations.docs_runs import Level, RunSummary
+    from expectations.docs_index import Level, RunSummary
     from expectations.docs_site import DocsSite
     from expectations.evaluation import Evaluation
     from expectations.rules import Rule

@@ -25,8 +25,7 @@ from great_expectations.render.renderer.content_block import (
 from great_expectations.render.view import DefaultJinjaPageView
 
 from activity_audit.base.shown_text import visible
-from expectations.docs_index import TEMPLATES_DIR
-from expectations.docs_runs import LEVELS, Level, RunSummary
+from expectations.docs_index import LEVELS, TEMPLATES_DIR, Level, RunSummary
 from expectations.evaluation import Evaluation
 
 _HEADINGS = {"error": "Errors", "warning": "Warnings", "passed": "Passed"}

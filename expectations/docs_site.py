@@ -18,9 +18,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from activity_audit.base.whole_files import rewrite
-from expectations.docs_index import Order, index_page, month_page, moved_page
-from expectations.docs_runs import RunSummary, page_name
+from activity_audit.base.files import rewrite
+from expectations.docs_index import Order, RunSummary, index_page, month_page, moved_page, page_name
 
 REVIEW = "review.html"
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import yaml
 from filelock import FileLock
 
+from activity_audit.base.files import rewrite
 from activity_audit.base.hours import now_utc
-from activity_audit.base.whole_files import rewrite
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:

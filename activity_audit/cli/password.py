@@ -21,8 +21,8 @@ def command(name: str, roles: tuple[str, ...]) -> None:
 
     It asks for the password, or reads it from standard input.
     """
-    from activity_audit.report.access.passwords import hashed
     from activity_audit.report.access.permissions import ROLES
+    from activity_audit.report.access.users import hashed
 
     chosen = list(dict.fromkeys(roles)) or ["viewer"]
     if unknown := [role for role in chosen if role not in ROLES]:

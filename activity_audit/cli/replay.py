@@ -47,7 +47,7 @@ def command(settings: Settings, reason: str | None, feed: str | None, output: st
 
 
 def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any]:
-    from activity_audit.cli.progress_bar import ProgressBar
+    from activity_audit.cli.dagster_runs import ProgressBar
     from orchestration import instance as dagster_instance
     from orchestration.definitions import build_definitions
     from orchestration.jobs import JUDGE_AGAIN, REPLAY

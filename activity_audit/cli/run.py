@@ -82,7 +82,7 @@ def _ranges(
 def _execute(
     settings: Settings, feeds: Sequence[str], ranges: list[tuple[datetime, datetime]], warnings: list[str]
 ) -> list[dict[str, Any]]:
-    from activity_audit.cli.progress_bar import ProgressBar
+    from activity_audit.cli.dagster_runs import ProgressBar
     from activity_audit.ingest.beginning import beginning
     from orchestration import instance as dagster_instance
     from orchestration.assets.raw import asset_key

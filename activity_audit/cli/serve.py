@@ -19,9 +19,9 @@ from typing import IO
 import click
 from filelock import FileLock, Timeout
 
+from activity_audit.base.files import rewrite
 from activity_audit.base.hours import now_utc
 from activity_audit.base.process_tree import kept
-from activity_audit.base.whole_files import rewrite
 from activity_audit.cli.output import say
 from activity_audit.settings.core import Settings, SettingsError
 

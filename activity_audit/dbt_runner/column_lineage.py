@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 from pydantic import TypeAdapter
 
-from activity_audit.base.whole_files import rewrite
+from activity_audit.base.files import rewrite
 from activity_audit.dbt_runner.project import target_dir
 
 _DIALECT = "duckdb"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from activity_audit.base.files import rewrite
 from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc, parse_time
-from activity_audit.base.whole_files import rewrite
 from activity_audit.ingest.landing import open_index
 from activity_audit.settings.core import Settings
 

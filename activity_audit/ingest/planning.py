@@ -16,8 +16,7 @@ from activity_audit.ingest.landing import changed_offers, open_index
 from activity_audit.ingest.set_aside import SetAside, SetAsides, unlisted
 from activity_audit.ingest.sources.bucket import source_at
 from activity_audit.ingest.sources.journal import Journal
-from activity_audit.ingest.sources.own_source import own_source
-from activity_audit.ingest.sources.source import Listing, Source, SourceError
+from activity_audit.ingest.sources.source import Listing, Source, SourceError, own_source
 from activity_audit.ingest.sweeps import Reach, Sweeps, list_changes
 from activity_audit.ingest.waiting import Waiting
 from activity_audit.raw.files import SWEEPS

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from activity_audit.base.files import rewrite
 from activity_audit.base.hours import iso, parse_time
-from activity_audit.base.whole_files import rewrite
 from activity_audit.ingest.landing import changed_offers
 from activity_audit.ingest.sources.bucket import BucketSource, Span
 from activity_audit.ingest.sources.source import Listing, Offer, Source

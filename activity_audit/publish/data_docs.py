@@ -15,8 +15,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.warehouse import coverage, known_ids, verdicts
 
 if TYPE_CHECKING:
-    from expectations.docs_index import Order
-    from expectations.docs_runs import RunSummary
+    from expectations.docs_index import Order, RunSummary
     from expectations.docs_site import DocsSite
     from expectations.results import ExpectationResult
     from expectations.rules import Rule
@@ -109,7 +108,7 @@ def put_up(
 
 def _summaries(connection: duckdb.DuckDBPyConnection, since: datetime, run_id: str | None) -> list[RunSummary]:
     """The runs since a time (aware), or since the month of `run_id` began, the newest first."""
-    from expectations.docs_runs import Found, RunSummary, SuiteSummary
+    from expectations.docs_index import Found, RunSummary, SuiteSummary
     from expectations.runner import SUITES
 
     rows = connection.execute(

@@ -20,9 +20,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from activity_audit.base.faults import DamagedError
+from activity_audit.base.files import sync
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder
 from activity_audit.base.sql_text import parquet_rows
-from activity_audit.base.whole_files import sync
 from activity_audit.raw.index import METADATA_KEY, LandedDelivery, LandedManifest, from_metadata
 from activity_audit.warehouse.extensions import connect
 

@@ -15,8 +15,8 @@ from uuid import uuid4
 
 from filelock import FileLock
 
+from activity_audit.base.files import rewrite
 from activity_audit.base.hours import iso, now_utc
-from activity_audit.base.whole_files import rewrite
 from activity_audit.warehouse.events.long_texts import LONGEST_QUERY
 
 if TYPE_CHECKING:

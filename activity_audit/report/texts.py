@@ -1,15 +1,27 @@
-"""Values as people read them: times in UTC, counts, sizes, nulls. Nothing here knows the reader's own zone."""
+"""Values as people read them, and as texts in a URL or a form. Times are UTC; nothing here knows the reader's zone.
+
+A null and an empty text are values too, and a form sends neither. A browser changes control characters of what a form
+sends, so they are escaped; a text that is too long is represented by its hash.
+"""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
-from activity_audit.warehouse.events.long_texts import Value
+from activity_audit.warehouse.events.long_texts import Digest, Value, short
 
 NO_VALUE = "—"
 # Of a text in a table, and in a list; the page of an event has all of it. So a page has a bound, whatever events hold.
 LONGEST_CELL, LONGEST_VALUE = 1000, 300
+_NULL = "~null"
+_EMPTY = "~empty"
+_HASH = "~sha256:"
+_ESCAPED = "~esc:"
+_CONTROL = re.compile("[\0-\x1f\x7f]")
+_ESCAPABLE = re.compile("[\0-\x1f\x7f%]")
+_ESCAPE = re.compile("%([0-9A-F]{2})")
 
 
 def time_text(value: datetime | None) -> str:
@@ -70,3 +82,33 @@ def bytes_text(value: int) -> str:
             return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def encode(value: Value) -> str:
+    """The value as a URL has it; no two values have the same text."""
+    value = short(value)
+    if value is None:
+        return _NULL
+    if isinstance(value, Digest):
+        return f"{_HASH}{value.sha256}"
+    if not value:
+        return _EMPTY
+    if _CONTROL.search(value):
+        return _ESCAPED + _ESCAPABLE.sub(lambda found: f"%{ord(found[0]):02X}", value)
+    return f"~{value}" if value.startswith("~") else value
+
+
+def decode(text: str) -> Value:
+    """The value that `encode` made the text from."""
+    if text == _NULL:
+        return None
+    if text == _EMPTY:
+        return ""
+    if text.startswith(_HASH):
+        try:
+            return Digest(text.removeprefix(_HASH))
+        except ValueError:
+            return text
+    if text.startswith(_ESCAPED):
+        return short(_ESCAPE.sub(lambda found: chr(int(found[1], 16)), text.removeprefix(_ESCAPED)))
+    return short(text.removeprefix("~") if text.startswith("~~") else text)

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 import duckdb
 
 from activity_audit.base.sql_text import literal
-from activity_audit.warehouse import inlined_rows, lake
+from activity_audit.warehouse import lake, lake_catalog
 from activity_audit.warehouse.contract import PublishedModel
 from activity_audit.warehouse.transactions import snapshot_now, transaction
 
@@ -40,12 +40,12 @@ def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedMod
         if (model.schema, model.name) not in tables:
             continue
         since = snapshot_now(connection)
-        held = inlined_rows.sources(connection, model.schema, model.name)
+        held = lake_catalog.sources(connection, model.schema, model.name)
         files = {*to_rewrite(lake.data_files(connection, model.schema, model.name)), *held}
         if files:
             _rewrite(connection, model, sorted(files), since)
         if held:
-            inlined_rows.end_emptied(connection, model.schema, model.name)
+            lake_catalog.end_emptied(connection, model.schema, model.name)
 
 
 def to_rewrite(files: Iterable[tuple[str, int]]) -> list[str]:

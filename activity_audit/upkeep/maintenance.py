@@ -26,7 +26,7 @@ from activity_audit.upkeep.retention.plan import RetentionPlan, make_plan
 from activity_audit.upkeep.retention.report import as_dict
 from activity_audit.warehouse import lake, leftovers, tables
 from activity_audit.warehouse.contract import published_models
-from activity_audit.warehouse.inlined_rows import remove_expired
+from activity_audit.warehouse.lake_catalog import remove_expired
 from activity_audit.warehouse.run_lock import exclusive
 from activity_audit.warehouse.transactions import snapshot_now
 

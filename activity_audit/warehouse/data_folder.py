@@ -12,9 +12,9 @@ from pathlib import Path
 
 import duckdb
 
+from activity_audit.base.files import rewrite
 from activity_audit.base.sql_text import literal
 from activity_audit.base.storage_paths import local_path
-from activity_audit.base.whole_files import rewrite
 from activity_audit.warehouse.lake_catalog import CATALOG, table_folders
 
 MARKER = ".activity-audit-data"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from activity_audit.base.whole_files import rewrite
+from activity_audit.base.files import rewrite
 
 if TYPE_CHECKING:
     from pathlib import Path

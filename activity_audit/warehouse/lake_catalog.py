@@ -1,8 +1,17 @@
-"""Reads DuckLake's own catalog tables; the connections have the warehouse attached as `audit`."""
+"""DuckLake's own catalog tables, and the rows that it keeps there; connections have the warehouse attached as `audit`.
+
+Rows and deletions that are too few for a file lie in the catalog ("inlined"). This release writes none. What an earlier
+one left is brought into files here, so that who reads the catalog's list of files reads what the tables say; and what
+no snapshot has any more is removed, which expiring snapshots does not do.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
+
+from activity_audit.warehouse import lake
 
 # The catalog's tables, as DuckLake attaches them beside the warehouse.
 CATALOG = "__ducklake_metadata_audit"
@@ -12,6 +21,7 @@ _FOLDERS = f"""
     from {CATALOG}.ducklake_table as known
     inner join {CATALOG}.ducklake_schema as place using (schema_id)
 """
+_DELETIONS = "ducklake_inlined_delete_"
 
 
 def warehouse_id(connection: duckdb.DuckDBPyConnection) -> str:
@@ -42,3 +52,99 @@ def table_folders(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     """The folder of every table that there ever was, relative to the data folder, such as `main/dim_application/`."""
     rows = connection.execute(f"select distinct folder from ({_FOLDERS})").fetchall()
     return tuple(sorted(path for (path,) in rows))
+
+
+def sources(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[str]:
+    """What `filename` is for those rows of a table that are in the catalog, or in a file of which it has deletions.
+
+    The connection has `audit` attached. When these rows are written again, `end_emptied` ends the files.
+    """
+    number = _table_id(connection, schema, table)
+    rows = connection.execute(
+        f"select table_name from {CATALOG}.ducklake_inlined_data_tables where table_id = ?", [number]
+    ).fetchall()
+    held = [name for (name,) in rows if _has_rows(connection, name)]
+    names = {path.rsplit("/", 1)[-1] for _, path in _with_deletions(connection, number)}
+    files = [path for path, _ in lake.data_files(connection, schema, table) if path.rsplit("/", 1)[-1] in names]
+    return held + files
+
+
+def end_emptied(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> None:
+    """End the files whose last rows are deleted in the catalog, which DuckLake itself never does.
+
+    No snapshot is changed by it: those that had rows of such a file go on to have it. So no reader is disturbed.
+    """
+    number = _table_id(connection, schema, table)
+    newest = lake.newest_version(connection)
+    for file, _ in _with_deletions(connection, number, only_emptied=True):
+        connection.execute(
+            f"update {CATALOG}.ducklake_data_file set end_snapshot = {newest:d} where data_file_id = {file:d}"
+        )
+
+
+def remove_expired(connection: duckdb.DuckDBPyConnection) -> None:
+    """Remove what ended before the oldest snapshot that is kept; the connection has `audit` attached.
+
+    No reader can ask for it, so none is disturbed.
+    """
+    tables = connection.execute(f"select table_name from {CATALOG}.ducklake_inlined_data_tables").fetchall()
+    (oldest,) = connection.execute(f"select min(snapshot_id) from {CATALOG}.ducklake_snapshot").fetchall()[0]
+    for (table,) in tables:
+        connection.execute(f'delete from {CATALOG}."{table}" where end_snapshot <= ?', [oldest])
+    for (number,) in connection.execute(f"select distinct table_id from {CATALOG}.ducklake_table").fetchall():
+        if _has_deletions(connection, number):
+            connection.execute(
+                f'delete from {CATALOG}."{_DELETIONS}{number:d}" '
+                f"where file_id not in (select data_file_id from {CATALOG}.ducklake_data_file)"
+            )
+
+
+def _with_deletions(
+    connection: duckdb.DuckDBPyConnection, number: int, *, only_emptied: bool = False
+) -> Sequence[tuple[int, str]]:
+    """The id and the path, as the catalog has it, of each current file of a table that the catalog has deletions of.
+
+    A file is emptied when these and those of its delete file are as many as its rows.
+    """
+    if not _has_deletions(connection, number):
+        return []
+    deleted = "known.count + coalesce(max(beside.delete_count), 0)"
+    return connection.execute(
+        f"""
+        select file.data_file_id, file.path
+        from {CATALOG}.ducklake_data_file as file
+        inner join (
+            select file_id, count(*) as count from {CATALOG}."{_DELETIONS}{number:d}" group by file_id
+        ) as known on file.data_file_id = known.file_id
+        left join {CATALOG}.ducklake_delete_file as beside
+            on file.data_file_id = beside.data_file_id and beside.end_snapshot is null
+        where file.table_id = ? and file.end_snapshot is null
+        group by file.data_file_id, file.path, file.record_count, known.count
+        {f"having {deleted} = file.record_count" if only_emptied else ""}
+        order by file.data_file_id
+        """,
+        [number],
+    ).fetchall()
+
+
+def _has_deletions(connection: duckdb.DuckDBPyConnection, number: int) -> bool:
+    """Whether the catalog keeps deletions of a table's rows; it is asked, because it does not list its own tables."""
+    try:
+        rows = connection.execute(f'select 1 from {CATALOG}."{_DELETIONS}{number:d}" limit 1').fetchall()
+    except duckdb.CatalogException:
+        return False
+    return bool(rows)
+
+
+def _has_rows(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
+    query = f'select count(*) from {CATALOG}."{name}" where end_snapshot is null'
+    return connection.execute(query).fetchall() != [(0,)]
+
+
+def _table_id(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> int:
+    (row,) = connection.execute(
+        f"select table_id from {CATALOG}.ducklake_table as known join {CATALOG}.ducklake_schema using (schema_id) "
+        "where schema_name = ? and table_name = ? and known.end_snapshot is null",
+        [schema, table],
+    ).fetchall()
+    return row[0]

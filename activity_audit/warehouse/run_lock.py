@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from filelock import FileLock, Timeout
 
-from activity_audit.base import own_folders
+from activity_audit.base import files
 from activity_audit.settings.core import Settings
 
 # Called as a run enters a stage, with its name.
@@ -67,7 +67,7 @@ def _clear(settings: Settings) -> None:
     A home may have been somebody's folder before, so what is not named as ours is left alone.
     """
     settings.work_dir.mkdir(parents=True, exist_ok=True)
-    own_folders.sweep(settings.spill_dir)
+    files.sweep(settings.spill_dir)
     for path in settings.work_dir.iterdir():
         if not _is_scratch(path.name):
             continue

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from activity_audit.base.own_folders import OwnFolder
+from activity_audit.base.files import OwnFolder
 from activity_audit.settings.core import Settings
 
 _folders: dict[Path, Path] = {}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from activity_audit.report.access.passwords import hashed
+from activity_audit.report.access.users import hashed
 from activity_audit.settings.core import Settings
 from tests.browser.support import MAY, events_shown
 from tests.integration.report_support import served

@@ -25,7 +25,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from activity_audit.report.access.access import Access
-from activity_audit.report.access.passwords import hashed
+from activity_audit.report.access.users import hashed
 from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.report.web.app import DagsterAt, build_app
 from activity_audit.report.web.server import configuration

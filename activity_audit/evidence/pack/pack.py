@@ -17,8 +17,8 @@ import duckdb
 from activity_audit.base.hours import aware, ceil_hour, floor_hour, iso, now_utc
 from activity_audit.base.masking import without_secrets
 from activity_audit.evidence.pack import scope, texts
-from activity_audit.evidence.pack.about import settings_shown, versions
 from activity_audit.evidence.pack.tables import CHAIN, RECORD_HASHES, write_ledger, write_tables
+from activity_audit.evidence.pack.texts import settings_shown, versions
 from activity_audit.evidence.verify.check_ledger import Expected, expected_heads
 from activity_audit.evidence.verify.findings import Report
 from activity_audit.evidence.verify.verify import NoLedgerError, verify_snapshot

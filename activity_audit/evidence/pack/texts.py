@@ -1,12 +1,21 @@
-"""The two files of a pack to read and to run: its README and the SQL that checks it."""
+"""The texts of a pack: its README, the SQL that checks it, its settings with secrets masked, and versions."""
 
 from __future__ import annotations
 
+import platform
+import re
 from collections.abc import Sequence
-from functools import cache
+from datetime import timedelta
+from functools import cache, reduce
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import duckdb
+from pydantic import SecretStr
+
+from activity_audit.base.catalogue import SEEDS_DIR
+from activity_audit.base.masking import MASK, url_without_secrets, without_secrets
 from activity_audit.base.sql_text import literal
 from activity_audit.evidence.pack.tables import (
     CHAIN,
@@ -18,7 +27,9 @@ from activity_audit.evidence.pack.tables import (
 )
 from activity_audit.ledger import digests
 from activity_audit.ledger.chain import ADOPTED, BATCH, DELETION, EMPTY_SHA256, HOLD, REPLAY
+from activity_audit.ledger.raw_hashes import file_sha256
 from activity_audit.ledger.slices import condition, slices
+from activity_audit.settings.core import VARIABLES, Settings
 from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters, choice, chosen_texts
 
 if TYPE_CHECKING:
@@ -48,6 +59,8 @@ _BATCHES = (
     ("quarantined", _DELIVERED, "quarantined", "quarantined_sha256", False),
     ("replayed", literal(REPLAY), "received", "deliveries_sha256", True),
 )
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+_PACKAGES = ("activity-audit", "dbt-core", "dbt-duckdb", "great-expectations", "dagster", "pyarrow")
 
 
 def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledger: bool, with_raw: bool) -> str:
@@ -90,3 +103,38 @@ def _template(name: str) -> jinja2.Template:
     # Names and findings carry text of the source, which may have line ends in it.
     environment.filters["on_one_line"] = lambda text: " ".join(text.split())
     return environment.get_template(name)
+
+
+def settings_shown(settings: Settings) -> dict[str, Any]:
+    """The settings by the names of their variables, as far as they have a value; secrets are `***`."""
+    hidden = {"report"} if settings.source == "cxone" else {"report", "cxone"}
+    values = {name: reduce(getattr, path, settings) for name, path in VARIABLES.items() if path[0] not in hidden}
+    return {name: _plain(value) for name, value in values.items() if value not in (None, "", [])}
+
+
+def versions(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """The versions of this product, of what it is built on and of the machine, and the hash of each seed."""
+    (found,) = connection.execute(
+        "select version(), (select extension_version from duckdb_extensions() where extension_name = 'ducklake')"
+    ).fetchall()
+    return {
+        "packages": {name: version(name) for name in _PACKAGES},
+        "python": platform.python_version(),
+        "duckdb": found[0],
+        "ducklake": found[1],
+        "platform": platform.platform(),
+        "seeds_sha256": {path.name: file_sha256(path) for path in sorted(SEEDS_DIR.glob("*.csv"))},
+    }
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, SecretStr):
+        return MASK
+    if isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.10g}s"
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    text = str(value)
+    return without_secrets(url_without_secrets(text) if _URL.match(text) else text)

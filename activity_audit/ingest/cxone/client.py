@@ -22,7 +22,7 @@ from activity_audit.ingest.cxone.answers import (
     verdict,
 )
 from activity_audit.ingest.cxone.pages import BrokenPageError, Page, PageError, origin, parse_page
-from activity_audit.ingest.cxone.secrets import Secrets
+from activity_audit.ingest.cxone.tokens import Secrets
 from activity_audit.ingest.sources.source import SourceError, SourceRefusedError
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.value_types import checked_url

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from activity_audit.base.files import rewrite
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, LONGEST_GAP, floor_hour, hour_range, iso, parse_time
-from activity_audit.base.whole_files import rewrite
 from activity_audit.ingest.cxone.page_files import ROOT, PageFiles
 
 SEALED = "sealed"

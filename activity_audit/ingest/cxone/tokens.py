@@ -1,15 +1,21 @@
-"""Access tokens, by access key or as an OAuth client; renewed before they expire or when one is refused."""
+"""Access tokens, by access key or as an OAuth client, and the secrets that must not be shown.
+
+A token is renewed before it expires, or when it is refused.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
 from collections.abc import Generator
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
+from activity_audit.base.masking import MASK
 from activity_audit.ingest.cxone.answers import (
     Attempts,
     TransientError,
@@ -20,7 +26,6 @@ from activity_audit.ingest.cxone.answers import (
     try_again,
     verdict,
 )
-from activity_audit.ingest.cxone.secrets import Secrets
 from activity_audit.ingest.sources.source import SourceRefusedError
 from activity_audit.settings.cxone import CxoneSettings
 
@@ -31,6 +36,10 @@ _MARGIN = 60.0
 # What a header can carry.
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _GIVEN = ("access_token", "refresh_token", "id_token")
+# What is shorter may be part of any word.
+_SHORTEST = 4
+# And so it may be of a record, which is kept as it came but for what can only be a secret.
+_SHORTEST_IN_PAGE = 12
 
 
 class Tokens(httpx.Auth):
@@ -136,3 +145,35 @@ def _life(expires_in: Any) -> float:
     except (TypeError, ValueError):
         return float("inf")
     return max(seconds - min(_MARGIN, seconds / 10), 0.0)
+
+
+class Secrets:
+    """Hides secrets in texts that are shown and in pages that are kept."""
+
+    def __init__(self, settings: CxoneSettings) -> None:
+        self._names = settings.identifiers
+        self._secrets = set(settings.secrets)
+
+    def add(self, secret: str) -> None:
+        """Another one to hide from now on."""
+        self._secrets = self._secrets | {secret}
+
+    def hidden(self, text: str) -> str:
+        """A message without secrets and without the names that go with them."""
+        for form in _forms([*self._secrets, *self._names], _SHORTEST):
+            text = text.replace(form, MASK)
+        return text
+
+    def hidden_in_page(self, body: bytes) -> bytes:
+        """A page without secrets; an access key's id is none, and may be what an event is about."""
+        for form in _forms(self._secrets, _SHORTEST_IN_PAGE):
+            if (found := form.encode()) in body:
+                body = body.replace(found, MASK.encode())
+        return body
+
+
+def _forms(secrets: list[str] | set[str], shortest: int) -> list[str]:
+    """Each secret as it is, in a URL, and in JSON; the longest first, because one may begin another."""
+    known = [secret for secret in secrets if len(secret) >= shortest]
+    forms = {form for secret in known for form in (secret, quote(secret, safe=""), json.dumps(secret)[1:-1])}
+    return sorted(forms, key=len, reverse=True)

@@ -13,9 +13,8 @@ from pyarrow import types
 
 from activity_audit.base.delivery_limits import Limits
 from activity_audit.ingest.readers.csv_rows import unique
-from activity_audit.ingest.readers.parquet_footer import footer, row_groups, without_note
+from activity_audit.ingest.readers.parquet_footer import DamageError, footer, row_groups, without_note
 from activity_audit.ingest.readers.parquet_groups import errors, raise_if_real
-from activity_audit.ingest.readers.thrift import DamageError
 
 _BUFFER = 1 << 20
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 from activity_audit.base.delivery_limits import Limits
-from activity_audit.ingest.readers.parquet_footer import ColumnChunk, RowGroup
-from activity_audit.ingest.readers.thrift import Compact, DamageError
+from activity_audit.ingest.readers.parquet_footer import ColumnChunk, Compact, DamageError, RowGroup
 
 _UNCOMPRESSED_SIZE, _COMPRESSED_SIZE = 2, 3
 _DATA, _DICTIONARY, _DATA_V2 = 5, 7, 8

@@ -20,8 +20,8 @@ from uuid import uuid4
 
 from filelock import FileLock
 
+from activity_audit.base.files import sync
 from activity_audit.base.hours import HOUR_FOLDER, floor_hour, from_hour_folder
-from activity_audit.base.whole_files import sync
 from activity_audit.ingest.sources.files import FileSource
 
 _OPEN = ".open.ndjson"

@@ -1,9 +1,11 @@
-"""What a source of feeds is: it lists deliveries and opens them. Landing, judging and publishing are not its
-business, so a new source is one class with these methods.
+"""What a source of feeds is: it lists deliveries and opens them. AUDIT_SOURCE=package.module:Class names a user's own.
+
+Landing, judging and publishing are not its business, so a new source is one class with these methods.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from activity_audit.raw.index import READING
+from activity_audit.settings.core import Settings
 
 
 @dataclass(frozen=True, order=True)
@@ -129,3 +132,21 @@ class SourceRefusedError(SourceError):
 def every_offer(listing: Listing) -> Iterator[Offer]:
     """The offers in the order in which they are landed: by hour, feed and name."""
     return iter(sorted(listing.offers, key=lambda offer: (offer.feed_hour, offer.feed, offer.name)))
+
+
+def own_source(settings: Settings) -> Source:
+    """An instance of the class, made with the settings as its only argument.
+
+    Raises:
+        SourceError: if there is no such module or class, or it has not the methods of a source.
+    """
+    module, _, name = settings.source.partition(":")
+    try:
+        made = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise SourceError(f"AUDIT_SOURCE={settings.source!r} cannot be loaded: {error}; check PYTHONPATH") from error
+    source = made(settings)
+    lacking = [method for method in ("list", "open") if not callable(getattr(source, method, None))]
+    if lacking:
+        raise SourceError(f"AUDIT_SOURCE={settings.source!r} is not a source: it has no method {', '.join(lacking)}")
+    return source

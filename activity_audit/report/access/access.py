@@ -1,7 +1,11 @@
-"""Finds the user of a request, from the session's cookie or by the configured way of signing in."""
+"""Finds the user of a request, from the session's cookie or by the configured way of signing in.
+
+A reverse proxy names users in a header, which counts only from the proxy's own address.
+"""
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
@@ -10,7 +14,6 @@ from starlette.responses import Response
 from activity_audit.report.access.attempts import Attempts
 from activity_audit.report.access.pending import LIFE, Pending, PendingSignIns
 from activity_audit.report.access.permissions import PERMISSIONS, User, permissions_of
-from activity_audit.report.access.proxy import Proxy
 from activity_audit.report.access.sessions import Session, Sessions
 from activity_audit.report.access.tokens import Tokens
 from activity_audit.report.access.users import Users
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from activity_audit.report.access.oidc import Provider
 
 LOCAL_USER = "local"
+_LONGEST_NAME = 200
 
 
 class Access:
@@ -100,3 +104,34 @@ class Access:
         """Give the browser its session's id; an empty one ends it."""
         end = "" if token else "; Max-Age=0"
         response.headers.append("set-cookie", f"{self.cookie}={token}; {self._kept}{end}")
+
+
+class Proxy:
+    """The proxy that the settings trust."""
+
+    def __init__(self, settings: ReportSettings) -> None:
+        self._header = settings.proxy_header or ""
+        self._roles_header = settings.proxy_roles_header
+        self._networks = settings.proxy_from
+
+    def named(self, connection: HTTPConnection) -> tuple[str, tuple[str, ...]] | None:
+        """The user and the roles that the request is for; None where it is not from the proxy, or names nobody.
+
+        Without a header for roles everybody whom the proxy lets through may view.
+        """
+        if not connection.client or not self._is_proxy(connection.client.host):
+            return None
+        names = connection.headers.getlist(self._header)
+        # Two headers mean that one of them came from the reader.
+        if len(names) != 1 or not names[0].strip() or len(names[0]) > _LONGEST_NAME:
+            return None
+        roles = connection.headers.getlist(self._roles_header) if self._roles_header else ["viewer"]
+        listed = roles[0].split(",") if len(roles) == 1 else []
+        return names[0].strip(), tuple(role.strip() for role in listed if role.strip())
+
+    def _is_proxy(self, host: str) -> bool:
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return False
+        return any(address in network for network in self._networks)

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from activity_audit.report.access import passwords
+from activity_audit.report.access import users
 from activity_audit.report.queries.scheduler import be_kind
 
 T = TypeVar("T")
@@ -103,4 +103,4 @@ class Attempts:
 
 def _ready() -> None:
     be_kind()
-    passwords.prepare()
+    users.prepare()

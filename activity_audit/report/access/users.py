@@ -1,8 +1,10 @@
-"""Users from a TOML file, read again whenever it changes.
+"""Users from a TOML file, read again whenever it changes, and their passwords.
 
 [users."clarissa.dalloway"]
 password = "$argon2id$…"
 roles = ["analyst"]
+
+Passwords are hashed with Argon2id, and compared so that an unknown name takes as long as a known one.
 """
 
 from __future__ import annotations
@@ -12,15 +14,16 @@ import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from activity_audit.report.access.passwords import matches
 from activity_audit.report.access.permissions import ROLES, User, permissions_of
 
 _FREE_FAILURES = 3
 _LONGEST_WAIT = 300.0
 _MOST_NAMES = 10_000
+SHORTEST = 12
 
 
 class UsersFileError(ValueError):
@@ -123,3 +126,40 @@ def _entry(path: Path, name: str, entry: Any) -> _Entry:
     if unknown := [role for role in roles if role not in ROLES]:
         raise UsersFileError(f"{where}: there is no role {', '.join(unknown)}; the roles are {', '.join(ROLES)}")
     return _Entry(entry["password"], User(name, permissions_of(roles)))
+
+
+def hashed(password: str) -> str:
+    """The hash that the users' file keeps.
+
+    Raises:
+        ValueError: if the password is too short.
+    """
+    from argon2 import PasswordHasher
+
+    if len(password) < SHORTEST:
+        raise ValueError(f"a password must have at least {SHORTEST} characters")
+    return PasswordHasher().hash(password)
+
+
+def prepare() -> None:
+    """Have ready what a name that is not there is compared with, so that the first one takes no longer."""
+    _nobody()
+
+
+def matches(password: str, known: str | None) -> bool:
+    """Whether the password is the one that was hashed; without a hash the time is spent all the same."""
+    from argon2 import PasswordHasher
+    from argon2.exceptions import InvalidHashError, VerificationError
+
+    known_or_not = known or _nobody()
+    try:
+        return PasswordHasher().verify(known_or_not, password) and known is not None
+    except (VerificationError, InvalidHashError):
+        return False
+
+
+@cache
+def _nobody() -> str:
+    import secrets
+
+    return hashed(secrets.token_urlsafe(32))

@@ -17,8 +17,8 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from activity_audit.base.catalogue import feed_title
+from activity_audit.base.files import rewrite
 from activity_audit.base.shown_text import visible
-from activity_audit.base.whole_files import rewrite
 from activity_audit.publish import data_docs
 from activity_audit.report import heat
 from activity_audit.report.auditors import queries, verdicts

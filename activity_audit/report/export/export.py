@@ -1,7 +1,12 @@
-"""Writing a file of the report, whole or not at all."""
+"""Writes a file of the report, whole or not at all.
+
+CSV is UTF-8 with a header, and no cell that a spreadsheet would run as a formula; what it is about is in a second file,
+`<name>.about.json`. Parquet has exactly what the warehouse has, and what it is about in the metadata of its footer.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -11,12 +16,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import duckdb
 import pyarrow as pa
+from pyarrow import compute, csv, parquet
 
+from activity_audit.base.files import rewrite
 from activity_audit.base.hours import HOUR, aware
+from activity_audit.base.shown_text import FORMULA
 from activity_audit.base.vocabulary import FACT
 from activity_audit.report.export.about import About
-from activity_audit.report.export.csv_file import CsvFile, about_beside
-from activity_audit.report.export.parquet_file import ParquetFile
 from activity_audit.report.export.xlsx_file import XlsxFile
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.events.columns import COLUMNS, NEWEST_FIRST
@@ -25,11 +31,9 @@ from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
     from activity_audit.settings.core import Settings
-FORMATS: dict[str, Callable[[Path, pa.Schema], ReportFile]] = {
-    ".csv": CsvFile, ".xlsx": XlsxFile, ".parquet": ParquetFile
-}  # fmt: skip
 _MOST_ROWS_SORTED = 500_000
 _BATCH = 50_000
+_TIME = "%Y-%m-%d %H:%M:%S"
 
 
 class ReportFile(Protocol):
@@ -132,3 +136,56 @@ def parts(filters: Filters, counts: Sequence[tuple[datetime, int]], most: int = 
         held += count
     if held:
         yield replace(filters, start=begin, end=end)
+
+
+class CsvFile:
+    """A CSV file of the report that is being written at `path`."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._writer = csv.CSVWriter(path, _as_text(schema.empty_table()).schema)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        self._writer.write_table(_as_text(pa.Table.from_batches([batch])))
+
+    def close(self, about: About) -> None:
+        """End the file; what it is about stands beside it."""
+        self._writer.close()
+
+
+def about_beside(path: Path, about: About) -> Path:
+    """Write the file beside the CSV file `path` that says what that is about."""
+    beside = path.with_name(f"{path.name}.about.json")
+    rewrite(beside, json.dumps(about.as_dict(), ensure_ascii=False, indent=2) + "\n")
+    return beside
+
+
+def _as_text(table: pa.Table) -> pa.Table:
+    columns = [
+        compute.strftime(column, format=_TIME)
+        if pa.types.is_timestamp(column.type)
+        else compute.replace_substring_regex(column, pattern=FORMULA, replacement=r"'\1")
+        for column in table.columns
+    ]
+    return pa.table(dict(zip(table.column_names, columns, strict=True)))
+
+
+class ParquetFile:
+    """A Parquet file of the report that is being written at `path`."""
+
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self._writer = parquet.ParquetWriter(path, schema, compression="zstd")
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Add rows."""
+        self._writer.write_batch(batch)
+
+    def close(self, about: About) -> None:
+        """End the file with what it is about."""
+        self._writer.add_key_value_metadata(about.as_texts())
+        self._writer.close()
+
+
+FORMATS: dict[str, Callable[[Path, pa.Schema], ReportFile]] = {
+    ".csv": CsvFile, ".xlsx": XlsxFile, ".parquet": ParquetFile
+}  # fmt: skip

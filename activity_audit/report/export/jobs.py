@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from activity_audit.base.files import OwnFolder
 from activity_audit.base.hours import now_utc
-from activity_audit.base.own_folders import OwnFolder
 from activity_audit.report.export.job import ExportRefusedError, Job
 from activity_audit.warehouse.events.filters import Filters
 

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from activity_audit.base.shown_text import visible
-from activity_audit.report.texts import NO_VALUE, cell_text, cut
+from activity_audit.report.texts import NO_VALUE, cell_text, cut, encode
 from activity_audit.report.web.urls import TIME, State
-from activity_audit.report.web.values import encode
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.long_texts import LONGEST, Digest, short
 

@@ -17,8 +17,8 @@ from activity_audit.report import periods, texts
 from activity_audit.report.bars import percent, share
 from activity_audit.report.heat import MARKS, MEANINGS
 from activity_audit.report.queries import lists
+from activity_audit.report.texts import encode
 from activity_audit.report.web.cells import cell
-from activity_audit.report.web.values import encode
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.verdicts import SIGNS, WORDS
 

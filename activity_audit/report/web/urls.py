@@ -17,7 +17,7 @@ from activity_audit.base.hours import HOUR
 from activity_audit.report import periods
 from activity_audit.report.queries.groups import FIELDS as GROUPABLE
 from activity_audit.report.queries.groups import MOST_LEVELS
-from activity_audit.report.web.values import decode, encode
+from activity_audit.report.texts import decode, encode
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE, NAMES, Filters, choice
 from activity_audit.warehouse.events.long_texts import LONGEST_QUERY, Value

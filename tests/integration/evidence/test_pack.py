@@ -12,9 +12,8 @@ from click.testing import CliRunner
 
 from activity_audit.base.hours import parse_time
 from activity_audit.cli.evidence import command
-from activity_audit.evidence.pack.about import settings_shown
 from activity_audit.evidence.pack.pack import EvidenceError, make_pack
-from activity_audit.evidence.pack.texts import CHECKS
+from activity_audit.evidence.pack.texts import CHECKS, settings_shown
 from activity_audit.evidence.verify.verify import NoLedgerError
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import Filters

@@ -17,7 +17,7 @@ import httpx
 import pytest
 
 from activity_audit.report.access.attempts import PLACES_OF_ONE
-from activity_audit.report.access.passwords import hashed
+from activity_audit.report.access.users import hashed
 from activity_audit.report.web import request_limits
 from activity_audit.report.web.connection import LONGEST_HEAD, MOST_CONNECTIONS
 from activity_audit.settings.core import Settings

@@ -102,7 +102,7 @@ def test_a_proxy_names_the_user(report_home: Settings) -> None:
 
 
 def test_a_header_from_elsewhere_is_not_believed(report_home: Settings) -> None:
-    from activity_audit.report.access.proxy import Proxy
+    from activity_audit.report.access.access import Proxy
 
     settings = report_home.report.model_copy(update={"proxy_header": "X-User", "proxy_from": []})
     from starlette.requests import HTTPConnection
@@ -146,7 +146,7 @@ def test_a_port_that_is_taken_is_named(settings: Settings) -> None:
 def test_a_password_is_read_from_standard_input(settings: Settings) -> None:
     import tomllib
 
-    from activity_audit.report.access.passwords import matches
+    from activity_audit.report.access.users import matches
 
     def run_it(*arguments: str, text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

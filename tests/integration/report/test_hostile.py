@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from activity_audit.report.queries.orders import FIELDS
-from activity_audit.report.web.values import encode
+from activity_audit.report.texts import encode
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import CHOICES
 from tests.integration.report_support import PERIOD, browser, served

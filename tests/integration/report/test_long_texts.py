@@ -24,9 +24,8 @@ from activity_audit.report.queries.groups import Group, groups
 from activity_audit.report.queries.lists import MOST_APPLICATIONS, applications
 from activity_audit.report.queries.quality import drift
 from activity_audit.report.queries.warehouse import Warehouse
-from activity_audit.report.texts import some_text
+from activity_audit.report.texts import encode, some_text
 from activity_audit.report.web.cursors import decode_group, decode_key, encode_group, encode_key
-from activity_audit.report.web.values import encode
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import NAMES, Filters

@@ -13,7 +13,7 @@ import pytest
 from starlette.routing import Mount, Route
 
 from activity_audit.report.access.headers import CONTENT_SECURITY_POLICY
-from activity_audit.report.access.passwords import hashed
+from activity_audit.report.access.users import hashed
 from activity_audit.settings.core import Settings
 from tests.integration.report_support import PERIOD, Served, browser, csrf, export, get, served, sign_in
 from tests.integration.support import audit, query

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import pytest
 
+from activity_audit.base.files import OwnFolder
 from activity_audit.base.hours import now_utc
-from activity_audit.base.own_folders import OwnFolder
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse import home_record, lake, leftovers

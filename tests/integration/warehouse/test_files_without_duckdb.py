@@ -86,7 +86,7 @@ def test_what_an_earlier_release_left_in_the_catalog_goes_into_files(
         _publish_hours(settings)
         # As its upkeep compacted: the deletion of all the two rows of a file stayed in the catalog.
         earlier.setattr(warehouse_tables, "set_options", lambda _: None)
-        earlier.setattr("activity_audit.warehouse.inlined_rows.sources", lambda *_: [])
+        earlier.setattr("activity_audit.warehouse.lake_catalog.sources", lambda *_: [])
         maintain(settings)
     expected, before = counted_by_duckdb(settings), dump(settings, set())
     runs = query(settings, "select run_id from quality.pipeline_run order by started_at_utc")

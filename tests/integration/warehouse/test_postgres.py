@@ -17,7 +17,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import extensions, lake, lake_writer
 from activity_audit.warehouse import tables as warehouse_tables
-from activity_audit.warehouse.inlined_rows import remove_expired, sources
+from activity_audit.warehouse.lake_catalog import remove_expired, sources
 from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import audit, deliver, dump, event, lines, one, query, run
 from tests.integration.tampering import change, warehouse

@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from activity_audit.base.own_folders import OwnFolder
+from activity_audit.base.files import OwnFolder
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import extensions, lake, spill
 from activity_audit.warehouse.run_lock import exclusive
@@ -94,7 +94,7 @@ def test_a_run_removes_what_a_killed_process_left(settings: Settings) -> None:
     settings.spill_dir.mkdir(parents=True)
     (settings.spill_dir / "duckdb_temp_storage_DEFAULT-0.tmp").write_text("of an earlier release")
     hold = (
-        "import sys, time; from pathlib import Path; from activity_audit.base.own_folders import OwnFolder\n"
+        "import sys, time; from pathlib import Path; from activity_audit.base.files import OwnFolder\n"
         "own = OwnFolder(Path(sys.argv[1])); print(own.path, flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", hold, str(settings.spill_dir)], stdout=subprocess.PIPE, text=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from activity_audit.report.access import passwords, users
+from activity_audit.report.access import users
 from activity_audit.report.access.attempts import PLACES, PLACES_OF_ONE, Attempts, BusyError
 from activity_audit.report.access.pending import PendingSignIns
 from activity_audit.report.access.permissions import PERMISSIONS, permissions_of
@@ -220,11 +220,11 @@ def test_a_wrong_file_of_users_is_refused(tmp_path: Path, content: str, says: st
 
 
 def test_a_password_matches_its_hash_only() -> None:
-    known = passwords.hashed("to the lighthouse")
+    known = users.hashed("to the lighthouse")
     assert known.startswith("$argon2id$")
-    assert passwords.matches("to the lighthouse", known)
-    assert not passwords.matches("to the lightship!", known)
-    assert not passwords.matches("to the lighthouse", None)
+    assert users.matches("to the lighthouse", known)
+    assert not users.matches("to the lightship!", known)
+    assert not users.matches("to the lighthouse", None)
 
 
 def test_roles() -> None:

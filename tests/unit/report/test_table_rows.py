@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from urllib.parse import parse_qsl, urlsplit
 
+from activity_audit.report.texts import encode
 from activity_audit.report.web.cells import table_rows
 from activity_audit.report.web.urls import FIELDS, State
-from activity_audit.report.web.values import encode
 from activity_audit.warehouse.events.columns import COLUMNS
 
 AT = datetime(2026, 5, 1, 10, 15, 0, 250000, UTC).replace(tzinfo=None)

@@ -18,11 +18,10 @@ from activity_audit.report import periods
 from activity_audit.report.heat import Cell, rows
 from activity_audit.report.queries.groups import Group
 from activity_audit.report.queries.orders import Order
-from activity_audit.report.texts import bytes_text, time_text, value_text
+from activity_audit.report.texts import bytes_text, decode, encode, time_text, value_text
 from activity_audit.report.web.cursors import decode_group, decode_key, encode_group, encode_key
 from activity_audit.report.web.pages.layout import chips
 from activity_audit.report.web.urls import FIELDS, GROUPABLE, PARAMETERS, BadLinkError, State, parse
-from activity_audit.report.web.values import decode, encode
 from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE
 from activity_audit.warehouse.events.long_texts import LONGEST, LONGEST_QUERY, Digest, Value, short

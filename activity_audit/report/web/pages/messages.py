@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from activity_audit.base.shown_text import visible
-from activity_audit.report.access.csrf import ForeignFormError
+from activity_audit.report.access.permissions import ForeignFormError
 from activity_audit.report.queries.warehouse import QueryCancelledError, QueryTimeoutError
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import BadLinkError

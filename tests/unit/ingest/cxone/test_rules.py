@@ -14,7 +14,7 @@ from activity_audit.base.masking import url_without_secrets
 from activity_audit.ingest.cxone.answers import Verdict, message_of, retry_after_seconds, token_verdict, verdict
 from activity_audit.ingest.cxone.pages import BrokenPageError, PageError, Trail, next_url, parse_page
 from activity_audit.ingest.cxone.sealing import added, due_hours, token
-from activity_audit.ingest.cxone.secrets import Secrets
+from activity_audit.ingest.cxone.tokens import Secrets
 from activity_audit.settings.core import SettingsError, load_settings
 from activity_audit.settings.cxone import CxoneSettings
 

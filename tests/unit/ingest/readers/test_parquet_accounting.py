@@ -21,9 +21,8 @@ from hypothesis import strategies as st
 from activity_audit.base.delivery_limits import DEFAULT, DeliveryError, Limits
 from activity_audit.ingest.raw_writer import read_delivery
 from activity_audit.ingest.readers.formats import feed_format
-from activity_audit.ingest.readers.parquet_footer import footer, row_groups
+from activity_audit.ingest.readers.parquet_footer import Compact, footer, row_groups
 from activity_audit.ingest.readers.parquet_plan import pages
-from activity_audit.ingest.readers.thrift import Compact
 from tests.unit.raw_lake import Feeds, Kept, problems, raw_files, texts
 
 GOOD = [f'{{"eventId":"{n}"}}' for n in range(100)]
@@ -104,7 +103,7 @@ def test_no_nested_value_is_lost() -> None:
 LAND = """
 import resource, sys
 from pathlib import Path
-from activity_audit.ingest.readers.thrift import Compact
+from activity_audit.ingest.readers.parquet_footer import Compact
 from tests.unit.raw_lake import Feeds
 import pyarrow.parquet, pyarrow.compute, duckdb
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

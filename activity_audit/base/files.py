@@ -1,6 +1,7 @@
-"""Folders of one process, under a lock that the kernel releases; they are removed with the process.
+"""Writes that survive a crash, and folders that belong to one process.
 
-What a killed process left is known by its free lock, and removed by the next that makes such a folder, or sweeps.
+A small file is replaced as a whole, and folder entries are flushed to disk. A folder of a process is under a lock that
+the kernel releases; what a killed process left is known by its free lock, and removed by the next sweep.
 """
 
 from __future__ import annotations
@@ -16,6 +17,28 @@ from filelock import FileLock, Timeout
 _LOCK = ".lock"
 # What this release and earlier ones make there. In a home that was somebody's folder before, anything else is theirs.
 _OWN = re.compile(r"\d+-[a-z0-9_]{8}|tmp[a-z0-9_]{8}|duckdb_temp_.*")
+
+
+def rewrite(path: Path, text: str) -> None:
+    """Give a file this content: a reader, or a crash, finds the old one or the new one, whole.
+
+    One process at a time may do so; the folder must exist.
+    """
+    temporary = path.with_name(f".{path.name}.new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def sync(path: Path) -> None:
+    """Bring the content of a file, or the names of the files in a folder, to disk, as they are now."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class OwnFolder:
