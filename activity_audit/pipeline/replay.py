@@ -12,6 +12,7 @@ from pathlib import Path
 
 import duckdb
 
+from activity_audit.base.call_stack import with_room
 from activity_audit.base.hours import HOUR, aware, floor_hour, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.ledger import replays
@@ -41,6 +42,7 @@ class ReplayError(RuntimeError):
 
 
 @masked_errors(stages.ChecksFailedError, WarehouseBusyError, lake.WarehouseError)
+@with_room
 def replay(
     settings: Settings,
     run_id: str,

@@ -12,6 +12,7 @@ from datetime import datetime
 import duckdb
 
 from activity_audit.base import catalogue
+from activity_audit.base.call_stack import with_room
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.ingest.landing import LandingReport, land, open_index
@@ -71,6 +72,7 @@ def land_feeds(
 
 
 @masked_errors(ChecksFailedError, WarehouseBusyError, lake.WarehouseError)
+@with_room
 def update_warehouse(
     settings: Settings,
     run_id: str,
