@@ -41,6 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["AUDIT_CACHE"] = folder.name
 
 
+@pytest.fixture(autouse=True)
+def private_files() -> Iterator[None]:
+    """Whatever a test's command does to the umask of this process, the next test's home is for its owner alone."""
+    os.umask(0o077)
+    yield
+    os.umask(0o077)
+
+
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a new, empty home; nothing of the developer's own environment reaches the test."""

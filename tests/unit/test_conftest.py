@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 
 def test_the_tests_begin_without_pytest_s_cache(tmp_path: Path) -> None:
     tests = Path(__file__).parents[1]
@@ -21,3 +23,8 @@ def test_the_tests_begin_without_pytest_s_cache(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert list(tmp_path.glob("audit-cache-*")) == []
+
+
+@pytest.mark.parametrize("turn", [1, 2])
+def test_each_test_begins_with_files_for_their_owner_alone(turn: int) -> None:
+    assert (turn, os.umask(0o022)) == (turn, 0o077)
