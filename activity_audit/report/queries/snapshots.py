@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -43,6 +46,8 @@ class Attached:
     instances: Instances | None = None
     is_prepared: bool = False
     _counting: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
+    # What is interrupted by one thread is not closed by another just then.
+    _ending: threading.Lock = field(default_factory=threading.Lock)
     _closed: bool = False
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
@@ -60,8 +65,7 @@ class Attached:
         Without that everything is answered too, out of the events.
         """
         try:
-            with self.cursor() as connection, self.scanner() as scanner:
-                self._counting = [connection, scanner]
+            with self.cursor() as connection, self.scanner() as scanner, self._interruptible(connection, scanner):
                 if before is not None and before.has_people:
                     with before.cursor() as known:
                         kindly(partial(rollups.build_people, connection, scanner, known))
@@ -78,15 +82,24 @@ class Attached:
                     "not all could be prepared for readers; what is counted by people, or finds an "
                     "event by its id, is slow now"
                 )
+
+    @contextmanager
+    def _interruptible(self, *connections: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        with self._ending:
+            self._counting = list(connections)
+        try:
+            yield
         finally:
-            self._counting = []
+            with self._ending:
+                self._counting = []
 
     def close(self) -> None:
         """Let go of the DuckDBs; counting that is under way is given up."""
         self._closed = True
-        while counting := self._counting:
-            for connection in counting:
-                connection.interrupt()
+        while self._counting:
+            with self._ending:
+                for connection in self._counting:
+                    connection.interrupt()
             time.sleep(0.01)
         self.connection.close()
         self.scanning.close()

@@ -13,7 +13,8 @@ import duckdb
 import pytest
 
 from activity_audit.base.vocabulary import FACT
-from activity_audit.report.queries import events, groups
+from activity_audit.report.queries import events, groups, snapshots
+from activity_audit.report.queries.event_ids import EventIds
 from activity_audit.report.queries.scheduler import processors
 from activity_audit.report.queries.warehouse import Query, QueryCancelledError, QueryTimeoutError, Warehouse
 from activity_audit.settings.core import Settings, load_settings
@@ -257,3 +258,48 @@ def test_the_duckdbs_of_a_snapshot_share_the_memory_limit(home: Settings) -> Non
             time.sleep(0.02)
         assert [one.result() for one in reading] == [1_500_000] * 4
         assert 50_000_000 < most <= 400_000_000, most
+
+
+class _Interrupted:
+    """A connection whose interruption lets the thread that counts with it come to its end first, if it may."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, ends: threading.Event, ended: threading.Event) -> None:
+        self._connection, self._ends, self._ended = connection, ends, ended
+
+    def __enter__(self) -> _Interrupted:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
+    def interrupt(self) -> None:
+        self._ends.set()
+        self._ended.wait(0.5)
+        self._connection.interrupt()
+
+
+def test_the_report_is_stopped_just_as_a_count_ends(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    counting, ends, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def count(*_: object) -> None:
+        counting.set()
+        assert ends.wait(20)
+        raise duckdb.InterruptException("interrupted")
+
+    def prepare() -> None:
+        attached.prepare()
+        ended.set()
+
+    monkeypatch.setattr("activity_audit.report.queries.rollups.build_people", count)
+    with lake.reader(home) as connection:
+        number = lake.newest_version(connection)
+    with closing(EventIds(home.report_dir / "event_ids")) as event_ids:
+        attached = snapshots.attach(home, number, 0, event_ids)
+        cursor = attached.connection.cursor()
+        monkeypatch.setattr(attached, "cursor", lambda: _Interrupted(cursor, ends, ended))
+        preparing = threading.Thread(target=prepare, daemon=True)
+        preparing.start()
+        assert counting.wait(20)
+        attached.close()
+        preparing.join(20)
+        assert ended.is_set()
