@@ -29,6 +29,7 @@ from tests import warm_process
 from tests.integration.support import (
     HOUR,
     audit,
+    begin,
     deliver,
     dump,
     event,
@@ -44,8 +45,7 @@ from tests.integration.support import (
 def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    deliver(settings, lines([event("good")]))
-    run(settings)
+    begin(settings)
     before = dump(settings, set())
     deliver(settings, lines([event("late-1"), event("late-2")]), hour=1)
     build = project.build
@@ -72,14 +72,13 @@ def test_a_failed_blocking_check_publishes_nothing_and_the_next_run_does(
     assert [row[0] for row in failed] == ["outcome_is_success_or_failure"]
     monkeypatch.setattr(project, "build", build)
     run(settings, 1)
-    assert [row[0] for row in events(settings)] == ["good", "late-1", "late-2"]
+    assert [row[0] for row in events(settings)] == ["a", "late-1", "late-2"]
 
 
 @pytest.mark.slow
 def test_a_raw_file_that_lost_records_blocks_until_it_is_mended(settings: Settings) -> None:
     """From the command line: exit code 1, the check is named, readers see what they saw; then all is published."""
-    deliver(settings, lines([event("a")]))
-    run(settings)
+    begin(settings)
     before = dump(settings, set())
     deliver(settings, lines([event("b"), event("c")]), hour=1)
     window = (HOUR + timedelta(hours=1), HOUR + timedelta(hours=2))
@@ -135,7 +134,7 @@ ranges = st.lists(
 
 @hypothesis_settings(phases=[Phase.explicit], deadline=None, suppress_health_check=list(HealthCheck))
 @example(plan=[(0, 3)])
-@example(plan=[(2, 1), (0, 2), (1, 2)])
+@example(plan=[(2, 1), (0, 2)])
 @given(plan=ranges)
 def test_any_order_of_runs_gives_the_same_events(tmp_path_factory, in_order, plan) -> None:  # type: ignore[no-untyped-def]
     _same_events(tmp_path_factory, in_order, plan)
@@ -143,6 +142,7 @@ def test_any_order_of_runs_gives_the_same_events(tmp_path_factory, in_order, pla
 
 @pytest.mark.slow
 @hypothesis_settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@example(plan=[(2, 1), (0, 2), (1, 2)])
 @given(plan=ranges)
 def test_many_orders_of_runs_give_the_same_events(tmp_path_factory, in_order, plan) -> None:  # type: ignore[no-untyped-def]
     _same_events(tmp_path_factory, in_order, plan)
@@ -152,7 +152,8 @@ def _same_events(tmp_path_factory, in_order, plan) -> None:  # type: ignore[no-u
     first, expected, tables = in_order
     folder = tmp_path_factory.mktemp("any-order")
     settings = load_settings(home=folder, feed_url=first.feed_root)
-    for start, hours in [*plan, (0, HOURS)]:
+    # In the end every hour was run.
+    for start, hours in plan if (0, HOURS) in plan else [*plan, (0, HOURS)]:
         run(settings, start, hours)
     assert events(settings) == expected
     if plan == [(0, 3)]:
@@ -161,8 +162,7 @@ def _same_events(tmp_path_factory, in_order, plan) -> None:  # type: ignore[no-u
 
 
 def test_a_reader_never_sees_half_a_run_and_blocks_nobody(settings: Settings) -> None:
-    deliver(settings, lines([event("0")]))
-    run(settings)
+    begin(settings)
     reader = warm_process.Popen(
         [sys.executable, "-c", _READER, str(settings.home)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -201,14 +201,13 @@ print(json.dumps({"reads": len(counts), "counts": sorted(set(counts))}))
 
 @pytest.mark.slow
 def test_every_run_is_a_snapshot_that_can_be_asked_for(settings: Settings) -> None:
-    deliver(settings, lines([event("a")]))
-    first = run(settings)
+    first = begin(settings)
     between = iso(now_utc())
     deliver(settings, lines([event("b")]), hour=1)
     second = run(settings, 1)
     third = run(settings, 1)
     count = "select count(*) from fact_activity_event"
-    assert [one(settings, count, at) for at in (first.run_id, between, second.run_id, third.run_id)] == [1, 1, 2, 2]
+    assert [one(settings, count, at) for at in (first, between, second.run_id, third.run_id)] == [1, 1, 2, 2]
     with pytest.raises(lake.WarehouseError, match="names no snapshot"), lake.reader(settings, str(uuid4())):
         pass
 
@@ -234,6 +233,7 @@ def test_data_docs_that_cannot_be_written_stop_no_publication(settings: Settings
     assert "warning: the data docs have no page for this run, because " in done.stdout
 
 
+@pytest.mark.slow
 def test_the_data_docs_show_what_the_warehouse_holds(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that did not publish is not shown as if it had; a page that a killed run left out comes with the next."""
     deliver(settings, lines([event("a")]))
@@ -273,8 +273,7 @@ run(load_settings())
 
 def test_docs_of_an_earlier_release_are_held_against_the_warehouse(settings: Settings) -> None:
     """They were written before the transaction, and some of their runs published nothing."""
-    deliver(settings, lines([event("a")]))
-    first = run(settings).run_id
+    first = begin(settings)
     kept = settings.docs_dir / "validations/kept.json"
     (written,) = json.loads(kept.read_text())
     written["suites"] = []

@@ -126,6 +126,7 @@ def _is_whole(home: Settings, events: int, quarantined: int) -> None:
     assert {found.layer for found in findings(home)} <= {"raw"}
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_one_publishes(homes: list[Settings]) -> None:
     deliver(homes[0], lines([*(event(f"e{n}") for n in range(20)), "junk"]))
     published, refused = _meet(homes, "writing")
@@ -137,14 +138,15 @@ def test_of_two_runs_at_once_one_publishes(homes: list[Settings]) -> None:
 
 
 @_one_catalogue("sqlite", slow="postgres")
-def test_what_was_not_published_is_by_the_next_run(homes: list[Settings], tmp_path: Path) -> None:
+@pytest.mark.parametrize("point", ["writing", pytest.param("staged", marks=pytest.mark.slow)])
+def test_what_was_not_published_is_by_the_next_run(homes: list[Settings], point: str, tmp_path: Path) -> None:
     # Only bad records, so that nothing but the quarantine and the ledger has them.
     apart = [
         home.model_copy(update={"feed_url": str(tmp_path / f"landing-{number}")}) for number, home in enumerate(homes)
     ]
     for number, home in enumerate(apart):
         deliver(home, lines([f"junk of {number}"]), feed=("search", "qm")[number])
-    published, refused = _meet(apart, "staged")
+    published, refused = _meet(apart, point)
     assert (published, refused[: len(MEANWHILE)]) == ("", MEANWHILE)
     _is_whole(homes[0], 0, 1)
     for home in apart:
@@ -153,16 +155,8 @@ def test_what_was_not_published_is_by_the_next_run(homes: list[Settings], tmp_pa
     assert [entry.sequence for entry in entries(homes[0])] == [1, 2]
 
 
-@pytest.mark.parametrize(
-    ("homes", "point"),
-    [
-        ("sqlite", "making the catalogue"),
-        ("postgres", "setting up"),
-        pytest.param("sqlite", "setting up", marks=pytest.mark.slow),
-        pytest.param("postgres", "making the catalogue", marks=pytest.mark.slow),
-    ],
-    indirect=["homes"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["making the catalogue", "setting up"])
 def test_the_very_first_runs_of_two_homes(homes: list[Settings], point: str) -> None:
     deliver(homes[0], lines([event("a"), "junk"]))
     for told in _meet(homes, point):
@@ -187,30 +181,37 @@ def test_two_commands_at_once(homes: list[Settings], rounds: int) -> None:
 
 
 @pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
-def test_what_postgresql_dies_under_says_so(settings: Settings, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("point", "told"),
+    [
+        pytest.param(
+            "publishing",
+            "this run published nothing, because the warehouse failed: ",
+            marks=pytest.mark.slow,
+        ),
+        (
+            "writing",
+            "the connection to the catalog broke while this run was committed, so it is not known whether the ",
+        ),
+    ],
+)
+def test_what_postgresql_dies_under_says_so(settings: Settings, point: str, told: str, tmp_path: Path) -> None:
     with postgres_server() as server:
         home = settings.model_copy(
             update={"catalog": server.dsn, "data_path": str(tmp_path / "data"), "feed_url": str(tmp_path / "landing")}
         )
         deliver(home, lines([*(event(f"e{n}") for n in range(20)), "junk"]))
-        for point, told in (
-            ("publishing", "this run published nothing, because the warehouse failed: "),
-            (
-                "writing",
-                "the connection to the catalog broke while this run was committed, so it is not known whether the ",
-            ),
-        ):
-            arrived, killed = tmp_path / f"{point}.arrived", tmp_path / f"{point}.killed"
-            process = _start(home, sys.executable, "-c", RUNS, str(arrived), str(killed), point)
-            until(arrived.exists)
-            server.kill()
-            killed.touch()
-            said = process.communicate(timeout=300)[1]
-            server.start()
-            assert said.startswith(told), said
-            assert "server closed the connection" in said or "Unable to connect to Postgres" in said
-            assert "ROLLBACK" not in said
-            assert len(said.splitlines()) == 1
+        arrived, killed = tmp_path / "arrived", tmp_path / "killed"
+        process = _start(home, sys.executable, "-c", RUNS, str(arrived), str(killed), point)
+        until(arrived.exists)
+        server.kill()
+        killed.touch()
+        said = process.communicate(timeout=300)[1]
+        server.start()
+        assert said.startswith(told), said
+        assert "server closed the connection" in said or "Unable to connect to Postgres" in said
+        assert "ROLLBACK" not in said
+        assert len(said.splitlines()) == 1
         run(home)
         _is_whole(home, 20, 1)
 

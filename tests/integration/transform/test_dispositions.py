@@ -14,7 +14,7 @@ import pytest
 import zstandard
 
 from activity_audit.settings.core import Settings, load_settings
-from tests.integration.support import HOUR, deliver, dump, event, lines, one, query, run
+from tests.integration.support import HOUR, begin, deliver, dump, event, lines, one, query, run
 
 REAL_EVENTS = (
     Path(os.environ.get("AUDIT_TEST_REAL_EVENTS", Path(__file__).parents[4] / "shared/data/real_events"))
@@ -39,12 +39,16 @@ def test_every_format_spelling_and_compression_is_read(settings: Settings) -> No
     deliver(settings, b"eventId,eventTime,entity,activity,outcome\ncsv,2026-05-01T10:00Z,Search,s,SUCCESS\n", "h.csv")
     table = pa.table({name: [value] for name, value in event("parquet").items()})
     pq.write_table(table, deliver(settings, b"", "i.parquet"))
+    # A leap second, and the end of a day.
+    ends = {"leap": "2026-04-30T23:59:60Z", "end": "2026-04-30T24:00Z"}
+    deliver(settings, lines([event(name, eventTime=time) for name, time in ends.items()]), "j.ndjson")
     outcome = run(settings)
-    assert outcome.totals["received"] == outcome.totals["accepted"] == 12
+    assert outcome.totals["received"] == outcome.totals["accepted"] == 14
     assert one(settings, "select status from quality.feed_reconciliation where feed = 'search'") == "balanced"
     found = dict(query(settings, "select event_id, event_time_utc::varchar from fact_activity_event"))
     assert found["snake"] == "2026-05-01 10:00:00.123456"
     assert found["csv-report"] == "2026-05-01 10:05:09"
+    assert found["leap"] == found["end"] == "2026-05-01 00:00:00"
     assert one(settings, "select outcome from fact_activity_event where event_id = 'snake'") == "FAILURE"
     raw = str(settings.raw_dir / "search/*/*/*.parquet")
     assert duckdb.sql(f"select count(*) from '{raw}' where record like '%\"kept\": 1%'").fetchone() == (1,)
@@ -172,8 +176,7 @@ CONTRACT = {
 
 
 def test_the_tables_are_what_the_contract_says(settings: Settings) -> None:
-    deliver(settings, lines([event("a")]))
-    run(settings)
+    begin(settings)
     for table, groups in CONTRACT.items():
         columns = query(settings, f"select column_name, column_type from (describe {table})")
         assert dict(columns) == {name: kind for kind, names in groups.items() for name in names.split()}, table
@@ -202,6 +205,7 @@ def test_real_events_are_all_accepted_and_reported_as_undocumented(settings: Set
     assert one(settings, "select sum(event_count)::int from quality.catalogue_drift") == 798
 
 
+@pytest.mark.slow
 def test_running_again_changes_nothing(settings: Settings) -> None:
     deliver(settings, lines([event("a"), event("a"), "broken", event("b", outcome="?")]))
     run(settings)
@@ -249,13 +253,3 @@ def test_no_record_is_strange_enough_to_stop_a_run_or_to_be_lost(tmp_path: Path)
     before = dump(settings, set())
     run(settings)
     assert dump(settings, set()) == before
-
-
-def test_a_leap_second_and_the_end_of_a_day_are_published(settings: Settings) -> None:
-    deliver(
-        settings, lines([event("leap", eventTime="2026-04-30T23:59:60Z"), event("end", eventTime="2026-04-30T24:00Z")])
-    )
-    assert run(settings).published
-    assert query(settings, "select distinct event_time_utc::varchar from fact_activity_event") == [
-        ("2026-05-01 00:00:00",)
-    ]
