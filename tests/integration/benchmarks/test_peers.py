@@ -17,6 +17,7 @@ from benchmarks.peers.environments import HERE, PEERS, version_of
 from tests.integration.support import run
 
 
+@pytest.mark.slow
 def test_the_product_and_pandas_come_to_the_same_and_a_difference_is_told(settings: Settings, tmp_path: Path) -> None:
     feeds = Path(settings.feed_root)
     written = edges.write(feeds)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from activity_audit.evidence.pack.pack import make_pack
 from activity_audit.pipeline.replay import replay
@@ -15,10 +16,11 @@ from activity_audit.settings.core import Settings
 from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse.events.filters import Filters
 from tests.integration.evidence_support import failed_checks
-from tests.integration.support import HOUR, deliver, event, lines, one, query, run
+from tests.integration.support import HOUR, begin, deliver, event, lines, one, query, run
 from tests.integration.tampering import change, copied, findings
 
 
+@pytest.mark.slow
 def test_a_record_is_refused_replayed_proved_and_deleted(settings: Settings, tmp_path: Path) -> None:
     ahead = [event(f"ahead-{n}", eventTime="2026-05-01T13:30:00Z") for n in range(2)]
     deliver(settings, lines([*(event(f"{n}") for n in range(20)), *ahead, event("bad", outcome="maybe")]))
@@ -59,8 +61,7 @@ def test_a_record_is_refused_replayed_proved_and_deleted(settings: Settings, tmp
 
 
 def test_the_page_of_an_earlier_state_is_verified_as_of_then(settings: Settings) -> None:
-    deliver(settings, lines([event("a")]))
-    first = run(settings).run_id
+    first = begin(settings)
     deliver(settings, lines([event("b")]), hour=1)
     run(settings, 1)
     change(settings, "update audit.main.fact_activity_event set comments = 'forged' where event_id = 'b'")

@@ -26,7 +26,7 @@ from activity_audit.report.web.app import build_app
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.lake import NothingPublishedError
 from activity_audit.warehouse.verdicts import WORDS, Level
-from tests.integration.support import HOUR, audit, deliver, event, lines, run
+from tests.integration.support import HOUR, audit, begin, deliver, event, lines, run
 
 AREAS = ("Freshness", "Completeness", "Checks", "Quarantine", "Catalogue drift")
 _ROW = re.compile(r'<th scope="row">([\w ]+)</th><td><span class="(?:badge|level) (\w+)">([\w ]+)</span>')
@@ -48,8 +48,7 @@ def _fresh(settings: Settings, **fields: str) -> None:
 
 
 def _stale(settings: Settings) -> None:
-    deliver(settings, lines([_at(0)]))
-    run(settings)
+    begin(settings)
 
 
 def _missing(settings: Settings) -> None:
@@ -98,7 +97,7 @@ def _blocked(settings: Settings) -> None:
         (_stale, ["bad", "good", "good", "good", "good"]),
         (_missing, ["good", "bad", "bad", "good", "good"]),
         (_unknown, ["good", "unknown", "good", "good", "good"]),
-        (_quarantine, ["good", "good", "bad", "look", "good"]),
+        pytest.param(_quarantine, ["good", "good", "bad", "look", "good"], marks=pytest.mark.slow),
         (_replayed, ["good", "good", "bad", "look", "good"]),
         (_blocked, ["good", "good", "bad", "good", "good"]),
     ],

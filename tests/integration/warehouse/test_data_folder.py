@@ -21,7 +21,7 @@ from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse import home_record, lake, leftovers
 from activity_audit.warehouse.data_folder import MARKER
 from activity_audit.warehouse.run_lock import exclusive
-from tests.integration.support import audit, deliver, event, lines, one, query, run
+from tests.integration.support import audit, begin, deliver, event, lines, one, query, run
 from tests.integration.tampering import warehouse
 from tests.s3_server import Bucket
 
@@ -31,8 +31,7 @@ OLD = time.time() - 40 * 86400
 
 def _published(settings: Settings) -> Path:
     """The data folder of a home that has published an hour."""
-    deliver(settings, lines([event(f"e{n}") for n in range(20)]))
-    run(settings)
+    begin(settings, *(event(f"e{n}") for n in range(20)))
     return Path(settings.data_root)
 
 
@@ -143,8 +142,7 @@ def test_a_data_folder_that_is_away_or_another_warehouses(settings: Settings, tm
 
 
 def test_a_lost_catalog_is_not_made_again(settings: Settings, tmp_path: Path) -> None:
-    settings = settings.model_copy(update={"ledger_head_file": tmp_path / "heads"})
-    data = _published(settings)
+    _published(settings)
     catalog = settings.home / "warehouse/catalog.sqlite"
     catalog.rename(tmp_path / "kept.sqlite")
     window = ("--from", "2026-05-01T10:00", "--to", "2026-05-01T11:00")
@@ -154,10 +152,24 @@ def test_a_lost_catalog_is_not_made_again(settings: Settings, tmp_path: Path) ->
         assert "restore the catalog from a backup" in " ".join(done.stderr.split())
         assert "Traceback" not in done.stderr
         assert not catalog.exists()
-    # Nor is one that is empty, or another warehouse's.
+    # Nor is one that is empty.
     catalog.touch()
     with pytest.raises(lake.LostCatalogueError):
         run(settings)
+    # Restored, it goes on.
+    (tmp_path / "kept.sqlite").rename(catalog)
+    assert query(settings, COUNT) == [(20,)]
+
+
+@pytest.mark.slow
+def test_a_lost_catalog_is_known_by_all_that_it_left(settings: Settings, tmp_path: Path) -> None:
+    settings = settings.model_copy(update={"ledger_head_file": tmp_path / "heads"})
+    deliver(settings, lines([event(f"e{n}") for n in range(20)]))
+    run(settings)
+    data = Path(settings.data_root)
+    catalog = settings.home / "warehouse/catalog.sqlite"
+    catalog.rename(tmp_path / "kept.sqlite")
+    # Another warehouse's catalog does not stand in for it.
     other = settings.model_copy(update={"home": tmp_path / "other", "ledger_head_file": None})
     _published(other)
     shutil.copy(other.home / "warehouse/catalog.sqlite", catalog)

@@ -53,9 +53,9 @@ def counted_by_files(settings: Settings) -> dict[str, int]:
     return found
 
 
-def _publish_hours(settings: Settings) -> None:
+def _publish_hours(settings: Settings, hours: int) -> None:
     """Hours that bring few rows to some tables and days, and change rows of earlier ones."""
-    for hour in range(5):
+    for hour in range(hours):
         records = [event(f"{hour}-{n}") for n in range(20)]
         # A day, and so a file, with two rows.
         records += [event(f"late-{hour}-{n}", eventTime="2026-04-20T09:00:00Z") for n in range(2)]
@@ -65,8 +65,9 @@ def _publish_hours(settings: Settings) -> None:
     run(settings)
 
 
-def test_after_each_run_and_upkeep_the_files_say_what_the_tables_say(settings: Settings) -> None:
-    _publish_hours(settings)
+@pytest.mark.parametrize("hours", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_after_each_run_and_upkeep_the_files_say_what_the_tables_say(settings: Settings, hours: int) -> None:
+    _publish_hours(settings, hours)
     assert counted_by_files(settings) == counted_by_duckdb(settings)
     before = dump(settings, set())
     maintain(settings)
@@ -83,7 +84,7 @@ def test_what_an_earlier_release_left_in_the_catalog_goes_into_files(
 ) -> None:
     with monkeypatch.context() as earlier:
         earlier.delitem(warehouse_tables._OPTIONS, "data_inlining_row_limit")
-        _publish_hours(settings)
+        _publish_hours(settings, 5)
         # As its upkeep compacted: the deletion of all the two rows of a file stayed in the catalog.
         earlier.setattr(warehouse_tables, "set_options", lambda _: None)
         earlier.setattr("activity_audit.warehouse.lake_catalog.sources", lambda *_: [])

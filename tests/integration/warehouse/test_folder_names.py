@@ -31,7 +31,7 @@ HARD = "it's [a] {b} #1 50% ünï;x"
 # Each with a name that it fits if it is taken for a pattern, and that comes first.
 NAMES = [
     (HARD, HARD.replace("[a]", "a")),
-    ('"a*b" & $(c) feed=x', '"a b" & $(c) feed=x'),
+    pytest.param('"a*b" & $(c) feed=x', '"a b" & $(c) feed=x', marks=pytest.mark.slow),
     pytest.param("record=[!b]", "record=a", marks=pytest.mark.slow),
 ]
 

@@ -34,6 +34,14 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
+@pytest.fixture(scope="module")
+def grown(published: Settings, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """The same after `_more`; the tests work on copies."""
+    settings = copied(published, tmp_path_factory.mktemp("grown") / "home")
+    _more(settings)
+    return settings
+
+
 @pytest.fixture
 def home(published: Settings, tmp_path: Path) -> Settings:
     return copied(published, tmp_path / "home")
@@ -72,13 +80,13 @@ AFTER = (
 )  # fmt: skip
 
 
-def test_the_label_follows_the_events_of_later_runs(home: Settings) -> None:
-    _consistent(home, *BEFORE)
-    _more(home)
+def test_the_label_follows_the_events_of_later_runs(published: Settings, grown: Settings) -> None:
+    _consistent(published, *BEFORE)
     # Four events are spelled `spin`, and three `SPIN`: also that of a key without new events.
-    _consistent(home, *AFTER)
+    _consistent(grown, *AFTER)
 
 
+@pytest.mark.slow
 def test_a_home_of_an_earlier_release_is_counted_once(home: Settings) -> None:
     change(home, "drop table quality.observed_name",
            "update dim_entity_activity set entity = upper(entity) where not is_documented")  # fmt: skip
@@ -91,8 +99,8 @@ def test_a_home_of_an_earlier_release_is_counted_once(home: Settings) -> None:
     assert one(home, "select count(*) from audit.snapshots() where commit_message like 'spellings%'") == snapshots == 1
 
 
-def test_retention_leaves_the_labels_of_the_events_that_stay(home: Settings) -> None:
-    _more(home)
+def test_retention_leaves_the_labels_of_the_events_that_stay(grown: Settings, tmp_path: Path) -> None:
+    home = copied(grown, tmp_path / "home")
     done = maintain(keeping(home, "forever, qm=30d"))
     assert [(due.digest.feed, due.digest.accepted) for due in done.retention.due] == [("qm", 3)]
     _consistent(home, *BEFORE)

@@ -60,6 +60,7 @@ def test_the_pipeline_on_postgresql(settings: Settings, server: str) -> None:
     assert [(found.layer, found.problem) for found in verify(shared).findings] == [("fact", "changed")]
 
 
+@pytest.mark.slow
 def test_rows_that_no_snapshot_has_are_removed_from_the_catalog(
     settings: Settings, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
