@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from activity_audit.base.catalogue import DBT_PROJECT_DIR
 from activity_audit.dbt_runner import project
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import Settings
@@ -36,10 +37,14 @@ def _dbt(settings: Settings, *arguments: str) -> Any:
 
 
 def test_a_landed_record_is_shown_as_dbt_reads_it(landed: Settings) -> None:
+    before = {path: path.stat().st_mtime_ns for path in (DBT_PROJECT_DIR, *DBT_PROJECT_DIR.rglob("*"))}
     rows = _dbt(landed, "show", "-s", "stg_record", *VARS, "--output", "json")
     assert [(row["source_record"], row["event_id"], row["entity"], row["event_time"]) for row in rows] == [
         (1, "good", "Search", "2026-05-01T10:15:00Z"), (2, "odd", "Chat", "yesterday")
     ]  # fmt: skip
+    # It writes into the home, and not into the sources.
+    assert (landed.home / "dbt/dbt.log").exists()
+    assert {path: path.stat().st_mtime_ns for path in (DBT_PROJECT_DIR, *DBT_PROJECT_DIR.rglob("*"))} == before
 
 
 @pytest.mark.slow

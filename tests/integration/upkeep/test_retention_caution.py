@@ -66,7 +66,12 @@ def test_with_the_clock_in_2040_nothing_goes(home: Settings) -> None:
     assert json.loads(said.stdout)["errors"] == done.doubts
     upkeep = build_definitions(kept).resolve_job_def(UPKEEP)
     assert not upkeep.execute_in_process(raise_on_error=False).success
-    # What lands under that clock does not make it right.
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("in_2040")
+def test_what_lands_with_the_clock_in_2040_makes_it_no_better(home: Settings) -> None:
+    kept = keeping(home, "400d")
     deliver(home, lines([event(f"n{number}", eventTime="2026-05-01T13:10:00Z") for number in range(20)]), hour=3)
     run(home, 3)
     assert [doubt[:28] for doubt in maintain(kept).doubts] == ["the clock says 2040-01-01T00"]

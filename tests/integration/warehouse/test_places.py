@@ -284,6 +284,7 @@ def test_what_other_installations_use_stays_in_a_shared_cache(tmp_path: Path, mo
     assert sorted((tmp_path / "dbt").iterdir()) == [*folders[:5], folders[8]]
 
 
+@pytest.mark.slow
 def test_dbt_by_hand_reads_the_project_and_writes_into_the_home(settings: Settings) -> None:
     before = {path: path.stat().st_mtime_ns for path in (DBT_PROJECT_DIR, *DBT_PROJECT_DIR.rglob("*"))}
     done = _audit(settings, "dbt", "show", "--quiet", "--output", "json", "--inline", "select 7 as n")
