@@ -21,7 +21,7 @@ from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.publish import data_docs, publish
 from activity_audit.settings.core import Settings
-from activity_audit.transform import staging
+from activity_audit.transform import staging, threads
 from activity_audit.transform.built import Built, describe
 from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import arrow_rows, known_ids, lake_writer, tables
@@ -81,6 +81,7 @@ class Stages:
 
     def bring_up_to_date(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the warehouse what can be built on: its tables, its known ids and names, and its ledger."""
+        threads.fit(connection)
         self.warnings += tables.bring_up_to_date(connection, self.manifest)
         adopt(connection, self.settings.raw_dir, naive(now_utc()))
         self.since = snapshot_now(connection)

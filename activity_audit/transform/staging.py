@@ -13,7 +13,7 @@ import duckdb
 from activity_audit.dbt_runner import project
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
-from activity_audit.transform import scratch
+from activity_audit.transform import scratch, threads
 from activity_audit.transform.scratch import Batch, Workbench
 
 _Item = TypeVar("_Item")
@@ -49,6 +49,7 @@ def stage(
     """
     try:
         with bench.connect() as connection:
+            threads.fit(connection, sum(one.records for one in (*batch.deliveries, *batch.readings)))
             scratch.fill(connection, batch, settings)
             check_inputs(connection)
         return project.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)
