@@ -83,24 +83,24 @@ def run(settings: Settings, first: int = 0, hours: int = 1, feeds: Sequence[str]
     return update_warehouse(settings, str(uuid4()), chosen, window)
 
 
-_begun: dict[tuple[bytes, str], tuple[TemporaryDirectory[str], str]] = {}
+_begun: dict[tuple[int, bytes, str], tuple[TemporaryDirectory[str], str]] = {}
 
 
-def begin(settings: Settings, *records: dict[str, Any] | str) -> str:
-    """A new home as `deliver` and `run` of HOUR leave it, without the feed's file; the id of that run.
+def begin(settings: Settings, *records: dict[str, Any] | str, hour: int = 0) -> str:
+    """A new home as `deliver` and `run` of an hour leave it, without the feed's file; the id of that run.
 
-    It is made once in this process for the same records and settings, and copied.
+    It is made once in this process for the same hour, records and settings, and copied.
     """
     assert (settings.catalog, settings.data_path, settings.ledger_head_file) == (None, None, None)
     content = lines(records or [event("a")])
-    key = (content, settings.model_dump_json(exclude={"home", "feed_url"}))
+    key = (hour, content, settings.model_dump_json(exclude={"home", "feed_url"}))
     if key not in _begun:
         folder = TemporaryDirectory(prefix="audit-begun-")
         first = settings.model_copy(
             update={"home": Path(folder.name) / "home", "feed_url": str(Path(folder.name) / "landing")}
         )
-        deliver(first, content)
-        _begun[key] = folder, run(first).run_id
+        deliver(first, content, hour=hour)
+        _begun[key] = folder, run(first, hour).run_id
     made, run_id = _begun[key]
     shutil.copytree(Path(made.name) / "home", settings.home, dirs_exist_ok=True)
     return run_id

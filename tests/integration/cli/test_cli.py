@@ -129,7 +129,7 @@ def test_no_locale_stops_a_command(settings) -> None:  # type: ignore[no-untyped
 def test_a_long_result_is_written_as_it_comes(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     script = """
         import sys
-        query = "select range, repeat('x', 300) as text from range(300000)"
+        query = "select range, repeat('x', 300) as text from range(200000)"
         sys.argv = ["audit", "sql", query, "--output", sys.argv[1]]
         from activity_audit.cli import main
         try:
@@ -148,8 +148,8 @@ def test_a_long_result_is_written_as_it_comes(settings, tmp_path: Path) -> None:
                 env=process_environment(settings), stdout=file, stderr=subprocess.PIPE, text=True, check=False,
             )  # fmt: skip
         peaks[output] = int(done.stderr.split()[-1]) / 1024
-        assert written.read_bytes().count(b"x" * 300) == 300_000
-    # The command itself takes 200 MB, and the result as Python's objects and as text as much again.
+        assert written.read_bytes().count(b"x" * 300) == 200_000
+    # The command itself takes 200 MB; the result as Python's objects and as text would take 150 MB more.
     assert max(peaks.values()) < 300, peaks
 
 

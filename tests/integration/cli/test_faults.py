@@ -23,7 +23,19 @@ from activity_audit.ingest.landing import open_index
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings, load_settings
 from tests import warm_process
-from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, run, until
+from tests.integration.support import (
+    AUDIT,
+    HOUR,
+    audit,
+    begin,
+    deliver,
+    event,
+    lines,
+    one,
+    process_environment,
+    run,
+    until,
+)
 from tests.integration.tampering import copied
 
 RUN = ("run", "--from", iso(HOUR), "--to", "2026-05-01T11:00:00Z")
@@ -37,8 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A home with 20 events; the tests work on copies of it."""
     folder = tmp_path_factory.mktemp("published")
     settings = load_settings(home=folder / "home", feed_url=str(folder / "landing"))
-    deliver(settings, lines([event(f"e{number}") for number in range(20)]))
-    run(settings)
+    begin(settings, *(event(f"e{number}") for number in range(20)))
     return settings
 
 

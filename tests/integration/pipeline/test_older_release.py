@@ -44,6 +44,7 @@ def recent(older_home: Settings, tmp_path: Path) -> Settings:
     return load_settings(home=tmp_path / "home", applications="search")
 
 
+@pytest.mark.slow
 def test_who_reads_it_is_told_the_command_and_a_run_with_nothing_new_mends_it(recent: Settings) -> None:
     commands = [["review", "--no-verify"], ["sql", "select deleted_at_utc from quality.feed_reconciliation"]]
     for command in commands:
@@ -137,5 +138,13 @@ def test_the_report_says_the_command_and_needs_no_restart(older: Settings) -> No
             assert answer.status_code == 503
             assert "of an older release" in answer.text
             assert "Run “audit run”" in answer.text
+        # So do the commands; an error of the query's own is told as that.
+        old, wrong = (
+            ("sql", "select deleted_at_utc from quality.feed_reconciliation"),
+            ("sql", "select nothing_like_it from quality.feed_delivery"),
+        )
+        assert _SAID in audit(older, *old, check=False).stderr
+        assert _SAID not in audit(older, *wrong, check=False).stderr
         audit(older, "run")
+        assert _SAID not in audit(older, *old).stderr
         until(lambda: all(reader.get(page).status_code == 200 for page in _PAGES))

@@ -136,7 +136,8 @@ def test_a_delivery_that_cannot_be_staged_is_found_and_set_aside(narrow: Setting
     assert ranges(narrow) == []
 
 
-@pytest.mark.parametrize("mend", [pytest.param("remove", marks=pytest.mark.slow), "correct"])
+@pytest.mark.slow
+@pytest.mark.parametrize("mend", ["remove", "correct"])
 def test_the_source_ends_what_cannot_be_staged(narrow: Settings, mend: str) -> None:
     deliver(narrow, lines([event("a")]))
     landed = deliver(narrow, lines([event("q", application="QM")]), "bad.ndjson", feed="qm")

@@ -43,8 +43,7 @@ def _at(hour: int, **fields: str) -> dict:  # type: ignore[type-arg]
 
 def _fresh(settings: Settings, **fields: str) -> None:
     hour = _newest()
-    deliver(settings, lines([_at(hour, **fields)]), hour=hour)
-    run(settings, hour)
+    begin(settings, _at(hour, **fields), hour=hour)
 
 
 def _stale(settings: Settings) -> None:
@@ -72,10 +71,10 @@ def _replayed(settings: Settings) -> None:
 
 def _unknown(settings: Settings) -> None:
     """No run has looked at the hours between these two."""
-    hour = _newest()
-    for one in (hour - 3, hour):
-        deliver(settings, lines([_at(one)]), hour=one)
-        run(settings, one)
+    _fresh(settings)
+    earlier = _newest() - 3
+    deliver(settings, lines([_at(earlier)]), hour=earlier)
+    run(settings, earlier)
 
 
 def _blocked(settings: Settings) -> None:

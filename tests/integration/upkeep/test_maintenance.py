@@ -14,7 +14,7 @@ from activity_audit.upkeep.compaction import FULL_FILE, to_rewrite
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import lake
 from orchestration.instance import forget_old_runs
-from tests.integration.support import audit, deliver, dump, event, lines, one, run
+from tests.integration.support import audit, begin, deliver, dump, event, lines, one, run
 
 COUNT = "select count(*) from fact_activity_event"
 
@@ -67,9 +67,9 @@ def test_upkeep_merges_files_and_expires_snapshots(settings: Settings) -> None:
 
 def test_upkeep_disturbs_no_reader(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compaction, "_ENOUGH", 2)
-    for hour in range(2):
-        deliver(settings, lines([event(f"{hour}-{n}") for n in range(20)]), hour=hour)
-        run(settings, hour)
+    begin(settings, *(event(f"e{n}") for n in range(20)))
+    deliver(settings, lines([event(f"later-{n}") for n in range(20)]), hour=1)
+    run(settings, 1)
     everything = f"{COUNT} union all select sum(accepted) from quality.feed_delivery"
     with lake.reader(settings) as idle, lake.reader(settings) as midway, lake.reader(settings) as fresh:
         for reading in (idle, midway, fresh):

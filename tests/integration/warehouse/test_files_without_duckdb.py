@@ -111,6 +111,7 @@ def test_what_an_earlier_release_left_in_the_catalog_goes_into_files(
     assert counted_by_files(settings) == expected
 
 
+@pytest.mark.slow
 def test_no_file_keeps_the_bytes_of_the_last_rows_that_were_deleted_in_it(settings: Settings) -> None:
     """A file of ten rows or fewer once never ended: DuckLake kept the deletion of its rows in the catalog."""
     deliver(settings, lines([event(f"late-{n}", eventTime="2026-04-20T09:00:00Z") for n in range(2)]))

@@ -116,6 +116,7 @@ def _inlined(connection: duckdb.DuckDBPyConnection, table: str) -> int:
     return sum(connection.execute(f'select count(*) from {catalog}."{name}"').fetchall()[0][0] for (name,) in names)
 
 
+@pytest.mark.slow
 def test_the_documented_roles_are_all_that_it_needs(settings: Settings, server: str) -> None:
     document = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
     section = document.split("**PostgreSQL for the catalog**")[1].split("**Object storage for the data**")[0]
