@@ -60,4 +60,4 @@ def describe(
 def _is_counted(node: Mapping[str, Any]) -> bool:
     """Whether it has rows of its own: a view of the scratch database is read by others, a public one by everybody."""
     publish = node["config"].get("meta", {}).get("publish")
-    return publish != "view" if publish else node["config"]["materialized"] != "view"
+    return publish != "view" if publish else node["config"]["materialized"] != "scratch_view"

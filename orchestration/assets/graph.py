@@ -20,8 +20,8 @@ from orchestration.assets.raw import OWNERS, asset_key
 # What is delivered in an hour is in the tables of this source, but for the one that is about the run itself.
 _DELIVERED = "raw"
 _OF_THE_RUN = "run_context"
-# How a public table is published that is not added to (see `meta.publish` in dbt_project).
-_WHOLE = ("replace", "view")
+# How a public table is published that is not added to (see `meta.publish` in dbt_project), and a view of a run.
+_WHOLE = ("replace", "view", "scratch_view")
 
 
 @dataclass(frozen=True)
