@@ -20,6 +20,7 @@ import pytest
 from click.testing import CliRunner
 
 from activity_audit.cli import sql
+from activity_audit.cli.main import cli
 from activity_audit.report.auditors.period import Period
 from activity_audit.report.auditors.queries import Scope, queries
 from activity_audit.settings.core import load_settings
@@ -235,15 +236,26 @@ def test_what_the_documents_and_the_page_ask_only_reads(settings) -> None:  # ty
         (("run", "--from", "2026-05-01", "--to", "9999-12-31T23:59:59Z"), {}, "outside the calendar"),
         (("run",), {"AUDIT_HOME": "/tmp/what?"}, "AUDIT_HOME"),
         (("frobnicate",), {}, "No such command"),
-        (("sql", "select 1", "--at", os.fsdecode(b"\xff")), {}, "is not UTF-8"),
         (("serve", "--port", "8080"), {}, "are both 8080"),
         (("simulate",), {}, "--hours"),
     ],
 )
 def test_wrong_usage_or_settings_are_refused(settings, arguments, environment, text) -> None:  # type: ignore[no-untyped-def]
-    done = audit(settings, *arguments, check=False, **environment)
-    assert done.returncode == 2, done.stdout + done.stderr
+    done = CliRunner(env=process_environment(settings, **environment)).invoke(cli, arguments)
+    assert done.exit_code == 2, done.output
     assert text in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "text"),
+    [
+        (("status",), {"AUDIT_FRESHNESS": "soon"}, "AUDIT_FRESHNESS='soon': must be a duration"),
+        (("sql", "select 1", "--at", os.fsdecode(b"\xff")), {}, "is not UTF-8"),
+    ],
+)
+def test_a_real_command_refuses_them_too(settings, arguments, environment, text) -> None:  # type: ignore[no-untyped-def]
+    done = audit(settings, *arguments, check=False, **environment)
+    assert (done.returncode, done.stdout, text in done.stderr) == (2, "", True)
 
 
 def test_a_setting_that_is_almost_one_is_warned_of(settings) -> None:  # type: ignore[no-untyped-def]
@@ -295,14 +307,15 @@ def test_plain_queries_are_not_hindered(settings) -> None:  # type: ignore[no-un
         "with e as (from fact_activity_event) select unnest([event_id, outcome]) as value from e",
         "select reason, count(*) from (select unnest(reasons) as reason from quality.quarantined_event) group by all",
     ):
-        assert audit(settings, "sql", query).stdout
+        done = CliRunner().invoke(sql.command, [query], obj=settings)
+        assert (done.exit_code, done.stdout != "") == (0, True), query
 
 
 def test_a_snapshot_that_is_not_there_is_named(settings) -> None:  # type: ignore[no-untyped-def]
     unknown = "00000000-0000-0000-0000-000000000001"
     for at, text in ((unknown, "names no snapshot"), ("2020-01-01", "no snapshot as old as")):
-        done = audit(settings, "sql", "select 1", "--at", at, check=False)
-        assert (done.returncode, text in done.stderr) == (1, True)
+        done = CliRunner().invoke(sql.command, ["select 1", "--at", at], obj=settings)
+        assert (done.exit_code, text in done.stderr) == (1, True)
 
 
 def test_a_reader_that_goes_away_is_no_error(settings) -> None:  # type: ignore[no-untyped-def]
