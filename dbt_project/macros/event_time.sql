@@ -13,12 +13,12 @@
 
 {# The usual form, which DuckDB's own cast reads, and faster: date, time, at most six digits, Z. #}
 {% macro usual_time_pattern() -%}
-    ^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z$
+    \d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,6})?Z
 {%- endmacro %}
 
 {# The time of a text in the usual form, which names UTC; null for any other text. #}
 {% macro parse_usual_time(text) -%}
-    case when regexp_matches({{ text }}, '{{ usual_time_pattern() }}') then try_cast({{ text }} as timestamp) end
+    case when regexp_full_match({{ text }}, '{{ usual_time_pattern() }}') then try_cast({{ text }} as timestamp) end
 {%- endmacro %}
 
 {#

@@ -5,19 +5,19 @@
   events have the same text, and anyone can compute the hash without this code. `time_text` is the time written so, for
   where DuckDB would write it more than once: within a CASE.
 #}
-{% macro record_sha256(relation_alias='', time_text=none) -%}
-    sha256({{ record_text(relation_alias, time_text) }})
+{% macro record_sha256(relation_alias='', time_text=none, application='application') -%}
+    sha256({{ record_text(relation_alias, time_text, application=application) }})
 {%- endmacro %}
 
 {#
   The text that an event's hash is taken of. `of_files` writes it for the columns of Parquet files, of which some have few
   values: what is a function of such a column alone, DuckDB computes once for each value in the file's dictionary.
 #}
-{% macro record_text(relation_alias='', time_text=none, of_files=false) -%}
+{% macro record_text(relation_alias='', time_text=none, of_files=false, application='application') -%}
     {%- set at = relation_alias ~ '.' if relation_alias else '' -%}
-    {%- set few = ['application', 'entity', 'activity', 'triggered_by', 'outcome', 'comments'] if of_files else [] -%}
+    {%- set few = [application, 'entity', 'activity', 'triggered_by', 'outcome', 'comments'] if of_files else [] -%}
     concat(
-        {%- for field in ['application', 'entity', 'activity'] %}
+        {%- for field in [application, 'entity', 'activity'] %}
         {{ hashed_value(at ~ field) if field in few else hashed_field(at ~ field) }}, ',',
         {%- endfor %}
         {{ hashed_field(time_text or hashed_time(at ~ 'event_time_utc')) }}, ',',

@@ -41,7 +41,43 @@
 {%- endmacro %}
 
 {#
-  The rows of `records`, with the fields of each `record` that `is_json` (null and false elsewhere):
+  The usual record: all nine fields as texts, in the contract's order and camel case, with nothing in them that has to be
+  cleaned or that could be a reason against the record. One pattern tells it, and its fields are read as `usual` without
+  being looked for. Looked for as in any other record, they would be the same.
+#}
+{% macro usual_fields(record) -%}
+    {%- set names = usual_orders()['camel'] -%}
+    case
+        when regexp_full_match({{ record }}, '{{ usual_record_pattern(names) }}')
+            then from_json({{ record }}, '{"{{ names | join('": "VARCHAR", "') }}": "VARCHAR"}')
+    end
+{%- endmacro %}
+
+{#
+  A value begins and ends with a visible character and may have spaces between them. It is of ASCII without quotes and
+  escapes, and of the characters up to U+02FF that stand for themselves in NFC.
+#}
+{% macro usual_record_pattern(names) -%}
+    {%- set visible = '[!#-\\[\\]-~\\x{a1}-\\x{2ff}]' -%}
+    {%- set value = visible ~ '(?:[ !#-\\[\\]-~\\x{a1}-\\x{2ff}]*' ~ visible ~ ')?' -%}
+    {%- set patterns = {
+        'entity': value,
+        'activity': value,
+        'eventTime': usual_time_pattern() | trim,
+        'eventId': value,
+        'outcome': 'SUCCESS|FAILURE',
+    } -%}
+    \{
+    {%- for name in names -%}
+        "{{ name }}": ?"(?:{{ patterns[name] or '(?:' ~ value ~ ')?' }})"{{ ', ?' if not loop.last }}
+    {%- endfor -%}
+    \}
+{%- endmacro %}
+
+{#
+  The rows of `records`, with the fields of each `record` that has no `problem`:
+    is_json         whether it is JSON; the following are null and false where it is not
+    usual           the fields of a usual record; names and texts are null then
     names, texts    the names of its fields, and their cleaned values
     usual_order     which of the usual orders its names have; null if none
     other_case      the fields, as (name, text), whose names are known but for their case; null if there are none
@@ -52,18 +88,35 @@
     {%- set known = sql_list(field_names().values() | sum(start=[]) | map('lower') | unique) -%}
     with
 
-    listed as (
+    recognised as (
         select
             *,
-            case when is_json then json_keys(record) end as names,
-            case when is_json then {{ json_texts('record') }} end as texts
+            case when problem is null then {{ usual_fields('record') }} end as usual
         from {{ records }}
+    ),
+
+    checked as (
+        select
+            *,
+            -- Not by AND, all of which DuckDB computes for all rows.
+            case when problem is null and usual is null then json_valid(record) else false end as is_to_search
+        from recognised
+    ),
+
+    listed as (
+        select
+            * exclude (is_to_search),
+            usual is not null or is_to_search as is_json,
+            case when is_to_search then json_keys(record) end as names,
+            case when is_to_search then {{ json_texts('record') }} end as texts
+        from checked
     ),
 
     cleaned as (
         select
             * replace (
                 case
+                    when texts is null then null
                     when {{ needs_no_cleaning('record') }} then texts
                     else list_transform(texts, lambda text: {{ clean_text('text') }})
                 end as texts
@@ -110,11 +163,15 @@
 
 {# The cleaned text of a field; null where it has none. #}
 {% macro field_text(field) -%}
+    {%- set usual_name = (usual_orders()['camel'] | select('in', field_names()[field]) | list | first) -%}
     nullif(
-        case usual_order
+        case
+            {%- if usual_name %}
+            when usual is not null then usual."{{ usual_name }}"
+            {%- endif %}
             {%- for order, names in usual_orders().items() %}
             {%- for name in names if name in field_names()[field] %}
-            when '{{ order }}' then texts[{{ names.index(name) + 1 }}]
+            when usual_order = '{{ order }}' then texts[{{ names.index(name) + 1 }}]
             {%- endfor %}
             {%- endfor %}
             else coalesce(

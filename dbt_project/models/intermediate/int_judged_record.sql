@@ -19,7 +19,8 @@ contested as (
 
 joined as (
     select
-        parsed.* exclude (own_reasons),
+        parsed.* exclude (own_reasons, event_sha256),
+        parsed.event_sha256 as own_sha256,
         application.application,
         -- The feed `unattributed` is for the applications that have no feed, so none is foreign to it.
         coalesce(application.application, '') <> parsed.feed_application and parsed.feed <> 'unattributed'
@@ -53,18 +54,16 @@ disposed as (
     from joined
 ),
 
-written as (
-    select
-        *,
-        case when disposition = 'accepted' then {{ hashed_time('event_time_utc') }} end as time_text
-    from disposed
-),
-
+-- The hash is made here of the few whose application is spelled in another way.
 final as (
     select
-        * exclude (time_text),
-        case when disposition = 'accepted' then {{ record_sha256(time_text='time_text') }} end as event_sha256
-    from written
+        * exclude (own_sha256),
+        case
+            when disposition <> 'accepted' then null
+            when own_sha256 is not null then own_sha256
+            else {{ record_sha256() }}
+        end as event_sha256
+    from disposed
 )
 
 select * from final

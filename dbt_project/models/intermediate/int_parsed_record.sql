@@ -90,7 +90,7 @@ judged as (
     cross join run_context
 ),
 
-final as (
+reasoned as (
     select
         delivery_id,
         feed,
@@ -136,6 +136,28 @@ final as (
             )
         end as own_reasons
     from judged
+),
+
+-- An application that is spelled as the catalogue spells it is that application.
+written as (
+    select
+        reasoned.*,
+        case
+            when len(reasoned.own_reasons) = 0 and catalogued.application is not null
+                then {{ hashed_time('reasoned.event_time_utc') }}
+        end as time_text
+    from reasoned
+    left join feed_application as catalogued on reasoned.application_sent = catalogued.application
+),
+
+final as (
+    select
+        * exclude (time_text),
+        case
+            when time_text is not null
+                then {{ record_sha256(application='application_sent', time_text='time_text') }}
+        end as event_sha256
+    from written
 )
 
 select * from final

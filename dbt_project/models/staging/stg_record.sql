@@ -5,15 +5,8 @@ record as (
     select * from {{ source('raw', 'record') }}
 ),
 
-checked as (
-    select
-        *,
-        problem is null and json_valid(record) as is_json
-    from record
-),
-
 listed as (
-    {{ listed_fields('checked') }}
+    {{ listed_fields('record') }}
 ),
 
 final as (
