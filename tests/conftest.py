@@ -22,6 +22,13 @@ os.umask(0o077)
 # again and again.
 gc.set_threshold(50_000, 20, 20)
 
+# The modules of which a test takes more than ten seconds.
+_FIRST = (
+    "test_retention_holds", "test_set_aside", "test_crashes", "test_promises", "test_files_without_duckdb",
+    "test_older_release", "test_folder_names", "test_two_homes", "test_landing_crashes", "test_models",
+    "test_lake_in_a_bucket", "test_postgres", "test_acknowledgements", "test_retention", "test_replay",
+    "test_bucket_memory", "test_places", "test_dagster",
+)  # fmt: skip
 
 # Where the tests run in the background of a script, Ctrl-C is ignored, also by every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -39,6 +46,18 @@ def pytest_configure(config: pytest.Config) -> None:
     folder = TemporaryDirectory(prefix="audit-cache-")
     config.add_cleanup(folder.cleanup)
     os.environ["AUDIT_CACHE"] = folder.name
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: a test that waits for another process leaves its core to the next."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the modules with the longest tests come first, so that at the end no worker is left alone with one."""
+    first = {f"{module}.py": place for place, module in enumerate(_FIRST)}
+    items.sort(key=lambda item: first.get(item.path.name, len(first)))
 
 
 @pytest.fixture(autouse=True)
