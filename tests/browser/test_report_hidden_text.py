@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Open = Callable[..., "Page"]
 TURNED, SHOWN = "invoice\u202egnp.exe", "invoice⟨U+202E⟩gnp.exe"
-LONG = "long " * 100_000 + "text"
+LONG = "long " * 20_000 + "text"
 
 
 @pytest.fixture(scope="module")

@@ -358,10 +358,11 @@ def test_without_scripts(open_page: Open) -> None:
     assert column(page, "instance")[0] == "interaction-0"
 
 
-def test_axe_finds_nothing_serious(open_page: Open) -> None:
+@pytest.mark.parametrize("pages", [PAGES[::2], pytest.param(PAGES, marks=pytest.mark.slow)], ids=["some", "all"])
+def test_axe_finds_nothing_serious(open_page: Open, pages: tuple[str, ...]) -> None:
     page = open_page("/", bypass_csp=True)
     axe = Axe()
-    for path in PAGES:
+    for path in pages:
         page.goto(path)
         assert not _serious(axe.run(page)), path
 

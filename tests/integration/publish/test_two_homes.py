@@ -166,8 +166,8 @@ def test_the_very_first_runs_of_two_homes(homes: list[Settings], point: str) -> 
         _is_whole(home, 1, 1)
 
 
-@_one_catalogue("postgres", slow="sqlite")
-@pytest.mark.parametrize("rounds", [1, pytest.param(6, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rounds", [1, 6])
 def test_two_commands_at_once(homes: list[Settings], rounds: int) -> None:
     for hour in range(rounds):
         deliver(homes[0], lines([*(event(f"e{hour}-{n}") for n in range(20)), "junk"]), hour=hour)

@@ -29,33 +29,34 @@ def prepared(warehouse: Warehouse) -> bool:
         return asked.is_prepared
 
 
-@pytest.mark.parametrize("filters", [*FILTERS, RAGGED])
-def test_kinds_are_counted_up_as_duckdb_counts_them(
-    home: Settings, filters: Filters, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_kinds_are_counted_up_as_duckdb_counts_them(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     paths: list[tuple[str | None, ...]] = [(), ("Search",), ("Search", "SEARCH"), ("Search", None)]
 
-    def said() -> list[Any]:
+    def said(asked: Query, filters: Filters) -> list[Any]:
+        tree = [groups.groups(asked, filters, ("application", "entity", "activity"), path) for path in paths]
+        rest = [
+            groups.groups(asked, filters, ("application", "entity"), limit=9, after=one)
+            for one in [
+                *tree[0],
+                groups.Group(None, 9, 9, 0),
+                groups.Group("T", max([one.count for one in tree[0]], default=0), 1, 1),
+            ]
+        ]
+        some = [lists.values(asked, filters, field, limit=2) for field in AGGREGATED]
+        return [events.count(asked, filters), tree, rest, some]
+
+    def said_of_each() -> list[list[Any]]:
         warehouse = Warehouse(home, remembered=0)
         try:
             with warehouse.query() as asked:
-                tree = [groups.groups(asked, filters, ("application", "entity", "activity"), path) for path in paths]
-                rest = [
-                    groups.groups(asked, filters, ("application", "entity"), limit=9, after=one)
-                    for one in [
-                        *tree[0],
-                        groups.Group(None, 9, 9, 0),
-                        groups.Group("T", max([one.count for one in tree[0]], default=0), 1, 1),
-                    ]
-                ]
-                some = [lists.values(asked, filters, field, limit=2) for field in AGGREGATED]
-                return [events.count(asked, filters), tree, rest, some]
+                return [said(asked, filters) for filters in (*FILTERS, RAGGED)]
         finally:
             warehouse.close()
 
-    by_kind = said()
+    by_kind = said_of_each()
     monkeypatch.setattr(kinds, "_MOST", -1)
-    assert said() == by_kind
+    for filters, expected, found in zip((*FILTERS, RAGGED), by_kind, said_of_each(), strict=True):
+        assert found == expected, filters
 
 
 def test_the_instances_of_everything_are_those_that_were_counted_before(

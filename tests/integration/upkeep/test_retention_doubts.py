@@ -89,6 +89,7 @@ def test_the_daily_upkeep_fails_where_something_stayed(home: Settings) -> None:
     assert query(home, BY_FEED) == [("qm", 40), ("search", 19)]
 
 
+@pytest.mark.slow
 def test_what_has_no_entry_yet_stays_until_it_has(home: Settings) -> None:
     kept = keeping(home, "search=30d")
     change(home, "drop table quality.integrity_ledger", "alter table quality.feed_delivery drop column raw_sha256")

@@ -65,7 +65,7 @@ def _publish_hours(settings: Settings, hours: int) -> None:
     run(settings)
 
 
-@pytest.mark.parametrize("hours", [2, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("hours", [1, pytest.param(5, marks=pytest.mark.slow)])
 def test_after_each_run_and_upkeep_the_files_say_what_the_tables_say(settings: Settings, hours: int) -> None:
     _publish_hours(settings, hours)
     assert counted_by_files(settings) == counted_by_duckdb(settings)

@@ -201,7 +201,8 @@ def test_keys_without_a_digest_are_warned_of_only_if_they_are_wrong(home: Settin
         assert known_ids.are_as_written(connection)
 
 
-@pytest.mark.parametrize("with_keys", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.slow
+@pytest.mark.parametrize("with_keys", [True, False])
 def test_an_id_that_is_in_the_fact_twice_is_named(
     home: Settings, with_keys: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
