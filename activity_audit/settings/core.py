@@ -230,6 +230,6 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         raise SettingsError(environment.explained(error)) from None
     missing = settings.cxone.missing() if settings.source == "cxone" else []
-    if wrong := missing or overlaps(settings):
+    if wrong := missing + overlaps(settings):
         raise SettingsError("\n".join(wrong))
     return settings

@@ -145,3 +145,13 @@ def test_what_a_place_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert place("/x/data2").is_in(place("/x/data")) is False
     assert place("/x").overlaps(place("/x/data"))
     assert place("s3://bucket/x").overlaps(place("/x")) is False
+
+
+def test_an_overlap_is_named_beside_what_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AUDIT_HOME", str(tmp_path))
+    monkeypatch.setenv("AUDIT_CACHE", str(tmp_path))
+    monkeypatch.setenv("AUDIT_SOURCE", "cxone")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "CXONE_TOKEN_URL is not set" in str(caught.value)
+    assert "AUDIT_CACHE=" in str(caught.value)
