@@ -38,7 +38,7 @@ def describe(
 ) -> dict[str, Built]:
     """What is staged in `work`, by dbt's unique ids; `seconds` says how long dbt took for each."""
     nodes = {key: manifest["nodes"][key] for key in seconds if _is_counted(manifest["nodes"][key])}
-    with_hour = {key for key, node in nodes.items() if names_hours(node)}
+    with_hour = {key for key, node in nodes.items() if _HOUR in node["columns"]}
     counts = " union all ".join(
         f"select '{key}', {_HOUR if key in with_hour else 'null::timestamp'}, count(*) "
         f"from work.{node['schema']}.{node['name']} group by all"
@@ -57,12 +57,7 @@ def describe(
     }
 
 
-def names_hours(node: Mapping[str, Any]) -> bool:
-    """Whether each row of a model says of which feed hour it is."""
-    return _HOUR in node["columns"]
-
-
 def _is_counted(node: Mapping[str, Any]) -> bool:
-    """Whether its rows are of interest: not those of views, but for a view of the run that names their hours."""
+    """Whether it has rows of its own: a view of the scratch database is read by others, a public one by everybody."""
     publish = node["config"].get("meta", {}).get("publish")
-    return publish != "view" if publish else names_hours(node) or node["config"]["materialized"] != "scratch_view"
+    return publish != "view" if publish else node["config"]["materialized"] != "scratch_view"

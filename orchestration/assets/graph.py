@@ -1,7 +1,7 @@
 """The asset graph of the warehouse, from dbt's manifest: each model's parents, and which models have an hour.
 
 A model has an hour if a run adds rows to it that come from what was delivered in that hour. What is made of seeds
-alone, a table that is replaced as a whole, and a view are unpartitioned; not so a view of a run that names the hour.
+alone, a table that is replaced as a whole, and a view, which has no rows of its own, are unpartitioned.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from activity_audit.base import catalogue
 from activity_audit.dbt_runner import column_lineage
-from activity_audit.transform.built import names_hours
 from orchestration.assets.raw import OWNERS, asset_key
 
 # What is delivered in an hour is in the tables of this source, but for the one that is about the run itself.
@@ -104,8 +103,7 @@ def _publish(node: Mapping[str, Any]) -> str | None:
 def _has_hour(unique_id: str, manifest: Mapping[str, Any]) -> bool:
     node = manifest["nodes"][unique_id]
     how = _publish(node) or node["config"]["materialized"]
-    has_rows = how not in _WHOLE or (how == "scratch_view" and names_hours(node))
-    return has_rows and _is_of_deliveries(unique_id, manifest)
+    return how not in _WHOLE and _is_of_deliveries(unique_id, manifest)
 
 
 def _is_of_deliveries(unique_id: str, manifest: Mapping[str, Any]) -> bool:
