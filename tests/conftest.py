@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
+from tests.made_once import FOLDER
 from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 
 # Homes that tests make are as the product makes them, which has nothing to warn of then.
@@ -35,7 +36,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Have all homes of the tests share what is worked out of the code that they test."""
+    """Have all homes of the tests share what is worked out of the code that they test, and all workers some homes."""
+    if FOLDER not in os.environ:
+        made = TemporaryDirectory(prefix="audit-made-once-")
+        config.add_cleanup(made.cleanup)
+        os.environ[FOLDER] = made.name
     if config.pluginmanager.hasplugin("cacheprovider"):
         assert config.cache is not None
         kept = config.cache.mkdir("audit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from tests.integration.postgres_server import PostgresServer, postgres_server
 from tests.integration.report_rows import TITLES, counted_warehouse, varied_records
 from tests.integration.retention_support import EARLIER, read
 from tests.integration.support import deliver, event, lines, query, run
+from tests.made_once import made_once
 
 
 @pytest.fixture(scope="session")
@@ -50,10 +52,16 @@ def integrity_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def retention_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def retention_home() -> Settings:
     """Two feeds and two hours; the tests work on copies of it."""
-    folder = tmp_path_factory.mktemp("retention")
-    settings = load_settings(home=folder / "home", feed_url=str(folder / "landing"), applications="search,qm")
+
+    def settings_in(folder: Path) -> Settings:
+        return load_settings(home=folder / "home", feed_url=str(folder / "landing"), applications="search,qm")
+
+    return settings_in(made_once("retention", lambda folder: _fill_for_retention(settings_in(folder))))
+
+
+def _fill_for_retention(settings: Settings) -> None:
     for hour in range(2):
         for feed in ("search", "qm"):
             # More rows than DuckLake keeps in its catalog, so that there are Parquet files.
@@ -74,16 +82,22 @@ def retention_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     run(settings, 0, 2)
     # An upkeep looks after Dagster's runs too; made here, its instance is copied with the home.
     with instance.instance(settings):
-        return settings
+        pass
 
 
 @pytest.fixture(scope="session")
-def evidence_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def evidence_home() -> Settings:
     """Two feeds and two runs, with everything that is hard on files, late events and refused records."""
-    folder = tmp_path_factory.mktemp("evidence")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUDIT_HOME", str(folder / "home"))
-        settings = load_settings(applications="search,qm", ledger_head_file=folder / "heads")
+
+    def settings_in(folder: Path) -> Settings:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AUDIT_HOME", str(folder / "home"))
+            return load_settings(applications="search,qm", ledger_head_file=folder / "heads")
+
+    return settings_in(made_once("evidence", lambda folder: _fill_for_evidence(settings_in(folder))))
+
+
+def _fill_for_evidence(settings: Settings) -> None:
     odd = [event("hard", comments=HARD, triggeredBy='"', instance=","), event("long", comments='x"' * 60_000)]
     no_zone = event("no-zone", eventTime="2026-05-01T10:00:00")
     # The last is a line of 2.4 MB in CSV.
@@ -97,18 +111,23 @@ def evidence_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     deliver(settings, lines([late, outside, no_zone]), hour=2)
     deliver(settings, lines([event("again")]), "b.ndjson")
     run(settings, 0, 3)
-    return settings
 
 
 @pytest.fixture(scope="session")
-def varied_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def varied_home() -> Settings:
     """One run with 400 events of many kinds, and a refused one, for tests that only read it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUDIT_HOME", str(tmp_path_factory.mktemp("varied") / "home"))
-        settings = load_settings()
-    deliver(settings, lines([*varied_records(), event("refused", outcome="perhaps")]))
-    run(settings)
-    return settings
+
+    def settings_in(folder: Path) -> Settings:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AUDIT_HOME", str(folder / "home"))
+            return load_settings()
+
+    def make(folder: Path) -> None:
+        settings = settings_in(folder)
+        deliver(settings, lines([*varied_records(), event("refused", outcome="perhaps")]))
+        run(settings)
+
+    return settings_in(made_once("varied", make))
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +23,7 @@ from activity_audit.pipeline.stages import Outcome
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 from tests import warm_process
+from tests.made_once import made_once
 from tests.warm_process import AUDIT
 
 HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)
@@ -83,27 +83,23 @@ def run(settings: Settings, first: int = 0, hours: int = 1, feeds: Sequence[str]
     return update_warehouse(settings, str(uuid4()), chosen, window)
 
 
-_begun: dict[tuple[int, bytes, str], tuple[TemporaryDirectory[str], str]] = {}
-
-
 def begin(settings: Settings, *records: dict[str, Any] | str, hour: int = 0) -> str:
     """A new home as `deliver` and `run` of an hour leave it, without the feed's file; the id of that run.
 
-    It is made once in this process for the same hour, records and settings, and copied.
+    It is made once for the same hour, records and settings, and copied.
     """
     assert (settings.catalog, settings.data_path, settings.ledger_head_file) == (None, None, None)
     content = lines(records or [event("a")])
-    key = (hour, content, settings.model_dump_json(exclude={"home", "feed_url"}))
-    if key not in _begun:
-        folder = TemporaryDirectory(prefix="audit-begun-")
-        first = settings.model_copy(
-            update={"home": Path(folder.name) / "home", "feed_url": str(Path(folder.name) / "landing")}
-        )
+
+    def make(folder: Path) -> None:
+        first = settings.model_copy(update={"home": folder / "home", "feed_url": str(folder / "landing")})
         deliver(first, content, hour=hour)
-        _begun[key] = folder, run(first, hour).run_id
-    made, run_id = _begun[key]
-    shutil.copytree(Path(made.name) / "home", settings.home, dirs_exist_ok=True)
-    return run_id
+        (folder / "run_id").write_text(run(first, hour).run_id)
+
+    key = f"{hour} {settings.model_dump_json(exclude={'home', 'feed_url'})} ".encode() + content
+    made = made_once(f"begun-{hashlib.sha256(key).hexdigest()}", make)
+    shutil.copytree(made / "home", settings.home, dirs_exist_ok=True)
+    return (made / "run_id").read_text()
 
 
 def query(settings: Settings, sql: str, at: str | None = None) -> list[tuple[Any, ...]]:
