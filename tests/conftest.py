@@ -26,7 +26,7 @@ gc.set_threshold(50_000, 20, 20)
 # The modules of which a test takes more than ten seconds.
 _FIRST = (
     "test_retention_holds", "test_set_aside", "test_crashes", "test_promises", "test_files_without_duckdb",
-    "test_older_release", "test_folder_names", "test_two_homes", "test_landing_crashes", "test_models",
+    "test_folder_names", "test_two_homes", "test_landing_crashes", "test_models",
     "test_lake_in_a_bucket", "test_postgres", "test_acknowledgements", "test_retention", "test_replay",
     "test_bucket_memory", "test_places", "test_dagster",
 )  # fmt: skip

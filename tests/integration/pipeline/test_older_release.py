@@ -128,6 +128,16 @@ _PAGES = ("/", "/groups", "/pictures", "/quality", "/quality/quarantine", "/qual
 
 
 @pytest.mark.parametrize("older", _RELEASES[:1], indirect=True)
+def test_a_query_says_the_command_and_works_after_it(older: Settings) -> None:
+    asked = ("sql", "select deleted_at_utc from quality.feed_reconciliation")
+    assert _SAID in audit(older, *asked, check=False).stderr
+    audit(older, "run")
+    assert _SAID not in audit(older, *asked).stderr
+    assert one(older, "select count(*) from fact_activity_event") == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("older", _RELEASES[:1], indirect=True)
 def test_the_report_says_the_command_and_needs_no_restart(older: Settings) -> None:
     with served(older) as report, browser(report.base, follow_redirects=True) as reader:
         reader.get(report.link)

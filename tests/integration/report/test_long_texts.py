@@ -7,7 +7,7 @@ import html
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -90,7 +90,16 @@ def _ask(client: httpx.Client, url: str) -> httpx.Response:
     return answer
 
 
-@pytest.mark.parametrize("field", GROUPABLE)
+# Fields that are shown as others are.
+_ALIKE = {"entity", "activity", "instance"}
+
+
+def _some_of(fields: Iterable[str]) -> list[Any]:
+    """All of them, the alike ones in the slow tests only."""
+    return [pytest.param(field, marks=pytest.mark.slow if field in _ALIKE else ()) for field in fields]
+
+
+@pytest.mark.parametrize("field", _some_of(GROUPABLE))
 def test_each_group_leads_to_its_events(client: httpx.Client, home: Settings, field: str) -> None:
     kept = Counter(value for (value,) in query(home, f"select {field} from fact_activity_event"))
     page = _ask(client, f"/groups?{PERIOD}&group={field}")
@@ -168,7 +177,7 @@ def _by_name(kept: Counter[str]) -> Counter[str]:
     return together
 
 
-@pytest.mark.parametrize("field", ["application", "entity", "activity", "triggered_by", "instance"])
+@pytest.mark.parametrize("field", _some_of(["application", "entity", "activity", "triggered_by", "instance"]))
 def test_a_form_sends_each_value_back(client: httpx.Client, home: Settings, field: str) -> None:
     """What a browser sends of a checked box: the box's value, with its line ends changed."""
     kept = Counter(value for (value,) in query(home, f"select {field} from fact_activity_event"))

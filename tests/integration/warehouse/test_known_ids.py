@@ -114,6 +114,7 @@ def test_an_id_is_found_whenever_its_event_was(home: Settings, monkeypatch: pyte
     assert query(home, DISPOSITIONS)[2] == (2, 0, 1, 1)
 
 
+@pytest.mark.slow
 def test_a_warehouse_of_an_earlier_release_gets_its_keys(home: Settings) -> None:
     change(home, f"drop table {KNOWN}")
     first = one(home, "select run_id from quality.pipeline_run")
