@@ -1,4 +1,4 @@
-"""Slices of the feed hours, each of them small enough that its rows can be hashed in memory."""
+"""Slices of the feed hours, or of other times, each of them small enough that its rows fit into memory."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ def is_within(hour: datetime, part: Slice) -> bool:
     return (start is None or hour >= start) and (end is None or hour < end)
 
 
-def condition(part: Slice) -> str:
-    """The SQL condition on `feed_hour_utc` that holds a row to a slice."""
+def condition(part: Slice, column: str = "feed_hour_utc") -> str:
+    """The SQL condition on the column that holds a row to a slice."""
     start, end = part
-    bounds = [f"feed_hour_utc >= timestamp '{start}'"] if start else []
-    bounds += [f"feed_hour_utc < timestamp '{end}'"] if end else []
+    bounds = [f"{column} >= timestamp '{start}'"] if start else []
+    bounds += [f"{column} < timestamp '{end}'"] if end else []
     return " and ".join(bounds) or "true"

@@ -11,11 +11,16 @@ from typing import Any
 import duckdb
 
 from activity_audit.base.sql_text import literal
+from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.contract import PublishedModel, published_models
 from activity_audit.warehouse.tables import full_name, quoted
 from activity_audit.warehouse.transactions import transaction
 
+# A sort of so many rows stays in memory; of a bulk load's, all at once, it would fill the memory limit and spill. Each
+# part reads the times of all, so they are few.
+_MOST_SORTED = 1_500_000
+_MOST_PARTS = 12
 _FAILED_RUN_TABLES = ("validation_result",)
 # What every run adds a row to, whatever else it does.
 _OWN_ACCOUNT = ("integrity_ledger", "pipeline_run", "validation_result")
@@ -78,6 +83,8 @@ def _statements(connection: duckdb.DuckDBPyConnection, model: PublishedModel) ->
     order = f" order by {', '.join(model.order_by)}" if model.order_by and not is_sorted else ""
     insert = f"insert into {public} ({names}) select {names} from {staged}{order}"
     match model.strategy:
+        case "append" if is_sorted and _is_time(model, model.sorted_by[0]):
+            return [f"{insert}{where}" for where in _parts(connection, staged, model.sorted_by[0])]
         case "append":
             return [insert]
         case "upsert":
@@ -92,6 +99,20 @@ def _statements(connection: duckdb.DuckDBPyConnection, model: PublishedModel) ->
     raise ValueError(
         f"{model.name}: meta.publish must be append, upsert, replace, view or elsewhere, not {model.strategy!r}"
     )
+
+
+def _is_time(model: PublishedModel, name: str) -> bool:
+    return any(column.name == name and column.data_type == "timestamp" for column in model.columns)
+
+
+def _parts(connection: duckdb.DuckDBPyConnection, staged: str, column: str) -> list[str]:
+    """The WHERE clauses of the parts in which staged rows are sorted and written: whole days, which are files."""
+    days = connection.execute(
+        f"select date_trunc('day', {column}), count(*) from {staged} group by all order by all"
+    ).fetchall()
+    most = max(_MOST_SORTED, sum(count for _, count in days) // _MOST_PARTS)
+    parts = slices(days, most=most)
+    return [f" where {condition(part, column)}" for part in parts] if len(parts) > 1 else [""]
 
 
 def _differs(connection: duckdb.DuckDBPyConnection, public: str, staged: str, names: str) -> bool:
