@@ -99,7 +99,7 @@ def elsewhere() -> Iterator[int]:
 
 
 # By the other name the page is of another site; by the same one its requests have the cookie of the session.
-@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+@pytest.mark.parametrize("name", ["127.0.0.1", pytest.param("localhost", marks=pytest.mark.slow)])
 def test_a_page_of_another_origin_reaches_nothing(found: Door, page: Page, elsewhere: int, name: str) -> None:
     assert page.evaluate(_OURS, LAUNCH) == [200, 'heard {"type": "connection_init"}']
     found.reached.clear()

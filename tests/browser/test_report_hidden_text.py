@@ -32,7 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     return settings
 
 
-@pytest.mark.parametrize("where", ["late", "early"])
+@pytest.mark.parametrize("where", [pytest.param("late", marks=pytest.mark.slow), "early"])
 def test_a_menu_has_the_text_itself(open_page: Open, where: str) -> None:
     page = open_page(f"/?{MAY}", permissions=["clipboard-read", "clipboard-write"])
 

@@ -59,7 +59,7 @@ def test_a_run_in_an_empty_home_says_where_it_looked_and_how_to_get_feeds(tmp_pa
     # What it proposes works.
     proposed = re.findall(r"^ +audit (\S+(?: --\S+ \S+)*)", done.stdout, re.MULTILINE)
     assert proposed == ["simulate --hours 24"]
-    audit(empty, *proposed[0].split(), "--events-per-hour", "10")
+    audit(empty, *proposed[0].split(), "--events-per-hour", "10", "--hours", "3")
     assert "New in this run" in audit(empty, "run").stdout
 
 

@@ -17,7 +17,14 @@ from activity_audit.evidence.pack.texts import CHECKS, settings_shown
 from activity_audit.evidence.verify.verify import NoLedgerError
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import Filters
-from tests.integration.evidence_support import PERIOD, check_pack, check_sums, failed_checks, pack_of
+from tests.integration.evidence_support import (
+    PERIOD,
+    check_pack,
+    check_pack_as_a_stranger,
+    check_sums,
+    failed_checks,
+    pack_of,
+)
 from tests.integration.support import audit, one
 from tests.integration.tampering import change, copied, fact_files
 
@@ -39,7 +46,8 @@ def test_a_stranger_can_check_a_pack(home: Settings, tmp_path: Path) -> None:
     assert own_sum.split()[0] == printed["sha256sums_sha256"]
     listed = {line.split("  ", 1)[1] for line in (target / "SHA256SUMS").read_text().splitlines()}
     assert listed == {path.name for path in target.iterdir()} - {"SHA256SUMS"}
-    checked = check_pack(target)
+    checked = check_pack_as_a_stranger(target)
+    assert check_pack(target) == checked
     assert tuple(checked) == CHECKS
     assert {name: detail for name, (ok, detail) in checked.items() if not ok} == {}
     head = json.loads(audit(home, "ledger", "head", "--output", "json").stdout)
