@@ -19,8 +19,8 @@ from activity_audit.warehouse import extensions, lake, spill
 from activity_audit.warehouse.run_lock import exclusive
 from tests.integration.support import AUDIT, process_environment, until
 
-# Some 250 MB, which no process here may have in memory; its answer needs all of it to be read again.
-_ROWS = 700_000
+# Some 180 MB, which no process here may have in memory; its answer needs all of it to be read again.
+_ROWS = 500_000
 _LARGE = f"select i, repeat(md5(i::varchar), 10) as m from range({_ROWS}) as r (i) order by m"
 _ANSWER = f"select count(*) as n, sum(length(m)) as length from ({_LARGE} limit {_ROWS - 1})"
 _LITTLE = {"AUDIT_MEMORY_LIMIT": "120MB"}
