@@ -176,7 +176,7 @@
             {%- endfor %}
             else coalesce(
                 {%- for name in field_names()[field] %}
-                texts[list_position(names, '{{ name }}')],
+                nullif(texts[list_position(names, '{{ name }}')], ''),
                 {%- endfor %}
                 list_filter(
                     other_case,
