@@ -138,7 +138,15 @@ reasoned as (
     from judged
 ),
 
--- An application that is spelled as the catalogue spells it is that application.
+-- An application that is spelled as the catalogue spells it is that application, unless its name matches another's. It
+-- may have several feeds.
+catalogued as (
+    select min(application) as application
+    from feed_application
+    group by {{ normalised_name('application') }}
+    having count(distinct application) = 1
+),
+
 written as (
     select
         reasoned.*,
@@ -147,7 +155,7 @@ written as (
                 then {{ hashed_time('reasoned.event_time_utc') }}
         end as time_text
     from reasoned
-    left join feed_application as catalogued on reasoned.application_sent = catalogued.application
+    left join catalogued on reasoned.application_sent = catalogued.application
 ),
 
 final as (

@@ -47,7 +47,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> duckdb.DuckDBPyConnect
         "create view work.raw.record as select 'd' as delivery_id, *, cast(null as varchar) as problem from given"
     )
     connection.execute("create table work.raw.run_context as select 3600 as future_tolerance_seconds")
-    connection.execute("create table work.seeds.application as select 'search' as slug, 'Search' as application")
+    # An application with two feeds, and two whose names match each other.
+    connection.execute(
+        "create table work.seeds.application as select * from (values ('search', 'Search'), ('search_eu', 'Search'), "
+        "('qm', 'QM'), ('qm_eu', 'Q.M.')) as named (slug, application)"
+    )
     for name, view in (("staging/stg_record", "work.staging.stg_record"), ("intermediate/int_parsed_record", "parsed")):
         (compiled,) = folder.glob(f"compiled/*/models/{name}.sql")
         connection.execute(f"create view {view} as {compiled.read_text(encoding='utf-8')}")
@@ -183,3 +187,11 @@ def test_the_hash_is_made_with_the_fields(database: duckdb.DuckDBPyConnection) -
     hashes = database.execute("select event_sha256 from parsed order by source_record").fetchall()
     assert len(hashes[0][0]) == 64
     assert hashes == [hashes[0], hashes[0], (None,)]
+
+
+def test_the_hash_is_left_to_the_application_where_the_catalogue_has_several(
+    database: duckdb.DuckDBPyConnection,
+) -> None:
+    parsed(database, [written(USUAL | {"application": name}) for name in ("Search", "QM", "Q.M.")])
+    hashes = database.execute("select event_sha256 is null from parsed order by source_record").fetchall()
+    assert hashes == [(False,), (True,), (True,)]
