@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -146,26 +147,29 @@ def test_rows_of_more_than_two_gigabytes_together_are_read(feeds: Feeds) -> None
 
 
 @pytest.mark.parametrize(
-    ("table", "options"),
+    ("make", "options"),
     [
-        pytest.param(with_large(3 << 20, 60, []), {"store_schema": False}, id="dictionary"),
+        pytest.param(lambda: with_large(3 << 20, 60, []), {"store_schema": False}, id="dictionary"),
         pytest.param(
-            pa.table({"n": ["x" * (3 << 20)] * 60}),
+            lambda: pa.table({"n": ["x" * (3 << 20)] * 60}),
             {"use_dictionary": False, "column_encoding": {"n": "DELTA_BYTE_ARRAY"}, "data_page_size": 1 << 30},
             id="the value before",
         ),
         pytest.param(
-            pa.table({"n": [["x" * (3 << 20)] * 30, ["x" * (3 << 20)] * 30, None]}), {}, id="nested"
+            lambda: pa.table({"n": [["x" * (3 << 20)] * 30, ["x" * (3 << 20)] * 30, None]}), {}, id="nested"
         ),
         pytest.param(
-            pa.table({"n": pa.nulls(60, pa.binary(3 << 20))}), {}, id="width"
+            lambda: pa.table({"n": pa.nulls(60, pa.binary(3 << 20))}), {}, id="width"
         ),
         pytest.param(
-            pa.Table.from_arrays([pa.array(["x"] * 60)], names=["n" * (3 << 20)]), {}, id="name"
+            lambda: pa.Table.from_arrays([pa.array(["x"] * 60)], names=["n" * (3 << 20)]), {}, id="name"
         ),
     ],
 )  # fmt: skip
-def test_no_row_is_in_memory_more_often_than_a_few_times(feeds: Feeds, table: pa.Table, options: Any) -> None:
+def test_no_row_is_in_memory_more_often_than_a_few_times(
+    feeds: Feeds, make: Callable[[], pa.Table], options: Any
+) -> None:
+    table = make()
     feeds.deliver("a.parquet", written(table, **{"write_statistics": False, **options}))
     done = land_elsewhere(feeds)
     assert done.returncode == 0, done.stderr
