@@ -42,8 +42,8 @@
 
 {#
   The usual record: all nine fields as texts, in the contract's order and camel case, with nothing in them that has to be
-  cleaned or that could be a reason against the record. One pattern tells it, and its fields are read as `usual` without
-  being looked for. Looked for as in any other record, they would be the same.
+  cleaned or that could be a reason against the record. One pattern recognises it, and its fields are read as `usual`
+  without being looked for. Looked for as in any other record, they would be the same.
 #}
 {% macro usual_fields(record) -%}
     {%- set names = usual_orders()['camel'] -%}
@@ -55,11 +55,11 @@
 
 {#
   A value begins and ends with a visible character and may have spaces between them. It is of ASCII without quotes and
-  escapes, and of the characters up to U+02FF that stand for themselves in NFC.
+  escapes, and of `plain_characters`.
 #}
 {% macro usual_record_pattern(names) -%}
-    {%- set visible = '[!#-\\[\\]-~\\x{a1}-\\x{2ff}]' -%}
-    {%- set value = visible ~ '(?:[ !#-\\[\\]-~\\x{a1}-\\x{2ff}]*' ~ visible ~ ')?' -%}
+    {%- set visible = '!#-\\[\\]-~' ~ plain_characters() -%}
+    {%- set value = '[' ~ visible ~ '](?:[ ' ~ visible ~ ']*[' ~ visible ~ '])?' -%}
     {%- set patterns = {
         'entity': value,
         'activity': value,
@@ -190,14 +190,19 @@
 
 {#
   Whether no text in a record needs cleaning, seen from all of it at once: it has no escapes, no quote has a space beside
-  it, and each character is ASCII or one of those up to U+02FF that stand for themselves in NFC and are not white space.
+  it, and each character is ASCII or one of `plain_characters`.
 #}
 {% macro needs_no_cleaning(record) -%}
     not contains({{ record }}, '\') and not contains({{ record }}, ' "') and not contains({{ record }}, '" ')
         and case
             when strlen({{ record }}) = length({{ record }}) then true
-            else not regexp_matches({{ record }}, '[^\x00-\x7f\x{a1}-\x{2ff}]')
+            else not regexp_matches({{ record }}, '[^\x00-\x7f{{ plain_characters() }}]')
         end
+{%- endmacro %}
+
+{# The range of the characters beyond ASCII and up to U+02FF that stand for themselves in NFC and are not white space. #}
+{% macro plain_characters() -%}
+    \x{a1}-\x{2ff}
 {%- endmacro %}
 
 {# The values of an object's fields as texts, in its order. Numbers are as they are written: see `exact_texts`. #}
