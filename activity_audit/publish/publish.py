@@ -111,8 +111,7 @@ def _parts(connection: duckdb.DuckDBPyConnection, staged: str, column: str) -> l
         f"select date_trunc('day', {column}), count(*) from {staged} group by all order by all"
     ).fetchall()
     most = max(_MOST_SORTED, sum(count for _, count in days) // _MOST_PARTS)
-    parts = slices(days, most=most)
-    return [f" where {condition(part, column)}" for part in parts] if len(parts) > 1 else [""]
+    return [f" where {condition(part, column)}" for part in slices(days, most=most)]
 
 
 def _differs(connection: duckdb.DuckDBPyConnection, public: str, staged: str, names: str) -> bool:
