@@ -234,6 +234,7 @@ def _accounting_rules() -> list[Rule]:
                 f"from {DELIVERY} full join (select delivery_id, feed, feed_hour_utc, count(*) as judged "
                 f"from {JUDGED_RECORD} group by all) using (delivery_id, feed, feed_hour_utc) "
                 "where coalesce(records, -1) <> coalesce(judged, 0)",
+                # Distinct before the union, which would keep all rows of all records.
                 evaluated=f"(select count(*) from (select delivery_id, feed, feed_hour_utc from {DELIVERY} "
                 f"union select distinct delivery_id, feed, feed_hour_utc from {JUDGED_RECORD}))",
             ),

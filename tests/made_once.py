@@ -13,7 +13,7 @@ FOLDER = "MADE_ONCE_FOR_THE_TESTS"
 
 
 def made_once(name: str, make: Callable[[Path], object]) -> Path:
-    """The folder of that name, which `make` has filled; whoever asks for it meanwhile waits."""
+    """The folder of that name, which `make` has filled; a worker that asks for it meanwhile waits."""
     folder = Path(os.environ[FOLDER]) / name
     with folder.with_name(f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

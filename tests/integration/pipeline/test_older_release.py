@@ -52,7 +52,7 @@ def test_who_reads_it_is_told_the_command_and_a_run_with_nothing_new_mends_it(re
         assert done.returncode == 1, (command, done.stdout)
         assert "Traceback" not in done.stderr, command
         assert _SAID in done.stderr, (command, done.stderr)
-    # An error of the query's own is told as that.
+    # An error of the query's own is reported as such.
     assert _SAID not in audit(recent, "sql", "select nothing_like_it from quality.feed_delivery", check=False).stderr
     audit(recent, "run")
     assert one(recent, "select count(*) from fact_activity_event") == 2
@@ -100,7 +100,7 @@ def test_every_command_works_or_says_the_command_and_works_after_a_run(older: Se
             assert _SAID in done.stderr or _NO_LEDGER in done.stderr, (command, done.stderr)
             told[command[0]] = done.stderr
     assert {"review", "sql"} <= told.keys()
-    # An error of the query's own is told as that.
+    # An error of the query's own is reported as such.
     assert _SAID not in audit(older, "sql", "select nothing_like_it from quality.feed_delivery", check=False).stderr
     assert "Nothing new" in audit(older, "run").stdout
     assert one(older, "select count(*) from fact_activity_event") == 2
@@ -148,7 +148,7 @@ def test_the_report_says_the_command_and_needs_no_restart(older: Settings) -> No
             assert answer.status_code == 503
             assert "of an older release" in answer.text
             assert "Run “audit run”" in answer.text
-        # So do the commands; an error of the query's own is told as that.
+        # So do the commands; an error of the query's own is reported as such.
         old, wrong = (
             ("sql", "select deleted_at_utc from quality.feed_reconciliation"),
             ("sql", "select nothing_like_it from quality.feed_delivery"),
