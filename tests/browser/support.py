@@ -57,7 +57,8 @@ def events_shown(page: Page) -> int:
 
 
 def column(page: Page, field: str) -> list[str]:
-    """The texts of the column's cells that are in the page."""
+    """The texts of the column's cells that are in the page, once all of it has arrived: a click returns before that."""
+    page.wait_for_load_state("domcontentloaded")
     return page.locator(f"#events td.{field}").all_inner_texts()
 
 

@@ -25,7 +25,7 @@ def test_the_documents_own_example(open_page: Open, home: Settings) -> None:
     assert page.locator("[value=from-to]").is_checked()
     page.get_by_role("button", name="Run report").click()
     assert events_shown(page) == VIEWED
-    assert page.locator("#list-entity label").count() == 3, "only entities of this application"
+    expect(page.locator("#list-entity label"), "only entities of this application").to_have_count(3)
     page.locator("#list-entity").get_by_label("Chat").check()
     page.locator(".chip", has_text="Entity: Chat").wait_for()
     page.locator("#list-activity").get_by_label("Interaction Viewed").check()
@@ -159,7 +159,7 @@ def test_the_right_mouse_button_on_a_cell(open_page: Open) -> None:
     page.locator("#events td.entity", has_text="Chat").first.click(button="right")
     page.get_by_role("menuitem", name="Drill down: “Chat” by Activity").click()
     page.locator("#groups").wait_for()
-    assert page.locator("#groups tbody th").all_inner_texts() == ["Interaction Viewed"]
+    expect(page.locator("#groups tbody th")).to_have_text(["Interaction Viewed"])
 
 
 def test_columns_are_sorted_hidden_moved_and_sized(open_page: Open) -> None:
