@@ -17,7 +17,7 @@ from orchestration.resources import Home
 
 FRESHNESS = "newest_hour_is_there"
 # The asset that a suite's checks are shown at.
-_ASSETS = {
+ASSETS = {
     feed_contract.NAME: dg.AssetKey(["intermediate", "int_judged_record"]),
     conformance.NAME: dg.AssetKey(["main", FACT_NAME]),
 }
@@ -35,7 +35,7 @@ def specs() -> list[dg.AssetCheckSpec]:
     return [
         dg.AssetCheckSpec(
             name=rule.id,
-            asset=_ASSETS[suite],
+            asset=ASSETS[suite],
             description=f"{rule.title}. {rule.why}",
             blocking=suite == conformance.NAME,
         )
@@ -50,7 +50,7 @@ def results(settings: Settings, found: Iterable[ExpectationResult]) -> Iterator[
     for result in found:
         severity = dg.AssetCheckSeverity.ERROR if result.severity == "error" else dg.AssetCheckSeverity.WARN
         yield dg.AssetCheckResult(
-            asset_key=_ASSETS[result.suite],
+            asset_key=ASSETS[result.suite],
             check_name=result.expectation,
             passed=result.success,
             severity=severity,

@@ -1,7 +1,8 @@
 """The asset graph of the warehouse, from dbt's manifest: each model's parents, and which models have an hour.
 
-A model has an hour if a run adds rows to it that come from what was delivered in that hour. What is made of seeds
-alone, a table that is replaced as a whole, and a view, which has no rows of its own, are unpartitioned.
+A model has an hour if a run adds rows to the warehouse's table that come from what was delivered in that hour, or if
+the checks look at such rows in it. What is made of seeds alone, a table that is replaced as a whole, a view, which has
+no rows of its own, and what a run works with and throws away are unpartitioned.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ from dagster_dbt import DagsterDbtTranslator, build_dbt_asset_specs
 
 from activity_audit.base import catalogue
 from activity_audit.dbt_runner import column_lineage
+from orchestration import checks
 from orchestration.assets.raw import OWNERS, asset_key
 
 # What is delivered in an hour is in the tables of this source, but for the one that is about the run itself.
 _DELIVERED = "raw"
 _OF_THE_RUN = "run_context"
-# How a public table is published that is not added to (see `meta.publish` in dbt_project), and a view of a run.
-_WHOLE = ("replace", "view", "scratch_view")
+# How a public table is published that is not added to (see `meta.publish` in dbt_project).
+_WHOLE = ("replace", "view")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def models(manifest: Mapping[str, Any], partitions: dg.PartitionsDefinition) -> 
             Model(
                 unique_id,
                 spec.replace_attributes(
-                    partitions_def=partitions if _has_hour(unique_id, manifest) else None,
+                    partitions_def=partitions if _has_hour(unique_id, manifest, keys[unique_id]) else None,
                     deps=_deps(spec),
                     kinds={"dbt", "ducklake" if publish else "duckdb"},
                     metadata={**spec.metadata, **lineage.get(spec.key, {})},
@@ -100,10 +102,10 @@ def _publish(node: Mapping[str, Any]) -> str | None:
     return node["config"].get("meta", {}).get("publish")
 
 
-def _has_hour(unique_id: str, manifest: Mapping[str, Any]) -> bool:
-    node = manifest["nodes"][unique_id]
-    how = _publish(node) or node["config"]["materialized"]
-    return how not in _WHOLE and _is_of_deliveries(unique_id, manifest)
+def _has_hour(unique_id: str, manifest: Mapping[str, Any], key: dg.AssetKey) -> bool:
+    publish = _publish(manifest["nodes"][unique_id])
+    is_kept = key in checks.ASSETS.values() if publish is None else publish not in _WHOLE
+    return is_kept and _is_of_deliveries(unique_id, manifest)
 
 
 def _is_of_deliveries(unique_id: str, manifest: Mapping[str, Any]) -> bool:
