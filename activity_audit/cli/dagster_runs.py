@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.faults import sentence
 from activity_audit.base.hours import HOUR
+from activity_audit.cli.exit_codes import raise_if_stopped
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +32,21 @@ def bury_dead_runs(settings: Settings) -> None:
     if settings.dagster_home.exists():
         with dagster_instance.instance(settings) as instance:
             dagster_instance.fail_dead_runs(instance)
+
+
+def execute(
+    job: dg.JobDefinition, instance: dg.DagsterInstance, run_config: dict[str, Any] | None = None, **options: Any
+) -> dg.ExecuteInProcessResult:
+    """Run a job in this process.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed meanwhile. Dagster forgets one that it hears of after the last step.
+    """
+    result = job.execute_in_process(
+        instance=instance, raise_on_error=False, run_config=CONSOLE | (run_config or {}), **options
+    )
+    raise_if_stopped()
+    return result
 
 
 def error_of(result: dg.ExecuteInProcessResult, settings: Settings) -> str:
@@ -105,11 +121,14 @@ class ProgressBar:
 
     def landing(self, done: int, total: int) -> None:
         """See activity_audit.base.progress.Progress."""
+        raise_if_stopped()
         if self._bar:
             self._bar.update(self._task, completed=done, total=total, stage=f"landing {done}/{total}")
 
     def stage(self, name: str) -> None:
         """See activity_audit.base.progress.Progress."""
+        # The last of them is before anything is published.
+        raise_if_stopped()
         if self._bar:
             done = _STAGES.get(name, 0)
             self._bar.update(self._task, completed=done, total=len(_STAGES) + 1, stage=name)

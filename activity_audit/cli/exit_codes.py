@@ -34,14 +34,18 @@ _UNEXPECTED = (
 
 
 class _Ctrl:
-    """Whether Ctrl-C was pressed, and that it is heard: a long query lets nobody know, and an import may swallow it."""
+    """Whether Ctrl-C was pressed, and that it is heard: a long query lets nobody know, and an import may swallow it.
+
+    During a run the handler is Dagster's or dbt's, so a thread hears of the signal from the interpreter.
+    """
 
     def __init__(self) -> None:
         self.pressed = False
         self.over = threading.Event()
+        self._is_raised = False
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        self.pressed = True
+        self.pressed = self._is_raised = True
         # A DuckDB is closed only when its threads have ended what they do, which they would to the end.
         extensions.interrupt()
         signal.default_int_handler(number, frame)
@@ -55,11 +59,15 @@ class _Ctrl:
         threading.Thread(target=self._insist, args=(heard,), name="ctrl-c", daemon=True).start()
 
     def _insist(self, heard: int) -> None:
-        while os.read(heard, 1) != bytes([signal.SIGINT]):
+        # Dagster has SIGTERM do what SIGINT does.
+        while (number := os.read(heard, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
             pass
-        is_ours = signal.getsignal(signal.SIGINT) is self
+        handler = signal.getsignal(number)
+        if not self._is_to_raise(handler):
+            return
+        self.pressed = True
         self.over.wait(_FIRST_PATIENCE)
-        patience = _PATIENCE if self.pressed or not is_ours else 0.0
+        patience = 0.0 if handler is self and not self._is_raised else _PATIENCE
         while not self.over.wait(patience) and self._is_to_raise(signal.getsignal(signal.SIGINT)):
             extensions.interrupt()
             signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
@@ -67,25 +75,39 @@ class _Ctrl:
 
     def _is_to_raise(self, handler: Any) -> bool:
         """Whether the handler ends by an exception what is under way, as Dagster's does; the report's server drains."""
-        return handler is self or getattr(handler, "__module__", "").startswith("dagster.")
+        is_known = handler in (self, signal.default_int_handler)
+        return is_known or getattr(handler, "__module__", "").startswith("dagster.")
+
+
+_ctrl = _Ctrl()
+
+
+def raise_if_stopped() -> None:
+    """For what runs under the handlers of others, or calls what may swallow an exception, as DuckDB and Dagster do.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    if _ctrl.pressed:
+        raise KeyboardInterrupt
 
 
 def run(group: click.Group) -> int:
     """Run the command that the arguments name; its exit code."""
-    ctrl = _Ctrl()
     # Where Ctrl-C is ignored, as in the background of a script, it stays so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        ctrl.listen()
+        _ctrl.listen()
     sys.stdout, sys.stderr = _unhindered(sys.stdout), _unhindered(sys.stderr)
     context: dict[str, Any] = {}
     try:
         code = _invoke(group, context)
         sys.stdout.flush()
+        raise_if_stopped()
     except BaseException as error:
-        ctrl.over.set()
-        code = _explain(error, context.get("settings"), stopped=ctrl.pressed)
-    ctrl.over.set()
-    return STOPPED if ctrl.pressed and code else code
+        _ctrl.over.set()
+        code = _explain(error, context.get("settings"), stopped=_ctrl.pressed)
+    _ctrl.over.set()
+    return code
 
 
 def _invoke(group: click.Group, context: dict[str, Any]) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from activity_audit.base.catalogue import feed_title
-from activity_audit.cli.dagster_runs import CONSOLE, bury_dead_runs, error_of
+from activity_audit.cli.dagster_runs import bury_dead_runs, error_of, execute
 from activity_audit.cli.options import known_feeds
 from activity_audit.cli.output import OUTPUT, print_json, print_table, say
 from activity_audit.settings.core import Settings
@@ -55,11 +55,8 @@ def _execute(settings: Settings, chosen: dict[str, str | None]) -> dict[str, Any
     with ProgressBar(1) as bar, dagster_instance.instance(settings) as instance:
         definitions = build_definitions(settings, watching=False, progress=bar)
         bar.begin_replay()
-        result = definitions.resolve_job_def(REPLAY).execute_in_process(
-            instance=instance,
-            raise_on_error=False,
-            run_config={**CONSOLE, "ops": {JUDGE_AGAIN: {"config": chosen}}},
-        )
+        job = definitions.resolve_job_def(REPLAY)
+        result = execute(job, instance, {"ops": {JUDGE_AGAIN: {"config": chosen}}})
     if not result.success:
         raise click.ClickException(f"replay {result.run_id} failed: {error_of(result, settings)}")
     return result.output_for_node(JUDGE_AGAIN)

@@ -10,7 +10,7 @@ import click
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
-from activity_audit.cli.dagster_runs import CONSOLE, bury_dead_runs, error_of
+from activity_audit.cli.dagster_runs import bury_dead_runs, error_of, execute
 from activity_audit.cli.options import TIME, known_feeds, window
 from activity_audit.cli.output import OUTPUT, print_json
 from activity_audit.cli.run_report import collect, print_report
@@ -100,11 +100,10 @@ def _execute(
         runs = []
         for start, end in ranges:
             bar.begin(start, end)
-            result = job.execute_in_process(
-                instance=instance,
+            result = execute(
+                job,
+                instance,
                 asset_selection=selection,
-                raise_on_error=False,
-                run_config=CONSOLE,
                 tags={**range_tags(start, end), FEEDS_TAG: ",".join(feeds)},
             )
             runs.append(

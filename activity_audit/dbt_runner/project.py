@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from functools import cache, lru_cache
@@ -131,7 +133,12 @@ def _parsed(path: Path, _written_ns: int) -> Manifest:
 
 
 def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:
-    """Run a dbt command quietly; what it would print is part of the error if it fails."""
+    """Run a dbt command quietly; what it would print is part of the error if it fails.
+
+    Raises:
+        TransformError: dbt failed.
+        BaseException: what interrupts a command, which dbt has for one more failure.
+    """
     from dbt.cli.main import dbtRunner
 
     from activity_audit.dbt_runner.events import only_warnings_and_errors
@@ -142,7 +149,7 @@ def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:
         if event.info.level in ("error", "warn"):
             messages.append(event.info.msg)
 
-    with redirect_stdout(StringIO()), only_warnings_and_errors():
+    with redirect_stdout(StringIO()), only_warnings_and_errors(), _interruptible():
         result = dbtRunner(manifest=parsed, callbacks=[collect]).invoke(
             [
                 *arguments,
@@ -152,10 +159,27 @@ def invoke(*arguments: str, target: Path, parsed: Any = None) -> Any:
                 *("--no-version-check", "--no-populate-cache"),
             ]
         )
+    if result.exception is not None and not isinstance(result.exception, Exception):
+        raise result.exception
     if not result.success:
         reason = "\n".join(messages) or str(result.exception)
         raise TransformError(f"dbt {arguments[0]} failed:\n{reason}")
     return result.result
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Have Ctrl-C raise a KeyboardInterrupt. For another error, as Dagster's is, dbt would not end its queries."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if is_main}
+    heard = {number: handler for number, handler in before.items() if callable(handler)}
+    try:
+        for number in heard:
+            signal.signal(number, signal.default_int_handler)
+        yield
+    finally:
+        for number, handler in heard.items():
+            signal.signal(number, handler)
 
 
 if __name__ == "__main__":

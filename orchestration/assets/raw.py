@@ -18,7 +18,8 @@ from orchestration.partitions import Metadata, say_of_hours, window_of
 from orchestration.resources import Home
 
 _MOST_SHOWN = 20
-# A source may be out of reach for a while; a delivery that cannot be understood is no error at all.
+# A source may be out of reach for a while; a delivery that cannot be understood is no error at all. It is not the
+# asset's policy, for which Dagster would take what stops a run for an error, and go on with the run.
 _RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 GROUP = "raw"
 OWNERS = ["team:data-engineering"]
@@ -59,7 +60,6 @@ def build_raw_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         specs=specs(partitions),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),
-        retry_policy=_RETRIES,
     )
     def raw_feeds(context: dg.AssetExecutionContext, home: Home) -> Iterator[dg.MaterializeResult]:
         """Land what is new or changed for the run's feeds and hours."""
@@ -70,6 +70,9 @@ def build_raw_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             report = land_feeds(settings, feeds, window, home.progress.landing)
         except SourceRefusedError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
+        except Exception as error:
+            wait = _RETRIES.calculate_delay(context.retry_number + 1)
+            raise dg.RetryRequested(_RETRIES.max_retries, wait) from error
         home.warn(context.log, report.warnings)
         hours = list(hour_range(*window))
         say_of_hours(context, {asset_key(slug): _of_hours(settings, slug, hours, report) for slug in feeds})

@@ -7,6 +7,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -251,6 +252,99 @@ def test_ctrl_c_in_a_run_leaves_nothing_half_done(elsewhere: Settings, tmp_path:
     audit(elsewhere, *RUN)
     assert one(elsewhere, COUNT) == 20
     assert audit(elsewhere, "verify").returncode == 0
+
+
+# Gets a signal as a function is called, whose caller may swallow what that raises, and is the command otherwise.
+_STOPPED_IN = """
+import os, pkgutil, sys, time
+where, number, swallows = sys.argv.pop(1), int(sys.argv.pop(1)), sys.argv.pop(1) == "swallows"
+owner, _, name = where.rpartition(".")
+owner = pkgutil.resolve_name(owner)
+inner = getattr(owner, name)
+def interrupted(*given, **named):
+    setattr(owner, name, inner)
+    try:
+        os.kill(os.getpid(), number)
+        time.sleep(0.1)
+    except BaseException:
+        if not swallows:
+            raise
+    return inner(*given, **named)
+setattr(owner, name, interrupted)
+from activity_audit.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "number", "swallows"),
+    [
+        # A step that is tried again after an error.
+        ("activity_audit.ingest.landing.open_index", signal.SIGINT, False),
+        # DuckDB's imports do so.
+        ("activity_audit.transform.threads.fit", signal.SIGINT, True),
+        # Dagster hears of it, and all is published.
+        ("dagster._core.execution.context_creation_job.ExecutionContextManager.shutdown_context", signal.SIGINT, False),
+        pytest.param("dbt.graph.queue.GraphQueue.get", signal.SIGINT, False, marks=pytest.mark.slow),
+        pytest.param(
+            "dagster._core.execution.resources_init.single_resource_event_generator",
+            signal.SIGINT,
+            False,
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "dagster._core.execution.context_creation_job.ExecutionContextManager.shutdown_context",
+            signal.SIGTERM,
+            False,
+            marks=pytest.mark.slow,
+        ),
+    ],
+    ids=["landing", "swallowed", "after the last step", "dbt", "before the first step", "SIGTERM"],
+)
+def test_a_run_is_stopped_at_any_moment(
+    elsewhere: Settings, where: str, number: signal.Signals, swallows: bool
+) -> None:
+    asked = [where, str(int(number)), "swallows" if swallows else "raises"]
+    done = warm_process.run(
+        [sys.executable, "-c", _STOPPED_IN, *asked, *RUN],
+        env=process_environment(elsewhere),
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (130, _STOPPED)
+    is_published = where.endswith("shutdown_context")
+    assert (elsewhere.home / "warehouse.json").exists() is is_published
+    assert not is_published or one(elsewhere, COUNT) == 20
+
+
+# Gets a Ctrl-C while one of dbt's threads has a query that would take for ever.
+_STOPPED_IN_A_MODEL = f"""
+import os, signal, threading
+from dbt.adapters.duckdb.environments.local import DuckDBCursorWrapper
+inner = DuckDBCursorWrapper.execute
+def endless(self, sql, bindings=None):
+    if len(sql) < 300 or threading.current_thread() is threading.main_thread():
+        return inner(self, sql, bindings)
+    DuckDBCursorWrapper.execute = inner
+    threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+    return inner(self, "{_ENDLESS}")
+DuckDBCursorWrapper.execute = endless
+from activity_audit.cli import main
+main()
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_model_that_would_take_for_ever(elsewhere: Settings) -> None:
+    done = warm_process.run(
+        [sys.executable, "-c", _STOPPED_IN_A_MODEL, *RUN],
+        env=process_environment(elsewhere),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (130, _STOPPED)
+    assert not (elsewhere.home / "warehouse.json").exists()
 
 
 def test_a_run_that_loses_its_reader_publishes_and_ends_by_its_result(elsewhere: Settings) -> None:
