@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
+# Where an environment forbids it, each process of the tests would compile all modules again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run serve bench bench-full bench-bucket bench-report docs test tests lint types dbt-parse unit integration browser test-slow system-packages clean
