@@ -19,9 +19,8 @@ from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 # Homes that tests make are as the product makes them, which has nothing to warn of then.
 os.umask(0o077)
 
-# As in a command: a test process imports more than a million objects that stay, and Python would look through them all
-# again and again.
-gc.set_threshold(50_000, 20, 20)
+# A test process imports more than a million objects that stay, and Python would look through them all again and again.
+gc.set_threshold(200_000, 20, 20)
 
 # The modules of which a test takes more than ten seconds.
 _FIRST = (

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from activity_audit.dbt_runner import column_lineage
 from activity_audit.report.queries.warehouse import Query, Warehouse
 from activity_audit.settings.core import Settings, load_settings
 from orchestration import instance
@@ -17,6 +19,19 @@ from tests.integration.report_rows import TITLES, counted_warehouse, varied_reco
 from tests.integration.retention_support import EARLIER, read
 from tests.integration.support import deliver, event, lines, query, run
 from tests.made_once import made_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def column_lineage_is_known() -> None:
+    """The first run works it out, which takes seconds: on a clean checkout, of one worker, and not of each."""
+
+    def make(folder: Path) -> None:
+        settings = load_settings(home=folder / "home", feed_url=str(folder / "landing"))
+        deliver(settings, lines([event("a")]))
+        run(settings)
+
+    if not column_lineage.is_current():
+        made_once("lineage", make)
 
 
 @pytest.fixture(scope="session")
@@ -29,12 +44,21 @@ def postgres() -> Iterator[PostgresServer]:
 @pytest.fixture(scope="session")
 def report_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A home with a hundred events of May and a record in quarantine, for tests that only read the report."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AUDIT_HOME", str(tmp_path_factory.mktemp("report") / "home"))
-        settings = load_settings()
-    deliver(settings, lines([event(f"e{number}", comments=f"=c{number}") for number in range(100)] + ["broken"]))
-    run(settings)
-    return settings
+
+    def settings_in(folder: Path) -> Settings:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AUDIT_HOME", str(folder / "home"))
+            return load_settings()
+
+    def make(folder: Path) -> None:
+        settings = settings_in(folder)
+        deliver(settings, lines([event(f"e{number}", comments=f"=c{number}") for number in range(100)] + ["broken"]))
+        run(settings)
+
+    # What the report keeps in it, and what tests put beside it, is each worker's own.
+    own = tmp_path_factory.mktemp("report")
+    shutil.copytree(made_once("report", make) / "home", own / "home")
+    return settings_in(own)
 
 
 @pytest.fixture(scope="session")

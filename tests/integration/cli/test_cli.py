@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -26,13 +27,20 @@ from activity_audit.report.auditors.queries import Scope, queries
 from activity_audit.settings.core import load_settings
 from activity_audit.warehouse import lake, read_only_sql
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, taken_port
+from tests.made_once import made_once
 
 
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyped-def]
     """A home with one published hour, shared by the tests of this module, which only read it."""
-    home = tmp_path_factory.mktemp("cli")
-    settings = load_settings(home=home, feed_url=str(home / "landing"))
+    made = made_once("cli", _publish)
+    home = tmp_path_factory.mktemp("cli") / "home"
+    shutil.copytree(made / "home", home)
+    return load_settings(home=home, feed_url=str(made / "landing"))
+
+
+def _publish(folder: Path) -> None:
+    settings = load_settings(home=folder / "home", feed_url=str(folder / "landing"))
     deliver(settings, lines([event("a", comments='a, "quoted" one'), event("b", comments=None), "junk"]))
     done = audit(settings, "run", "--output", "json")
     report = json.loads(done.stdout)
@@ -40,7 +48,6 @@ def settings(tmp_path_factory: pytest.TempPathFactory):  # type: ignore[no-untyp
     assert report["new"] == {"deliveries": 1, "received": 3, "accepted": 2, "duplicate": 0, "quarantined": 1}
     assert report["runs"][0]["success"]
     assert {row["feed"] for row in report["reconciliation"]} > {"search", "qm"}
-    return settings
 
 
 def test_a_second_run_says_that_nothing_is_new(settings) -> None:  # type: ignore[no-untyped-def]
