@@ -18,6 +18,7 @@ from activity_audit.raw.index import INDEX_NAME
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import compaction
 from activity_audit.upkeep.maintenance import maintain
+from activity_audit.warehouse import lake
 from tests.integration.support import HOUR, audit, deliver, event, lines, query, run
 from tests.integration.tampering import FACT, LEDGER, change, copied, entries, fact_files, findings, raw_file
 
@@ -51,11 +52,23 @@ def test_an_untouched_home_is_intact(published: Settings) -> None:
     assert head["sequence"] == 4
 
 
-def test_reruns_and_compaction_leave_it_intact(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reruns_and_compaction_leave_it_intact_and_disturb_no_reader(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = entries(home)
     files = fact_files(home)
     monkeypatch.setattr(compaction, "_ENOUGH", 2)
-    maintain(home)
+    everything = f"select count(*) from {FACT} union all select sum(accepted) from quality.feed_delivery"
+    with lake.reader(home) as idle, lake.reader(home) as midway, lake.reader(home) as fresh:
+        for reading in (idle, midway, fresh):
+            assert reading.execute(everything).fetchall() == [(80,), (80,)]
+        midway.execute("begin")
+        midway.execute(f"select 1 from {FACT} limit 1").fetchall()
+        fresh.execute("begin")
+        report = maintain(home)
+        assert report.counts["data files after"] < report.counts["data files before"]
+        for reading in (idle, midway, fresh):
+            assert reading.execute(everything).fetchall() == [(80,), (80,)]
     assert len(fact_files(home)) > len(files)
     assert findings(home) == []
     deliver(home, b"", feed="search", hour=2)

@@ -79,7 +79,9 @@ def test_the_command_names_it_and_publishes_the_rest(settings: Settings, by_comm
     assert not any("incomplete" in sentence or "set aside" in sentence for sentence in report["broken"])
 
 
-def test_a_hostile_manifest_makes_its_own_hour_incomplete(narrow: Settings) -> None:
+def test_a_hostile_manifest_or_a_fault_of_a_reader_makes_its_own_hour_incomplete(
+    narrow: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     deep = b'{"files":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     surrogate = b'{"files":[{"name":"\\ud800"}]}'
     large = b'{"files":[{"name":"a.ndjson","records":9223372036854775808}]}'
@@ -89,6 +91,14 @@ def test_a_hostile_manifest_makes_its_own_hour_incomplete(narrow: Settings) -> N
     for feed, manifest in hostile.items():
         deliver(narrow, lines([event(feed)]), feed=feed)
         deliver(narrow, manifest, "_manifest.json", feed=feed)
+    deliver(narrow, lines([event("x", application="Supervisor")]), feed="supervisor")
+
+    def fails(stream: Any, size: int, declared: Any, target: Path, metadata: str, *others: Any) -> int:
+        if '"supervisor"' in metadata:
+            raise ZeroDivisionError("of a kind that nobody foresaw")
+        return write_parquet(stream, size, declared, target, metadata, *others)
+
+    monkeypatch.setattr("activity_audit.ingest.landing_pass.write_parquet", fails)
     run(narrow)
     assert one(narrow, PUBLISHED) == ",".join(sorted(["a", *hostile]))
     assert state(narrow, "search") == ("balanced", None)
@@ -96,6 +106,8 @@ def test_a_hostile_manifest_makes_its_own_hour_incomplete(narrow: Settings) -> N
         status_, detail = state(narrow, feed)
         assert (feed, status_) == (feed, "incomplete")
         assert "the manifest cannot be read" in str(detail), feed
+    status_, detail = state(narrow, "supervisor")
+    assert (status_, "of a kind that nobody foresaw" in str(detail)) == ("incomplete", True)
 
 
 def spoil(settings: Settings, name: str) -> Path:
@@ -233,21 +245,3 @@ def test_what_fits_only_in_part_is_published_in_parts(narrow: Settings, fits: in
         run(narrow)
         assert state(narrow, "search") == ("balanced", None)
     assert one(narrow, PUBLISHED) == ",".join(names)
-
-
-def test_an_unforeseen_fault_of_a_reader_sets_one_delivery_aside(
-    narrow: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deliver(narrow, lines([event("a")]))
-    deliver(narrow, lines([event("q", application="QM")]), feed="qm")
-
-    def fails(stream: Any, size: int, declared: Any, target: Path, metadata: str, *others: Any) -> int:
-        if '"qm"' in metadata:
-            raise ZeroDivisionError("of a kind that nobody foresaw")
-        return write_parquet(stream, size, declared, target, metadata, *others)
-
-    monkeypatch.setattr("activity_audit.ingest.landing_pass.write_parquet", fails)
-    run(narrow)
-    assert one(narrow, PUBLISHED) == "a"
-    status_, detail = state(narrow, "qm")
-    assert (status_, "of a kind that nobody foresaw" in str(detail)) == ("incomplete", True)

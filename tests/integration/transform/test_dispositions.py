@@ -7,7 +7,6 @@ import json
 import os
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +21,30 @@ REAL_EVENTS = (
 )
 
 
-def test_every_format_spelling_and_compression_is_read(settings: Settings) -> None:
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Three feeds in one run: every format, every reason for quarantine, and strange records.
+
+    Its path has every character that SQL, URLs and glob patterns care for.
+    """
+    folder = tmp_path_factory.mktemp("dispositions") / "a 'home' [x] %41 #1 \u00e9*"
+    settings = load_settings(home=folder, feed_url=str(folder / "landing"), max_record_bytes=600_000)
+    _deliver_every_format(settings)
+    records = [event("first"), *(record for group in REASONS.values() for record in group)]
+    deliver(settings, lines([*records, event("both", outcome="MAYBE", entity="")]), feed="qm")
+    deliver(settings, lines(STRANGE), "it's [1].ndjson", feed="wfm")
+    run(settings)
+    return settings
+
+
+def _counted(settings: Settings, feed: str) -> tuple[int, int, int, int]:
+    """How many records of a feed were received, and became each of the three."""
+    columns = "received, accepted, duplicate, quarantined"
+    (counts,) = query(settings, f"select {columns} from quality.feed_reconciliation where feed = '{feed}'")
+    return counts
+
+
+def _deliver_every_format(settings: Settings) -> None:
     report_row = (
         "Event Time (UTC),Event ID,Triggered By,Entity,Instance,Activity,Outcome,Application,Comments\n"
         '"5/1/2026 10:05:09 AM","csv-report","c.d","Search","i","Search query","success","Search","two\nlines"\n'
@@ -42,21 +64,23 @@ def test_every_format_spelling_and_compression_is_read(settings: Settings) -> No
     # A leap second, and the end of a day.
     ends = {"leap": "2026-04-30T23:59:60Z", "end": "2026-04-30T24:00Z"}
     deliver(settings, lines([event(name, eventTime=time) for name, time in ends.items()]), "j.ndjson")
-    outcome = run(settings)
-    assert outcome.totals["received"] == outcome.totals["accepted"] == 14
-    assert one(settings, "select status from quality.feed_reconciliation where feed = 'search'") == "balanced"
-    found = dict(query(settings, "select event_id, event_time_utc::varchar from fact_activity_event"))
+
+
+def test_every_format_spelling_and_compression_is_read(home: Settings) -> None:
+    assert _counted(home, "search") == (14, 14, 0, 0)
+    assert one(home, "select status from quality.feed_reconciliation where feed = 'search'") == "balanced"
+    found = dict(query(home, "select event_id, event_time_utc::varchar from fact_activity_event"))
     assert found["snake"] == "2026-05-01 10:00:00.123456"
     assert found["csv-report"] == "2026-05-01 10:05:09"
     assert found["leap"] == found["end"] == "2026-05-01 00:00:00"
-    assert one(settings, "select outcome from fact_activity_event where event_id = 'snake'") == "FAILURE"
-    raw = str(settings.raw_dir / "search/*/*/*.parquet")
-    assert duckdb.sql(f"select count(*) from '{raw}' where record like '%\"kept\": 1%'").fetchone() == (1,)
+    assert one(home, "select outcome from fact_activity_event where event_id = 'snake'") == "FAILURE"
+    raw = [pq.read_table(path) for path in (home.raw_dir / "search").rglob("*.parquet")]
+    assert sum('"kept": 1' in str(record) for table in raw for record in table["record"].to_pylist()) == 1
 
 
 REASONS = {
     "unparseable": ["no json", "[1]", b'{"eventId": "\xff"}', '{"eventId": "x",}'],
-    "too_large": [json.dumps(event("large", comments="x" * 3000))],
+    "too_large": [json.dumps(event("large", comments="x" * 700_000))],
     "missing_event_id": [event("", comments="blank"), event("x", eventId=...), event("x", eventId=None)],
     "missing_event_time": [event("t1", eventTime=...), event("t2", eventTime=" \u00a0")],
     "missing_entity": [event("e1", entity=...)],
@@ -73,32 +97,20 @@ REASONS = {
 }
 
 
-def test_every_reason_for_quarantine(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = settings.model_copy(update={"max_record_bytes": 2000})
-    records = [event("first"), *(record for group in REASONS.values() for record in group)]
-    records.append(event("both", outcome="MAYBE", entity=""))
-    deliver(small, lines(records))
-    run(small)
-    counts = dict(
-        query(
-            small,
-            "select reason, count(*) from (select unnest(reasons) as reason from quality.quarantined_event) group by 1",
-        )
-    )
+def test_every_reason_for_quarantine(home: Settings) -> None:
+    refused = "from quality.quarantined_event where feed = 'qm'"
+    counts = dict(query(home, f"select reason, count(*) from (select unnest(reasons) as reason {refused}) group by 1"))
     expected = {reason: len(group) for reason, group in REASONS.items()}
     expected["missing_entity"] += 1
     expected["invalid_outcome"] += 1
     assert counts == expected
-    assert one(small, "select reasons from quality.quarantined_event where event_id = 'both'") == [
-        "missing_entity",
-        "invalid_outcome",
-    ]
-    assert one(small, "select string_agg(event_id, ',') from fact_activity_event") == "first"
-    kept = query(small, "select source_record, record, record_bytes, record_length from quality.quarantined_event")
+    assert one(home, f"select reasons {refused} and event_id = 'both'") == ["missing_entity", "invalid_outcome"]
+    assert one(home, "select string_agg(event_id, ',') from fact_activity_event where feed = 'qm'") == "first"
+    kept = query(home, f"select source_record, record, record_bytes, record_length {refused}")
     by_position = {row[0]: row[1:] for row in kept}
     assert by_position[2][0] == "no json"
     assert bytes(by_position[4][1]) == b'{"eventId": "\xff"}'
-    assert by_position[6][2] > 3000
+    assert by_position[6][2] > 700_000
 
 
 def test_duplicates_conflicts_and_warnings(settings: Settings) -> None:
@@ -239,17 +251,13 @@ STRANGE = [
 ]
 
 
-def test_no_record_is_strange_enough_to_stop_a_run_or_to_be_lost(tmp_path: Path) -> None:
-    """In a home whose path has every character that SQL, URLs and glob patterns care for."""
-    settings = load_settings(home=tmp_path / "a 'home' [x] %41 #1 \u00e9*")
-    deliver(settings, lines(STRANGE), "it's [1].ndjson")
-    totals = run(settings).totals
-    assert totals["received"] == len(STRANGE)
-    assert totals["accepted"] + totals["duplicate"] + totals["quarantined"] == len(STRANGE)
-    accepted = {row[0] for row in query(settings, "select event_id from fact_activity_event")}
+def test_no_record_is_strange_enough_to_stop_a_run_or_to_be_lost(home: Settings) -> None:
+    received, *became = _counted(home, "wfm")
+    assert received == sum(became) == len(STRANGE)
+    accepted = {row[0] for row in query(home, "select event_id from fact_activity_event where feed = 'wfm'")}
     assert accepted >= {"nul\x00", "keys", "deep", "first-moment", "punctuation", "long", "\u00e9"}
-    assert totals["duplicate"] == 1  # the same letter, composed and decomposed
+    assert became[1] == 1  # the same letter, composed and decomposed
     assert not accepted & {"surrogate", "before-time", "after-time", "year", "number"}
-    before = dump(settings, set())
-    run(settings)
-    assert dump(settings, set()) == before
+    before = dump(home, set())
+    run(home)
+    assert dump(home, set()) == before

@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from activity_audit.settings.core import Settings
-from activity_audit.upkeep import compaction
 from activity_audit.upkeep.compaction import FULL_FILE, to_rewrite
 from activity_audit.upkeep.maintenance import maintain
-from activity_audit.warehouse import lake
 from orchestration.instance import forget_old_runs
-from tests.integration.support import audit, begin, deliver, dump, event, lines, one, run
+from tests.integration.support import audit, deliver, dump, event, lines, one, run
 
 COUNT = "select count(*) from fact_activity_event"
 
@@ -63,24 +61,6 @@ def test_upkeep_merges_files_and_expires_snapshots(settings: Settings) -> None:
     deliver(settings, lines([event("after")]), hour=5)
     run(settings, 5)
     assert one(settings, COUNT) == 81
-
-
-def test_upkeep_disturbs_no_reader(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compaction, "_ENOUGH", 2)
-    begin(settings, *(event(f"e{n}") for n in range(20)))
-    deliver(settings, lines([event(f"later-{n}") for n in range(20)]), hour=1)
-    run(settings, 1)
-    everything = f"{COUNT} union all select sum(accepted) from quality.feed_delivery"
-    with lake.reader(settings) as idle, lake.reader(settings) as midway, lake.reader(settings) as fresh:
-        for reading in (idle, midway, fresh):
-            assert reading.execute(everything).fetchall() == [(40,), (40,)]
-        midway.execute("begin")
-        midway.execute("select 1 from fact_activity_event limit 1").fetchall()
-        fresh.execute("begin")
-        report = maintain(settings)
-        assert report.counts["data files after"] < report.counts["data files before"]
-        for reading in (idle, midway, fresh):
-            assert reading.execute(everything).fetchall() == [(40,), (40,)]
 
 
 def test_only_many_small_files_of_one_partition_are_rewritten() -> None:

@@ -147,9 +147,23 @@ def test_nothing_that_was_deleted_comes_back(published: Settings, home: Settings
     assert findings(home) == []
 
 
-def test_the_bytes_are_gone_when_the_snapshots_have_expired(home: Settings) -> None:
+def test_the_bytes_are_gone_when_the_snapshots_have_expired(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the first upkeep was killed before the raw files were gone."""
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
     kept = keeping(home, "search=30d")
-    maintain(kept)
+    with monkeypatch.context() as patch:
+        patch.setattr(maintenance, "remove", killed)
+        with pytest.raises(KeyboardInterrupt):
+            maintain(kept)
+    assert query(home, BY_FEED) == [("qm", 40)]
+    assert [(f.layer, f.problem, f.severity) for f in findings(home)] == [("raw", "added", "warning")] * 2
+    assert preview(kept).counts["raw files left by an earlier upkeep"] == 2
+    # The next one finishes, even if nothing is to be deleted any more.
+    assert maintain(home).counts["raw files removed"] == 2
+    assert findings(home) == []
     # The events are in files of the snapshots before, and beside those that stay in none that is current.
     assert len(_holding(home, "search-1-7")) == 1
     age(home, 40)
@@ -173,20 +187,3 @@ def _holding(settings: Settings, event_id: str) -> list[str]:
         tables = catalog.execute("select name from sqlite_master where name like 'ducklake_inlined_data_%'").fetchall()
         rows = [row for (table,) in tables for row in catalog.execute(f"select * from {table}").fetchall()]
     return found + (["catalog"] if any(event_id in map(str, row) for row in rows) else [])
-
-
-def test_an_upkeep_killed_before_the_raw_files_are_gone(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    def killed(*_: Any) -> None:
-        raise KeyboardInterrupt
-
-    kept = keeping(home, "search=30d")
-    with monkeypatch.context() as patch:
-        patch.setattr(maintenance, "remove", killed)
-        with pytest.raises(KeyboardInterrupt):
-            maintain(kept)
-    assert query(home, BY_FEED) == [("qm", 40)]
-    assert [(f.layer, f.problem, f.severity) for f in findings(home)] == [("raw", "added", "warning")] * 2
-    assert preview(kept).counts["raw files left by an earlier upkeep"] == 2
-    # The next one finishes, even if nothing is to be deleted any more.
-    assert maintain(home).counts["raw files removed"] == 2
-    assert findings(home) == []
