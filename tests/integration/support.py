@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from click.testing import CliRunner, Result
+
 from activity_audit.base import catalogue
+from activity_audit.cli.main import cli
 from activity_audit.pipeline.run import land_feeds, update_warehouse
 from activity_audit.pipeline.stages import Outcome
 from activity_audit.settings.core import Settings
@@ -142,6 +145,13 @@ def audit(settings: Settings, *arguments: str, check: bool = True, **environment
     given = process_environment(settings, **environment)
     done = warm_process.run([AUDIT, *arguments], env=given, capture_output=True, text=True)
     assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    return done
+
+
+def said(settings: Settings, *arguments: str, exit_code: int = 0, **environment: str) -> Result:
+    """Run the command in this process, which takes a third of the time: for what is only its output."""
+    done = CliRunner(env=process_environment(settings, **environment)).invoke(cli, arguments)
+    assert done.exit_code == exit_code, done.output
     return done
 
 

@@ -26,7 +26,7 @@ from activity_audit.report.auditors.period import Period
 from activity_audit.report.auditors.queries import Scope, queries
 from activity_audit.settings.core import load_settings
 from activity_audit.warehouse import lake, read_only_sql
-from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, taken_port
+from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, said, taken_port
 from tests.made_once import made_once
 
 
@@ -99,29 +99,29 @@ def test_applications_have_the_same_name_in_every_table(tmp_path: Path) -> None:
 
 def test_sql_in_every_output(settings) -> None:  # type: ignore[no-untyped-def]
     query = "select event_id, comments, ['x', null] as list, 1.50 as number from fact_activity_event order by 1"
-    rows = json.loads(audit(settings, "sql", query, "--output", "json").stdout)
+    rows = json.loads(said(settings, "sql", query, "--output", "json").stdout)
     assert rows[0] == {"event_id": "a", "comments": 'a, "quoted" one', "list": ["x", None], "number": 1.5}
     assert rows[1]["comments"] is None
-    table = list(csv.reader(io.StringIO(audit(settings, "sql", query, "--output", "csv").stdout)))
+    table = list(csv.reader(io.StringIO(said(settings, "sql", query, "--output", "csv").stdout)))
     assert table[0] == ["event_id", "comments", "list", "number"]
     assert table[1][:2] == ["a", 'a, "quoted" one']
     assert table[2][1] == ""
-    assert "event_id" in audit(settings, "sql", query).stdout
-    assert json.loads(audit(settings, "sql", "select 1 as x where false", "--output", "json").stdout) == []
+    assert "event_id" in said(settings, "sql", query).stdout
+    assert json.loads(said(settings, "sql", "select 1 as x where false", "--output", "json").stdout) == []
 
 
 def test_what_json_and_spreadsheets_cannot_carry(settings) -> None:  # type: ignore[no-untyped-def]
     query = "select 'nan'::double as n, ['inf'::double, 1] as list, '=1+1' as formula, -1 as number, '\u00e9' as text"
-    (row,) = json.loads(audit(settings, "sql", query, "--output", "json").stdout)
+    (row,) = json.loads(said(settings, "sql", query, "--output", "json").stdout)
     assert row == {"n": None, "list": [None, 1], "formula": "=1+1", "number": -1, "text": "\u00e9"}
-    _, values = csv.reader(io.StringIO(audit(settings, "sql", query, "--output", "csv").stdout))
+    _, values = csv.reader(io.StringIO(said(settings, "sql", query, "--output", "csv").stdout))
     assert values[2:4] == ["'=1+1", "-1"]
 
 
 def test_a_query_may_begin_with_a_comment(settings) -> None:  # type: ignore[no-untyped-def]
     query = "-- how many\nselect count(*) as n from fact_activity_event"
-    assert json.loads(audit(settings, "sql", query, "--output", "json").stdout) == [{"n": 2}]
-    assert audit(settings, "sql", "select 1", "--ouput", "json", check=False).returncode == 2
+    assert json.loads(said(settings, "sql", query, "--output", "json").stdout) == [{"n": 2}]
+    assert said(settings, "sql", "select 1", "--ouput", "json", exit_code=2).stderr
 
 
 def test_no_locale_stops_a_command(settings) -> None:  # type: ignore[no-untyped-def]
@@ -277,10 +277,8 @@ def test_a_port_that_somebody_else_has_is_not_given_as_dagsters(settings) -> Non
 
 def test_what_has_no_event_says_so(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     period = ("--from", "2001-01-01", "--to", "2001-01-02")
-    assert (
-        "The file has no events" in audit(settings, "export", *period, "--to-file", str(tmp_path / "none.csv")).stdout
-    )
-    assert "The file has no events" in audit(settings, "evidence", *period, "--out", str(tmp_path / "none")).stdout
+    assert "The file has no events" in said(settings, "export", *period, "--to-file", str(tmp_path / "none.csv")).stdout
+    assert "The file has no events" in said(settings, "evidence", *period, "--out", str(tmp_path / "none")).stdout
 
 
 def test_a_feed_folder_that_is_not_there_is_no_silence(settings, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
@@ -290,7 +288,7 @@ def test_a_feed_folder_that_is_not_there_is_no_silence(settings, tmp_path: Path)
 
 
 def test_columns_of_the_same_name_are_told_apart(settings) -> None:  # type: ignore[no-untyped-def]
-    done = audit(settings, "sql", "select 1 as n, 2 as n, 3 as n_1", "--output", "json")
+    done = said(settings, "sql", "select 1 as n, 2 as n, 3 as n_1", "--output", "json")
     assert json.loads(done.stdout) == [{"n": 1, "n_2": 2, "n_1": 3}]
 
 
