@@ -113,10 +113,18 @@ def test_the_plan_finds_late_and_passed_over_hours_and_unknown_folders(settings:
     assert plan(settings, feeds).ranges == [(HOUR + timedelta(hours=1), HOUR + timedelta(hours=2))]
 
 
-def test_an_hour_that_is_not_over_misses_nothing(settings: Settings) -> None:
-    current = int((floor_hour(now_utc()) - HOUR).total_seconds() // 3600)
-    deliver(settings, lines([event("now")]), hour=current)
+def test_an_hour_that_is_not_over_misses_nothing_and_a_raw_file_that_is_gone_is_named(settings: Settings) -> None:
+    begin = floor_hour(now_utc())
+    current = int((begin - HOUR).total_seconds() // 3600)
+    deliver(settings, lines([event("now", eventTime=iso(begin))]), hour=current)
+    landed = land_feeds(settings, ["search"], (begin, begin + timedelta(hours=1))).new
+    gone = settings.raw_dir / landed[0].raw_path
+    gone.unlink()
+    with pytest.raises(lake.WarehouseError, match=f"1 files of the raw lake.*{gone.name}.*index.sqlite"):
+        run(settings, current)
+    (settings.raw_dir / "index.sqlite").unlink()
     run(settings, current)
+    assert one(settings, "select event_id from fact_activity_event") == "now"
     if floor_hour(now_utc()) == HOUR + timedelta(hours=current):
         assert query(settings, "select feed, status from quality.feed_reconciliation") == [("search", "balanced")]
 
@@ -173,18 +181,6 @@ def test_hours_in_which_only_some_feeds_were_run_are_planned(settings: Settings)
     assert plan(settings, catalogue.slugs()).ranges == [(HOUR, HOUR + timedelta(hours=1))]
     run(settings)
     assert plan(settings, catalogue.slugs()).ranges == []
-
-
-def test_a_raw_file_that_is_gone_is_named(settings: Settings) -> None:
-    deliver(settings, lines([event("a")]))
-    landed = land_feeds(settings, ["search"], (HOUR, HOUR + timedelta(hours=1))).new
-    gone = settings.raw_dir / landed[0].raw_path
-    gone.unlink()
-    with pytest.raises(lake.WarehouseError, match=f"1 files of the raw lake.*{gone.name}.*index.sqlite"):
-        run(settings)
-    (settings.raw_dir / "index.sqlite").unlink()
-    run(settings)
-    assert one(settings, "select event_id from fact_activity_event") == "a"
 
 
 def test_a_compaction_is_no_gap_in_time(settings: Settings) -> None:
