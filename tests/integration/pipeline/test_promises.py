@@ -180,7 +180,7 @@ def test_a_reader_never_sees_half_a_run_and_blocks_nobody(settings: Settings) ->
 
 
 _READER = """
-import json, sys
+import json, sys, time
 from pathlib import Path
 from activity_audit.warehouse import lake
 from activity_audit.settings.core import load_settings
@@ -195,6 +195,7 @@ while not (settings.home / "stop").exists() or not counts or counts[-1] != 401:
             ("sum(accepted)", "quality.pipeline_run"))]
     assert len(set(found)) == 1, found
     counts.append(found[0])
+    time.sleep(0.02)
 print(json.dumps({"reads": len(counts), "counts": sorted(set(counts))}))
 """
 

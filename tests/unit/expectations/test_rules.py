@@ -107,7 +107,7 @@ HARMLESS = [
 
 
 def test_a_good_batch_passes_everything(batch: Batch) -> None:
-    results = batch.validate()
+    results = batch.check()
     assert failed(results) == set()
     assert list(results) == [rule.id for rule in all_rules()]
     assert {result.sample for result in results.values()} == {"[]"}
@@ -120,7 +120,7 @@ def test_a_good_batch_passes_everything(batch: Batch) -> None:
 @pytest.mark.parametrize(("suite", "defect", "expected"), DEFECTS)
 def test_a_defect_fails_its_rule_and_no_other(batch: Batch, suite: str, defect: str, expected: set[str]) -> None:
     batch.connection.execute(defect)
-    results = batch.validate(suite)
+    results = batch.check(suite)
     assert failed(results) == expected
     for name in expected:
         result = results[name]
@@ -135,16 +135,16 @@ def test_every_rule_has_a_defect_here() -> None:
 @pytest.mark.parametrize("change", HARMLESS)
 def test_what_is_allowed_passes(batch: Batch, change: str) -> None:
     batch.connection.execute(change)
-    assert failed(batch.validate(conformance.NAME)) == set()
+    assert failed(batch.check(conformance.NAME)) == set()
 
 
 def test_an_id_that_shares_its_key_with_a_published_one_is_new(batch: Batch) -> None:
     batch.connection.execute("insert into audit.main.fact_activity_event select * replace ('zz' as event_id) "
                              "from work.main.fact_activity_event where event_id = 'a7'")  # fmt: skip
     batch.connection.execute("insert into audit.quality.known_event_id values (2, '2026-03-01 05:00')")
-    assert failed(batch.validate(conformance.NAME)) == set()
+    assert failed(batch.check(conformance.NAME)) == set()
     batch.connection.execute("update audit.main.fact_activity_event set event_id = 'a9' where event_id = 'zz'")
-    assert failed(batch.validate(conformance.NAME)) == {"event_id_is_not_published_yet"}
+    assert failed(batch.check(conformance.NAME)) == {"event_id_is_not_published_yet"}
 
 
 @pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.id)

@@ -54,7 +54,7 @@ def texts(rows: Iterable[Row]) -> list[str]:
 PIECES = ["{", "}", "[", "]", ",", ":", "\n", '"', "\\", '{"k":', "},\n{", "\n{", "[{", " ", "\n  ", "tru", "1", "\r"]
 
 
-@trials(max_examples=300, deadline=None)
+@trials(max_examples=150, deadline=None)
 @given(
     parts=st.lists(st.sampled_from([*PIECES, "TOKEN", "TOKEN", "TOKEN"]), max_size=50),
     head=st.sampled_from(["", "[", "[\n", '[{"a":1},\n']),
@@ -92,7 +92,7 @@ DAMAGES: list[Callable[[str], str]] = [
 ]
 
 
-@trials(max_examples=200, deadline=None)
+@trials(max_examples=100, deadline=None)
 @given(
     damages=st.lists(st.sampled_from([None, None, *DAMAGES]), min_size=1, max_size=10),
     frame=st.sampled_from([("[\n", "\n]"), ("[", "]"), ('{"values": [\n', "\n]}"), ("", "")]),
@@ -150,7 +150,7 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
-@trials(max_examples=200, deadline=None)
+@trials(max_examples=100, deadline=None)
 @given(lines=st.lists(SOUP | MEMBER, max_size=8), beside=st.sampled_from([b"", b"\n\xff"]))
 @example(['{"a":nan}', '{"a":[-Inf]}', '{"a":1,}', '{"a":[1 , ]}', '{"a":",}nan","b":1}', '{"nan":"x,]"}'], b"")
 @example(['{"a":"\\ud800"}', '{"a":' + "9" * 5000 + "}", '{"a":"\\u0000"}'], b"")

@@ -151,7 +151,7 @@ def original(record: Kept) -> bytes:
     return record.text.encode() if record.content is None else record.content
 
 
-@trials(max_examples=150, deadline=None)
+@trials(max_examples=75, deadline=None)
 @given(
     lines=st.lists(st.builds(as_line, OBJECTS, st.booleans()) | JUNK, max_size=20),
     ends=st.lists(st.sampled_from([b"\n", b"\r\n", b"\n\n", b"\n \t\r\n"]), min_size=1),
@@ -168,7 +168,7 @@ def test_lines_come_back_as_they_went(lines: list[bytes], ends: list[bytes], blo
         assert all(record.problem for record in records if record.content is not None)
 
 
-@trials(max_examples=100, deadline=None)
+@trials(max_examples=75, deadline=None)
 @given(
     records=st.lists(OBJECTS, max_size=12),
     indent=st.sampled_from([None, 1, 4]),
@@ -190,7 +190,7 @@ def test_documents_come_back_as_they_went(
     assert decoded == records
 
 
-@trials(max_examples=150, deadline=None)
+@trials(max_examples=75, deadline=None)
 @given(
     content=st.lists(
         st.sampled_from([*'{}[],:"\\\n\r -1', "nul", "NaN", '"values":[', A, "\ufeff", '{"a":']) | st.text(max_size=3),

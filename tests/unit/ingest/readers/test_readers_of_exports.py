@@ -133,7 +133,7 @@ def test_another_encoding_without_its_mark_is_named(feeds: Feeds, name: str, enc
     assert (record.text, record.problem, record.content) == (reason, "too_large", data)
 
 
-@trials(max_examples=150, deadline=None)
+@trials(max_examples=75, deadline=None)
 @given(
     objects=st.lists(st.lists(OBJECTS, min_size=1, max_size=5), min_size=1, max_size=4),
     gaps=st.lists(st.sampled_from(["", " ", "\t", "\r\n", "\n", "\n\n  "]), min_size=1),

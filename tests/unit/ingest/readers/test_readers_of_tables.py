@@ -160,7 +160,7 @@ def written(rows: list[list[str]], delimiter: str, end: str, quoting: int) -> by
     return target.getvalue().encode()
 
 
-@trials(max_examples=150, deadline=None)
+@trials(max_examples=75, deadline=None)
 @given(
     rows=st.lists(st.lists(FIELDS, min_size=3, max_size=3).filter(lambda r: any(f.strip() for f in r)), max_size=12),
     delimiter=st.sampled_from(",;\t|"),
@@ -181,7 +181,7 @@ def test_rows_come_back_as_they_went(
     assert not any(problems(records))
 
 
-@trials(max_examples=200, deadline=None)
+@trials(max_examples=100, deadline=None)
 @given(
     lines=st.lists(
         st.sampled_from(
