@@ -60,6 +60,7 @@ def test_a_record_is_refused_replayed_proved_and_deleted(settings: Settings, tmp
     assert (balance.level, "retention has deleted 1 feed hour" in balance.answer) == ("good", True)
 
 
+@pytest.mark.slow
 def test_the_page_of_an_earlier_state_is_verified_as_of_then(settings: Settings) -> None:
     first = begin(settings)
     deliver(settings, lines([event("b")]), hour=1)

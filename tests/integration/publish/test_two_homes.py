@@ -13,7 +13,12 @@ import pytest
 
 from activity_audit.ledger.chain import breaks
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
+from activity_audit.warehouse.transactions import (
+    OutcomeUnknownError,
+    PublishedMeanwhileError,
+    snapshot_now,
+    transaction,
+)
 from tests import warm_process
 from tests.integration.postgres_server import INITDB, postgres_server
 from tests.integration.support import (
@@ -31,6 +36,7 @@ from tests.integration.support import (
 from tests.integration.tampering import entries, findings, warehouse
 
 MEANWHILE = "another run published into this warehouse in the meantime, so this run published nothing; the next run"
+_UNKNOWN = "the connection to the catalog broke while this run was committed, so it is not known whether the "
 # Runs the first hour, and at one point waits until the other home has come to it too.
 RUNS = """
 import sys
@@ -189,10 +195,7 @@ def test_two_commands_at_once(homes: list[Settings], rounds: int) -> None:
             "this run published nothing, because the warehouse failed: ",
             marks=pytest.mark.slow,
         ),
-        (
-            "writing",
-            "the connection to the catalog broke while this run was committed, so it is not known whether the ",
-        ),
+        pytest.param("writing", _UNKNOWN, marks=pytest.mark.slow),
     ],
 )
 def test_what_postgresql_dies_under_says_so(settings: Settings, point: str, told: str, tmp_path: Path) -> None:
@@ -208,12 +211,29 @@ def test_what_postgresql_dies_under_says_so(settings: Settings, point: str, told
         killed.touch()
         said = process.communicate(timeout=300)[1]
         server.start()
-        assert said.startswith(told), said
-        assert "server closed the connection" in said or "Unable to connect to Postgres" in said
-        assert "ROLLBACK" not in said
-        assert len(said.splitlines()) == 1
+        _says_who_died(said, told)
         run(home)
         _is_whole(home, 20, 1)
+
+
+def _says_who_died(said: str, told: str) -> None:
+    assert said.startswith(told), said
+    assert "server closed the connection" in said or "Unable to connect to Postgres" in said
+    assert "ROLLBACK" not in said
+    assert len(said.splitlines()) == 1
+
+
+@pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
+def test_a_commit_that_postgresql_dies_under_says_so(settings: Settings, tmp_path: Path) -> None:
+    with postgres_server() as server:
+        home = settings.model_copy(update={"catalog": server.dsn, "data_path": str(tmp_path / "data")})
+        with warehouse(home) as connection:
+            with pytest.raises(OutcomeUnknownError) as raised:
+                _create(connection, "some_table", snapshot_now(connection), server.kill)
+            _says_who_died(str(raised.value), _UNKNOWN)
+            server.start()
+            # Nothing of it is there, and the same again is.
+            _create(connection, "some_table", snapshot_now(connection))
 
 
 class _Deaf:

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pytest
 from click.testing import CliRunner
@@ -64,8 +65,9 @@ def test_with_the_clock_in_2040_nothing_goes(home: Settings) -> None:
     said = CliRunner().invoke(command, ["--output", "json"], obj=kept)
     assert said.exit_code == 1
     assert json.loads(said.stdout)["errors"] == done.doubts
-    upkeep = build_definitions(kept).resolve_job_def(UPKEEP)
-    assert not upkeep.execute_in_process(raise_on_error=False).success
+    definitions = build_definitions(kept)
+    assert definitions.resolve_schedule_def("every_day_upkeep").default_status == dg.DefaultScheduleStatus.STOPPED
+    assert not definitions.resolve_job_def(UPKEEP).execute_in_process(raise_on_error=False).success
 
 
 @pytest.mark.slow

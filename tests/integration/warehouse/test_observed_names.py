@@ -99,6 +99,7 @@ def test_a_home_of_an_earlier_release_is_counted_once(home: Settings) -> None:
     assert one(home, "select count(*) from audit.snapshots() where commit_message like 'spellings%'") == snapshots == 1
 
 
+@pytest.mark.slow
 def test_retention_leaves_the_labels_of_the_events_that_stay(grown: Settings, tmp_path: Path) -> None:
     home = copied(grown, tmp_path / "home")
     done = maintain(keeping(home, "forever, qm=30d"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 _USE = """
 import sys
 from expectations.late_imports import put_off
@@ -19,6 +21,7 @@ assert "scipy.stats._stats_py" in sys.modules
 """
 
 
+@pytest.mark.slow
 def test_what_great_expectations_imports_in_vain_is_loaded_when_it_is_used() -> None:
     done = subprocess.run([sys.executable, "-c", _USE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
