@@ -26,7 +26,7 @@ from activity_audit.report.auditors.page import write
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake, lake_writer
 from tests.browser.conftest import Opener
-from tests.integration.support import audit, deliver, event, lines, run
+from tests.integration.support import deliver, event, lines, run, said
 
 PWNED = "document.title='pwned'"
 HOSTILE = (
@@ -210,7 +210,7 @@ def test_what_was_tampered_with_is_on_the_page(home: Home, tmp_path: Path) -> No
     raw = next((moved / "raw" / "userhub").rglob("*.parquet"))
     raw.write_bytes(raw.read_bytes()[:-1] + b"?")
     target = tmp_path / "review.html"
-    done = audit(settings, "review", "--at", home.run_id, "--to-file", str(target))
+    done = said(settings, "review", "--at", home.run_id, "--to-file", str(target))
     assert done.stdout == f"{target}\n"
     text = target.read_text(encoding="utf-8")
     assert "No. 1 finding." in text

@@ -23,7 +23,7 @@ from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.known_ids import event_id_key
 from tests import warm_process
-from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, query, run
+from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, process_environment, query, run, said
 from tests.integration.tampering import FACT, LEDGER, change, copied, entries, findings, named, raw_file, warehouse
 
 
@@ -81,8 +81,7 @@ def test_a_ledger_cut_off_with_all_that_it_vouched_for(home: Settings) -> None:
     (found,) = findings(home, kept.entry_sha256)
     assert (found.layer, found.problem) == ("ledger", "missing")
     assert kept.entry_sha256 in found.detail
-    done = audit(home, "verify", "--expect-head", kept.entry_sha256, check=False)
-    assert done.returncode == 1
+    done = said(home, "verify", "--expect-head", kept.entry_sha256, exit_code=1)
     assert "NOT INTACT" in done.stdout
 
 

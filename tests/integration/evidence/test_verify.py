@@ -19,7 +19,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.upkeep import compaction
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import lake
-from tests.integration.support import HOUR, audit, deliver, event, lines, query, run
+from tests.integration.support import HOUR, audit, deliver, event, lines, query, run, said
 from tests.integration.tampering import FACT, LEDGER, change, copied, entries, fact_files, findings, raw_file
 
 
@@ -37,7 +37,7 @@ def test_an_untouched_home_is_intact(published: Settings) -> None:
     # What was added after a head was kept does not make it wrong.
     first = entries(published)[0].entry_sha256.upper()
     report = json.loads(audit(published, "verify", "--expect-head", first, "--output", "json").stdout)
-    head = json.loads(audit(published, "ledger", "head", "--output", "json").stdout)
+    head = json.loads(said(published, "ledger", "head", "--output", "json").stdout)
     assert report["intact"]
     assert report["findings"] == []
     assert report["checked"] == {
@@ -108,7 +108,7 @@ def test_only_the_window_is_checked_and_always_the_whole_chain(home: Settings) -
     raw_file(home, "search", 10).unlink()
     (home.raw_dir / "search/2026-05-01/10/0.parquet").touch()
     assert len(findings(home)) == 4
-    done = audit(home, "verify", "--from", "2026-05-01T11:00Z", "--to", "2026-05-02", "--output", "json")
+    done = said(home, "verify", "--from", "2026-05-01T11:00Z", "--to", "2026-05-02", "--output", "json")
     assert json.loads(done.stdout)["checked"]["batches"] == 2
     assert json.loads(done.stdout)["checked"]["ledger entries"] == 4
     change(home, f"update {LEDGER} set duplicate = 0 where sequence = 1")
@@ -153,6 +153,5 @@ def test_a_stranger_can_recompute_it_all(published: Settings) -> None:
 
 
 def test_a_hash_that_is_none_is_wrong_usage(published: Settings) -> None:
-    done = audit(published, "verify", "--expect-head", "abc", check=False)
-    assert done.returncode == 2
+    done = said(published, "verify", "--expect-head", "abc", exit_code=2)
     assert "64 hexadecimal digits" in done.stderr

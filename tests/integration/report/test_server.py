@@ -16,7 +16,7 @@ from activity_audit.report.access.headers import CONTENT_SECURITY_POLICY
 from activity_audit.report.access.users import hashed
 from activity_audit.settings.core import Settings
 from tests.integration.report_support import PERIOD, Served, browser, csrf, export, get, served, sign_in
-from tests.integration.support import audit, query
+from tests.integration.support import query, said
 
 PASSWORD = "to the lighthouse"
 USERS = {name: [name] for name in ("view", "export", "quarantine", "edit")} | {"nobody": []}
@@ -197,9 +197,9 @@ def test_an_export_is_what_audit_export_writes(
     assert state["name"] == f"activity-audit_2026-05-01_2026-05-31_snapshot-{about['snapshot_id']}.csv"
     own = tmp_path / "own.csv"
     period = ("--from", "2026-05-01", "--to", "2026-06-01", "--application", "search")
-    said = json.loads(audit(home, "export", *period, "--to-file", str(own), "--output", "json").stdout)
+    told = json.loads(said(home, "export", *period, "--to-file", str(own), "--output", "json").stdout)
     assert fetched.content == own.read_bytes()
-    assert {key: value for key, value in said.items() if key not in ("made_at", "file")} == {
+    assert {key: value for key, value in told.items() if key not in ("made_at", "file")} == {
         key: value for key, value in about.items() if key != "made_at"
     }
     # Another session has nothing of it, and neither has anybody when the session is over.

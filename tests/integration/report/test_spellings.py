@@ -35,7 +35,7 @@ from tests.integration.report_rows import (
     labelled,
 )  # fmt: skip
 from tests.integration.report_support import browser, csrf, export, served
-from tests.integration.support import audit, deliver, event, lines, one, query, run, until
+from tests.integration.support import deliver, event, lines, one, query, run, said, until
 
 WHOLE = Filters(datetime(2026, 4, 30, tzinfo=UTC), datetime(2026, 5, 3, tzinfo=UTC))
 RAGGED = Filters(datetime(2026, 4, 30, 0, 5, tzinfo=UTC), datetime(2026, 5, 2, 10, 40, tzinfo=UTC))
@@ -292,10 +292,10 @@ def test_every_way_to_ask_gives_one_number(
         "--from", "2026-04-30T00:00:00Z", "--to", "2026-05-03T00:00:00Z", "--application", "analytics",
         "--entity", "chat", "--activity", "interaction viewed",
     )  # fmt: skip
-    said = audit(home, "export", *options, "--to-file", str(tmp_path / "x.csv"), "--output", "json").stdout
-    counts["audit export"] = json.loads(said)["rows"]
+    told = said(home, "export", *options, "--to-file", str(tmp_path / "x.csv"), "--output", "json").stdout
+    counts["audit export"] = json.loads(told)["rows"]
     pack = tmp_path / "pack"
-    audit(home, "evidence", *options, "--out", str(pack))
+    said(home, "evidence", *options, "--out", str(pack))
     counts["audit evidence"] = pq.read_table(pack / "events.parquet").num_rows
     counts["SQL"] = one(
         home,

@@ -15,7 +15,7 @@ from activity_audit.upkeep.maintenance import maintain, preview
 from orchestration.definitions import build_definitions
 from orchestration.jobs import UPKEEP
 from tests.integration.retention_support import BY_FEED, keeping
-from tests.integration.support import HOUR, audit, query
+from tests.integration.support import HOUR, query, said
 from tests.integration.tampering import FACT, change, copied, entries, findings, flip, named, raw_file
 
 
@@ -64,11 +64,10 @@ def test_what_is_not_as_it_was_recorded_stays(home: Settings) -> None:
     path = raw_file(home, "qm", 11)
     flip(path, path.stat().st_size // 2)
     before = query(home, BY_FEED)
-    done = audit(home, "maintain", "--dry-run", "--output", "json", check=False, AUDIT_RETENTION="30d")
-    assert done.returncode == 1
-    said = json.loads(done.stdout)["retention"]
-    assert [(one["layer"], one["problem"]) for one in said["differing"]] == [("fact", "changed"), ("raw", "changed")]
-    assert [(total["feed"], total["hours"]) for total in said["feeds"]] == [("qm", 1), ("search", 1)]
+    done = said(home, "maintain", "--dry-run", "--output", "json", exit_code=1, AUDIT_RETENTION="30d")
+    told = json.loads(done.stdout)["retention"]
+    assert [(one["layer"], one["problem"]) for one in told["differing"]] == [("fact", "changed"), ("raw", "changed")]
+    assert [(total["feed"], total["hours"]) for total in told["feeds"]] == [("qm", 1), ("search", 1)]
     assert query(home, BY_FEED) == before
     found = set(named(findings(home)))
     assert maintain(kept).refused

@@ -21,7 +21,7 @@ from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse import home_record, lake, leftovers
 from activity_audit.warehouse.data_folder import MARKER
 from activity_audit.warehouse.run_lock import exclusive
-from tests.integration.support import audit, begin, deliver, event, lines, one, query, run
+from tests.integration.support import audit, begin, deliver, event, lines, one, query, run, said
 from tests.integration.tampering import warehouse
 from tests.s3_server import Bucket
 
@@ -254,7 +254,7 @@ def test_the_prefix_of_a_bucket_is_marked_as_a_folder_is(settings: Settings, buc
 def test_the_command_removes_leftovers_only_where_it_is_asked_to(settings: Settings) -> None:
     data = _published(settings)
     left = _put(data / "main/fact_activity_event" / f"ducklake-{uuid4()}.parquet")
-    done = audit(settings, "maintain")
+    done = said(settings, "maintain")
     assert "`audit maintain --remove-leftovers` removes them" in done.stderr
     assert left.exists()
     audit(settings, "maintain", "--remove-leftovers")
