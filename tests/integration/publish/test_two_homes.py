@@ -6,12 +6,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import duckdb
 import pytest
 
 from activity_audit.ledger.chain import breaks
+from activity_audit.pipeline.stages import Stages
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.transactions import (
     OutcomeUnknownError,
@@ -91,11 +92,6 @@ def homes(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) ->
     return [settings.model_copy(update={"home": tmp_path / name, **shared}) for name in ("one", "two")]
 
 
-def _one_catalogue(always: str, slow: str) -> pytest.MarkDecorator:
-    """The homes of a test that takes long enough with one kind of catalogue."""
-    return pytest.mark.parametrize("homes", [always, pytest.param(slow, marks=pytest.mark.slow)], indirect=True)
-
-
 def _start(home: Settings, *command: str) -> subprocess.Popen:
     assert home.catalog
     assert home.data_path
@@ -143,20 +139,47 @@ def test_of_two_runs_at_once_one_publishes(homes: list[Settings]) -> None:
     _is_whole(homes[1], 20, 1)
 
 
-@_one_catalogue("sqlite", slow="postgres")
-@pytest.mark.parametrize("point", ["writing", pytest.param("staged", marks=pytest.mark.slow)])
-def test_what_was_not_published_is_by_the_next_run(homes: list[Settings], point: str, tmp_path: Path) -> None:
-    # Only bad records, so that nothing but the quarantine and the ledger has them.
+@pytest.fixture
+def apart(homes: list[Settings], tmp_path: Path) -> list[Settings]:
+    """The homes with feeds of their own: bad records, so that nothing but the quarantine and the ledger has them."""
     apart = [
         home.model_copy(update={"feed_url": str(tmp_path / f"landing-{number}")}) for number, home in enumerate(homes)
     ]
     for number, home in enumerate(apart):
         deliver(home, lines([f"junk of {number}"]), feed=("search", "qm")[number])
+    return apart
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["writing", "staged"])
+def test_what_was_not_published_is_by_the_next_run(homes: list[Settings], apart: list[Settings], point: str) -> None:
     published, refused = _meet(apart, point)
     assert (published, refused[: len(MEANWHILE)]) == ("", MEANWHILE)
     _is_whole(homes[0], 0, 1)
     for home in apart:
         run(home)
+    _is_whole(homes[0], 0, 2)
+    assert [entry.sequence for entry in entries(homes[0])] == [1, 2]
+
+
+@pytest.mark.parametrize("homes", ["sqlite"], indirect=True)
+def test_a_run_that_another_got_ahead_of_is_made_again(
+    homes: list[Settings], apart: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same in one process: the other home publishes between what this run staged and its publication."""
+    staged = Stages.check_and_publish
+
+    def is_late(*arguments: Any, **named: Any) -> Any:
+        patch.setattr(Stages, "check_and_publish", staged)
+        run(apart[1])
+        return staged(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stages, "check_and_publish", is_late)
+        with pytest.raises(PublishedMeanwhileError, match=MEANWHILE):
+            run(apart[0])
+    _is_whole(homes[0], 0, 1)
+    run(apart[0])
     _is_whole(homes[0], 0, 2)
     assert [entry.sequence for entry in entries(homes[0])] == [1, 2]
 
