@@ -71,13 +71,13 @@ def test_a_run_in_an_empty_home_says_where_it_looked_and_how_to_get_feeds(tmp_pa
 
 
 def test_a_run_proposes_only_what_works(settings) -> None:  # type: ignore[no-untyped-def]
-    said = audit(settings, "run").stdout.split("Where to look next:")[1]
-    commands = re.findall(r"^  audit (.+?)(?:   .*)?$", said, re.MULTILINE)
+    proposed = audit(settings, "run").stdout.split("Where to look next:")[1]
+    commands = re.findall(r"^  audit (.+?)(?:   .*)?$", proposed, re.MULTILINE)
     assert len(commands) == 5
     for command in commands:
         if command != "serve":
-            done = audit(settings, *shlex.split(command), check=False)
-            assert done.returncode == 0 or command == "status", (command, done.stderr)
+            # The home is of a day long ago, so it is not in order.
+            said(settings, *shlex.split(command), exit_code=1 if command == "status" else 0)
 
 
 def test_status_names_an_application_for_people(settings) -> None:  # type: ignore[no-untyped-def]

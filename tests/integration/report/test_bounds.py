@@ -206,14 +206,3 @@ def test_a_request_that_does_not_come_is_given_up(team: Served) -> None:
         assert said[: len(answer)] == answer
         assert bool(said) == bool(answer)
         assert time.monotonic() - began < 40
-
-
-def test_a_proxy_needs_no_cookie(report_home: Settings) -> None:
-    proxy = {"AUDIT_REPORT_AUTH": "proxy", "AUDIT_REPORT_PROXY_HEADER": "X-User"}
-    with served(report_home, **proxy, AUDIT_REPORT_PROXY_FROM="127.0.0.0/8") as server:
-        with browser(server.base, headers={"X-User": "clarissa"}) as client:
-            tokens = {csrf(client.get("/nowhere")) for _ in range(50)}
-            assert len(tokens) == 1, "one session for all of them"
-            assert not client.cookies
-        with browser(server.base, headers={"X-User": "septimus"}) as other:
-            assert csrf(other.get("/nowhere")) not in tokens

@@ -88,7 +88,7 @@ def _run_what_is_new(settings: Settings) -> None:
         update_warehouse(settings, str(uuid4()), FEEDS, window)
 
 
-def test_a_proxy_names_the_user(report_home: Settings) -> None:
+def test_a_proxy_names_the_user_and_needs_no_cookie(report_home: Settings) -> None:
     proxy = {"AUDIT_REPORT_AUTH": "proxy", "AUDIT_REPORT_PROXY_HEADER": "X-User"}
     roles = {"AUDIT_REPORT_PROXY_ROLES_HEADER": "X-Roles"}
     with served(report_home, **proxy, **roles, AUDIT_REPORT_PROXY_FROM="127.0.0.0/8") as server:
@@ -99,6 +99,12 @@ def test_a_proxy_names_the_user(report_home: Settings) -> None:
         assert get(f"{server.base}/quality").status_code == 401
         twice = [("X-User", "clarissa"), ("X-User", "admin"), ("X-Roles", "admin")]
         assert get(f"{server.base}/quality", headers=twice).status_code == 401
+        with browser(server.base, headers={"X-User": "clarissa"}) as client:
+            tokens = {csrf(client.get("/nowhere")) for _ in range(50)}
+            assert len(tokens) == 1, "one session for all of them"
+            assert not client.cookies
+        with browser(server.base, headers={"X-User": "septimus"}) as other:
+            assert csrf(other.get("/nowhere")) not in tokens
 
 
 def test_a_header_from_elsewhere_is_not_believed(report_home: Settings) -> None:
