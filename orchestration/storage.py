@@ -21,6 +21,7 @@ from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
+from dagster._record import replace
 from sqlalchemy import create_engine
 from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
@@ -44,8 +45,15 @@ def _spare_the_disk(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("pragma synchronous = normal")
 
 
+def _of_the_run(event: EventLogEntry) -> EventLogEntry:
+    """A check that is planned for the run as a whole, as it is evaluated, and not for each of its partitions."""
+    said = event.get_dagster_event()
+    planned = replace(said.asset_check_planned_data, partitions_subset=None)
+    return event._replace(dagster_event=said._replace(event_specific_data=planned))
+
+
 class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
-    """Dagster's storage; what it writes is the same, only the transactions are fewer."""
+    """Dagster's storage; what it writes is the same but for planned checks, only the transactions are fewer."""
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
         self._engines: dict[str, Engine] = {}
@@ -90,6 +98,8 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
         if kind == DagsterEventType.RUN_START:
             # Before Dagster knows it: from then on a run whose lock is free is dead.
             self.living.begin(event.run_id)
+        elif kind == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+            event = _of_the_run(event)
         super().store_event(event)
         if kind in _RUN_ENDS:
             self.living.end(event.run_id)

@@ -15,6 +15,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster import EventLogEntry
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.compute_log_manager import ComputeIOType
 from filelock import FileLock
 
@@ -123,6 +124,11 @@ def test_a_range_is_one_run_and_each_of_its_partitions_says_its_own_counts(
     assert one(settings, "select count(*) from quality.pipeline_run") == 1
     # Freshness is watched from outside; a run does not evaluate it.
     assert not any("freshness" in event.message for event in result.all_events)
+    # A check judges the run as a whole: Dagster knows it once, and not also as planned for each hour.
+    history = instance.event_log_storage.get_asset_check_execution_history(
+        dg.AssetCheckKey(JUDGED, "record_is_readable"), limit=10
+    )
+    assert [(check.status, check.partition) for check in history] == [(AssetCheckExecutionRecordStatus.SUCCEEDED, None)]
 
     def said(asset: dg.AssetKey, name: str) -> list[object]:
         found = {}
