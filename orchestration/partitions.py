@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import dagster as dg
@@ -12,6 +14,10 @@ from dagster._core.execution.context.metadata_logging import AssetMetadataHandle
 from activity_audit.base.hours import HOUR, PARTITION_FORMAT, from_partition_key, partition_key
 
 Metadata = Mapping[str, dg.MetadataValue]
+
+# A run over more than this plans each asset once, and not each of its hours.
+_LONGEST_IN_HOURS = timedelta(days=2)
+_PLAN_RANGES = "DAGSTER_EMIT_PARTITION_SUBSET_IN_PLANNED_EVENTS"
 
 
 def hourly(begin: datetime) -> dg.HourlyPartitionsDefinition:
@@ -26,6 +32,23 @@ def range_tags(start: datetime, end: datetime) -> Mapping[str, str]:
         "dagster/asset_partition_range_start": partition_key(start),
         "dagster/asset_partition_range_end": partition_key(end - HOUR),
     }
+
+
+@contextmanager
+def planned(start: datetime, end: datetime) -> Iterator[None]:
+    """Have this process plan the run over the feed hours in [start, end), if they are many, as one range.
+
+    Dagster's pages know an hour to be in progress or failed by its own plan. They show the hours of a range as they
+    were before, until they are materialised.
+    """
+    if end - start <= _LONGEST_IN_HOURS or _PLAN_RANGES in os.environ:
+        yield
+        return
+    os.environ[_PLAN_RANGES] = "true"
+    try:
+        yield
+    finally:
+        del os.environ[_PLAN_RANGES]
 
 
 def window_of(context: dg.AssetExecutionContext) -> tuple[datetime, datetime]:

@@ -89,7 +89,7 @@ def _execute(
     from orchestration.assets.warehouse import FEEDS_TAG
     from orchestration.definitions import build_definitions
     from orchestration.jobs import HOURLY
-    from orchestration.partitions import range_tags
+    from orchestration.partitions import planned, range_tags
 
     with ProgressBar(len(ranges)) as bar, dagster_instance.instance(settings) as instance:
         begin = beginning(settings, [start for start, _ in ranges])
@@ -100,12 +100,13 @@ def _execute(
         runs = []
         for start, end in ranges:
             bar.begin(start, end)
-            result = execute(
-                job,
-                instance,
-                asset_selection=selection,
-                tags={**range_tags(start, end), FEEDS_TAG: ",".join(feeds)},
-            )
+            with planned(start, end):
+                result = execute(
+                    job,
+                    instance,
+                    asset_selection=selection,
+                    tags={**range_tags(start, end), FEEDS_TAG: ",".join(feeds)},
+                )
             runs.append(
                 {
                     "run_id": result.run_id,

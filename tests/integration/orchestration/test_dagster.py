@@ -17,6 +17,7 @@ import pytest
 from dagster import EventLogEntry
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster._core.storage.compute_log_manager import ComputeIOType
+from dagster._core.storage.partition_status_cache import get_and_update_asset_status_cache_value
 from filelock import FileLock
 
 from activity_audit.base import catalogue
@@ -29,7 +30,7 @@ from orchestration import instance as dagster_instance
 from orchestration.assets.raw import asset_key
 from orchestration.definitions import build_definitions
 from orchestration.jobs import FRESHNESS, HOURLY
-from orchestration.partitions import hourly, range_tags
+from orchestration.partitions import hourly, planned, range_tags
 from orchestration.storage import BatchedSqliteEventLogStorage
 from tests import warm_process
 from tests.integration.support import AUDIT, HOUR, audit, deliver, event, lines, one, process_environment, until
@@ -145,6 +146,65 @@ def test_a_range_is_one_run_and_each_of_its_partitions_says_its_own_counts(
     # Its rows do not say of which feed hour they are, and the run is of three.
     assert said(dg.AssetKey(["main", "agg_activity_hourly"]), "dagster/row_count") == [None, None, None]
     assert len(set(said(FACT, "snapshot"))) == 1
+
+
+def test_a_bulk_load_of_the_command_line_plans_ranges_and_materialises_hours(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    last = 48
+    deliver(settings, lines([event("a")]))
+    deliver(settings, lines([event("b"), event("c")]), hour=last)
+    end = HOUR + timedelta(hours=last + 1)
+    audit(settings, "run", "--from", HOUR.isoformat(), "--to", end.isoformat())
+    (plan,) = instance.fetch_planned_materializations(FACT, limit=100).records
+    assert plan.event_log_entry.dagster_event
+    subset = plan.event_log_entry.dagster_event.partitions_subset
+    assert subset
+    hours = {partition_key(HOUR + timedelta(hours=hour)) for hour in range(last + 1)}
+    assert set(subset.get_partition_keys()) == hours
+    assert instance.get_materialized_partitions(FACT) == instance.get_materialized_partitions(asset_key("qm")) == hours
+    accepted = {
+        record.partition_key: record.asset_materialization.metadata["accepted"].value  # type: ignore[union-attr]
+        for record in instance.fetch_materializations(FACT, limit=100).records
+    }
+    assert accepted == {**dict.fromkeys(hours, 0), partition_key(HOUR): 1, partition_key(end - timedelta(hours=1)): 2}
+
+
+@pytest.mark.parametrize(("hours", "are_failed"), [(1, True), (48, True), (49, False)])
+def test_the_hours_of_a_failed_run_are_failed_but_those_of_a_bulk_load_are_missing(
+    instance: dg.DagsterInstance, hours: int, are_failed: bool
+) -> None:
+    partitions, made = hourly(HOUR), dg.AssetKey("made")
+    start, end = HOUR, HOUR + timedelta(hours=hours)
+    is_broken = True
+
+    @dg.asset(key=made, partitions_def=partitions, backfill_policy=dg.BackfillPolicy.single_run())
+    def asset() -> None:
+        assert not is_broken
+
+    def run() -> dg.DagsterRun:
+        job = dg.Definitions(assets=[asset], jobs=[dg.define_asset_job("j")]).resolve_job_def("j")
+        with planned(start, end):
+            tags = dict(range_tags(start, end))
+            return job.execute_in_process(instance=instance, tags=tags, raise_on_error=False).dagster_run
+
+    def shown() -> tuple[int, int, int]:
+        """How many of its hours Dagster's pages show as materialised, failed, and in progress."""
+        status = get_and_update_asset_status_cache_value(instance, made, partitions)
+        assert status
+        return (
+            len(status.deserialize_materialized_partition_subsets(partitions)),
+            len(status.deserialize_failed_partition_subsets(partitions)),
+            len(status.deserialize_in_progress_partition_subsets(partitions)),
+        )
+
+    failed = run()
+    assert failed.status == dg.DagsterRunStatus.FAILURE
+    assert instance.get_asset_records([made])[0].asset_entry.last_run_id == failed.run_id
+    assert shown() == (0, hours if are_failed else 0, 0)
+    is_broken = False
+    assert run().status == dg.DagsterRunStatus.SUCCESS
+    assert shown() == (hours, 0, 0)
 
 
 def test_the_lineage_is_that_of_dbt_and_what_has_no_hour_is_unpartitioned(settings: Settings) -> None:
