@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from activity_audit.base.delivery_limits import DEFAULT, Limits
+from activity_audit.base.disk import Disk
 from activity_audit.base.hours import HOUR
 from activity_audit.ingest.landing_pass import Failed, Landed, LandingPass, publish_all
 from activity_audit.ingest.scratch import scratch
@@ -27,11 +28,11 @@ from activity_audit.ingest.sources.source import (
     SourceRefusedError,
     every_offer,
 )
-from activity_audit.raw.files import found_deliveries, found_manifests, sync_names
+from activity_audit.raw.files import folders_of, found_deliveries, found_manifests
 from activity_audit.raw.index import LandedDelivery, LandedManifest, RawIndex
 
 # So many files, or so many delivered bytes, are given their names and recorded at a time.
-_TOGETHER = 200
+_TOGETHER = 1_000
 _TOGETHER_BYTES = 64 << 20
 _THREADS = 2
 _SHOWN = 5
@@ -91,7 +92,7 @@ def land(
     report = LandingReport(unknown=listing.unknown, source_warnings=listing.warnings)
     failed: list[Failed] = []
     follower = source if isinstance(source, PassFollower) else None
-    with scratch(raw_dir, lambda: _adopt(index, raw_dir)) as folder:
+    with scratch(raw_dir, lambda: _adopt(index, raw_dir)) as folder, Disk(raw_dir) as disk:
         manifests = {(found.feed, found.feed_hour): found for found in index.manifests(feeds, window)}
         newest = _newest_deliveries(index, [offer for offer in offers if offer.is_reading])
         work = LandingPass(source, raw_dir, folder, manifests, newest, landed_at, max_record_bytes, limits)
@@ -109,16 +110,17 @@ def land(
                 else:
                     pending.append(result)
                     pending_bytes += result.delivery.bytes if result.delivery else 0
+                    pending_bytes += len(result.manifest.content) if result.manifest else 0
                 if len(pending) >= _TOGETHER or pending_bytes >= _TOGETHER_BYTES:
                     together, pending, pending_bytes = pending, [], 0
-                    _record(index, raw_dir, publish_all(together), landed_at, report, follower)
+                    _record(index, raw_dir, publish_all(together, disk), disk, landed_at, report, follower)
                 if on_progress:
                     on_progress(done, len(offers))
         finally:
             if follower:
                 follower.stop()
             pool.shutdown(cancel_futures=True)
-            _record(index, raw_dir, publish_all(pending), landed_at, report, follower)
+            _record(index, raw_dir, publish_all(pending, disk), disk, landed_at, report, follower)
     found = unlisted(listing, feeds, landed_at)
     found += [failed_offer(failure.offer, str(failure.error), landed_at) for failure in failed]
     aside = SetAsides(raw_dir)
@@ -177,12 +179,14 @@ def _record(
     index: RawIndex,
     raw_dir: Path,
     landed: list[Landed],
+    disk: Disk,
     landed_at: datetime,
     report: LandingReport,
     follower: PassFollower | None,
 ) -> None:
     # A file must not be on record before it is sure to be there after a power failure.
-    sync_names((item.file for item in landed if item.file), raw_dir)
+    files = [item.file for item in landed if item.file]
+    disk.sync(folders_of(files, raw_dir), len(files))
     manifests = [item.manifest for item in landed if item.manifest]
     report.new += index.add(
         [item.delivery for item in landed if item.delivery],

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from activity_audit.base.delivery_limits import DeliveryError, Limits, machine_is_at_fault
+from activity_audit.base.disk import Disk
 from activity_audit.ingest.manifests import MOST_BYTES, too_large
 from activity_audit.ingest.offer_content import (
     ChangedWhileReadError,
@@ -24,7 +25,7 @@ from activity_audit.ingest.offer_content import (
 from activity_audit.ingest.raw_writer import write_parquet
 from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.sources.source import Offer, Source, SourceError
-from activity_audit.raw.files import delivery_in, manifest_path, publish, sync_contents
+from activity_audit.raw.files import delivery_in, manifest_path, publish
 from activity_audit.raw.index import LandedDelivery, LandedManifest, to_metadata
 
 
@@ -189,7 +190,7 @@ class LandingPass:
         return offer.is_reading and newest.sha256 == content.sha256
 
 
-def publish_all(landed: Collection[Landed]) -> list[Landed]:
+def publish_all(landed: Collection[Landed], disk: Disk) -> list[Landed]:
     """Give the files of these their names in the raw lake; what became of each.
 
     The content of all is on disk before the first has its name. The disk brings many there at a time in little more
@@ -198,7 +199,8 @@ def publish_all(landed: Collection[Landed]) -> list[Landed]:
     Raises:
         OSError: if the raw lake cannot be written.
     """
-    sync_contents([item.temporary for item in landed if item.temporary])
+    temporaries = [item.temporary for item in landed if item.temporary]
+    disk.sync(temporaries, len(temporaries))
     return [_named(item) for item in landed]
 
 

@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,7 +19,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from activity_audit.base.faults import DamagedError
-from activity_audit.base.files import sync
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.raw.index import METADATA_KEY, LandedDelivery, LandedManifest, from_metadata
@@ -33,7 +31,6 @@ _MANIFEST_TIME = "%Y%m%dT%H%M%S.%fZ"
 _MANIFEST_SUFFIX = ".manifest.json"
 _MANIFEST_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}\.manifest\.json")
 _HASH_SHOWN = 32
-_SYNC_THREADS = 8
 # What would end a cell or its code mark, and what looks like it.
 _NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})
 
@@ -83,15 +80,10 @@ def found_manifests(raw_dir: Path) -> list[tuple[LandedManifest, datetime]]:
     return found
 
 
-def sync_contents(files: Iterable[Path]) -> None:
-    """Bring the content of these files to disk."""
-    _sync_each(files)
-
-
 def publish(temporary: Path, target: Path) -> bool:
     """Give a whole file its final name, for ever; False where another one has that name already.
 
-    The content must be on disk before its name is: `sync_contents` comes first. The temporary name is gone afterwards.
+    The content must be on disk before its name is. The temporary name is gone afterwards.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -107,19 +99,12 @@ def publish(temporary: Path, target: Path) -> bool:
     return True
 
 
-def sync_names(files: Iterable[Path], raw_dir: Path) -> None:
-    """Bring the names of these files to disk, and of the folders that they are in."""
+def folders_of(files: Iterable[Path], raw_dir: Path) -> Iterator[Path]:
+    """The folders of the raw lake that these files are in; a name is on disk when all of them are."""
     folders: set[Path] = set()
     for folder in {file.parent for file in files}:
         folders |= {folder, *folder.parents}
-    _sync_each(sorted((folder for folder in folders if folder.is_relative_to(raw_dir)), reverse=True))
-
-
-def _sync_each(paths: Iterable[Path]) -> None:
-    # A disk brings several at once in little more time than one.
-    with ThreadPoolExecutor(_SYNC_THREADS) as pool:
-        for _ in pool.map(sync, paths):
-            pass
+    yield from sorted((folder for folder in folders if folder.is_relative_to(raw_dir)), reverse=True)
 
 
 def delivery_in(path: Path) -> LandedDelivery:

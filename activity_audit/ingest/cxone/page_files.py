@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from activity_audit.base.files import sync
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, iso, naive
-from activity_audit.raw.files import PAGES, publish, sync_contents, sync_names
+from activity_audit.raw.files import PAGES, folders_of, publish
 
 if TYPE_CHECKING:
     from activity_audit.ingest.cxone.client import Fetched
@@ -85,18 +86,14 @@ class PageFiles:
             reading.pages.unlink()
             return
         target = folder / f"{name}.parquet"
-        sync_contents([reading.pages])
-        publish(reading.pages, target)
-        sync_names([target], self._raw_dir)
+        self._publish(reading.pages, target)
 
     def seal(self, hour: datetime, read_at: datetime, scratch: Path) -> None:
         """Mark an hour as read for the last time."""
         target = self._folder(hour) / SEAL
         temporary = scratch / f"{hour:%Y%m%dT%H}.seal"
         temporary.write_text(json.dumps({"feed_hour": iso(hour), "read_at": iso(read_at)}), encoding="utf-8")
-        sync_contents([temporary])
-        publish(temporary, target)
-        sync_names([target], self._raw_dir)
+        self._publish(temporary, target)
 
     def hours(self) -> list[tuple[datetime, bool]]:
         """Every hour of which pages are kept, and whether it is sealed, from the files themselves."""
@@ -105,6 +102,12 @@ class PageFiles:
             hour = from_hour_folder("/".join(folder.parts[-2:]))
             found.append((hour, (folder / SEAL).exists()))
         return found
+
+    def _publish(self, temporary: Path, target: Path) -> None:
+        sync(temporary)
+        publish(temporary, target)
+        for folder in folders_of([target], self._raw_dir):
+            sync(folder)
 
     def _folder(self, hour: datetime) -> Path:
         return self._root / hour.strftime(HOUR_FOLDER)

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from activity_audit.base import disk
 from activity_audit.ingest import landing, landing_pass
 from activity_audit.raw.index import INDEX_NAME, RawIndex
 from tests import warm_process
@@ -88,8 +89,9 @@ def test_a_crash_before_the_index_loses_nothing(feeds: Feeds, monkeypatch: pytes
     assert [delivery.name for delivery in indexed(feeds)[0]] == ["a.ndjson"]
 
 
+@pytest.mark.parametrize("together", [False, True])
 def test_contents_are_on_disk_before_names_and_names_before_the_index(
-    feeds: Feeds, monkeypatch: pytest.MonkeyPatch
+    feeds: Feeds, monkeypatch: pytest.MonkeyPatch, together: bool
 ) -> None:
     every_kind(feeds)
     synced: set[int] = set()
@@ -98,6 +100,9 @@ def test_contents_are_on_disk_before_names_and_names_before_the_index(
     def remember(descriptor: int) -> None:
         fsync(descriptor)
         synced.add(os.fstat(descriptor).st_ino)
+
+    def remember_all(_: int) -> None:
+        synced.update(path.stat().st_ino for path in feeds.raw.rglob("*"))
 
     def name(source: Path, target: Path) -> None:
         assert source.stat().st_ino in synced
@@ -110,6 +115,8 @@ def test_contents_are_on_disk_before_names_and_names_before_the_index(
         assert {folder.stat().st_ino for folder in folders} <= synced
         return add(index, deliveries, *others)
 
+    monkeypatch.setattr(disk, "whole_sync", lambda _: remember_all if together else None)
+    monkeypatch.setattr(disk, "_MANY", 1)
     monkeypatch.setattr(os, "fsync", remember)
     monkeypatch.setattr(os, "link", name)
     monkeypatch.setattr(RawIndex, "add", record)
