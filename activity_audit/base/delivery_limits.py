@@ -72,8 +72,8 @@ class Limits:
             "(AUDIT_MAX_DELIVERY_MEMORY); write it in smaller parts, or raise the limit"
         )
 
-    def checked(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The same batches of records, as long as they are not too many or too large together.
+    def checked(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
+        """The same batches of records, each with its bytes, as long as they are not too many or too large together.
 
         Raises:
             DeliveryError: if they are.
@@ -81,12 +81,13 @@ class Limits:
         rows = size = 0
         for batch in batches:
             rows += batch.num_rows
-            size += batch.nbytes
+            nbytes = batch.nbytes
+            size += nbytes
             if rows > self.delivery_records:
                 raise self.too_many_records()
             if size > self.delivery_bytes:
                 raise self.too_many_bytes()
-            yield batch
+            yield batch, nbytes
 
 
 DEFAULT = Limits()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -31,7 +32,9 @@ _READERS: dict[str, Callable[[Blocks, int], Iterator[pa.RecordBatch]]] = {
 _GROUP_ROWS = 120_000
 _GROUP_BYTES = 32 << 20
 _PAGE_BYTES = 8 << 20
+_BUFFER_BYTES = 64 << 10
 _NUMBERS = ("source_record", "record_length")
+_SCHEMA = pa.schema([pa.field("source_record", pa.int64()), *records.schema()])
 # A larger delivery is read in one thread and written in another.
 _LARGE = 4 << 20
 _AHEAD = 8
@@ -100,16 +103,19 @@ def read_delivery(
             yield from read_parquet(copy, max_record_bytes, limits)
 
 
-def _write(batches: Iterator[pa.RecordBatch], target: Path, metadata: str) -> int:
-    schema = pa.schema([pa.field("source_record", pa.int64()), *records.schema()])
+def _write(batches: Iterator[tuple[pa.RecordBatch, int]], target: Path, metadata: str) -> int:
+    groups = _groups(batches)
+    first = next(groups, None)
     count = 0
-    # By its path pyarrow would look for the file system of each file.
+    # By its path pyarrow would look for the file system of each file. It writes each header of a page for itself.
     with (
         pa.OSFile(str(target), "wb") as file,
+        pa.BufferedOutputStream(file, _BUFFER_BYTES) as buffered,
         pq.ParquetWriter(
-            file,
-            schema,
-            compression="zstd",
+            buffered,
+            _SCHEMA,
+            # Each compression is made for itself, which costs a small file more than all else of the column.
+            compression=_compressions(first),
             use_dictionary=False,
             column_encoding=dict.fromkeys(_NUMBERS, "DELTA_BINARY_PACKED"),
             data_page_size=_PAGE_BYTES,
@@ -117,23 +123,31 @@ def _write(batches: Iterator[pa.RecordBatch], target: Path, metadata: str) -> in
             store_schema=False,
         ) as writer,
     ):
-        for group in _groups(batches):
-            positions = pa.array(np.arange(count + 1, count + len(group) + 1), pa.int64())
-            writer.write_table(group.add_column(0, "source_record", positions), row_group_size=len(group))
+        for group in itertools.chain([first] if first else [], groups):
+            positions = pa.array(np.arange(count + 1, count + len(group) + 1))
+            table = pa.Table.from_arrays([positions, *group.columns], schema=_SCHEMA)
+            writer.write_table(table, row_group_size=len(group))
             count += len(group)
         writer.add_key_value_metadata({METADATA_KEY: metadata})
     return count
 
 
-def _groups(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """The batches joined to tables that are row groups."""
+def _compressions(group: pa.Table | None) -> dict[str, str]:
+    """Columns of texts are compressed, if the first row group has any in them; numbers are small already."""
+    columns = [] if group is None else zip(group.column_names, group.columns, strict=True)
+    texts = {name for name, column in columns if name not in _NUMBERS and column.null_count < len(column)}
+    return {name: "zstd" if name in texts else "none" for name in _SCHEMA.names}
+
+
+def _groups(batches: Iterator[tuple[pa.RecordBatch, int]]) -> Iterator[pa.Table]:
+    """The batches, which come with their bytes, joined to tables that are row groups."""
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
-    for batch in batches:
+    for batch, nbytes in batches:
         if batch.num_rows:
             waiting.append(batch)
             rows += batch.num_rows
-            size += batch.nbytes
+            size += nbytes
         if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
             yield pa.Table.from_batches(waiting, records.schema())
             waiting, rows, size = [], 0, 0

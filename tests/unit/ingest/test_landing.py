@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from datetime import timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from activity_audit.ingest.landing import open_index
+from activity_audit.ingest.raw_writer import write_parquet
+from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.sources.files import FileSource
 from activity_audit.raw import files
 from activity_audit.raw.index import INDEX_NAME
@@ -36,6 +40,29 @@ def test_a_delivery_says_what_it_is(feeds: Feeds) -> None:
     assert delivery.source_uri == f"file://{path}"
     assert delivery.landed_at == LANDED_AT
     assert files.delivery_in(feeds.raw / delivery.raw_path) == delivery
+
+
+def test_texts_are_compressed_and_columns_without_any_are_not(feeds: Feeds) -> None:
+    feeds.deliver("a.ndjson", A * 3)
+    feeds.deliver("b.ndjson", A + b"\xff\n")
+    feeds.deliver("c.ndjson", b"")
+    compressed = {}
+    for delivery in feeds.land().new:
+        footer = pq.read_metadata(feeds.raw / delivery.raw_path)
+        columns = [footer.row_group(0).column(n) for n in range(footer.num_columns)] if footer.num_rows else []
+        compressed[delivery.name] = [one.path_in_schema for one in columns if one.compression == "ZSTD"]
+    assert compressed == {
+        "a.ndjson": ["record"], "b.ndjson": ["record", "problem", "record_bytes"], "c.ndjson": [],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("records", [1, 10_000])
+def test_a_raw_file_that_the_disk_does_not_take_is_an_error(records: int) -> None:
+    content = b"".join(hashlib.sha512(b"%d" % n).hexdigest().encode() + b"\n" for n in range(records))
+    declared = feed_format("a.ndjson")
+    assert declared
+    with pytest.raises(OSError, match="No space"):
+        write_parquet(io.BytesIO(content), len(content), declared, Path("/dev/full"), "{}", 1 << 20)
 
 
 def test_landing_again_adds_nothing(feeds: Feeds) -> None:

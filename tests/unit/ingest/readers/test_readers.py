@@ -17,7 +17,7 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from activity_audit.ingest.raw_writer import read_delivery
-from activity_audit.ingest.readers import streams
+from activity_audit.ingest.readers import json_text, streams
 from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.raw.records import KEPT_BYTES
 from tests.unit.raw_lake import Feeds, Kept, problems, texts
@@ -358,3 +358,11 @@ class TestCompression:
         records = feeds.one(f"a.ndjson.{ending}", COMPRESS[ending](f"{A}\n".encode()) + b"garbage")
         assert records[0] == kept(A)
         assert problems(records) == [None, "unparseable"]
+
+
+@pytest.mark.parametrize("space", [0, json_text._SHORT])
+def test_short_and_long_texts_are_suspected_alike(space: int) -> None:
+    lenient = [b'{"a":NaN}', b'{"a":1,}', b'{"a": -inf}', b"[1,\n]", b"[nan]", b'{"a":[1, -Infinity]}', b'{"a":\xff,}']
+    strict = [b'{"a":1,"b":[2]}', b'{"a":"n","b":null}', b'{"a":"infinite"}', b"", b"\xff"]
+    found = [[json_text.may_be_lenient(text + b" " * space) for text in texts] for texts in (lenient, strict)]
+    assert found == [[True] * len(lenient), [False] * len(strict)]
