@@ -109,8 +109,8 @@ class LandingPass:
     def _content(self, offer: Offer) -> Iterator[Content]:
         with self._open(offer) as stream:
             local = getattr(stream, "name", None)
-            if isinstance(local, (str, bytes)) and Path(os.fsdecode(local)).is_file():
-                yield local_content(offer, stream, Path(os.fsdecode(local)))
+            if isinstance(local, (str, bytes)) and os.path.isfile(local):  # noqa: PTH113
+                yield local_content(offer, stream, local)
                 return
             copy = self._temporary()
             try:

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 from activity_audit.base.delivery_limits import DeliveryError, Limits
@@ -37,7 +36,7 @@ class Content:
     check: Callable[[], None]
 
 
-def local_content(offer: Offer, stream: BinaryIO, path: Path) -> Content:
+def local_content(offer: Offer, stream: BinaryIO, path: str | bytes) -> Content:
     """A file that is read where it is; it must be the same file, unchanged, from the first byte to `check`."""
     before = os.fstat(stream.fileno())
     if 0 <= (age := time.time_ns() - before.st_ctime_ns) < _CLOCK_STEP_NS:
@@ -45,7 +44,7 @@ def local_content(offer: Offer, stream: BinaryIO, path: Path) -> Content:
 
     def check() -> None:
         try:
-            now = path.stat()
+            now = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:
             raise ChangedWhileReadError(offer.uri) from None
         if _fingerprint(now) != _fingerprint(before):

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote_to_bytes
 
 from activity_audit.base import storage_paths
+from activity_audit.base.open_plainly import open_plainly
 from activity_audit.ingest.sources.source import SourceError
 
 _PLAIN = "file://"
@@ -79,12 +80,21 @@ class LocalFiles:
             FileNotFoundError: if it is gone, or was replaced under our hands.
             OSError: if it cannot be read, or is no file of this folder.
         """
-        descriptor = self._descriptor(os.path.realpath(location))
+        descriptor = self._plainly(location)
+        if descriptor is None:
+            descriptor = self._descriptor(os.path.realpath(location))
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
             raise OSError(errno.EINVAL, "it is not a regular file")
         # By its name, so that what is read can be compared with what is there at the end.
         return open(location, "rb", opener=lambda *_: descriptor)
+
+    def _plainly(self, location: str) -> int | None:
+        """Open a path below this folder that has no links in it, as nearly all; None for any other."""
+        inner = location.removeprefix(self.root)
+        if inner == location or not inner.startswith("/") or "/../" in f"{inner}/":
+            return None
+        return open_plainly(self._real_root + inner)
 
     def _descriptor(self, real: str) -> int:
         """Open a path without links, folder by folder: one that has become a link since is not followed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import socket
 from pathlib import Path
 
@@ -136,6 +137,56 @@ def test_a_file_that_becomes_a_link_to_the_landing_area_is_not_followed(feeds: F
     path.symlink_to(feeds.landing)
     with pytest.raises(OSError, match="link to the landing area itself"):
         files.open(str(path))
+
+
+def test_a_path_without_links_is_opened_at_once_and_no_other(
+    feeds: Feeds, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = feeds.deliver("a.ndjson", A)
+    (feeds.folder / "link.ndjson").symlink_to(path)
+    (feeds.landing / "linked").symlink_to(feeds.landing / "search")
+    linked = feeds.landing / "linked" / path.relative_to(feeds.landing / "search")
+    files = LocalFiles(str(feeds.landing))
+    looked_up: list[str] = []
+
+    def look_up(real: str) -> int:
+        looked_up.append(real)
+        return descriptor(real)
+
+    descriptor = files._descriptor
+    monkeypatch.setattr(files, "_descriptor", look_up)
+    with files.open(str(path)) as file:
+        assert (file.read(), file.name, file.fileno() > 2) == (A, str(path), True)
+    assert len(looked_up) == (platform.system() != "Linux")
+    looked_up.clear()
+    for other in (feeds.folder / "link.ndjson", linked):
+        with files.open(str(other)) as file:
+            assert (file.read(), file.name) == (A, str(other))
+    assert looked_up == [str(path)] * 2
+    outside = [str(secret), f"{feeds.landing}/../{secret.relative_to(feeds.landing.parent)}", f"{feeds.landing}/.."]
+    for location in outside:
+        with pytest.raises(OSError, match="leads out of the landing area"):
+            files.open(location)
+
+
+def test_a_landing_area_that_is_a_link_is_opened_at_once(
+    feeds: Feeds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = feeds.deliver("a.ndjson", A)
+    link = tmp_path / "link"
+    link.symlink_to(feeds.landing)
+    files = LocalFiles(str(link))
+    if platform.system() == "Linux":
+        monkeypatch.setattr(files, "_descriptor", None)
+    with files.open(str(link / path.relative_to(feeds.landing))) as file:
+        assert file.read() == A
+
+
+def test_without_the_call_files_are_opened_folder_by_folder(feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("activity_audit.ingest.sources.file_systems.open_plainly", lambda _: None)
+    path = feeds.deliver("a.ndjson", A)
+    with LocalFiles(str(feeds.landing)).open(str(path)) as file:
+        assert file.read() == A
 
 
 def test_what_is_checked_is_not_followed_either(feeds: Feeds, secret: Path) -> None:
