@@ -211,7 +211,7 @@ def _named(item: Landed) -> Landed:
     if item.delivery and not is_new:
         # Another pass was quicker, and its file says when it was landed.
         return Landed(item.offer, delivery_in(item.file))
-    return replace(item, temporary=None)
+    return item
 
 
 def delivery_id(offer: Offer, sha256: str) -> str:

@@ -166,6 +166,8 @@ def uri_of(path: str) -> str:
     It is the path as it is, without percent signs, a text by which a person finds the file. Only where the path is not
     UTF-8 is it `file://localhost/…` and percent-encoded.
     """
+    if path.isascii():
+        return _PLAIN + path
     encoded = os.fsencode(path)
     try:
         return _PLAIN + encoded.decode("utf-8")
@@ -191,6 +193,8 @@ def name_of(name: str) -> str:
 
     No file's name has a slash in it. The backslash keeps it from beginning as a name of a reading does.
     """
+    if name.isascii():
+        return name
     encoded = os.fsencode(name)
     try:
         return encoded.decode("utf-8")
