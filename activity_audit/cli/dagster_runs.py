@@ -59,7 +59,8 @@ def error_of(result: dg.ExecuteInProcessResult, settings: Settings) -> str:
         if event.is_step_failure:
             error = event.step_failure_data.error
             while error:
-                if error.cls_name == "DagsterExecutionInterruptedError":
+                # The one is of Dagster's handler, the other of the handler while dbt runs.
+                if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
                     raise KeyboardInterrupt
                 if said := sentence(error.cls_name or "", error.message, settings.home):
                     return said

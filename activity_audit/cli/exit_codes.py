@@ -1,6 +1,6 @@
 """How a command ends: its exit code, and one sentence instead of a traceback when something went wrong.
 
-0: done; 1: a run, a check or a promise failed; 2: wrong usage or settings; 130: stopped by Ctrl-C.
+0: done; 1: a run, a check or a promise failed; 2: wrong usage or settings; 130: stopped.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Collection
 from types import FrameType
 from typing import IO, Any
 
@@ -25,7 +26,7 @@ STOPPED = 130
 # How long what was interrupted may take to end before it is interrupted again, in seconds.
 _FIRST_PATIENCE = 0.2
 _PATIENCE = 10.0
-_STOPPED = "stopped by Ctrl-C. Nothing is half done: the next run publishes what this one did not."
+_STOPPED = "stopped. Nothing is half done: the next run publishes what this one did not."
 _UNEXPECTED = (
     "This is a fault of the product; you did nothing wrong. Please report it with the lines above "
     "and the output of `audit --version`. Nothing is half done: the next run publishes what this "
@@ -51,16 +52,21 @@ class _Ctrl:
         signal.default_int_handler(number, frame)
 
     def listen(self) -> None:
-        """Handle SIGINT from now on."""
-        signal.signal(signal.SIGINT, self)
+        """Handle SIGINT from now on, and hear of SIGTERM where somebody handles it, as Dagster does during a run.
+
+        Where Ctrl-C is ignored, as in the background of a script, it stays so.
+        """
+        numbers = {signal.SIGTERM}
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, self)
+            numbers.add(signal.SIGINT)
         heard, told = os.pipe()
         os.set_blocking(told, False)
         signal.set_wakeup_fd(told, warn_on_full_buffer=False)
-        threading.Thread(target=self._insist, args=(heard,), name="ctrl-c", daemon=True).start()
+        threading.Thread(target=self._insist, args=(heard, numbers), name="ctrl-c", daemon=True).start()
 
-    def _insist(self, heard: int) -> None:
-        # Dagster has SIGTERM do what SIGINT does.
-        while (number := os.read(heard, 1)[0]) not in (signal.SIGINT, signal.SIGTERM):
+    def _insist(self, heard: int, numbers: Collection[int]) -> None:
+        while (number := os.read(heard, 1)[0]) not in numbers:
             pass
         handler = signal.getsignal(number)
         if not self._is_to_raise(handler):
@@ -94,9 +100,7 @@ def raise_if_stopped() -> None:
 
 def run(group: click.Group) -> int:
     """Run the command that the arguments name; its exit code."""
-    # Where Ctrl-C is ignored, as in the background of a script, it stays so.
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        _ctrl.listen()
+    _ctrl.listen()
     sys.stdout, sys.stderr = _unhindered(sys.stdout), _unhindered(sys.stderr)
     context: dict[str, Any] = {}
     try:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import dagster as dg
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from activity_audit.base import catalogue
 from activity_audit.base.hours import hour_range
@@ -18,9 +19,15 @@ from orchestration.partitions import Metadata, say_of_hours, window_of
 from orchestration.resources import Home
 
 _MOST_SHOWN = 20
-# A source may be out of reach for a while; a delivery that cannot be understood is no error at all. It is not the
-# asset's policy, for which Dagster would take what stops a run for an error, and go on with the run.
-_RETRIES = dg.RetryPolicy(max_retries=3, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
+# A source may be out of reach for a while; a delivery that cannot be understood is no error at all. This is not the
+# asset's retry policy, for which Dagster would take what stops a run for an error and go on with the run. Nor could it
+# be stopped while it waits.
+_TRIES = Retrying(
+    retry=retry_if_exception(lambda error: isinstance(error, Exception) and not isinstance(error, SourceRefusedError)),
+    stop=stop_after_attempt(4),
+    wait=wait_exponential(multiplier=5) + wait_random(0, 2),
+    reraise=True,
+)
 GROUP = "raw"
 OWNERS = ["team:data-engineering"]
 
@@ -67,12 +74,9 @@ def build_raw_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         window = window_of(context)
         feeds = selected_feeds(context)
         try:
-            report = land_feeds(settings, feeds, window, home.progress.landing)
+            report = _tries(context)(land_feeds, settings, feeds, window, home.progress.landing)
         except SourceRefusedError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
-        except Exception as error:
-            wait = _RETRIES.calculate_delay(context.retry_number + 1)
-            raise dg.RetryRequested(_RETRIES.max_retries, wait) from error
         home.warn(context.log, report.warnings)
         hours = list(hour_range(*window))
         say_of_hours(context, {asset_key(slug): _of_hours(settings, slug, hours, report) for slug in feeds})
@@ -80,6 +84,16 @@ def build_raw_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
             yield dg.MaterializeResult(asset_key=asset_key(slug))
 
     return raw_feeds
+
+
+def _tries(context: dg.AssetExecutionContext) -> Retrying:
+    """What calls a function again after an error, and says so in the run's log."""
+
+    def say(state: RetryCallState) -> None:
+        error = state.outcome and state.outcome.exception()
+        context.log.warning(f"{error}; landing is tried again in {state.upcoming_sleep:.0f} s")
+
+    return _TRIES.copy(before_sleep=say)
 
 
 def _of_hours(

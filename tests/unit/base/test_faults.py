@@ -112,7 +112,7 @@ def test_an_unexpected_error_is_shown_whole_and_asks_for_a_report(
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
-        (KeyboardInterrupt(), 130, "stopped by Ctrl-C"),
+        (KeyboardInterrupt(), 130, "stopped"),
         (click.ClickException("no"), 1, "Error: no\n"),
         (click.UsageError("no"), 2, "Error: no\n"),
         (click.exceptions.Exit(1), 1, ""),
