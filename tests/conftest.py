@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from activity_audit.settings.core import Settings, load_settings
-from tests.made_once import FOLDER
+from tests.made_once import FOLDER, leave_no_settings
 from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 
 # Homes that tests make are as the product makes them, which has nothing to warn of then.
@@ -75,9 +75,7 @@ def private_files() -> Iterator[None]:
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """The settings of a new, empty home; nothing of the developer's own environment reaches the test."""
-    for name in list(os.environ):
-        if name.startswith(("AUDIT_", "CXONE_", "DAGSTER_HOME")) and name != "AUDIT_CACHE":
-            monkeypatch.delenv(name)
+    leave_no_settings(monkeypatch)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AUDIT_HOME", str(tmp_path / "home"))
     return load_settings()

@@ -152,6 +152,7 @@ def said(settings: Settings, *arguments: str, exit_code: int = 0, **environment:
     """Run the command in this process, which takes a third of the time: for what is only its output."""
     done = CliRunner(env=process_environment(settings, **environment)).invoke(cli, arguments)
     assert done.exit_code == exit_code, done.output
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return done
 
 
