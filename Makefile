@@ -5,11 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DO_NOT_TRACK := 1
 export DAGSTER_DISABLE_TELEMETRY := 1
-# Where an environment forbids it, each process of the tests would compile all modules again.
+# Where an environment forbids it, each process would compile all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-full bench-bucket bench-report docs test tests lint types dbt-parse unit integration browser test-slow system-packages clean
+.PHONY: help setup run serve bench bench-full bench-bucket bench-report docs test tests lint types unit integration browser test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -33,7 +33,7 @@ serve: setup ## Start Dagster with its schedule and sensors, and the report; pri
 	@$(BIN)/audit serve
 
 test: setup system-packages ## Run every check that CI runs
-	@$(MAKE) --no-print-directory -j 3 tests lint types dbt-parse
+	@$(MAKE) --no-print-directory -j 3 tests lint types
 
 tests: setup
 	@$(BIN)/pytest -q -n auto --dist worksteal
@@ -46,9 +46,6 @@ lint: setup
 
 types: setup
 	@$(BIN)/mypy
-
-dbt-parse: setup
-	@$(BIN)/python -m activity_audit.dbt_runner.project
 
 unit: setup ## Run the unit tests only (seconds)
 	@$(BIN)/pytest -q tests/unit

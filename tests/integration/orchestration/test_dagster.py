@@ -148,6 +148,7 @@ def test_a_range_is_one_run_and_each_of_its_partitions_says_its_own_counts(
     assert len(set(said(FACT, "snapshot"))) == 1
 
 
+@pytest.mark.slow
 def test_a_bulk_load_of_the_command_line_plans_ranges_and_materialises_hours(
     settings: Settings, instance: dg.DagsterInstance
 ) -> None:

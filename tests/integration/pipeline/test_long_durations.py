@@ -20,6 +20,7 @@ from orchestration.checks import build_freshness
 from tests.integration.support import deliver, event, lines, one, run
 
 
+@pytest.mark.slow
 def test_a_home_with_the_longest_durations_works(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [name for name, field in Settings.model_fields.items() if field.annotation is timedelta]
     assert len(names) == 10

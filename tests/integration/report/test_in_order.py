@@ -100,13 +100,13 @@ def _blocked(settings: Settings) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (_fresh, ["good", "good", "good", "good", "good"]),
+        pytest.param(_fresh, ["good", "good", "good", "good", "good"], marks=pytest.mark.slow),
         pytest.param(_stale, ["bad", "good", "good", "good", "good"], marks=pytest.mark.slow),
         (_stale_and_unknown, ["bad", "unknown", "good", "good", "good"]),
         (_missing, ["good", "bad", "bad", "good", "good"]),
         pytest.param(_unknown, ["good", "unknown", "good", "good", "good"], marks=pytest.mark.slow),
         pytest.param(_quarantine, ["good", "good", "bad", "look", "good"], marks=pytest.mark.slow),
-        (_replayed, ["good", "good", "bad", "look", "good"]),
+        pytest.param(_replayed, ["good", "good", "bad", "look", "good"], marks=pytest.mark.slow),
         (_blocked, ["good", "good", "bad", "good", "good"]),
     ],
 )

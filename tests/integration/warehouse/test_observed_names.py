@@ -80,6 +80,7 @@ AFTER = (
 )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_label_follows_the_events_of_later_runs(published: Settings, grown: Settings) -> None:
     _consistent(published, *BEFORE)
     # Four events are spelled `spin`, and three `SPIN`: also that of a key without new events.
