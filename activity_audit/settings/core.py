@@ -123,7 +123,9 @@ class Settings(Folders, BaseModel):
     lock_timeout: Duration = Field(
         timedelta(hours=1), description="how long a run waits for another run to let go of the warehouse"
     )
-    memory_limit: Memory = Field("3GB", description="what DuckDB may use in a run before it spills to disk")
+    memory_limit: Memory = Field(
+        "3GB", description="what a run may use before DuckDB spills to disk, two thirds of it for DuckDB"
+    )
     ledger_head_file: AbsolutePath | None = Field(
         None, description="a file, best on another mount, to which each run appends the ledger's newest entry"
     )
@@ -188,10 +190,10 @@ class Settings(Folders, BaseModel):
         parse_retention(value or "", catalogue.slugs())
         return value
 
-    def memory_share(self, parts: int) -> str:
-        """The memory limit of each DuckDB where so many share what `memory_limit` says."""
+    def memory_share(self, share: float) -> str:
+        """The memory limit of a DuckDB that may use this share (of 1) of what `memory_limit` says."""
         number, unit = re.fullmatch(r"([\d.]+)\s*(\w+)", self.memory_limit).groups()  # type: ignore[union-attr]
-        return f"{float(number) / parts:.3f}{unit}"
+        return f"{float(number) * share:.3f}{unit}"
 
     @property
     def limits(self) -> Limits:

@@ -27,6 +27,10 @@ from activity_audit.warehouse.contract import tables_of_python
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.tables import create_tables
 
+# Of the memory of a run, so much is DuckDB's. Python with dbt, Dagster and Great Expectations takes half a gigabyte,
+# and DuckDB goes past its limit by as much again.
+_MEMORY = 2 / 3
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -70,7 +74,7 @@ class Workbench:
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Attach `work` and `audit` where they are not, and bound what the connection may use."""
-        connection.execute(f"set memory_limit = '{self._settings.memory_limit}'")
+        connection.execute(f"set memory_limit = '{self._settings.memory_share(_MEMORY)}'")
         spill_to = str(spill.folder(self._settings))
         # Once something was spilt, DuckDB refuses to be told where to, even if it is the same place.
         if connection.execute("select current_setting('temp_directory')").fetchone() != (spill_to,):

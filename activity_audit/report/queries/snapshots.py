@@ -141,7 +141,7 @@ def attach(settings: Settings, number: int, remembered: int, event_ids: EventIds
         WarehouseError: if it is not kept any more, or the warehouse cannot be reached.
     """
     # What a DuckDB may use cannot be changed once it is locked, so each has its share from the start.
-    share = settings.memory_share(2)
+    share = settings.memory_share(1 / 2)
     connection = lake.open_reader(settings, number, share)
     try:
         rollups.build(connection)

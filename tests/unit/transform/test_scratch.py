@@ -12,7 +12,7 @@ from activity_audit.warehouse import spill
 
 
 def test_a_run_that_spilt_to_disk_connects_again(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AUDIT_MEMORY_LIMIT", "60MB")
+    monkeypatch.setenv("AUDIT_MEMORY_LIMIT", "90MB")
     settings = load_settings()
     with Workbench(settings, "run").kept() as workbench:
         with workbench.connect() as connection:
