@@ -85,7 +85,7 @@ def test_all_results_are_written_also_when_a_part_fails(tmp_path: Path, monkeypa
     assert "| a year's backfill against a month's, CPU per event | ≤ 1.15 | ≤ 1 | 1.12 | target |" in report
     assert "failed: breaks ended with 1: the disk is <full> |" in report
     assert "GB of disk are needed" in report
-    assert "| peak memory at 10M events | ≤ 4096 MiB |  |  | not measured |" in report
+    assert "| peak memory at 10M events | ≤ 3072 MiB |  |  | not measured |" in report
     assert "| a bulk load | chdb | 1,000 | 2.0 | 3.0 | 400 | equal |" in report
     assert "| a bulk load | spark |  |  |  |  | failed |" in report
     drawn = ElementTree.fromstring((tmp_path / "results" / "full.svg").read_text(encoding="utf-8"))
