@@ -21,6 +21,13 @@ from tests.integration.support import deliver, event, lines, query, run
 from tests.made_once import made_once
 
 
+def _settings_in(folder: Path) -> Settings:
+    """The settings of the home in a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AUDIT_HOME", str(folder / "home"))
+        return load_settings()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def column_lineage_is_known() -> None:
     """The first run works it out, which takes seconds: on a clean checkout, of one worker, and not of each."""
@@ -45,20 +52,15 @@ def postgres() -> Iterator[PostgresServer]:
 def report_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A home with a hundred events of May and a record in quarantine, for tests that only read the report."""
 
-    def settings_in(folder: Path) -> Settings:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AUDIT_HOME", str(folder / "home"))
-            return load_settings()
-
     def make(folder: Path) -> None:
-        settings = settings_in(folder)
+        settings = _settings_in(folder)
         deliver(settings, lines([event(f"e{number}", comments=f"=c{number}") for number in range(100)] + ["broken"]))
         run(settings)
 
     # What the report keeps in it, and what tests put beside it, is each worker's own.
     own = tmp_path_factory.mktemp("report")
     shutil.copytree(made_once("report", make) / "home", own / "home")
-    return settings_in(own)
+    return _settings_in(own)
 
 
 @pytest.fixture(scope="session")
@@ -79,10 +81,10 @@ def integrity_home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 def retention_home() -> Settings:
     """Two feeds and two hours; the tests work on copies of it."""
 
-    def settings_in(folder: Path) -> Settings:
+    def _settings_in(folder: Path) -> Settings:
         return load_settings(home=folder / "home", feed_url=str(folder / "landing"), applications="search,qm")
 
-    return settings_in(made_once("retention", lambda folder: _fill_for_retention(settings_in(folder))))
+    return _settings_in(made_once("retention", lambda folder: _fill_for_retention(_settings_in(folder))))
 
 
 def _fill_for_retention(settings: Settings) -> None:
@@ -113,12 +115,12 @@ def _fill_for_retention(settings: Settings) -> None:
 def evidence_home() -> Settings:
     """Two feeds and two runs, with everything that is hard on files, late events and refused records."""
 
-    def settings_in(folder: Path) -> Settings:
+    def _settings_in(folder: Path) -> Settings:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("AUDIT_HOME", str(folder / "home"))
             return load_settings(applications="search,qm", ledger_head_file=folder / "heads")
 
-    return settings_in(made_once("evidence", lambda folder: _fill_for_evidence(settings_in(folder))))
+    return _settings_in(made_once("evidence", lambda folder: _fill_for_evidence(_settings_in(folder))))
 
 
 def _fill_for_evidence(settings: Settings) -> None:
@@ -141,17 +143,12 @@ def _fill_for_evidence(settings: Settings) -> None:
 def varied_home() -> Settings:
     """One run with 400 events of many kinds, and a refused one, for tests that only read it."""
 
-    def settings_in(folder: Path) -> Settings:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("AUDIT_HOME", str(folder / "home"))
-            return load_settings()
-
     def make(folder: Path) -> None:
-        settings = settings_in(folder)
+        settings = _settings_in(folder)
         deliver(settings, lines([*varied_records(), event("refused", outcome="perhaps")]))
         run(settings)
 
-    return settings_in(made_once("varied", make))
+    return _settings_in(made_once("varied", make))
 
 
 @pytest.fixture(scope="module")
