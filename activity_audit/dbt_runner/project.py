@@ -180,7 +180,3 @@ def _interruptible() -> Iterator[None]:
     finally:
         for number, handler in heard.items():
             signal.signal(number, handler)
-
-
-if __name__ == "__main__":
-    manifest()

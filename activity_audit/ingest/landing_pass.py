@@ -109,6 +109,7 @@ class LandingPass:
     def _content(self, offer: Offer) -> Iterator[Content]:
         with self._open(offer) as stream:
             local = getattr(stream, "name", None)
+            # Not by pathlib, which takes longer, here for each of many small files.
             if isinstance(local, (str, bytes)) and os.path.isfile(local):  # noqa: PTH113
                 yield local_content(offer, stream, local)
                 return

@@ -44,6 +44,7 @@ def local_content(offer: Offer, stream: BinaryIO, path: str | bytes) -> Content:
 
     def check() -> None:
         try:
+            # Not by pathlib, which takes longer, here for each of many small files.
             now = os.stat(path)  # noqa: PTH116
         except FileNotFoundError:
             raise ChangedWhileReadError(offer.uri) from None

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -90,7 +89,6 @@ def broken_off(reason: str) -> Record:
     return Record(f"the file breaks off here and its rest cannot be read: {reason}", "unparseable")
 
 
-@cache
 def schema() -> pa.Schema:
     """The Arrow schema of what readers yield: the raw lake's without the position."""
     return pa.schema(

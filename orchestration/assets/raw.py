@@ -19,7 +19,7 @@ from orchestration.partitions import Metadata, say_of_hours, window_of
 from orchestration.resources import Home
 
 _MOST_SHOWN = 20
-# A source may be out of reach for a while; a delivery that cannot be understood is no error at all. This is not the
+# A source may be out of reach for a while; a delivery that cannot be understood is not an error. This is not the
 # asset's retry policy, for which Dagster would take what stops a run for an error and go on with the run. Nor could it
 # be stopped while it waits.
 _TRIES = Retrying(
