@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from activity_audit.base.hours import HOUR, iso
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings, load_settings
 from benchmarks import measure
 from benchmarks.history import END
@@ -130,7 +131,7 @@ def _floor(settings: Settings) -> dict[str, float]:
 
     feeds = catalogue.slugs()
     land_feeds(settings, feeds, _WINDOW)
-    index = open_index(settings.raw_dir)
+    index = open_index(raw_lake(settings))
     deliveries, manifests = index.deliveries(feeds, _WINDOW), index.manifests(feeds, _WINDOW)
     bench = Workbench(settings, "floor")
     with bench.connect() as connection:

@@ -7,6 +7,7 @@ import dagster as dg
 from activity_audit.base.hours import HOUR, iso, now_utc
 from activity_audit.base.vocabulary import FACT_NAME
 from activity_audit.ingest.landing import open_index
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.coverage import due
 from expectations import conformance, feed_contract
@@ -86,7 +87,7 @@ def build_freshness(settings: Settings) -> dg.AssetChecksDefinition:
     )
     def freshness(context: dg.AssetCheckExecutionContext, home: Home) -> Iterator[dg.AssetCheckResult]:
         hour = due(now_utc(), home.settings.freshness) - HOUR
-        landed = open_index(home.settings.raw_dir).deliveries(settings.expected_feeds, (hour, hour + HOUR))
+        landed = open_index(raw_lake(home.settings)).deliveries(settings.expected_feeds, (hour, hour + HOUR))
         fresh = {delivery.feed for delivery in landed}
         for slug in settings.expected_feeds:
             if dg.AssetCheckKey(asset_key(slug), FRESHNESS) in context.selected_asset_check_keys:

@@ -16,6 +16,7 @@ from filelock import FileLock
 from activity_audit.base.files import rewrite
 from activity_audit.base.hours import HOUR, floor_hour, iso, now_utc, parse_time
 from activity_audit.ingest.landing import open_index
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 
 # Beside Dagster's records, which are of the partitions.
@@ -30,7 +31,8 @@ def beginning(settings: Settings, hours: Iterable[datetime] = ()) -> datetime:
     known = [*hours, *_noted(settings.dagster_home)]
     if settings.first_hour:
         known.append(settings.first_hour)
-    if settings.raw_dir.is_dir() and (landed := open_index(settings.raw_dir).first_hour()):
+    raw = raw_lake(settings)
+    if raw.store.is_there() and (landed := open_index(raw).first_hour()):
         known.append(landed)
     due = floor_hour(now_utc() - settings.schedule_lag) - HOUR
     if known:

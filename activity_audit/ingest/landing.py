@@ -10,10 +10,8 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 from activity_audit.base.delivery_limits import DEFAULT, Limits
-from activity_audit.base.disk import Disk
 from activity_audit.base.hours import HOUR
 from activity_audit.ingest.landing_pass import Failed, Landed, LandingPass, publish_all
 from activity_audit.ingest.scratch import scratch
@@ -28,8 +26,10 @@ from activity_audit.ingest.sources.source import (
     SourceRefusedError,
     every_offer,
 )
-from activity_audit.raw.files import folders_of, found_deliveries, found_manifests
+from activity_audit.raw.files import found_deliveries, found_manifests
 from activity_audit.raw.index import LandedDelivery, LandedManifest, RawIndex
+from activity_audit.raw.lake import RawLake
+from activity_audit.raw.store import Writer
 
 # So many files, or so many delivered bytes, are given their names and recorded at a time.
 _TOGETHER = 1_000
@@ -68,7 +68,7 @@ def changed_offers(index: RawIndex, listing: Listing) -> list[Offer]:
 
 def land(
     source: Source,
-    raw_dir: Path,
+    raw: RawLake,
     *,
     feeds: Collection[str],
     window: tuple[datetime, datetime] | None,
@@ -86,16 +86,16 @@ def land(
     Raises:
         SourceError: if the source cannot be listed, or nothing that it offers can be read.
     """
-    index = open_index(raw_dir)
+    index = open_index(raw)
     listing = source.list(feeds, window)
     offers = changed_offers(index, listing)
     report = LandingReport(unknown=listing.unknown, source_warnings=listing.warnings)
     failed: list[Failed] = []
     follower = source if isinstance(source, PassFollower) else None
-    with scratch(raw_dir, lambda: _adopt(index, raw_dir)) as folder, Disk(raw_dir) as disk:
+    with scratch(raw.space, lambda: _adopt(raw)) as folder, raw.store.writing() as writer:
         manifests = {(found.feed, found.feed_hour): found for found in index.manifests(feeds, window)}
         newest = _newest_deliveries(index, [offer for offer in offers if offer.is_reading])
-        work = LandingPass(source, raw_dir, folder, manifests, newest, landed_at, max_record_bytes, limits)
+        work = LandingPass(source, raw.store, folder, manifests, newest, landed_at, max_record_bytes, limits)
         if follower:
             follower.prepare(offers, folder)
         pending: list[Landed] = []
@@ -113,17 +113,17 @@ def land(
                     pending_bytes += len(result.manifest.content) if result.manifest else 0
                 if len(pending) >= _TOGETHER or pending_bytes >= _TOGETHER_BYTES:
                     together, pending, pending_bytes = pending, [], 0
-                    _record(index, raw_dir, publish_all(together, disk), disk, landed_at, report, follower)
+                    _record(raw, publish_all(together, raw.store, writer), writer, landed_at, report, follower)
                 if on_progress:
                     on_progress(done, len(offers))
         finally:
             if follower:
                 follower.stop()
             pool.shutdown(cancel_futures=True)
-            _record(index, raw_dir, publish_all(pending, disk), disk, landed_at, report, follower)
+            _record(raw, publish_all(pending, raw.store, writer), writer, landed_at, report, follower)
     found = unlisted(listing, feeds, landed_at)
     found += [failed_offer(failure.offer, str(failure.error), landed_at) for failure in failed]
-    aside = SetAsides(raw_dir)
+    aside = SetAsides(raw)
     known = [one for one in aside.all(feeds, window) if not is_elsewhere(one.source_uri)]
     before = {one.source_uri for one in known}
     outage = [
@@ -152,17 +152,16 @@ def _joined(errors: list[SourceError]) -> SourceError:
     return kind("; ".join(messages[:_SHOWN]) + more)
 
 
-def open_index(raw_dir: Path) -> RawIndex:
+def open_index(raw: RawLake) -> RawIndex:
     """The index of the raw lake, rebuilt from the raw files where it was lost."""
-    index = RawIndex(raw_dir)
-    if not index.is_complete():
-        index.set_complete(found_deliveries(raw_dir), found_manifests(raw_dir))
-    return index
+    if not raw.index.is_complete():
+        raw.index.set_complete(found_deliveries(raw.store), found_manifests(raw.store))
+    return raw.index
 
 
-def _adopt(index: RawIndex, raw_dir: Path) -> None:
+def _adopt(raw: RawLake) -> None:
     """Index what a killed pass landed and could not record any more; its source may be gone."""
-    index.add(found_deliveries(raw_dir), found_manifests(raw_dir))
+    raw.index.add(found_deliveries(raw.store), found_manifests(raw.store))
 
 
 def _newest_deliveries(index: RawIndex, readings: list[Offer]) -> dict[tuple[str, datetime], LandedDelivery]:
@@ -176,19 +175,17 @@ def _newest_deliveries(index: RawIndex, readings: list[Offer]) -> dict[tuple[str
 
 
 def _record(
-    index: RawIndex,
-    raw_dir: Path,
+    raw: RawLake,
     landed: list[Landed],
-    disk: Disk,
+    writer: Writer,
     landed_at: datetime,
     report: LandingReport,
     follower: PassFollower | None,
 ) -> None:
     # A file must not be on record before it is sure to be there after a power failure.
-    files = [item.file for item in landed if item.file]
-    disk.sync(folders_of(files, raw_dir), len(files))
+    writer.settle([item.file for item in landed if item.file])
     manifests = [item.manifest for item in landed if item.manifest]
-    report.new += index.add(
+    report.new += raw.index.add(
         [item.delivery for item in landed if item.delivery],
         [(manifest, landed_at) for manifest in manifests],
         [(item.offer.uri, item.offer.token) for item in landed],

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from activity_audit.base.delivery_limits import DeliveryError, Limits, machine_is_at_fault
-from activity_audit.base.disk import Disk
 from activity_audit.ingest.manifests import MOST_BYTES, too_large
 from activity_audit.ingest.offer_content import (
     ChangedWhileReadError,
@@ -25,22 +24,23 @@ from activity_audit.ingest.offer_content import (
 from activity_audit.ingest.raw_writer import write_parquet
 from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.sources.source import Offer, Source, SourceError
-from activity_audit.raw.files import delivery_in, manifest_path, publish
+from activity_audit.raw.files import delivery_in, manifest_path
 from activity_audit.raw.index import LandedDelivery, LandedManifest, to_metadata
+from activity_audit.raw.store import RawStore, Writer
 
 
 @dataclass(frozen=True)
 class Landed:
     """What became of an offer: a delivery, a new manifest, or neither where it brings nothing new.
 
-    `file` is what it adds to the raw lake, None where that was there. It is whole, and in scratch space as
-    `temporary` until `publish_all` gives it its name.
+    `file` is the name of what it adds to the raw lake, None where that was there. It is whole, and in scratch space
+    as `temporary` until `publish_all` gives it its name.
     """
 
     offer: Offer
     delivery: LandedDelivery | None = None
     manifest: LandedManifest | None = None
-    file: Path | None = None
+    file: str | None = None
     temporary: Path | None = None
 
 
@@ -62,7 +62,7 @@ class LandingPass:
     def __init__(
         self,
         source: Source,
-        raw_dir: Path,
+        store: RawStore,
         folder: Path,
         manifests: Mapping[tuple[str, datetime], LandedManifest],
         newest: Mapping[tuple[str, datetime], LandedDelivery],
@@ -71,7 +71,7 @@ class LandingPass:
         limits: Limits,
     ) -> None:
         self._source = source
-        self._raw_dir = raw_dir
+        self._store = store
         self._folder = folder
         self._manifests = manifests
         self._newest = newest
@@ -141,7 +141,7 @@ class LandingPass:
         known = self._manifests.get((offer.feed, offer.feed_hour))
         if known and known.sha256 == manifest.sha256:
             return Landed(offer)
-        target = self._raw_dir / manifest_path(manifest, self._landed_at)
+        target = manifest_path(manifest, self._landed_at)
         temporary = self._temporary()
         temporary.write_bytes(manifest.content)
         return Landed(offer, manifest=manifest, file=target, temporary=temporary)
@@ -161,10 +161,9 @@ class LandingPass:
             records=0,
             landed_at=self._landed_at,
         )
-        target = self._raw_dir / delivery.raw_path
-        if target.exists():
+        if self._store.exists(delivery.raw_path):
             content.check()
-            return Landed(offer, delivery_in(target))
+            return Landed(offer, delivery_in(self._store, delivery.raw_path))
         declared = feed_format(offer.name)
         assert declared is not None, offer.name
         temporary = self._temporary()
@@ -182,7 +181,7 @@ class LandingPass:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        return Landed(offer, replace(delivery, records=records), file=target, temporary=temporary)
+        return Landed(offer, replace(delivery, records=records), file=delivery.raw_path, temporary=temporary)
 
     def _brings_nothing(self, offer: Offer, content: Content) -> bool:
         newest = self._newest.get((offer.feed, offer.feed_hour))
@@ -191,27 +190,21 @@ class LandingPass:
         return offer.is_reading and newest.sha256 == content.sha256
 
 
-def publish_all(landed: Collection[Landed], disk: Disk) -> list[Landed]:
-    """Give the files of these their names in the raw lake; what became of each.
-
-    The content of all is on disk before the first has its name. The disk brings many there at a time in little more
-    than it takes for one.
+def publish_all(landed: Collection[Landed], store: RawStore, writer: Writer) -> list[Landed]:
+    """Give the files of these their names in the raw lake, many at a time; what became of each.
 
     Raises:
         OSError: if the raw lake cannot be written.
     """
-    temporaries = [item.temporary for item in landed if item.temporary]
-    disk.sync(temporaries, len(temporaries))
-    return [_named(item) for item in landed]
+    files = [(item.temporary, item.file) for item in landed if item.temporary and item.file]
+    is_new = dict(zip((name for _, name in files), writer.publish(files), strict=True))
+    return [_named(item, store, is_new) for item in landed]
 
 
-def _named(item: Landed) -> Landed:
-    if item.temporary is None or item.file is None:
-        return item
-    is_new = publish(item.temporary, item.file)
-    if item.delivery and not is_new:
+def _named(item: Landed, store: RawStore, is_new: Mapping[str, bool]) -> Landed:
+    if item.delivery and item.file and not is_new[item.file]:
         # Another pass was quicker, and its file says when it was landed.
-        return Landed(item.offer, delivery_in(item.file))
+        return Landed(item.offer, delivery_in(store, item.file))
     return item
 
 

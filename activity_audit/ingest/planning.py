@@ -19,7 +19,7 @@ from activity_audit.ingest.sources.journal import Journal
 from activity_audit.ingest.sources.source import Listing, Source, SourceError, own_source
 from activity_audit.ingest.sweeps import Reach, Sweeps, list_changes
 from activity_audit.ingest.waiting import Waiting
-from activity_audit.raw.files import SWEEPS
+from activity_audit.raw.lake import RawLake, raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 
@@ -89,11 +89,12 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
         SourceError: if the source cannot be listed.
         WarehouseError: if there is a warehouse that cannot be read.
     """
-    index = open_index(settings.raw_dir)
+    raw = raw_lake(settings)
+    index = open_index(raw)
     now = now_utc()
     current = floor_hour(now)
     reach = Reach(settings.lookback, settings.sweep_every)
-    sweeps = Sweeps(settings.raw_dir / SWEEPS, settings.feed_root)
+    sweeps = Sweeps(raw.notes, settings.feed_root)
     listing, offers = list_changes(source_of(settings), index, feeds, now, reach, sweeps)
     journal = own_journal(settings)
     unsealed = journal.unsealed() if catalogue.OWN_FEED in feeds else {}
@@ -101,11 +102,11 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
         own = journal.source().list([catalogue.OWN_FEED], None)
         listing.unknown += own.unknown
         offers += changed_offers(index, own)
-    aside = _set_aside(settings, feeds, listing, now)
+    aside = _set_aside(raw, feeds, listing, now)
     uris, ids = {one.source_uri for one in aside}, {one.delivery_id for one in aside}
     changed = {offer.feed_hour for offer in offers if offer.uri not in uris} | set(unsealed)
     ahead = sorted(hour for hour in changed if hour > current)
-    waiting = Waiting(settings.raw_dir)
+    waiting = Waiting(raw)
     hours = {hour for hour in changed if hour <= current}
     try:
         with lake.reader(settings) as connection:
@@ -133,9 +134,9 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
     return Plan(ranges, warnings, fingerprint, frozenset(listing.apart), frozenset(again))
 
 
-def _set_aside(settings: Settings, feeds: Collection[str], listing: Listing, at: datetime) -> list[SetAside]:
+def _set_aside(raw: RawLake, feeds: Collection[str], listing: Listing, at: datetime) -> list[SetAside]:
     """What is set aside of these feeds, after what a look found of folders that are of no feed hour."""
-    store = SetAsides(settings.raw_dir)
+    store = SetAsides(raw)
     found = [one for one in unlisted(listing, feeds, at) if one.feed_hour is None]
     known = store.all(feeds)
     uris = {one.source_uri for one in found}

@@ -14,18 +14,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from activity_audit.raw.lake import RawLake
+
 FOLDER = ".scratch"
 _LOCK = "lock"
 
 
 @contextmanager
-def scratch(raw_dir: Path, on_leftovers: Callable[[], None]) -> Iterator[Path]:
-    """An empty folder of this pass, on the file system of `raw_dir`; it is removed at the end.
+def scratch(root: Path, on_leftovers: Callable[[], None]) -> Iterator[Path]:
+    """An empty folder of this pass below `root`, the `space` of the raw lake; it is removed at the end.
 
     `on_leftovers` is called, before they are removed, when an earlier pass was killed and left its folder. A
     folder is also left by a pass that ends with an exception, so that the next one looks after it.
     """
-    space = raw_dir / FOLDER
+    space = root / FOLDER
     space.mkdir(parents=True, exist_ok=True)
     with (space / _LOCK).open("a") as lock:
         _clean(space, lock.fileno(), on_leftovers)
@@ -34,9 +36,9 @@ def scratch(raw_dir: Path, on_leftovers: Callable[[], None]) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def in_use(raw_dir: Path) -> bool:
+def in_use(raw: RawLake) -> bool:
     """Whether a pass is at work, or was killed and no later one has looked after what it left."""
-    space = raw_dir / FOLDER
+    space = raw.space / FOLDER
     try:
         with (space / _LOCK).open("rb") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

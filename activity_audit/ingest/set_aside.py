@@ -9,19 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from activity_audit.base.hours import iso, parse_time
 from activity_audit.ingest.sources.source import Listing, Offer
-from activity_audit.raw.index import READING, LandedDelivery, RawIndex
-
-_SCHEMA = """
-create table if not exists set_aside (
-    source_uri text not null, delivery_id text not null, feed text not null, feed_hour text, name text not null,
-    reason text not null, first_seen text not null, last_seen text not null, gone_at text,
-    primary key (source_uri, delivery_id)
-) without rowid
-"""
+from activity_audit.raw.database import SET_ASIDE
+from activity_audit.raw.index import READING, LandedDelivery
+from activity_audit.raw.lake import RawLake
 
 
 @dataclass(frozen=True)
@@ -59,13 +52,13 @@ class SetAside:
 class SetAsides:
     """Access to what is set aside; each call is one transaction, and several processes may use it at once."""
 
-    def __init__(self, raw_dir: Path) -> None:
-        self._index = RawIndex(raw_dir)
+    def __init__(self, raw: RawLake) -> None:
+        self._index = raw.index
 
     def all(self, feeds: Collection[str], window: tuple[datetime, datetime] | None = None) -> list[SetAside]:
         """What is set aside of these feeds, by hour: in the half-open window or in all, and what has no feed hour."""
         with self._index.connect() as connection:
-            connection.execute(_SCHEMA)
+            connection.ensure(SET_ASIDE)
             rows = connection.execute(
                 "select feed, feed_hour, name, source_uri, reason, first_seen, last_seen, delivery_id, gone_at "
                 "from set_aside order by feed_hour, feed, name, source_uri, delivery_id"
@@ -83,13 +76,14 @@ class SetAsides:
     def update(self, found: Iterable[SetAside], done: Iterable[SetAside] = ()) -> None:
         """Keep what was found, which stays first seen when it was, and forget what is done."""
         with self._index.connect() as connection:
-            connection.execute(_SCHEMA)
+            connection.ensure(SET_ASIDE)
             connection.executemany(
                 "delete from set_aside where source_uri = ? and delivery_id = ?",
                 [(one.source_uri, one.delivery_id) for one in done],
             )
             connection.executemany(
-                "insert into set_aside values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set "
+                "insert into set_aside values (?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                "on conflict (source_uri, delivery_id) do update set "
                 "reason = excluded.reason, last_seen = excluded.last_seen, gone_at = excluded.gone_at",
                 [
                     (one.source_uri, one.delivery_id, one.feed, one.feed_hour and iso(one.feed_hour), one.name,

@@ -2,7 +2,7 @@
 
 A folder of this machine is cheap to list, and is listed whole each time. A bucket costs a request for every thousand
 objects, so of its feeds only the hours are listed in which something new is likely, and a sweep over everything finds
-what came late for an older hour. When each feed was swept last is kept between processes in a small file. If that is
+what came late for an older hour. When each feed was swept last is kept between processes in a small note. If that is
 lost, the next look lists everything: nothing depends on it but the number of requests.
 """
 
@@ -12,16 +12,14 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
-from filelock import FileLock
-
-from activity_audit.base.files import rewrite
 from activity_audit.base.hours import iso, parse_time
 from activity_audit.ingest.landing import changed_offers
 from activity_audit.ingest.sources.bucket import BucketSource, Span
 from activity_audit.ingest.sources.source import Listing, Offer, Source
+from activity_audit.raw.files import SWEEPS
 from activity_audit.raw.index import RawIndex
+from activity_audit.raw.notes import Notes
 
 
 @dataclass(frozen=True)
@@ -33,34 +31,39 @@ class Sweep:
 
 
 class Sweeps:
-    """The sweeps of the feeds below `url`, kept in the file `path`; several processes may use it at once."""
+    """The sweeps of the feeds below `url`, in a note of the raw lake; several processes may use it at once."""
 
-    def __init__(self, path: Path, url: str) -> None:
-        self._path = path
+    def __init__(self, notes: Notes, url: str) -> None:
+        self._notes = notes
         self._url = url
 
     def read(self) -> dict[str, Sweep]:
-        """What is known, by feed; nothing where the file is lost, damaged, or about another URL."""
-        try:
-            kept = json.loads(self._path.read_text(encoding="utf-8"))
-            if kept["url"] != self._url:
-                return {}
-            return {feed: _sweep(*times) for feed, times in kept["feeds"].items()}
-        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
-            return {}
+        """What is known, by feed; nothing where the note is lost, damaged, or about another URL."""
+        return self._known(self._notes.read(SWEEPS))
 
     def update(self, found: Mapping[str, Sweep]) -> None:
         """Keep what a look found about these feeds.
 
         Raises:
-            OSError: if the file cannot be written.
+            OSError: if the note cannot be written.
         """
         if found.items() <= self.read().items():
             return
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._path.with_name(f".{self._path.name}.lock")):
-            feeds = {feed: _times(sweep) for feed, sweep in sorted((self.read() | dict(found)).items())}
-            rewrite(self._path, json.dumps({"url": self._url, "feeds": feeds}, indent=1))
+
+        def with_found(known: str | None) -> str:
+            feeds = {feed: _times(sweep) for feed, sweep in sorted((self._known(known) | dict(found)).items())}
+            return json.dumps({"url": self._url, "feeds": feeds}, indent=1)
+
+        self._notes.update(SWEEPS, with_found)
+
+    def _known(self, text: str | None) -> dict[str, Sweep]:
+        try:
+            kept = json.loads(text or "{}")
+            if kept["url"] != self._url:
+                return {}
+            return {feed: _sweep(*times) for feed, times in kept["feeds"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return {}
 
 
 def _sweep(swept_at: str, open_from: str | None) -> Sweep:

@@ -1,35 +1,28 @@
 """The deliveries that are landed and not published, kept in the raw lake's index, so that no look reads all of it.
 
-A delivery waits from when it is on record there, by a trigger of the index itself, until a look sees it in the
-warehouse. The look also keeps which ledger entry was the newest then. While the warehouse has that entry, it has all
-that was published by then; one that was restored from a backup, or begun anew, has not, and everything is compared.
+A delivery waits from when it is on record there until a look sees it in the warehouse. The look also keeps which
+ledger entry was the newest then. While the warehouse has that entry, it has all that was published by then; one that
+was restored from a backup, or begun anew, has not, and everything is compared.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 
 import duckdb
 from filelock import FileLock
 
 from activity_audit.base.hours import iso, naive, parse_time
 from activity_audit.ledger import ledger
-from activity_audit.raw.index import RawIndex
+from activity_audit.raw.database import WAITING, WAITING_BY_ITSELF, IndexConnection
+from activity_audit.raw.lake import RawLake
 from activity_audit.warehouse import arrow_rows
 
-_SCHEMA = (
-    "create table if not exists waiting (delivery_id text primary key) without rowid",
-    "create trigger if not exists delivery_waits after insert on delivery begin "
-    "insert or ignore into waiting values (new.delivery_id); end",
-    "create table if not exists looked (sequence integer not null, entry_sha256 text not null, deliveries integer)",
-)
 _BUT = "delivery_id not in (select value from json_each(?))"
 _LOCK = ".waiting.lock"
 _AT_A_TIME = 100_000
@@ -47,9 +40,9 @@ class _Looked:
 class Waiting:
     """The deliveries of the raw lake that wait to be published. Several processes may use it at once."""
 
-    def __init__(self, raw_dir: Path) -> None:
-        self._index = RawIndex(raw_dir)
-        self._lock = raw_dir / _LOCK
+    def __init__(self, raw: RawLake) -> None:
+        self._index = raw.index
+        self._lock = raw.space / _LOCK
 
     def look(self, warehouse: duckdb.DuckDBPyConnection) -> None:
         """Let go of what is published by now; `warehouse` reads the newest snapshot, as its current catalog."""
@@ -61,7 +54,7 @@ class Waiting:
             with self._connect() as connection:
                 if not compare_all and not connection.execute("select 1 from waiting limit 1").fetchone():
                     return
-                rows = connection.execute(f"select delivery_id, feed_hour from {table}")
+                rows = iter(connection.execute(f"select delivery_id, feed_hour from {table}"))
                 published: list[str] = []
                 left: list[str] = []
                 while part := dict(islice(rows, _AT_A_TIME)):
@@ -71,7 +64,9 @@ class Waiting:
                 # Of now or later than what was seen, so that whoever has this entry has all of that.
                 looked = _looked(warehouse)
                 connection.executemany("delete from waiting where delivery_id = ?", [(one,) for one in published])
-                connection.executemany("insert or ignore into waiting values (?)", [(one,) for one in left])
+                connection.executemany(
+                    "insert into waiting values (?) on conflict (delivery_id) do nothing", [(one,) for one in left]
+                )
                 connection.execute("delete from looked")
                 if looked:
                     values = (looked.sequence, looked.entry_sha256, looked.deliveries)
@@ -98,10 +93,9 @@ class Waiting:
         return {parse_time(hour) for feed, hour in rows if feed in feeds}
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
+    def _connect(self) -> Iterator[IndexConnection]:
         with self._index.connect() as connection:
-            for statement in _SCHEMA:
-                connection.execute(statement)
+            connection.ensure(WAITING + WAITING_BY_ITSELF)
             yield connection
 
 

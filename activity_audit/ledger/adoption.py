@@ -8,7 +8,6 @@ adopted, and `audit verify` goes on to name it.
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 
@@ -17,13 +16,14 @@ from activity_audit.ledger.chain import ADOPTED, append
 from activity_audit.ledger.raw_hashes import ABSENT, each_sha256
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.raw.index import raw_path
+from activity_audit.raw.store import RawStore
 from activity_audit.warehouse import arrow_rows
 from activity_audit.warehouse.transactions import snapshot_now, transaction
 
 _UNKNOWN = "raw_sha256 is null"
 
 
-def adopt(connection: duckdb.DuckDBPyConnection, raw_dir: Path, recorded_at: datetime) -> int:
+def adopt(connection: duckdb.DuckDBPyConnection, store: RawStore, recorded_at: datetime) -> int:
     """Record every batch whose raw files no hash is known of, in one transaction; returns how many they were.
 
     `recorded_at` is a plain UTC timestamp. The connection has `work` and `audit` attached, and the caller holds the
@@ -39,7 +39,7 @@ def adopt(connection: duckdb.DuckDBPyConnection, raw_dir: Path, recorded_at: dat
     ).fetchall()
     if not rows:
         return 0
-    _hash_raw_files(connection, raw_dir, rows)
+    _hash_raw_files(connection, store, rows)
     wanted = {(feed, hour, run) for _, feed, hour, run, _ in rows}
     wanted -= {entry.batch.key for entry in ledger.entries(connection)}
     parts = slices([(hour, count) for _, _, hour, _, count in rows])
@@ -54,7 +54,8 @@ def adopt(connection: duckdb.DuckDBPyConnection, raw_dir: Path, recorded_at: dat
     return len(new)
 
 
-def _hash_raw_files(connection: duckdb.DuckDBPyConnection, raw_dir: Path, rows: list[tuple]) -> None:
-    hashes = each_sha256(raw_dir / raw_path(feed, hour, delivery) for delivery, feed, hour, *_ in rows)
+def _hash_raw_files(connection: duckdb.DuckDBPyConnection, store: RawStore, rows: list[tuple]) -> None:
+    names = [raw_path(feed, hour, delivery) for delivery, feed, hour, *_ in rows]
+    hashes = each_sha256(names, store.open, store.at_once)
     known = [(row[0], found or ABSENT) for row, found in zip(rows, hashes, strict=True)]
     arrow_rows.create(connection, "work.main.raw_hash", ("delivery_id", "raw_sha256"), known)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 # What stands for the hash of a file that was gone already when its batch was adopted.
 ABSENT = "absent"
@@ -15,14 +16,15 @@ _THREADS = 2
 _FILES_AT_A_TIME = 32
 
 
-Open = Callable[[Path], BufferedReader]
+# What opens a file by its path, or by its name in a store.
+Open = Callable[[Any], Any]
 
 
 def _opened(path: Path) -> BufferedReader:
     return path.open("rb")
 
 
-def file_sha256(path: Path, opened: Open = _opened) -> str | None:
+def file_sha256(path: Any, opened: Open = _opened) -> str | None:
     """The SHA-256 of a file's bytes, as `sha256sum` gives it; None where there is no such file.
 
     Raises:
@@ -35,33 +37,35 @@ def file_sha256(path: Path, opened: Open = _opened) -> str | None:
         return None
 
 
-def each_sha256(paths: Iterable[Path]) -> Iterator[str | None]:
+def each_sha256(paths: Iterable[Any], opened: Open = _opened, at_once: int = _THREADS) -> Iterator[str | None]:
     """The hash of each of these files, in their order, several read at a time.
 
     Raises:
         OSError: if one is there and cannot be read.
     """
-    for found in each_sha256_or_error(paths):
+    for found in each_sha256_or_error(paths, opened, at_once):
         if isinstance(found, OSError):
             raise found
         yield found
 
 
-def each_sha256_or_error(paths: Iterable[Path], opened: Open = _opened) -> Iterator[str | OSError | None]:
+def each_sha256_or_error(
+    paths: Iterable[Any], opened: Open = _opened, at_once: int = _THREADS
+) -> Iterator[str | OSError | None]:
     """The same, but for a file that cannot be read why it cannot."""
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         for found in pool.map(lambda batch: [_sha256_or_error(path, opened) for path in batch], _batches(paths)):
             yield from found
 
 
-def _batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
+def _batches(paths: Iterable[Any]) -> Iterator[list[Any]]:
     """A few files for each turn of a thread: to take turns for each takes as long as to hash a small one."""
     left = iter(paths)
     while batch := list(islice(left, _FILES_AT_A_TIME)):
         yield batch
 
 
-def _sha256_or_error(path: Path, opened: Open) -> str | OSError | None:
+def _sha256_or_error(path: Any, opened: Open) -> str | OSError | None:
     try:
         return file_sha256(path, opened)
     except OSError as error:

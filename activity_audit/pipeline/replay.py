@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 
@@ -20,6 +19,7 @@ from activity_audit.pipeline import stages
 from activity_audit.pipeline.replay_report import Report, describe
 from activity_audit.publish import publish
 from activity_audit.raw.index import LandedDelivery
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.transform.staging import DataFaultError
@@ -103,8 +103,9 @@ def _batch(
     )
     judgeable = f"from {_SELECTED} where not list_contains(reasons, '{CUT_OFF}')"
     deliveries = _deliveries(connection, judgeable)
-    paths = [settings.raw_dir / delivery.raw_path for delivery in deliveries]
-    _refuse([path for path in paths if not path.exists()], "are gone")
+    store = raw_lake(settings).store
+    gone = store.missing([delivery.raw_path for delivery in deliveries])
+    _refuse([store.shown(name) for name in gone], "are gone")
     now = now_utc()
     hours = [delivery.feed_hour for delivery in deliveries]
     batch = Batch(
@@ -127,7 +128,7 @@ def _require_unchanged(connection: duckdb.DuckDBPyConnection) -> None:
         "select raw.raw_path from work.raw.delivery as raw inner join audit.quality.feed_delivery as published "
         "using (delivery_id) where raw.raw_sha256 is distinct from published.raw_sha256 order by all"
     ).fetchall()
-    _refuse([Path(path) for (path,) in changed], "are not what they were when they were published")
+    _refuse([path for (path,) in changed], "are not what they were when they were published")
 
 
 def _deliveries(connection: duckdb.DuckDBPyConnection, judgeable: str) -> list[LandedDelivery]:
@@ -156,7 +157,7 @@ def _landed(
     return LandedDelivery(delivery_id, feed, aware(hour), name, uri, sha256, size, records, aware(at))
 
 
-def _refuse(paths: Sequence[Path], what: str) -> None:
+def _refuse(paths: Sequence[str], what: str) -> None:
     if paths:
         raise ReplayError(
             f"{len(paths)} raw files that the replay needs {what}, the first is {paths[0]}; restore them from a "

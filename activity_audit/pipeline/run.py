@@ -23,6 +23,7 @@ from activity_audit.ingest.sources.source import Source, SourceError
 from activity_audit.ledger.ledger import deleted_deliveries
 from activity_audit.pipeline import stages
 from activity_audit.pipeline.stages import ChecksFailedError, Outcome, Stages
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform import staging
 from activity_audit.transform.scratch import Batch, Workbench
@@ -41,12 +42,13 @@ def land_feeds(
 ) -> LandingReport:
     """Bring what these feeds offer for the window into the raw lake, and what the product itself has for it."""
 
+    raw = raw_lake(settings)
     own_uris = f"{uri_of(str(settings.own_feeds_dir))}/"
 
     def landed(source: Source, feeds: Collection[str], *, is_own: bool = False) -> LandingReport:
         return land(
             source,
-            settings.raw_dir,
+            raw,
             feeds=feeds,
             window=window,
             landed_at=now_utc(),
@@ -111,7 +113,7 @@ def update_warehouse(
         with Workbench(settings, f"{run_id}-rest").kept() as bench:
             outcome = _stage_and_publish(run, bench, batch)
     aside = {one.delivery_id for one in left}
-    SetAsides(settings.raw_dir).update(left, [one for key, one in before.items() if key not in aside])
+    SetAsides(raw_lake(settings)).update(left, [one for key, one in before.items() if key not in aside])
     outcome.warnings += [one.sentence for one in left]
     return outcome
 
@@ -129,14 +131,15 @@ def _batch(
     feeds: Collection[str],
     window: Window,
 ) -> Batch:
-    index = open_index(settings.raw_dir)
+    raw = raw_lake(settings)
+    index = open_index(raw)
     published = connection.execute(
         "select delivery_id from audit.quality.feed_delivery where feed_hour_utc >= ? and feed_hour_utc < ?",
         [naive(window[0]), naive(window[1])],
     ).fetchall()
     known = {row[0] for row in published}
     deliveries = [d for d in index.deliveries(feeds, window) if d.delivery_id not in known]
-    aside = SetAsides(settings.raw_dir)
+    aside = SetAsides(raw)
     # A run that was killed may have published what it could not note any more.
     aside.update((), [one for one in aside.all(feeds, window) if one.delivery_id in known])
     read_again = {d.feed_hour for d in deliveries if d.is_reading}

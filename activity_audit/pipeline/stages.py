@@ -20,6 +20,7 @@ from activity_audit.dbt_runner import column_lineage, project
 from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.publish import data_docs, publish
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform import staging, threads
 from activity_audit.transform.built import Built, describe
@@ -83,7 +84,7 @@ class Stages:
         """Make the warehouse what can be built on: its tables, its known ids and names, and its ledger."""
         threads.fit(connection)
         self.warnings += tables.bring_up_to_date(connection, self.manifest)
-        adopt(connection, self.settings.raw_dir, naive(now_utc()))
+        adopt(connection, raw_lake(self.settings).store, naive(now_utc()))
         self.since = snapshot_now(connection)
 
     def stage(

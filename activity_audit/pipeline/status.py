@@ -15,6 +15,7 @@ from activity_audit.ingest.landing import open_index
 from activity_audit.ingest.set_aside import SetAside, SetAsides
 from activity_audit.ingest.waiting import Waiting
 from activity_audit.ledger import head
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import coverage, lake, verdicts
 from activity_audit.warehouse.coverage import Coverage
@@ -87,7 +88,7 @@ def set_aside(
     settings: Settings, feeds: Collection[str], window: tuple[datetime, datetime] | None = None
 ) -> list[SetAside]:
     """What is set aside of these feeds, in the half-open window of feed hours or in all, and still at its source."""
-    return [one for one in SetAsides(settings.raw_dir).all(feeds, window) if not one.gone_at]
+    return [one for one in SetAsides(raw_lake(settings)).all(feeds, window) if not one.gone_at]
 
 
 def shown(one: SetAside) -> dict[str, Any]:
@@ -104,10 +105,11 @@ def shown(one: SetAside) -> dict[str, Any]:
 
 def _forgotten(settings: Settings, connection: duckdb.DuckDBPyConnection) -> int:
     """How many deliveries were landed longer ago than AUDIT_FRESHNESS and are not published, whatever ran since."""
-    open_index(settings.raw_dir)
+    raw = raw_lake(settings)
+    open_index(raw)
     # These are told of by themselves.
-    aside = {one.delivery_id for one in SetAsides(settings.raw_dir).all(catalogue.slugs())}
-    waiting = Waiting(settings.raw_dir)
+    aside = {one.delivery_id for one in SetAsides(raw).all(catalogue.slugs())}
+    waiting = Waiting(raw)
     waiting.look(connection)
     return waiting.count(now_utc() - settings.freshness, aside)
 

@@ -1,47 +1,28 @@
 """The index of the raw lake: which deliveries are landed, and under which token they were last seen.
 
-A SQLite file beside the raw Parquet files. The raw files are the truth and carry all that the index has
-about a delivery or a manifest, so a lost index is rebuilt from them.
+It is in a database: a SQLite file beside the raw Parquet files, or the database of a shared warehouse's catalog. The
+raw files are the truth and carry all that the index has about a delivery or a manifest, so a lost index is rebuilt
+from them.
 """
 
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from datetime import datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 
-from filelock import FileLock
-
-from activity_audit.base.faults import damaged
 from activity_audit.base.hours import HOUR_FOLDER, iso, parse_time
+from activity_audit.raw.database import BY_FEED, EXPECTED, WAITING, IndexConnection, IndexDatabase
+from activity_audit.raw.database import INDEX_NAME as INDEX_NAME
 
-INDEX_NAME = "index.sqlite"
 METADATA_KEY = "delivery"
 # What the name of a reading begins with; a file's name cannot.
 READING = "reading/"
-_TIMEOUT = 60
-_REBUILD = "Move it away, with its -wal and -shm, and run again: the run makes it again from the raw files"
 _IN_LIST = 500
-# The versions of an index: it may lack what is in the raw lake, or has all of it.
-_INCOMPLETE = 1
-_COMPLETE = 2
-_SCHEMA = """
-create table if not exists delivery (
-    delivery_id text primary key, feed text not null, feed_hour text not null, name text not null,
-    source_uri text not null, sha256 text not null, bytes integer not null, records integer not null,
-    landed_at text not null
-) without rowid;
-create index if not exists delivery_hour on delivery (feed_hour, feed);
-create table if not exists manifest (
-    feed text not null, feed_hour text not null, sha256 text not null, content blob not null,
-    landed_at text not null, primary key (feed, feed_hour, sha256)
-) without rowid;
-create table if not exists seen (source_uri text primary key, token text not null) without rowid;
-"""
+# So long a pass may take to put a file into the raw lake after it has said so.
+_LONGEST_PUT = timedelta(days=1)
 
 
 def raw_path(feed: str, feed_hour: datetime, delivery_id: str) -> str:
@@ -102,17 +83,17 @@ def from_metadata(text: str, records: int) -> LandedDelivery:
 
 
 class RawIndex:
-    """Access to the index below `raw_dir`; each call is one transaction.
+    """Access to the index in a database; each call is one transaction.
 
     Several processes may use it at once.
     """
 
-    def __init__(self, raw_dir: Path) -> None:
-        self._path = raw_dir / INDEX_NAME
+    def __init__(self, database: IndexDatabase) -> None:
+        self.database = database
 
     def is_complete(self) -> bool:
         """Whether the index is known to have all that was landed; not so when it is new, lost or half rebuilt."""
-        return self._path.exists() and self._version() == _COMPLETE
+        return self.database.is_complete()
 
     def set_complete(
         self, deliveries: Iterable[LandedDelivery], manifests: Iterable[tuple[LandedManifest, datetime]]
@@ -120,7 +101,7 @@ class RawIndex:
         """Record what was found in the raw lake, which makes the index complete."""
         with self.connect() as connection:
             _add(connection, deliveries, manifests, ())
-            connection.execute(f"pragma user_version = {_COMPLETE}")
+            self.database.set_complete(connection)
 
     def add(
         self,
@@ -184,7 +165,7 @@ class RawIndex:
         """The newest feed hour of which something is landed, of each of these feeds that has one."""
         with self.connect() as connection:
             # An earlier release made none, and without it all deliveries are gone over.
-            connection.execute("create index if not exists delivery_feed on delivery (feed, feed_hour)")
+            connection.ensure(BY_FEED)
             found = {
                 feed: connection.execute("select max(feed_hour) from delivery where feed = ?", [feed]).fetchone()[0]
                 for feed in feeds
@@ -208,63 +189,57 @@ class RawIndex:
                     newest[feed, hour] = (landed, LandedManifest(feed, parse_time(hour), sha256, content))
             return [manifest for _, manifest in newest.values()]
 
-    @contextmanager
-    def connect(self) -> Iterator[sqlite3.Connection]:
+    def expect(self, paths: Iterable[str], at: datetime) -> None:
+        """Record that files are about to be put into the raw lake, for whoever looks after a pass that is killed."""
+        with self.connect() as connection:
+            connection.ensure(EXPECTED)
+            statement = "insert into expected values (?, ?) on conflict (path) do nothing"
+            connection.executemany(statement, [(path, iso(at)) for path in paths])
+
+    def expected(self) -> list[str]:
+        """The files that passes were about to put there, and have not recorded."""
+        with self.connect() as connection:
+            connection.ensure(EXPECTED)
+            return [path for (path,) in connection.execute("select path from expected order by path").fetchall()]
+
+    def forget_expected(self, paths: Iterable[str], at: datetime) -> None:
+        """Let go of these files, which are recorded, and of those that were expected a day before `at`."""
+        with self.connect() as connection:
+            connection.ensure(EXPECTED)
+            connection.executemany("delete from expected where path = ?", [(path,) for path in paths])
+            connection.execute("delete from expected where expected_at < ?", [iso(at - _LONGEST_PUT)])
+
+    def connect(self) -> AbstractContextManager[IndexConnection]:
         """A connection in a transaction, which is committed where the block ends without an error."""
-        if not self._path.exists() or not self._version():
-            self._create()
-        with self._open() as connection, connection:
-            yield connection
-
-    def _version(self) -> int:
-        with self._open() as connection:
-            return int(connection.execute("pragma user_version").fetchone()[0])
-
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        """A connection, closed at the end.
-
-        Raises:
-            FaultError: the index is damaged, or cannot be used; for a time or a text in it that is none, too.
-        """
-        try:
-            with closing(sqlite3.connect(self._path, timeout=_TIMEOUT)) as connection:
-                yield connection
-        except (sqlite3.Error, ValueError, TypeError) as error:
-            raise damaged(self._path, error, _REBUILD) from error
-
-    def _create(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        # SQLite does not wait for another process when it switches to a write-ahead log.
-        with FileLock(self._path.with_name(f".{INDEX_NAME}.lock")), self._open() as connection:
-            if not connection.execute("pragma user_version").fetchone()[0]:
-                connection.execute("pragma journal_mode = wal")
-                connection.executescript(f"begin; {_SCHEMA} pragma user_version = {_INCOMPLETE}; commit;")
+        return self.database.connect()
 
 
 def _add(
-    connection: sqlite3.Connection,
+    connection: IndexConnection,
     deliveries: Iterable[LandedDelivery],
     manifests: Iterable[tuple[LandedManifest, datetime]],
     seen: Iterable[tuple[str, str]],
 ) -> list[LandedDelivery]:
-    added = [
-        d
-        for d in deliveries
-        if connection.execute(
-            "insert or ignore into delivery values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                d.delivery_id, d.feed, iso(d.feed_hour), d.name, d.source_uri, d.sha256, d.bytes, d.records,
-                iso(d.landed_at),
-            ],
-        ).rowcount
-    ]  # fmt: skip
+    landed = list(deliveries)
+    rows = [
+        (d.delivery_id, d.feed, iso(d.feed_hour), d.name, d.source_uri, d.sha256, d.bytes, d.records, iso(d.landed_at))
+        for d in landed
+    ]
+    added = [d for d, is_new in zip(landed, connection.add_new("delivery", rows), strict=True) if is_new]
+    # They wait from now on, until a look sees them in the warehouse.
+    connection.ensure(WAITING)
+    connection.executemany(
+        "insert into waiting values (?) on conflict (delivery_id) do nothing", [(d.delivery_id,) for d in added]
+    )
     # The same manifest delivered again is the newest one again.
     connection.executemany(
-        "insert or replace into manifest values (?, ?, ?, ?, ?)",
+        "insert into manifest values (?, ?, ?, ?, ?) on conflict (feed, feed_hour, sha256) do update set "
+        "content = excluded.content, landed_at = excluded.landed_at",
         [(m.feed, iso(m.feed_hour), m.sha256, m.content, iso(at)) for m, at in manifests],
     )
-    connection.executemany("insert or replace into seen values (?, ?)", seen)
+    connection.executemany(
+        "insert into seen values (?, ?) on conflict (source_uri) do update set token = excluded.token", seen
+    )
     return added
 
 

@@ -16,6 +16,7 @@ from activity_audit.base.hours import HOUR, floor_hour, now_utc, parse_time
 from activity_audit.base.sql_text import literal
 from activity_audit.dbt_runner import project
 from activity_audit.ingest.landing import open_index
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Batch, fill
 from activity_audit.warehouse import lake, spill
@@ -61,7 +62,7 @@ def _batch(settings: Settings, hour: str, feed: str) -> Batch:
     except ValueError as error:
         raise ByHandError(f"the variable hour: {error}") from None
     feeds, window = [feed] if feed else catalogue.slugs(), (start, start + HOUR)
-    index = open_index(settings.raw_dir)
+    index = open_index(raw_lake(settings))
     deliveries = index.deliveries(feeds, window)
     if not deliveries:
         raise ByHandError(

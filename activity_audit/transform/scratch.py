@@ -20,7 +20,8 @@ from activity_audit.dbt_runner import project
 from activity_audit.ingest.manifests import read_manifest
 from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ledger.raw_hashes import each_sha256
-from activity_audit.raw.index import INDEX_NAME, LandedDelivery, LandedManifest
+from activity_audit.raw.index import LandedDelivery, LandedManifest
+from activity_audit.raw.lake import RawLake, raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import arrow_rows, lake, lake_writer, spill
 from activity_audit.warehouse.contract import tables_of_python
@@ -112,31 +113,33 @@ def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
 def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings) -> None:
     """Make the inputs of the batch in `work.raw`."""
     _create_tables_of_python(connection)
-    records = _records("delivery", batch.deliveries, settings.raw_dir)
+    raw = raw_lake(settings)
+    raw.store.let_read(connection)
+    records = _records("delivery", batch.deliveries, raw)
     if batch.replayed:
         connection.execute(f"insert into work.raw.replayed {batch.replayed}")
     if records and batch.replayed:
         records = f"select * from ({records}) semi join work.raw.replayed using (delivery_id, source_record)"
     _read_from_files(connection, "record", records)
-    paths = [settings.raw_dir / delivery.raw_path for delivery in batch.deliveries]
+    hashes = each_sha256([delivery.raw_path for delivery in batch.deliveries], raw.store.open, raw.store.at_once)
     insert(
         connection,
         "delivery",
         [
             (d.delivery_id, d.feed, naive(d.feed_hour), d.name, d.source_uri, d.sha256, d.bytes, d.records,
-             naive(d.landed_at), str(path), raw_sha256)
-            for d, path, raw_sha256 in zip(batch.deliveries, paths, each_sha256(paths), strict=True)
+             naive(d.landed_at), raw.store.shown(d.raw_path), raw_sha256)
+            for d, raw_sha256 in zip(batch.deliveries, hashes, strict=True)
         ],
     )  # fmt: skip
     insert(
         connection,
         "reading",
         [
-            (d.delivery_id, d.feed, naive(d.feed_hour), d.name, naive(d.landed_at), str(settings.raw_dir / d.raw_path))
+            (d.delivery_id, d.feed, naive(d.feed_hour), d.name, naive(d.landed_at), raw.store.shown(d.raw_path))
             for d in batch.readings
         ],
     )
-    _read_from_files(connection, "reading_record", _records("reading", batch.readings, settings.raw_dir))
+    _read_from_files(connection, "reading_record", _records("reading", batch.readings, raw))
     read = [(m.feed, naive(m.feed_hour), *read_manifest(m.content)) for m in batch.manifests]
     insert(connection, "manifest", [(feed, hour, error) for feed, hour, _, error in read])
     insert(connection, "manifest_file", [(feed, hour, *file) for feed, hour, files, _ in read for file in files])
@@ -184,16 +187,16 @@ def _read_from_files(connection: duckdb.DuckDBPyConnection, table: str, records:
         connection.execute(f"create view work.raw.{table} as {records}")
 
 
-def _records(table: str, deliveries: Sequence[LandedDelivery], raw_dir: Path) -> str | None:
+def _records(table: str, deliveries: Sequence[LandedDelivery], raw: RawLake) -> str | None:
     """The query of all records of the deliveries that `work.raw.<table>` has; None if they have none."""
-    files = {raw_dir / delivery.raw_path: delivery.records for delivery in deliveries}
-    gone = [str(file) for file in files if not file.exists()]
-    if gone:
+    files = {delivery.raw_path: delivery.records for delivery in deliveries}
+    if gone := raw.store.missing(files):
         raise lake.WarehouseError(
-            f"{len(gone)} files of the raw lake that this run needs are gone, the first is {gone[0]}; restore "
-            f"them from a backup, or remove {raw_dir / INDEX_NAME} to land their deliveries again"
+            f"{len(gone)} files of the raw lake that this run needs are gone, the first is "
+            f"{raw.store.shown(gone[0])}; restore them from a backup, or {raw.index.database.how_to_rebuild} to land "
+            "their deliveries again"
         )
-    paths = [file for file, records in files.items() if records]
+    paths = [raw.store.shown(name) for name, records in files.items() if records]
     if not paths:
         return None
     return f"""

@@ -17,6 +17,7 @@ import duckdb
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
 from activity_audit.ledger import head
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.upkeep.compaction import compact
@@ -133,7 +134,7 @@ def preview(settings: Settings, allowed: Allowed = Allowed()) -> Upkeep:
         expired = "call ducklake_expire_snapshots('audit', dry_run => true, older_than => ?)"
         retired = "call ducklake_cleanup_old_files('audit', dry_run => true, older_than => ?)"
         would.counts = {
-            "raw files left by an earlier upkeep": len(of_deleted(connection, settings.raw_dir)),
+            "raw files left by an earlier upkeep": len(of_deleted(connection, raw_lake(settings))),
             "snapshots to expire": len(connection.execute(expired, [_expire_before(settings, now)]).fetchall()),
             "data files to remove": len(connection.execute(retired, [_retired(now)]).fetchall()),
         }
@@ -177,8 +178,9 @@ def _apply_retention(
 
 def _remove_raw_files(connection: duckdb.DuckDBPyConnection, settings: Settings) -> int:
     """Remove from the raw lake what was ever deleted from the warehouse; how many files."""
-    files = of_deleted(connection, settings.raw_dir)
-    remove(files, settings.raw_dir)
+    raw = raw_lake(settings)
+    files = of_deleted(connection, raw)
+    remove(files, raw)
     return len(files)
 
 

@@ -14,6 +14,7 @@ from activity_audit.ingest.sources.source import SourceRefusedError
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.raw.files import preview
 from activity_audit.raw.index import LandedDelivery
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from orchestration.partitions import Metadata, say_of_hours, window_of
 from orchestration.resources import Home
@@ -129,9 +130,9 @@ def _metadata(
     if aside:
         metadata["set_aside"] = dg.MetadataValue.text("\n".join(one.sentence for one in aside[:_MOST_SHOWN]))
     if landed:
-        path = settings.raw_dir / landed[-1].raw_path
+        store, name = raw_lake(settings).store, landed[-1].raw_path
         metadata["sha256"] = dg.MetadataValue.text(", ".join(delivery.sha256 for delivery in landed[-_MOST_SHOWN:]))
-        metadata["path"] = dg.MetadataValue.path(str(path))
+        metadata["path"] = dg.MetadataValue.path(store.shown(name))
         if with_preview:
-            metadata["preview"] = dg.MetadataValue.md(preview(path))
+            metadata["preview"] = dg.MetadataValue.md(preview(store, name))
     return metadata

@@ -9,6 +9,7 @@ from typing import BinaryIO
 from activity_audit.base.hours import now_utc
 from activity_audit.ingest.landing import land
 from activity_audit.ingest.sources.source import Listing, Offer
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings
 from tests.integration.support import HOUR
 from tests.integration.tampering import FACT
@@ -29,7 +30,14 @@ def read(settings: Settings, content: bytes) -> None:
         def open(self, _: Offer) -> BinaryIO:
             return io.BytesIO(content)
 
-    land(Source(), settings.raw_dir, feeds=["search"], window=None, landed_at=now_utc(), max_record_bytes=1000)
+    land(
+        Source(),
+        local_lake(settings.raw_dir),
+        feeds=["search"],
+        window=None,
+        landed_at=now_utc(),
+        max_record_bytes=1000,
+    )
 
 
 def keeping(settings: Settings, retention: str) -> Settings:

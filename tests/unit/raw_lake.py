@@ -13,6 +13,7 @@ from activity_audit.base.delivery_limits import DEFAULT, Limits
 from activity_audit.ingest.landing import LandingReport, land, open_index
 from activity_audit.ingest.sources.bucket import source_at
 from activity_audit.ingest.sources.source import Source
+from activity_audit.raw.lake import local_lake
 
 FEEDS = ("search", "bi")
 HOUR = datetime(2026, 5, 1, 10, tzinfo=UTC)
@@ -59,7 +60,7 @@ class Feeds:
         """Land everything there is."""
         return land(
             source or source_at(root or str(self.landing), FEEDS),
-            self.raw,
+            local_lake(self.raw),
             feeds=FEEDS,
             window=None,
             landed_at=at,
@@ -101,7 +102,7 @@ def raw_content(raw: Path) -> dict[str, Any]:
 
 def indexed(feeds: Feeds) -> tuple[Any, ...]:
     """What the index says."""
-    index = open_index(feeds.raw)
+    index = open_index(local_lake(feeds.raw))
     return index.deliveries(FEEDS), index.manifests(FEEDS)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -26,6 +25,8 @@ from activity_audit.ledger import ledger
 from activity_audit.ledger.head import describe
 from activity_audit.ledger.raw_hashes import each_sha256
 from activity_audit.raw.index import raw_path
+from activity_audit.raw.lake import raw_lake
+from activity_audit.raw.store import RawStore
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.events.coverage import coverage_of_file
@@ -122,7 +123,7 @@ def _write(
     entries = write_ledger(connection, folder, filters, whole=options.whole_ledger)
     tables.append(entries.entries)
     if options.with_raw:
-        _copy_raw(connection, settings.raw_dir, folder)
+        _copy_raw(connection, raw_lake(settings).store, folder)
     snapshot, made_at = lake.snapshot(connection), now_utc()
     covered = coverage_of_file(connection, settings, filters, made_at)
     rows = {table.name: table.rows for table in tables}
@@ -178,16 +179,16 @@ def _plain(value: Any) -> str:
     raise TypeError(f"{value!r} cannot be written as JSON")
 
 
-def _copy_raw(connection: duckdb.DuckDBPyConnection, raw_dir: Path, folder: Path) -> None:
+def _copy_raw(connection: duckdb.DuckDBPyConnection, store: RawStore, folder: Path) -> None:
     """Copy the raw files of the pack's deliveries; one that is gone is a finding, and the pack's check says so."""
     deliveries = connection.execute(
         f"select feed, feed_hour_utc, delivery_id from audit.quality.feed_delivery {scope.IN_SCOPE}"
     ).fetchall()
     for feed, hour, delivery_id in deliveries:
-        path = raw_path(feed, aware(hour), delivery_id)
-        if (raw_dir / path).is_file():
-            (folder / "raw" / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(raw_dir / path, folder / "raw" / path)
+        name = raw_path(feed, aware(hour), delivery_id)
+        if store.exists(name):
+            (folder / "raw" / name).parent.mkdir(parents=True, exist_ok=True)
+            store.copy(name, folder / "raw" / name)
 
 
 def _write_sums(folder: Path) -> str:

@@ -5,7 +5,6 @@ What was delivered belongs to the source, so a change there is a warning.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -20,7 +19,9 @@ from activity_audit.ingest.sources.file_systems import LocalFiles, local_path, p
 from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.raw_hashes import ABSENT, each_sha256_or_error
 from activity_audit.raw.files import PAGES, SWEEPS, delivery_in, manifest_hash_shown
-from activity_audit.raw.index import INDEX_NAME, LandedDelivery, RawIndex, raw_path
+from activity_audit.raw.index import INDEX_NAME, LandedDelivery, raw_path
+from activity_audit.raw.lake import RawLake
+from activity_audit.raw.store import RawStore
 
 Window = tuple[datetime, datetime]
 # What is at the top of the raw lake, and no delivery.
@@ -64,7 +65,7 @@ class RawState:
 
 
 def check_raw(
-    raw_dir: Path,
+    raw: RawLake,
     published: list[PublishedDelivery],
     window: Window | None,
     deleted: Collection[BatchKey] = (),
@@ -74,49 +75,49 @@ def check_raw(
 
     The files of the batches that retention `deleted` are to be gone; those of the batches `removed` may be.
     """
-    state = RawState()
+    state, store = RawState(), raw.store
     gone = {delivery.raw_path for delivery in published if delivery.batch in deleted}
     state.damaged |= gone
-    for path in sorted(path for path in gone if (raw_dir / path).exists()):
+    for path in sorted(gone.difference(store.missing(gone))):
         detail = "retention deleted its batch, but the file exists; `audit maintain` removes it"
-        state.findings.append(Finding("raw", "added", str(raw_dir / path), detail, "warning"))
+        state.findings.append(Finding("raw", "added", store.shown(path), detail, "warning"))
     expected = {delivery.raw_path: delivery for delivery in published if delivery.raw_path not in gone}
-    for (path, delivery), found in zip(
-        expected.items(), each_sha256_or_error(raw_dir / path for path in expected), strict=True
-    ):
+    hashes = each_sha256_or_error(expected, store.open, store.at_once)
+    for (path, delivery), found in zip(expected.items(), hashes, strict=True):
         is_removed = found is None and delivery.batch in removed
-        finding = None if is_removed else hash_finding(raw_dir / path, delivery, found)
+        finding = None if is_removed else hash_finding(store, delivery, found)
         if finding:
             state.findings.append(finding)
         if finding or not isinstance(found, str):
             state.damaged.add(path)
         state.hashed += isinstance(found, str)
-    others = [path for path in _files(raw_dir, window) if path not in expected and path not in gone]
-    _check_others(raw_dir, others, state)
+    others = [path for path in _files(store, window) if path not in expected and path not in gone]
+    _check_others(raw, others, state)
     return state
 
 
-def hash_finding(path: Path, delivery: PublishedDelivery, found: str | OSError | None) -> Finding | None:
+def hash_finding(store: RawStore, delivery: PublishedDelivery, found: str | OSError | None) -> Finding | None:
     """What is wrong with the raw file of a delivery, whose hash is `found`; None where nothing is."""
+    path = store.shown(delivery.raw_path)
     if isinstance(found, OSError):
-        return Finding("raw", "unreadable", str(path), f"it cannot be read: {found.strerror or found}")
+        return Finding("raw", "unreadable", path, f"it cannot be read: {found.strerror or found}")
     if found is None:
         if delivery.raw_sha256 == ABSENT:
             return None
         detail = f"the records of {delivery.name} ({delivery.received}) are gone; restore the file from a backup"
-        return Finding("raw", "missing", str(path), detail)
+        return Finding("raw", "missing", path, detail)
     if delivery.raw_sha256 in (None, ABSENT, found):
         return None
     detail = (
         f"its hash is {found}, and was {delivery.raw_sha256} when {delivery.name} was published; "
-        f"{_look(path, delivery)}"
+        f"{_look(store, delivery)}"
     )
-    return Finding("raw", "changed", str(path), detail)
+    return Finding("raw", "changed", path, detail)
 
 
-def _look(path: Path, delivery: PublishedDelivery) -> str:
+def _look(store: RawStore, delivery: PublishedDelivery) -> str:
     """What can be told about a file that is not what it was."""
-    held = _delivery_in(path)
+    held = _delivery_in(store, delivery.raw_path)
     if held is None:
         return "it is no longer a file of a raw lake"
     if held.records != delivery.received:
@@ -124,32 +125,20 @@ def _look(path: Path, delivery: PublishedDelivery) -> str:
     return f"it still has {held.records} records"
 
 
-def _delivery_in(path: Path) -> LandedDelivery | None:
+def _delivery_in(store: RawStore, name: str) -> LandedDelivery | None:
     """The delivery that a file says it holds, if it says so in the way that landing does."""
     try:
-        return delivery_in(path)
+        return delivery_in(store, name)
     except (OSError, DamagedError):
         return None
 
 
-def _files(raw_dir: Path, window: Window | None) -> Iterator[str]:
+def _files(store: RawStore, window: Window | None) -> Iterator[str]:
     """Every file of the deliveries, no index, pages and scratch space; of a window, those in folders of its hours."""
-    # Not by pathlib, which takes longer to make its paths than the rest takes to hash the files.
-    for folder, inner, names in os.walk(raw_dir, onerror=_unlisted):
-        within = os.path.relpath(folder, raw_dir)
-        beside = _BESIDE if within == "." else ()
-        inner[:] = sorted(name for name in inner if not name.startswith(".") and name not in beside)
-        if window is not None and not _is_inside(within, window):
-            continue
-        for name in sorted(names):
-            if not name.startswith((".", INDEX_NAME)) and name not in beside and Path(folder, name).is_file():
-                yield name if within == "." else f"{within}/{name}"
-
-
-def _unlisted(error: OSError) -> None:
-    """Of a folder that may not be looked into, the files are found to be unreadable one by one."""
-    if not isinstance(error, PermissionError):
-        raise error
+    return store.files(
+        lambda name: name in _BESIDE or name.startswith(INDEX_NAME),
+        lambda folder: window is None or _is_inside(folder, window),
+    )
 
 
 def _is_inside(folder: str, window: Window) -> bool:
@@ -164,15 +153,15 @@ def _hour_of(folder: str) -> datetime | None:
         return None
 
 
-def _check_others(raw_dir: Path, others: list[str], state: RawState) -> None:
+def _check_others(raw: RawLake, others: list[str], state: RawState) -> None:
     """What is published nowhere: manifests, deliveries that wait for a run, and what does not belong there."""
-    unknown = []
+    unknown, store = [], raw.store
     manifests = [path for path in others if manifest_hash_shown(path)]
-    for path, found in zip(manifests, each_sha256_or_error(raw_dir / path for path in manifests), strict=True):
+    for path, found in zip(manifests, each_sha256_or_error(manifests, store.open, store.at_once), strict=True):
         shown = manifest_hash_shown(path) or ""
         if not isinstance(found, str) or not found.startswith(shown):
             detail = f"the manifest's hash is {found}; when it was landed, it began with {shown}"
-            state.findings.append(Finding("raw", "changed", str(raw_dir / path), detail))
+            state.findings.append(Finding("raw", "changed", store.shown(path), detail))
     for path in others:
         if manifest_hash_shown(path):
             continue
@@ -180,24 +169,23 @@ def _check_others(raw_dir: Path, others: list[str], state: RawState) -> None:
             unknown.append(path)
         else:
             detail = "it is not a file of the raw lake, and is never read"
-            state.findings.append(Finding("raw", "added", str(raw_dir / path), detail, "warning"))
+            state.findings.append(Finding("raw", "added", store.shown(path), detail, "warning"))
     if not unknown:
         return
     # Asked in this order, because a pass that ends between the two has recorded its files.
-    is_landing = in_use(raw_dir)
-    index = RawIndex(raw_dir)
-    is_complete = index.is_complete()
+    is_landing = in_use(raw)
+    is_complete = raw.index.is_complete()
     feeds = {path.partition("/")[0] for path in unknown}
-    landed = {delivery.raw_path for delivery in index.deliveries(feeds)} if is_complete else set()
+    landed = {delivery.raw_path for delivery in raw.index.deliveries(feeds)} if is_complete else set()
     for path in unknown:
-        held = _delivery_in(raw_dir / path)
+        held = _delivery_in(store, path)
         # One that a pass has written and not recorded yet is what its name says.
         may_be_landed = held is not None and held.raw_path == path and (is_landing or not is_complete)
         if path in landed or may_be_landed:
             state.waiting += 1
         else:
             detail = "it was never landed: no run published it, and the index of the raw lake does not list it"
-            state.findings.append(Finding("raw", "added", str(raw_dir / path), detail))
+            state.findings.append(Finding("raw", "added", store.shown(path), detail))
 
 
 def check_landing(feed_root: str, published: Iterable[PublishedDelivery]) -> tuple[int, list[Finding]]:

@@ -24,6 +24,7 @@ from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.digests import record_sha256
 from activity_audit.raw.files import delivery_in
 from activity_audit.raw.index import LandedDelivery
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Batch, attach_empty, fill
 from activity_audit.warehouse.extensions import connect
@@ -106,7 +107,8 @@ def _tellable(
 def _judge(settings: Settings, deliveries: Iterable[PublishedDelivery], scratch: Path) -> None:
     """Judge the records of these deliveries as if nothing had been published before them."""
 
-    landed: list[LandedDelivery] = [delivery_in(settings.raw_dir / delivery.raw_path) for delivery in deliveries]
+    store = raw_lake(settings).store
+    landed: list[LandedDelivery] = [delivery_in(store, delivery.raw_path) for delivery in deliveries]
     batch = Batch(
         run_id="verify",
         started_at=now_utc(),

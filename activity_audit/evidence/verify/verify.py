@@ -27,6 +27,7 @@ from activity_audit.ledger import ledger, replays
 from activity_audit.ledger.chain import DELETION, BatchKey
 from activity_audit.ledger.head import describe
 from activity_audit.ledger.slices import Slice, condition
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, spill
 
@@ -157,7 +158,7 @@ def _check_window(
 
 def _check_files(settings: Settings, part: _Recorded, report: Report) -> set[str]:
     """Hash the raw files and what is still there of the delivered ones; the raw files that are not what they were."""
-    raw = check_raw(settings.raw_dir, part.published, part.window, part.deleted, part.removed)
+    raw = check_raw(raw_lake(settings), part.published, part.window, part.deleted, part.removed)
     report.count("raw files", raw.hashed)
     report.count("raw files that wait for a run", raw.waiting)
     report.findings += raw.findings

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from activity_audit.base.files import sync
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, iso, naive
-from activity_audit.raw.files import PAGES, folders_of, publish
+from activity_audit.raw.files import PAGES
+from activity_audit.raw.store import RawStore
 
 if TYPE_CHECKING:
     from activity_audit.ingest.cxone.client import Fetched
@@ -69,50 +69,47 @@ class PageWriter:
 
 
 class PageFiles:
-    """The pages below `raw_dir`."""
+    """The pages in the raw lake."""
 
-    def __init__(self, raw_dir: Path) -> None:
-        self._raw_dir = raw_dir
-        self._root = raw_dir / ROOT
+    def __init__(self, store: RawStore) -> None:
+        self._store = store
 
     def keep(self, reading: Reading, hour: datetime, name: str) -> None:
         """Keep the pages of a reading under its name, unless the newest kept reading of the hour had the same records.
 
         They are on disk when this returns. The reading's own file of pages is gone afterwards.
         """
-        folder = self._folder(hour)
-        kept = sorted(folder.glob("[!.]*.parquet"))
-        if kept and _digest(kept[-1]) == reading.digest:
+        kept = self._store.matching(f"{_folder(hour)}/[!.]*.parquet")
+        if kept and self._digest(kept[-1]) == reading.digest:
             reading.pages.unlink()
             return
-        target = folder / f"{name}.parquet"
-        self._publish(reading.pages, target)
+        self._publish(reading.pages, f"{_folder(hour)}/{name}.parquet")
 
     def seal(self, hour: datetime, read_at: datetime, scratch: Path) -> None:
         """Mark an hour as read for the last time."""
-        target = self._folder(hour) / SEAL
         temporary = scratch / f"{hour:%Y%m%dT%H}.seal"
         temporary.write_text(json.dumps({"feed_hour": iso(hour), "read_at": iso(read_at)}), encoding="utf-8")
-        self._publish(temporary, target)
+        self._publish(temporary, f"{_folder(hour)}/{SEAL}")
 
     def hours(self) -> list[tuple[datetime, bool]]:
         """Every hour of which pages are kept, and whether it is sealed, from the files themselves."""
-        found = []
-        for folder in sorted(self._root.glob("[!.]*/[!.]*")):
-            hour = from_hour_folder("/".join(folder.parts[-2:]))
-            found.append((hour, (folder / SEAL).exists()))
-        return found
+        found: dict[datetime, bool] = {}
+        for name in self._store.matching(f"{ROOT}/[!.]*/[!.]*/[!.]*"):
+            folder, _, own_name = name.removeprefix(f"{ROOT}/").rpartition("/")
+            hour = from_hour_folder(folder)
+            found[hour] = found.get(hour, False) or own_name == SEAL
+        return sorted(found.items())
 
-    def _publish(self, temporary: Path, target: Path) -> None:
-        sync(temporary)
-        publish(temporary, target)
-        for folder in folders_of([target], self._raw_dir):
-            sync(folder)
+    def _publish(self, temporary: Path, name: str) -> None:
+        with self._store.writing() as writer:
+            writer.publish([(temporary, name)])
+            writer.settle([name])
 
-    def _folder(self, hour: datetime) -> Path:
-        return self._root / hour.strftime(HOUR_FOLDER)
+    def _digest(self, name: str) -> str:
+        with self._store.open(name) as file:
+            metadata = pq.read_metadata(file).metadata or {}
+        return str(json.loads(metadata.get(_KEY.encode(), b"{}")).get("digest"))
 
 
-def _digest(path: Path) -> str:
-    metadata = pq.read_metadata(path).metadata or {}
-    return str(json.loads(metadata.get(_KEY.encode(), b"{}")).get("digest"))
+def _folder(hour: datetime) -> str:
+    return f"{ROOT}/{hour:{HOUR_FOLDER}}"

@@ -2,7 +2,7 @@
 
 An hour is read as soon as it is over and asked for, again with every hourly run, and for the last time when
 it is sealed. What it was read as is told by a token, which changes exactly when it is due again. Which hours were read
-and sealed is in a small file beside the pages, which is made again from them if it is lost.
+and sealed is in a small note beside the pages, which is made again from them if it is lost.
 """
 
 from __future__ import annotations
@@ -12,17 +12,14 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-from filelock import FileLock
-
-from activity_audit.base.files import rewrite
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, LONGEST_GAP, floor_hour, hour_range, iso, parse_time
 from activity_audit.ingest.cxone.page_files import ROOT, PageFiles
+from activity_audit.raw.lake import RawLake
 
 SEALED = "sealed"
 Span = tuple[datetime, datetime]
-_NAME = "hours.json"
+_NOTE = f"{ROOT}/hours.json"
 
 
 def token(now: datetime, hour: datetime, lag: timedelta, seal_after: timedelta) -> str:
@@ -100,18 +97,14 @@ class State:
 
 
 class ReadHours:
-    """The file below `raw_dir`. Several processes may use it at once."""
+    """The note about the hours. Several processes may use it at once."""
 
-    def __init__(self, raw_dir: Path) -> None:
-        self._raw_dir = raw_dir
-        self._path = raw_dir / ROOT / _NAME
+    def __init__(self, raw: RawLake) -> None:
+        self._raw = raw
 
     def load(self) -> State:
-        """What is known; from the pages where the file is lost."""
-        try:
-            return _state(json.loads(self._path.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return _found(PageFiles(self._raw_dir)) if self._path.parent.exists() else State()
+        """What is known; from the pages where the note is lost."""
+        return self._known(self._raw.notes.read(_NOTE))
 
     def mark(
         self,
@@ -121,9 +114,9 @@ class ReadHours:
         failed: Iterable[datetime],
     ) -> None:
         """A pass asked for these hours, and this is what became of them; the sealed ones are landed for good."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._path.with_name(f".{_NAME}.lock")):
-            state = self.load()
+
+        def marked(known: str | None) -> str:
+            state = self._known(known)
             for hour in asked:
                 state.asked = added(state.asked, hour)
             for hour in sealed:
@@ -131,7 +124,12 @@ class ReadHours:
             failures = (set(state.failed_hours) | set(failed)) - set(landed)
             state.failed = [(hour, hour + HOUR) for hour in sorted(failures)]
             spans = {name: [[iso(a), iso(b)] for a, b in found] for name, found in asdict(state).items()}
-            rewrite(self._path, json.dumps(spans))
+            return json.dumps(spans)
+
+        self._raw.notes.update(_NOTE, marked)
+
+    def _known(self, text: str | None) -> State:
+        return _found(PageFiles(self._raw.store)) if text is None else _state(json.loads(text))
 
 
 def _state(document: dict[str, list[list[str]]]) -> State:

@@ -19,6 +19,7 @@ from activity_audit.ingest.cxone.reading import Reading, read_hour, window_query
 from activity_audit.ingest.cxone.sealing import SEALED, ReadHours, contains, due_hours, token
 from activity_audit.ingest.sources.source import Listing, Offer, SourceError
 from activity_audit.raw.index import READING
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 
 # Pages of one hour come one after the other, so several hours are read at once; as many are read ahead.
@@ -32,8 +33,9 @@ class CxoneSource:
         self._settings = settings
         self._cxone = settings.cxone
         self._clock = clock
-        self._pages = PageFiles(settings.raw_dir)
-        self._hours = ReadHours(settings.raw_dir)
+        raw = raw_lake(settings)
+        self._pages = PageFiles(raw.store)
+        self._hours = ReadHours(raw)
         self._stop = threading.Event()
         self._client = Client(self._cxone, self._stop)
         self._lock = threading.Lock()

@@ -11,9 +11,8 @@ index was lost, goes with the next one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
-from pathlib import Path
 
 import duckdb
 
@@ -26,7 +25,9 @@ from activity_audit.ledger.chain import DELETION, append
 from activity_audit.ledger.holds import HoldRow, rows_of, standing
 from activity_audit.ledger.ledger import deleted_files
 from activity_audit.raw.files import PAGES, found_deliveries, manifest_hash_shown
-from activity_audit.raw.index import RawIndex, raw_path
+from activity_audit.raw.index import raw_path
+from activity_audit.raw.lake import RawLake
+from activity_audit.raw.store import RawStore
 from activity_audit.upkeep.retention.plan import DueBatch
 from activity_audit.warehouse import arrow_rows, known_ids, observed_names
 from activity_audit.warehouse.known_ids import TABLE as KEYS
@@ -159,12 +160,12 @@ def _stage_dimension(connection: duckdb.DuckDBPyConnection) -> None:
     """)
 
 
-def of_deleted(connection: duckdb.DuckDBPyConnection, raw_dir: Path) -> list[Path]:
+def of_deleted(connection: duckdb.DuckDBPyConnection, raw: RawLake) -> list[str]:
     """The files that are there of deleted batches, of feed hours of which nothing else is left, and of no held hour.
 
     Raw files, manifests, and the pages of an hour of which every feed's part is deleted.
     """
-    files = deleted_files(connection) if ledger.is_there(connection) and raw_dir.is_dir() else []
+    files = deleted_files(connection) if ledger.is_there(connection) and raw.store.is_there() else []
     if not files:
         return []
     holds = standing(rows_of(connection))
@@ -173,49 +174,37 @@ def of_deleted(connection: duckdb.DuckDBPyConnection, raw_dir: Path) -> list[Pat
         if not any(hold.covers(feed, hour) for hold in holds):
             deleted[feed, hour].add(delivery)
     landed: dict[FeedHour, set[str]] = defaultdict(set)
-    index = RawIndex(raw_dir)
-    for one in index.deliveries(slugs()) if index.is_complete() else found_deliveries(raw_dir):
+    for one in raw.index.deliveries(slugs()) if raw.index.is_complete() else found_deliveries(raw.store):
         landed[one.feed, naive(one.feed_hour)].add(one.delivery_id)
     whole = {hour for hour, deliveries in deleted.items() if landed[hour] <= deliveries}
-    days = {path.name: {day.name for day in path.iterdir()} for path in raw_dir.iterdir() if path.is_dir()}
+    days = {feed: set(raw.store.folders(feed)) for feed in raw.store.folders()}
     found = []
     for (feed, hour), deliveries in deleted.items():
         if f"{hour:%Y-%m-%d}" not in days.get(feed, ()):
             continue
-        found += [
-            path for delivery in sorted(deliveries) if (path := raw_dir / raw_path(feed, hour, delivery)).exists()
-        ]
+        there = raw.store.names_in(f"{feed}/{hour:{HOUR_FOLDER}}")
+        found += sorted({raw_path(feed, hour, delivery) for delivery in deliveries}.intersection(there))
         if (feed, hour) in whole:
-            found += _manifests_in(raw_dir / feed / hour.strftime(HOUR_FOLDER))
+            found += [name for name in there if manifest_hash_shown(name)]
     unfinished = {hour for feed, hour in landed.keys() - whole}
-    return found + list(_pages(raw_dir, {hour for _, hour in whole} - unfinished, holds))
+    return found + list(_pages(raw.store, {hour for _, hour in whole} - unfinished, holds))
 
 
-def remove(files: Iterable[Path], raw_dir: Path) -> None:
+def remove(files: Collection[str], raw: RawLake) -> None:
     """Remove these files, and the folders that are empty then, unless something is being landed.
 
     Raises:
         OSError: if one cannot be removed.
     """
-    removed = list(files)
-    for path in removed:
-        path.unlink(missing_ok=True)
+    raw.store.delete(files)
     # A landing pass may just have made a folder for its next file.
-    if in_use(raw_dir):
-        return
-    for folder in sorted({path.parent for path in removed}):
-        for empty in (folder, folder.parent):
-            if empty.exists() and not any(empty.iterdir()):
-                empty.rmdir()
+    if not in_use(raw):
+        raw.store.remove_empty_folders(files)
 
 
-def _manifests_in(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.glob("[!.]*.json")) if manifest_hash_shown(path.name))
-
-
-def _pages(raw_dir: Path, hours: Collection[datetime], holds: Collection[HoldRow]) -> Iterator[Path]:
+def _pages(store: RawStore, hours: Collection[datetime], holds: Collection[HoldRow]) -> Iterator[str]:
     """The pages of these hours. The mark that an hour is sealed stays, so that it is not asked for again."""
-    for path in sorted((raw_dir / PAGES).glob("[!.]*/*/*/[!.]*.parquet")):
-        hour = naive(from_hour_folder("/".join(path.parts[-3:-1])))
+    for name in store.matching(f"{PAGES}/[!.]*/*/*/[!.]*.parquet"):
+        hour = naive(from_hour_folder("/".join(name.split("/")[-3:-1])))
         if hour in hours and not any(hold.covers(feed, hour) for hold in holds for feed in slugs()):
-            yield path
+            yield name

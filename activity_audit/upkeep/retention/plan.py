@@ -22,6 +22,7 @@ from activity_audit.ledger.holds import HeldHour, held_hours, rows_of, standing
 from activity_audit.ledger.raw_hashes import each_sha256_or_error
 from activity_audit.ledger.replays import ReplayedRows
 from activity_audit.ledger.slices import condition, slices
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import arrow_rows, lake
 
@@ -181,14 +182,16 @@ def _due(
     recorded: dict[BatchKey, Entry],
 ) -> tuple[list[DueBatch], list[Finding]]:
     """The batches of an hour with their raw files, and what is wrong with these."""
-    paths = [settings.raw_dir / delivery.raw_path for delivery in deliveries]
+    store = raw_lake(settings).store
+    names = [delivery.raw_path for delivery in deliveries]
     findings = []
     sizes: dict[BatchKey, list[int]] = {}
-    for path, delivery, sha256 in zip(paths, deliveries, each_sha256_or_error(paths), strict=True):
-        if finding := hash_finding(path, delivery, sha256):
+    hashes = each_sha256_or_error(names, store.open, store.at_once)
+    for name, delivery, sha256 in zip(names, deliveries, hashes, strict=True):
+        if finding := hash_finding(store, delivery, sha256):
             findings.append(finding)
         elif isinstance(sha256, str):
-            sizes.setdefault(delivery.batch, []).append(path.stat().st_size)
+            sizes.setdefault(delivery.batch, []).append(store.size(name))
     rule = settings.retention_rules.of(feed).text
     due = [
         DueBatch(recorded[key].batch, rule, len(sizes.get(key, [])), sum(sizes.get(key, [])))

@@ -22,6 +22,7 @@ from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import iso
 from activity_audit.ingest.landing import open_index
 from activity_audit.raw.index import INDEX_NAME
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings, load_settings
 from tests import warm_process
 from tests.integration.support import (
@@ -90,7 +91,7 @@ def test_a_damaged_index_is_named_and_made_again_once_it_is_gone(published: Sett
                 run(published)
     _lose(index)
     run(published)
-    assert len(open_index(published.raw_dir).deliveries(["search"])) == 1
+    assert len(open_index(local_lake(published.raw_dir)).deliveries(["search"])) == 1
     assert one(published, COUNT) == 20
 
 

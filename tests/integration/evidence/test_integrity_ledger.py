@@ -18,6 +18,7 @@ from activity_audit.ledger import chain, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.ledger.head import keep
 from activity_audit.pipeline.status import status
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.warehouse import lake
@@ -111,7 +112,7 @@ def test_what_an_earlier_release_published_is_adopted_once(home: Settings) -> No
     # A batch whose entry was removed is no old one, and stays a finding.
     change(home, f"delete from {LEDGER} where sequence = 4")
     with Workbench(home, "again").connect() as connection:
-        assert adopt(connection, home.raw_dir, naive(HOUR)) == 0
+        assert adopt(connection, local_lake(home.raw_dir).store, naive(HOUR)) == 0
     assert len(entries(home)) == 3
     assert named(findings(home)) == [("ledger", "missing")]
 

@@ -24,6 +24,7 @@ from activity_audit.ingest.sources.bucket import BucketSource
 from activity_audit.ingest.sources.source import Listing, Offer, SourceError
 from activity_audit.ingest.sweeps import Reach, Sweeps, list_changes
 from activity_audit.raw.files import SWEEPS
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings
 from tests.integration.support import HOUR, event, lines
 from tests.s3_server import Bucket, S3Server, s3_server, use_s3
@@ -228,7 +229,7 @@ def test_a_server_that_stops_in_the_middle(feeds: Feeds, tmp_path: Path, monkeyp
             assert [one.name for one in take(feeds, bucket).set_aside] == ["c.ndjson", "d.ndjson"]
             with pytest.raises(SourceError, match=r"cannot be listed: .*onnect"):
                 take(feeds, bucket)
-    assert [d.name for d in open_index(feeds.raw).deliveries(FEEDS)] == ["a.ndjson", "b.ndjson"]
+    assert [d.name for d in open_index(local_lake(feeds.raw)).deliveries(FEEDS)] == ["a.ndjson", "b.ndjson"]
     with s3_server(tmp_path, server.port) as again:
         again.make_bucket("stops").put_all(objects)
         assert [d.name for d in take(feeds, bucket).new] == ["c.ndjson", "d.ndjson"]
@@ -278,12 +279,12 @@ def land_all(settings: Settings, back: timedelta = timedelta(days=365)) -> Landi
     """Land the hours of the last time, as a run over them does."""
     source = BucketSource(settings.feed_root, catalogue.slugs())
     window = (now_utc() - back, now_utc())
-    return land(source, settings.raw_dir, feeds=catalogue.slugs(), window=window, landed_at=LANDED_AT,
+    return land(source, local_lake(settings.raw_dir), feeds=catalogue.slugs(), window=window, landed_at=LANDED_AT,
                 max_record_bytes=settings.max_record_bytes)  # fmt: skip
 
 
 def landed(settings: Settings) -> set[str]:
-    return {delivery.name for delivery in open_index(settings.raw_dir).deliveries(catalogue.slugs())}
+    return {delivery.name for delivery in open_index(local_lake(settings.raw_dir)).deliveries(catalogue.slugs())}
 
 
 def test_a_lost_note_of_the_sweeps_costs_a_sweep_and_nothing_else(in_bucket: Settings, bucket: Bucket) -> None:
@@ -302,8 +303,8 @@ def test_a_lost_note_of_the_sweeps_costs_a_sweep_and_nothing_else(in_bucket: Set
 
 def seen(settings: Settings) -> list[str]:
     """The names of the deliveries that a look finds something new in, the oldest first."""
-    sweeps = Sweeps(settings.raw_dir / SWEEPS, settings.feed_root)
+    sweeps = Sweeps(local_lake(settings.raw_dir).notes, settings.feed_root)
     reach = Reach(settings.lookback, settings.sweep_every)
-    index = open_index(settings.raw_dir)
+    index = open_index(local_lake(settings.raw_dir))
     _, offers = list_changes(source_of(settings), index, catalogue.slugs(), now_utc(), reach, sweeps)
     return [offer.name for offer in offers]

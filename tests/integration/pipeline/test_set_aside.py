@@ -20,6 +20,7 @@ from activity_audit.ingest.planning import plan
 from activity_audit.ingest.raw_writer import write_parquet
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.pipeline.status import status
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform import staging
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run
@@ -113,7 +114,7 @@ def test_a_hostile_manifest_or_a_fault_of_a_reader_makes_its_own_hour_incomplete
 def spoil(settings: Settings, name: str) -> Path:
     """Make staging fail with a delivery that is landed: its raw file is no Parquet file any more."""
     land_feeds(settings, catalogue.slugs(), WINDOW)
-    (found,) = [d for d in open_index(settings.raw_dir).deliveries(catalogue.slugs()) if d.name == name]
+    (found,) = [d for d in open_index(local_lake(settings.raw_dir)).deliveries(catalogue.slugs()) if d.name == name]
     path = settings.raw_dir / found.raw_path
     path.with_suffix(".good").write_bytes(path.read_bytes())
     path.write_bytes(b"PAR1 no more PAR1")

@@ -14,6 +14,7 @@ import pytest
 from activity_audit.base.hours import now_utc
 from activity_audit.ingest.planning import plan
 from activity_audit.pipeline.run import land_feeds
+from activity_audit.raw.lake import local_lake
 from activity_audit.report.access.permissions import User
 from activity_audit.report.export import export as writing
 from activity_audit.report.export.job import ExportRefusedError, Job
@@ -175,5 +176,5 @@ def test_the_trail_is_landed_whatever_the_source_is(
         land_feeds(own, ["activity_audit"], window)
     from activity_audit.ingest.landing import open_index
 
-    (delivery,) = open_index(own.raw_dir).deliveries(["activity_audit"])
+    (delivery,) = open_index(local_lake(own.raw_dir)).deliveries(["activity_audit"])
     assert (delivery.feed_hour, delivery.records) == (window[0], 1)

@@ -9,6 +9,7 @@ import pytest
 
 from activity_audit.base.hours import naive
 from activity_audit.ledger.adoption import adopt
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.upkeep.maintenance import maintain, preview
@@ -95,7 +96,7 @@ def test_what_has_no_entry_yet_stays_until_it_has(home: Settings) -> None:
     done = maintain(kept)
     assert (done.retention.due, len(done.retention.unrecorded), done.refused) == ([], 2, False)
     with Workbench(home, "adopt").connect() as connection:
-        assert adopt(connection, home.raw_dir, naive(HOUR)) == 4
+        assert adopt(connection, local_lake(home.raw_dir).store, naive(HOUR)) == 4
     assert len(maintain(kept).retention.due) == 2
     assert [entry.kind for entry in entries(home)] == ["adopted"] * 4 + ["deletion"] * 2
     assert findings(home) == []

@@ -8,14 +8,15 @@ import pytest
 
 from activity_audit.base.hours import HOUR, floor_hour, now_utc
 from activity_audit.ingest.beginning import NOTE, beginning, runnable
-from activity_audit.raw.index import LandedDelivery, RawIndex
+from activity_audit.raw.index import LandedDelivery
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 
 MAY = datetime(2026, 5, 1, 10, tzinfo=UTC)
 
 
 def _land(settings: Settings, *hours: datetime) -> None:
-    RawIndex(settings.raw_dir).set_complete(
+    local_lake(settings.raw_dir).index.set_complete(
         [LandedDelivery(f"{hour}", "search", hour, "a", f"file:///{hour}", "0", 1, 1, MAY) for hour in hours], []
     )
 

@@ -19,6 +19,7 @@ from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.sources.files import FileSource
 from activity_audit.raw import files
 from activity_audit.raw.index import INDEX_NAME
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import SettingsError, load_settings
 from tests.unit.raw_lake import FEEDS, HOUR, LANDED_AT, A, B, Feeds, indexed, raw_content, read
 from tests.unit.raw_lake import raw_files as final_names
@@ -39,7 +40,7 @@ def test_a_delivery_says_what_it_is(feeds: Feeds) -> None:
     assert (delivery.bytes, delivery.records) == (len(A + B), 2)
     assert delivery.source_uri == f"file://{path}"
     assert delivery.landed_at == LANDED_AT
-    assert files.delivery_in(feeds.raw / delivery.raw_path) == delivery
+    assert files.delivery_in(local_lake(feeds.raw).store, delivery.raw_path) == delivery
 
 
 def test_texts_are_compressed_and_columns_without_any_are_not(feeds: Feeds) -> None:
@@ -128,11 +129,11 @@ def test_a_manifest_that_comes_back_is_the_newest_again(feeds: Feeds) -> None:
     for hours, content in enumerate((first, second, first)):
         feeds.deliver("_manifest.json", content)
         assert len(feeds.land(at=LANDED_AT + timedelta(hours=hours)).new_manifests) == 1
-        (newest,) = open_index(feeds.raw).manifests(FEEDS)
+        (newest,) = open_index(local_lake(feeds.raw)).manifests(FEEDS)
         assert newest.content == content
     assert len(final_names(feeds.raw)) == 3
     (feeds.raw / INDEX_NAME).unlink()
-    (newest,) = open_index(feeds.raw).manifests(FEEDS)
+    (newest,) = open_index(local_lake(feeds.raw)).manifests(FEEDS)
     assert newest.content == first
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from activity_audit.base import disk
 from activity_audit.ingest import landing, landing_pass
+from activity_audit.raw import store
 from activity_audit.raw.index import INDEX_NAME, RawIndex
 from tests import warm_process
 from tests.unit.raw_lake import LANDED_AT, A, B, Feeds, indexed, raw_content
@@ -48,12 +49,13 @@ def test_a_lost_index_is_rebuilt_as_it_was(feeds: Feeds) -> None:
     assert (indexed(feeds), raw_content(feeds.raw)) == (known, before)
 
 
-@pytest.mark.parametrize("place", ["write_parquet", "publish"])
+@pytest.mark.parametrize("place", ["write_parquet", "_publish"])
 def test_a_crash_while_writing_leaves_nothing(feeds: Feeds, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     feeds.deliver("a.ndjson", A)
     feeds.deliver("_manifest.json", b"{}")
 
-    real = getattr(landing_pass, place)
+    module = store if place == "_publish" else landing_pass
+    real = getattr(module, place)
 
     def crash(*arguments: Any) -> None:
         if place == "write_parquet":
@@ -61,7 +63,7 @@ def test_a_crash_while_writing_leaves_nothing(feeds: Feeds, monkeypatch: pytest.
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(landing_pass, place, crash)
+        patch.setattr(module, place, crash)
         # While it is written only that delivery fails; it is given its name together with others.
         if place == "write_parquet":
             (aside,) = feeds.land().set_aside

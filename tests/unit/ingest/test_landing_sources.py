@@ -18,6 +18,7 @@ from activity_audit.ingest.sources.file_systems import name_of, path_of, shown_p
 from activity_audit.ingest.sources.files import FileSource
 from activity_audit.ingest.sources.source import READING, SourceError
 from activity_audit.raw.index import INDEX_NAME
+from activity_audit.raw.lake import local_lake
 from tests.unit.raw_lake import FEEDS, HOUR, A, B, C, Feeds, indexed, raw_content
 from tests.unit.raw_lake import raw_files as final_names
 
@@ -96,7 +97,7 @@ def test_names_that_look_alike_are_two(feeds: Feeds) -> None:
     assert {path_of(delivery.source_uri) for delivery in report.new} == {str(feeds.folder / name) for name in ALIKE}
     listing = FileSource(str(feeds.landing), FEEDS).list(FEEDS, None)
     assert len(listing.offers) == 2
-    assert changed_offers(open_index(feeds.raw), listing) == []
+    assert changed_offers(open_index(local_lake(feeds.raw)), listing) == []
     feeds.deliver(ALIKE[0], B)
     (changed,) = feeds.land().new
     assert path_of(changed.source_uri) == str(feeds.folder / ALIKE[0])
@@ -173,7 +174,7 @@ def test_a_folder_by_any_of_its_names(feeds: Feeds, monkeypatch: pytest.MonkeyPa
         f"local://{feeds.landing}",
         "./landing/",
     ):
-        assert changed_offers(open_index(feeds.raw), FileSource(root, FEEDS).list(FEEDS, None)) == []
+        assert changed_offers(open_index(local_lake(feeds.raw)), FileSource(root, FEEDS).list(FEEDS, None)) == []
 
 
 def test_a_root_that_is_not_there_or_no_folder(feeds: Feeds) -> None:

@@ -19,13 +19,14 @@ from activity_audit.ingest.manifests import MOST_BYTES, read_manifest
 from activity_audit.ingest.set_aside import SetAside, SetAsides
 from activity_audit.ingest.sources.files import FileSource
 from activity_audit.ingest.sources.source import Listing, Offer, SourceError
+from activity_audit.raw.lake import local_lake
 from activity_audit.transform.staging import largest_part
 from tests.s3_server import Bucket
 from tests.unit.raw_lake import FEEDS, HOUR, LANDED_AT, A, B, Feeds, indexed
 
 
 def aside(feeds: Feeds) -> list[SetAside]:
-    return SetAsides(feeds.raw).all(FEEDS)
+    return SetAsides(local_lake(feeds.raw)).all(FEEDS)
 
 
 def names(feeds: Feeds) -> list[str]:
@@ -97,7 +98,7 @@ def test_a_pass_over_other_hours_or_feeds_leaves_what_is_set_aside(feeds: Feeds)
 def landing_of(feeds: Feeds, source: FileSource, chosen: Sequence[str], window: Any) -> None:
     from activity_audit.ingest.landing import land
 
-    land(source, feeds.raw, feeds=chosen, window=window, landed_at=LANDED_AT, max_record_bytes=1 << 20)
+    land(source, local_lake(feeds.raw), feeds=chosen, window=window, landed_at=LANDED_AT, max_record_bytes=1 << 20)
 
 
 def test_a_source_of_which_nothing_can_be_read_is_out_of_reach(feeds: Feeds) -> None:

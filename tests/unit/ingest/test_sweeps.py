@@ -13,6 +13,7 @@ from activity_audit.ingest.sources.bucket import BucketSource, source_at
 from activity_audit.ingest.sources.files import FileSource
 from activity_audit.ingest.sources.source import Offer, SourceError
 from activity_audit.ingest.sweeps import Reach, Sweep, Sweeps, after, begin
+from activity_audit.raw.notes import FileNotes
 from tests.unit.raw_lake import FEEDS, HOUR
 
 NOW = datetime(2026, 5, 20, 12, 30, tzinfo=UTC)
@@ -65,12 +66,12 @@ def test_what_a_look_leaves() -> None:
 
 def test_sweeps_are_kept_for_one_url(tmp_path: Path) -> None:
     path = tmp_path / "new" / "sweeps.json"
-    kept = Sweeps(path, "s3://a")
+    kept = Sweeps(FileNotes(path.parent), "s3://a")
     assert kept.read() == {}
     kept.update({"search": Sweep(NOW, day(3)), "bi": Sweep(NOW)})
     kept.update({"bi": SWEPT})
-    assert Sweeps(path, "s3://a").read() == {"search": Sweep(NOW, day(3)), "bi": SWEPT}
-    assert Sweeps(path, "s3://b").read() == {}
+    assert Sweeps(FileNotes(path.parent), "s3://a").read() == {"search": Sweep(NOW, day(3)), "bi": SWEPT}
+    assert Sweeps(FileNotes(path.parent), "s3://b").read() == {}
     before = path.stat()
     kept.update({"bi": SWEPT})
     assert path.stat().st_mtime_ns == before.st_mtime_ns
@@ -80,7 +81,7 @@ def test_sweeps_are_kept_for_one_url(tmp_path: Path) -> None:
 def test_a_damaged_file_of_sweeps_is_none(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "sweeps.json"
     path.write_text(damage)
-    kept = Sweeps(path, "s3://a")
+    kept = Sweeps(FileNotes(path.parent), "s3://a")
     assert kept.read() == {}
     kept.update({"bi": SWEPT})
     assert kept.read() == {"bi": SWEPT}

@@ -21,6 +21,7 @@ from activity_audit.ingest.landing import open_index
 from activity_audit.ingest.planning import run_ranges
 from activity_audit.ingest.set_aside import SetAsides
 from activity_audit.ingest.sources.source import SourceError
+from activity_audit.raw.lake import local_lake
 from tests.integration.cxone_events import api_event
 from tests.integration.cxone_server import Api, ApiEvent, serving
 from tests.integration.cxone_support import FIRST, SEALED, SOON, Home, ids, metadata
@@ -230,7 +231,7 @@ def test_the_raw_index_does_not_take_pages_for_deliveries(api: Api, home: Home) 
     home.land(SEALED)
     before = home.deliveries()
     (home.settings.raw_dir / "index.sqlite").unlink()
-    assert len(open_index(home.settings.raw_dir).deliveries(catalogue.slugs())) == len(before)
+    assert len(open_index(local_lake(home.settings.raw_dir)).deliveries(catalogue.slugs())) == len(before)
 
 
 def test_a_reading_is_compared_with_the_newest_delivery_of_its_feed_hour(api: Api, home: Home) -> None:
@@ -273,12 +274,12 @@ def test_an_hour_that_fails_holds_up_no_other(api: Api, home: Home, monkeypatch:
     (warning,) = report.warnings
     assert "audit run --from 2026-05-01T10:00:00Z --to 2026-05-01T11:00:00Z" in warning
     # What was not tried has not become better.
-    assert SetAsides(home.settings.raw_dir).all(["search"])
+    assert SetAsides(local_lake(home.settings.raw_dir)).all(["search"])
     assert ids(home.records("search")) == []
     home.land(later, FIRST)
     assert ids(home.records("search")) == ["a", "b"]
     assert home.source(later).list(catalogue.slugs(), None).apart == []
-    assert SetAsides(home.settings.raw_dir).all(["search"]) == []
+    assert SetAsides(local_lake(home.settings.raw_dir)).all(["search"]) == []
 
 
 def test_an_hour_can_be_given_up_by_hand(api: Api, home: Home) -> None:
