@@ -21,6 +21,7 @@ from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.publish import data_docs, publish
 from activity_audit.raw.lake import raw_lake
+from activity_audit.serving.follow import follow
 from activity_audit.settings.core import Settings
 from activity_audit.transform import staging, threads
 from activity_audit.transform.built import Built, describe
@@ -77,6 +78,8 @@ class Stages:
     warnings: list[str] = field(default_factory=list)
     # The snapshot that all is staged from.
     since: int | None = None
+    # What was published, once it is.
+    outcome: Outcome | None = None
     # How long dbt took for each seed and model, by its unique id.
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -150,6 +153,7 @@ class Stages:
         about = {"started_at_utc": started.isoformat()}
         publish.publish(connection, self.manifest, self.run_id, about, self.since, changes)
         outcome.published = True
+        self.outcome = outcome
         lake_writer.remember(connection, self.settings)
         if warning := head.keep(connection, self.settings):
             outcome.warnings.append(warning)
@@ -160,7 +164,7 @@ class Stages:
 
 @contextmanager
 def begin(settings: Settings, run_id: str, progress: OnStage) -> Iterator[Stages]:
-    """Hold the run lock for the block, and begin a run or a replay.
+    """Hold the run lock for the block, and begin a run or a replay; at its end AUDIT_PUBLISH_TO follows.
 
     Raises:
         SeedError: if a row of the acknowledged drift is wrong.
@@ -170,7 +174,11 @@ def begin(settings: Settings, run_id: str, progress: OnStage) -> Iterator[Stages
     manifest = project.manifest()
     with exclusive(settings, progress):
         progress("staging")
-        yield Stages(settings, run_id, progress, manifest)
+        stages = Stages(settings, run_id, progress, manifest)
+        yield stages
+    # The next run need not wait for that.
+    if stages.outcome and settings.publish_to:
+        stages.outcome.warnings += follow(settings)
 
 
 def _by_hour(connection: duckdb.DuckDBPyConnection) -> dict[datetime, dict[str, int]]:

@@ -129,6 +129,10 @@ class Settings(Folders, BaseModel):
     ledger_head_file: AbsolutePath | None = Field(
         None, description="a file, best on another mount, to which each run appends the ledger's newest entry"
     )
+    publish_to: Names = Field(
+        default_factory=list,
+        description="copies that each run brings up to date, as `audit publish --to` takes them",
+    )
     docs_runs: int = Field(200, ge=1, le=100_000, description="how many runs' validation pages the data docs keep")
     report: ReportSettings = ReportSettings.model_validate({})
     cxone: CxoneSettings = CxoneSettings.model_validate({})
@@ -177,6 +181,14 @@ class Settings(Folders, BaseModel):
         unknown = [slug for slug in value if slug not in known]
         if unknown:
             raise ValueError(f"must be slugs of the catalogue ({', '.join(known)}); unknown: {', '.join(unknown)}")
+        return value
+
+    @field_validator("publish_to")
+    @classmethod
+    def _targets_without_secrets(cls, value: list[str]) -> list[str]:
+        for target in value:
+            if has_credentials(target):
+                raise ValueError("must have no password in it; put it into PGPASSWORD, or a file that PGPASSFILE names")
         return value
 
     @field_validator("cxone", mode="before")

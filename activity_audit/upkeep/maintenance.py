@@ -18,6 +18,7 @@ from activity_audit.base.hours import naive, now_utc
 from activity_audit.dbt_runner import project
 from activity_audit.ledger import head
 from activity_audit.raw.lake import raw_lake
+from activity_audit.serving.follow import follow
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Workbench
 from activity_audit.upkeep.compaction import compact
@@ -113,6 +114,7 @@ def maintain(
             "data files before": files,
             "data files after": _data_files(connection),
         }
+    done.warnings += follow(settings)
     done.counts["runs forgotten"] = forget_runs(settings, now - settings.run_history) if is_believed else 0
     return done
 

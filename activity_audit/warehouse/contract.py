@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+_OF_UNIQUE_ROWS = ("unique", "unique_combination")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -21,7 +23,8 @@ class PublishedModel:
     """A public table or view, and how its staged rows reach the warehouse.
 
     `strategy` is the `meta.publish` of a dbt model, as `dbt_project.yml` explains it, or of a source that Python
-    writes: `append` where a run stages its rows too, `elsewhere` where another transaction adds them.
+    writes: `append` where a run stages its rows too, `elsewhere` where another transaction adds them. `grain` has the
+    columns that tell its rows apart, as its tests say, and `is_bookkeeping` that only the product itself needs it.
     """
 
     schema: str
@@ -33,6 +36,8 @@ class PublishedModel:
     order_by: tuple[str, ...]
     partition_by: tuple[str, ...]
     sorted_by: tuple[str, ...]
+    grain: tuple[str, ...]
+    is_bookkeeping: bool
 
     @property
     def is_table(self) -> bool:
@@ -43,7 +48,10 @@ class PublishedModel:
 def published_models(manifest: dict[str, Any]) -> list[PublishedModel]:
     """The public tables and views of a dbt manifest, tables first, in the order of their names."""
     nodes = (*manifest["nodes"].values(), *manifest["sources"].values())
-    models = [_model(node) for node in nodes if "publish" in node["config"].get("meta", {})]
+    grains = _grains(manifest)
+    models = [
+        _model(node, grains.get(node["unique_id"], ())) for node in nodes if "publish" in node["config"].get("meta", {})
+    ]
     return sorted(models, key=lambda model: (not model.is_table, model.schema, model.name))
 
 
@@ -61,7 +69,19 @@ def tables_of_python(manifest: dict[str, Any]) -> dict[str, dict[str, str]]:
     }
 
 
-def _model(node: dict[str, Any]) -> PublishedModel:
+def _grains(manifest: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """The columns of the first test of each node that says that its rows differ in them, by the node's unique id."""
+    found: dict[str, tuple[str, ...]] = {}
+    for test in manifest["nodes"].values():
+        about = test.get("test_metadata") or {}
+        if about.get("name") in _OF_UNIQUE_ROWS:
+            asked = about["kwargs"]
+            (of,) = test["depends_on"]["nodes"]
+            found.setdefault(of, tuple(asked.get("columns") or [asked["column_name"]]))
+    return found
+
+
+def _model(node: dict[str, Any], grain: tuple[str, ...]) -> PublishedModel:
     meta = node["config"]["meta"]
     return PublishedModel(
         schema=node["schema"],
@@ -82,4 +102,6 @@ def _model(node: dict[str, Any]) -> PublishedModel:
         order_by=tuple(meta.get("order_by", ())),
         partition_by=tuple(meta.get("partition_by", ())),
         sorted_by=tuple(meta.get("sorted_by", ())),
+        grain=grain,
+        is_bookkeeping=meta.get("bookkeeping", False),
     )

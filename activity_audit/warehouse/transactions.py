@@ -119,7 +119,7 @@ class transaction:
         except duckdb.Error as unreachable:
             raise OutcomeUnknownError(
                 "the connection to the catalog broke while this run was committed, so it is not known whether "
-                f"the run is published: {_cause(unreachable)}. When the catalog is back, the next run finds "
+                f"the run is published: {cause(unreachable)}. When the catalog is back, the next run finds "
                 "out and publishes what is missing; `audit status` shows what is published"
             ) from None
         if newer and newer[0] != self._message:
@@ -140,10 +140,10 @@ class transaction:
 
 
 def _not_published(error: duckdb.Error) -> NotPublishedError:
-    return NotPublishedError(f"this run published nothing, because the warehouse failed: {_cause(error)}")
+    return NotPublishedError(f"this run published nothing, because the warehouse failed: {cause(error)}")
 
 
-def _cause(error: duckdb.Error) -> str:
+def cause(error: duckdb.Error) -> str:
     """What DuckDB says went wrong, as one line."""
     text = _QUERY.sub("", str(error), count=1).partition("\n\n")[0]
     return without_secrets(" ".join(text.split()))

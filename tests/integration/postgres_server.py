@@ -20,21 +20,24 @@ _USER = "nobody" if os.geteuid() == 0 else None
 
 
 class PostgresServer:
-    """A server that can be killed and started again; `dsn` is the connection string of its first database."""
+    """A server that can be killed and started again; `dsn` is the connection string of its first database.
+
+    Its data and its socket are in `folder`.
+    """
 
     def __init__(self, folder: Path) -> None:
         assert INITDB is not None
         self._binaries = Path(INITDB).resolve().parent
-        self._folder = folder
+        self.folder = folder
         self._process: subprocess.Popen | None = None
         self.dsn = self._dsn("postgres")
         self._do("initdb", "-D", f"{folder}/data", "-U", "audit", "--auth=trust")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [self._binaries / "postgres", "-D", f"{self._folder}/data", "-k", self._folder, "-c"]
+        command = [self._binaries / "postgres", "-D", f"{self.folder}/data", "-k", self.folder, "-c"]
         self._process = subprocess.Popen(
-            [*command, "listen_addresses="], user=_USER, cwd=self._folder,
+            [*command, "listen_addresses="], user=_USER, cwd=self.folder,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         until(lambda: self._is_ready(), 30)
@@ -48,19 +51,19 @@ class PostgresServer:
     def new_database(self) -> str:
         """The connection string of an empty database."""
         name = f"test_{uuid4().hex}"
-        self._do("createdb", "-h", str(self._folder), "-U", "audit", name)
+        self._do("createdb", "-h", str(self.folder), "-U", "audit", name)
         return self._dsn(name)
 
     def _dsn(self, name: str) -> str:
-        return f"postgres:dbname={name} user=audit host={self._folder}"
+        return f"postgres:dbname={name} user=audit host={self.folder}"
 
     def _is_ready(self) -> bool:
-        command = [self._binaries / "pg_isready", "-q", "-h", self._folder]
-        return subprocess.run(command, cwd=self._folder, check=False).returncode == 0
+        command = [self._binaries / "pg_isready", "-q", "-h", self.folder]
+        return subprocess.run(command, cwd=self.folder, check=False).returncode == 0
 
     def _do(self, program: str, *arguments: str) -> None:
         subprocess.run(
-            [self._binaries / program, *arguments], user=_USER, cwd=self._folder, check=True,
+            [self._binaries / program, *arguments], user=_USER, cwd=self.folder, check=True,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
 

@@ -1,0 +1,28 @@
+"""Brings serving copies up to date, wherever they are."""
+
+from __future__ import annotations
+
+from activity_audit.base.masking import masked_errors
+from activity_audit.dbt_runner import project
+from activity_audit.serving import duckdb_file, postgres
+from activity_audit.serving.published import Published, ServingError
+from activity_audit.serving.target import Target
+from activity_audit.settings.core import Settings
+from activity_audit.warehouse.lake import WarehouseError
+from activity_audit.warehouse.run_lock import OnStage
+
+
+@masked_errors(ServingError, WarehouseError)
+def bring_up_to_date(
+    settings: Settings, target: Target, days: int | None = None, progress: OnStage = lambda _: None
+) -> Published:
+    """Bring a copy to the newest snapshot of the warehouse, with the events of its newest `days`.
+
+    A new copy has 90 days, and any other goes on to have as many as it has.
+
+    Raises:
+        ServingError: if the copy could not be brought up to date.
+        WarehouseError: if the warehouse cannot be read.
+    """
+    bring = postgres.bring_up_to_date if target.postgres else duckdb_file.bring_up_to_date
+    return bring(settings, project.manifest(), target, days, progress)
