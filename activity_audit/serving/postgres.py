@@ -105,7 +105,7 @@ def _attach(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
 def _bring(
     connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], target: Target, days: int | None
 ) -> Published:
-    models = [model for model in rows.served_models(connection, manifest) if model.is_table or model.grain]
+    models = list(filter(rows.is_copied_by_rows, rows.served_models(connection, manifest)))
     before = of_copy(connection)
     after = of_warehouse(connection, days or (before.days if before else DEFAULT_DAYS))
     if before is None:

@@ -27,6 +27,11 @@ def served_models(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any
     return [model for model in models if (model.schema, model.name) in there]
 
 
+def is_copied_by_rows(model: PublishedModel) -> bool:
+    """Whether PostgreSQL gets it as a table: a view of `quality` too, whose SQL is DuckDB's."""
+    return model.is_table or model.schema == "quality"
+
+
 def names(model: PublishedModel) -> str:
     """The columns of a table, in SQL."""
     return ", ".join(quoted(column.name) for column in model.columns)

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import duckdb
 
 from activity_audit.dbt_runner import project
+from activity_audit.serving.rows import is_copied_by_rows
 from activity_audit.serving.target import Target, parse
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import extensions, lake
@@ -58,7 +59,7 @@ def tolerant(settings: Settings) -> Settings:
 def served() -> list[PublishedModel]:
     """The public tables, and the views that a copy in PostgreSQL has as tables."""
     models = published_models(project.manifest())
-    return [model for model in models if not model.is_bookkeeping and (model.is_table or model.grain)]
+    return [model for model in models if not model.is_bookkeeping and is_copied_by_rows(model)]
 
 
 def of_warehouse(settings: Settings) -> Rows:
