@@ -22,6 +22,7 @@ from activity_audit.settings.core import load_settings
 from activity_audit.settings.private_files import OTHERS_CHANGE
 
 _SOURCES = ("dbt_project.yml", "profiles.yml", "models/**/*", "macros/**/*", "seeds/**/*")
+_RUN_BY = ("activity-audit", "dbt-core", "dbt-duckdb", "duckdb")
 _NAME = re.compile("[0-9a-f]{64}")
 # So many versions are kept, and each that was used in this time. A process uses its own at each build.
 _KEPT = 4
@@ -32,10 +33,23 @@ def folder(project: Path) -> Path:
     """The folder for what is worked out of the project as it is now, by this release of dbt; it may be missing."""
     # dbt's manifest names the folder that the project is in, where it reads the seeds.
     digest = hashlib.sha256(f"{version('dbt-core')}\0{project}".encode())
-    for path in sorted(path for pattern in _SOURCES for path in project.glob(pattern) if path.is_file()):
-        digest.update(f"\0{path.relative_to(project)}\0{path.stat().st_size}\0".encode())
-        digest.update(path.read_bytes())
+    for content in _contents(project):
+        digest.update(content)
     return load_settings().cache_dir / "dbt" / digest.hexdigest()
+
+
+def fingerprint(project: Path) -> str:
+    """What tells whether two machines judge alike: the project as it is, and the releases of what runs it."""
+    digest = hashlib.sha256("".join(f"{name} {version(name)}\0" for name in _RUN_BY).encode())
+    for content in _contents(project):
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _contents(project: Path) -> Iterator[bytes]:
+    for path in sorted(path for pattern in _SOURCES for path in project.glob(pattern) if path.is_file()):
+        yield f"\0{path.relative_to(project)}\0{path.stat().st_size}\0".encode()
+        yield path.read_bytes()
 
 
 def make(folder: Path) -> None:

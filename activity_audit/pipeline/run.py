@@ -29,8 +29,11 @@ from activity_audit.transform import staging
 from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.run_lock import OnStage, WarehouseBusyError
+from activity_audit.warehouse.transactions import PublishedMeanwhileError
 
 Window = tuple[datetime, datetime]
+# How often a run that workers stage is judged and published, where others publish in the meantime.
+_TRIES = 3
 
 
 @masked_errors(SourceError)
@@ -118,10 +121,30 @@ def update_warehouse(
     return outcome
 
 
-def _stage_and_publish(run: Stages, bench: Workbench, batch: Batch) -> Outcome:
+def _stage_and_publish(run: Stages, bench: Workbench, batch: Batch, tries: int = _TRIES) -> Outcome:
     run.stage(bench, batch)
-    with bench.connect() as connection:
-        return run.check_and_publish(connection)
+    try:
+        with bench.connect() as connection:
+            return run.check_and_publish(connection)
+    except PublishedMeanwhileError:
+        # What workers parsed does not depend on what is published.
+        if not run.spread or tries == 1:
+            raise
+    with Workbench(run.settings, f"{bench.path.stem}-again").kept() as again:
+        with again.connect() as connection:
+            run.bring_up_to_date(connection)
+            if _published(connection, (batch.start, batch.end)) & {one.delivery_id for one in batch.deliveries}:
+                raise PublishedMeanwhileError
+        return _stage_and_publish(run, again, batch, tries - 1)
+
+
+def _published(connection: duckdb.DuckDBPyConnection, window: Window) -> set[str]:
+    """The ids of the deliveries of the window that are published."""
+    rows = connection.execute(
+        "select delivery_id from audit.quality.feed_delivery where feed_hour_utc >= ? and feed_hour_utc < ?",
+        [naive(window[0]), naive(window[1])],
+    ).fetchall()
+    return {row[0] for row in rows}
 
 
 def _batch(
@@ -133,11 +156,7 @@ def _batch(
 ) -> Batch:
     raw = raw_lake(settings)
     index = open_index(raw)
-    published = connection.execute(
-        "select delivery_id from audit.quality.feed_delivery where feed_hour_utc >= ? and feed_hour_utc < ?",
-        [naive(window[0]), naive(window[1])],
-    ).fetchall()
-    known = {row[0] for row in published}
+    known = _published(connection, window)
     deliveries = [d for d in index.deliveries(feeds, window) if d.delivery_id not in known]
     aside = SetAsides(raw)
     # A run that was killed may have published what it could not note any more.

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,20 +15,22 @@ import duckdb
 
 from activity_audit.base import acknowledgements
 from activity_audit.base.hours import aware, naive, now_utc
-from activity_audit.base.vocabulary import COUNTS
+from activity_audit.base.vocabulary import COUNTS, FACT_NAME
 from activity_audit.dbt_runner import column_lineage, project
 from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
+from activity_audit.pipeline.distributed import Spread
 from activity_audit.publish import data_docs, publish
 from activity_audit.raw.lake import raw_lake
 from activity_audit.serving.follow import follow
 from activity_audit.settings.core import Settings
-from activity_audit.transform import staging, threads
+from activity_audit.transform import parts, staging, threads
 from activity_audit.transform.built import Built, describe
 from activity_audit.transform.scratch import Batch, Workbench
-from activity_audit.warehouse import arrow_rows, known_ids, lake_writer, tables
+from activity_audit.warehouse import arrow_rows, fact_files, known_ids, lake_writer, tables
+from activity_audit.warehouse.fact_files import FactFile
 from activity_audit.warehouse.run_lock import OnStage, exclusive
-from activity_audit.warehouse.transactions import snapshot_now
+from activity_audit.warehouse.transactions import NotPublishedError, PublishedMeanwhileError, snapshot_now
 
 if TYPE_CHECKING:
     from expectations.results import ExpectationResult
@@ -82,6 +84,9 @@ class Stages:
     outcome: Outcome | None = None
     # How long dbt took for each seed and model, by its unique id.
     seconds: dict[str, float] = field(default_factory=dict)
+    # The batch, if workers stage it, and the data files that they wrote of tables.
+    spread: Spread | None = None
+    written: dict[str, list[FactFile]] = field(default_factory=dict)
 
     def bring_up_to_date(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the warehouse what can be built on: its tables, its known ids and names, and its ledger."""
@@ -102,7 +107,11 @@ class Stages:
             DataFaultError: it fails, and a delivery may be the cause.
             TransformError: dbt fails for another reason.
             WarehouseError: a raw file is gone.
+            WorkerError: a worker dies, and again when its part is done once more.
         """
+        if parts.are_worth_it(batch.deliveries, self.settings.workers):
+            self._stage_by_workers(bench, batch, check_inputs)
+            return
         lineage_is_known = column_lineage.is_current()
         self.seconds = staging.stage(
             bench, batch, self.settings, keep_manifest=not lineage_is_known, check_inputs=check_inputs
@@ -110,6 +119,15 @@ class Stages:
         if not lineage_is_known:
             with bench.connect() as connection:
                 column_lineage.refresh(connection, bench.target_dir / "manifest.json")
+
+    def _stage_by_workers(
+        self, bench: Workbench, batch: Batch, check_inputs: Callable[[duckdb.DuckDBPyConnection], None]
+    ) -> None:
+        if self.spread is None or self.spread.batch is not batch:
+            self.spread = Spread(self.settings, batch, bench.path.with_suffix(".exchange"))
+        staged = self.spread.stage(bench, check_inputs)
+        self.seconds = staged.seconds
+        self.written = {} if staged.facts is None else {FACT_NAME: staged.facts}
 
     def check_and_publish(
         self,
@@ -144,6 +162,7 @@ class Stages:
         outcome.warnings += self.warnings
         outcome.built = describe(connection, self.manifest, self.seconds)
         if any(result.blocking and not result.success for result in checks):
+            self._discard()
             publish.publish_failure(connection, self.manifest, self.run_id, self.since)
             data_docs.complete(connection, self.settings, outcome.warnings.append, self.run_id)
             raise ChecksFailedError(outcome)
@@ -151,15 +170,27 @@ class Stages:
         stage_entries(connection, naive(now_utc()))
         changes = (*also, *known_ids.additions(connection))
         about = {"started_at_utc": started.isoformat()}
-        publish.publish(connection, self.manifest, self.run_id, about, self.since, changes)
+        try:
+            publish.publish(connection, self.manifest, self.run_id, about, self.since, changes, self.written)
+        except (PublishedMeanwhileError, NotPublishedError):
+            self._discard()
+            raise
         outcome.published = True
         self.outcome = outcome
+        # What was written more than once.
+        self._discard(but=self.written.get(FACT_NAME, ()))
         lake_writer.remember(connection, self.settings)
         if warning := head.keep(connection, self.settings):
             outcome.warnings.append(warning)
         # Not before: they show what the warehouse has. What a killed run leaves out here, the next one puts up.
         data_docs.complete(connection, self.settings, outcome.warnings.append, self.run_id)
         return outcome
+
+    def _discard(self, but: Iterable[FactFile] = ()) -> None:
+        """Remove the data files that workers wrote and nobody publishes."""
+        if self.spread:
+            kept = {file.path for file in but}
+            fact_files.remove(file for file in self.spread.written() if file.path not in kept)
 
 
 @contextmanager

@@ -5,15 +5,17 @@ Everything happens in one transaction of the DuckLake catalog, so a reader sees 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
 
 from activity_audit.base.sql_text import literal
 from activity_audit.ledger.slices import condition, slices
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import fact_files, lake
 from activity_audit.warehouse.contract import PublishedModel, published_models
+from activity_audit.warehouse.fact_files import FactFile
+from activity_audit.warehouse.lake_catalog import mend_partition_values
 from activity_audit.warehouse.tables import full_name, quoted
 from activity_audit.warehouse.transactions import transaction
 
@@ -45,18 +47,31 @@ def publish(
     extra: dict[str, Any],
     since: int | None,
     also: Iterable[str] = (),
+    written: Mapping[str, Sequence[FactFile]] | None = None,
 ) -> None:
     """Bring all that is staged in `work` into `audit`, as one snapshot with the run id as its message.
 
-    It was staged from the snapshot `since`. The statements of `also` are part of it. For errors see `transaction`.
+    It was staged from the snapshot `since`. The statements of `also` are part of it. `written` has the data files of
+    those tables whose staged rows are in data files already. For errors see `transaction`, and `require_whole` of them.
     """
     models = published_models(manifest)
+    written = written or {}
+    for model in models:
+        if model.name in written:
+            staged = f"select count(*) from work.{model.schema}.{model.name}"
+            fact_files.require_whole(connection, written[model.name], connection.execute(staged).fetchall()[0][0])
     with transaction(connection, run_id, extra, since=since):
         for model in models:
-            for statement in _statements(connection, model):
+            if model.name in written:
+                statements = fact_files.registration(model, written[model.name])
+            else:
+                statements = _statements(connection, model)
+            for statement in statements:
                 connection.execute(statement)
         for statement in also:
             connection.execute(statement)
+    if written:
+        mend_partition_values(connection)
 
 
 def publish_failure(

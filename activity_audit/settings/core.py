@@ -25,10 +25,12 @@ from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.folders import Folders, overlaps
 from activity_audit.settings.report import ReportSettings
 from activity_audit.settings.retention import RetentionRules, parse_retention
-from activity_audit.settings.value_types import AbsolutePath, Duration, Hour, Memory, Names, Umask
+from activity_audit.settings.value_types import AbsolutePath, Duration, Hour, Memory, Names, Umask, bytes_of
 
 # As JSON a record may take six times its bytes, and Arrow's texts have 2 GiB at most.
 _MOST_RECORD_BYTES = 256 << 20
+# Python and dbt take two thirds of it.
+_LEAST_MEMORY = 512 << 20
 _PEBIBYTE = 1 << 50
 _TEBIBYTE = 1 << 40
 _OWN_SOURCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -126,6 +128,9 @@ class Settings(Folders, BaseModel):
     memory_limit: Memory = Field(
         "3GB", description="what a run may use before DuckDB spills to disk, two thirds of it for DuckDB"
     )
+    workers: int = Field(
+        1, ge=1, le=64, description="how many processes of this machine parse and judge the records of a large run"
+    )
     ledger_head_file: AbsolutePath | None = Field(
         None, description="a file, best on another mount, to which each run appends the ledger's newest entry"
     )
@@ -196,6 +201,17 @@ class Settings(Folders, BaseModel):
     def _only_as_the_source(cls, value: Any, others: ValidationInfo) -> Any:
         return value if others.data.get("source") == "cxone" else {}
 
+    @field_validator("workers")
+    @classmethod
+    def _with_memory(cls, value: int, others: ValidationInfo) -> int:
+        limit = others.data.get("memory_limit")
+        if value > 1 and limit and bytes_of(limit) < (value + 1) * _LEAST_MEMORY:
+            raise ValueError(
+                f"must be fewer, or AUDIT_MEMORY_LIMIT more than {limit}: so many workers and the run's own process "
+                f"need {(value + 1) * _LEAST_MEMORY >> 20}MiB"
+            )
+        return value
+
     @field_validator("retention")
     @classmethod
     def _retention(cls, value: str | None) -> str | None:
@@ -206,6 +222,11 @@ class Settings(Folders, BaseModel):
         """The memory limit of a DuckDB that may use this share (of 1) of what `memory_limit` says."""
         number, unit = re.fullmatch(r"([\d.]+)\s*(\w+)", self.memory_limit).groups()  # type: ignore[union-attr]
         return f"{float(number) * share:.3f}{unit}"
+
+    @property
+    def worker_memory(self) -> str:
+        """The memory limit of one of the workers that share this machine; the run's own process has as much."""
+        return self.memory_limit if self.workers == 1 else self.memory_share(1 / (self.workers + 1))
 
     @property
     def limits(self) -> Limits:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator
 from activity_audit.base.hours import EARLIEST_YEAR, floor_hour, parse_time
 
 _DURATION = re.compile(r"^\s*(\d+(?:\.\d+)?)\s*(s|m|h|d)?\s*$", re.IGNORECASE)
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 # A longer one would lead out of the calendar when it is counted back from now.
 _LONGEST_DURATION = timedelta(days=36_500)
@@ -95,9 +96,15 @@ def _umask(value: Any) -> Any:
 
 
 def _memory(value: str) -> str:
-    if not re.fullmatch(r"\d+(\.\d+)?\s*[KMGT]i?B", value, re.IGNORECASE):
+    if not _MEMORY.fullmatch(value):
         raise ValueError("must be an amount of memory such as 3GB or 512MiB")
     return value
+
+
+def bytes_of(memory: str) -> int:
+    """How many bytes an amount of memory such as `3GB` or `512MiB` is."""
+    number, unit, is_binary = _MEMORY.fullmatch(memory).groups()  # type: ignore[union-attr]
+    return int(float(number) * (1024 if is_binary else 1000) ** ("KMGT".index(unit.upper()) + 1))
 
 
 Duration = Annotated[timedelta, BeforeValidator(parse_duration)]

@@ -6,7 +6,7 @@ It is a DuckDB file below `$AUDIT_HOME/work`, attached as `work`, and is thrown 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +23,7 @@ from activity_audit.ledger.raw_hashes import each_sha256
 from activity_audit.raw.index import LandedDelivery, LandedManifest
 from activity_audit.raw.lake import RawLake, raw_lake
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import arrow_rows, lake, lake_writer, spill
+from activity_audit.warehouse import arrow_rows, lake, lake_location, lake_writer, spill
 from activity_audit.warehouse.contract import tables_of_python
 from activity_audit.warehouse.extensions import connect
 from activity_audit.warehouse.tables import create_tables
@@ -61,10 +61,10 @@ class Workbench:
     the block of `kept`: loading DuckDB's extensions and attaching the warehouse take longer than most of a small run.
     """
 
-    def __init__(self, settings: Settings, run_id: str) -> None:
+    def __init__(self, settings: Settings, run_id: str, folder: Path | None = None) -> None:
         self._settings = settings
-        self.path = settings.work_dir / f"{run_id}.duckdb"
-        self.target_dir = settings.work_dir / f"{run_id}.dbt"
+        self.path = (folder or settings.work_dir) / f"{run_id}.duckdb"
+        self.target_dir = self.path.with_suffix(".dbt")
         self.instance = f":memory:{self.path}"
 
     @contextmanager
@@ -85,6 +85,9 @@ class Workbench:
         connection.execute("set preserve_insertion_order = false")
         # It is thrown away, so nothing of it needs to survive a crash.
         connection.execute(f"attach if not exists {literal(str(self.path))} as work (recovery_mode no_wal_writes)")
+        self._attach_warehouse(connection)
+
+    def _attach_warehouse(self, connection: duckdb.DuckDBPyConnection) -> None:
         if not lake.is_attached(connection):
             lake_writer.attach(connection, self._settings)
 
@@ -102,6 +105,13 @@ class Workbench:
                 instance.execute("detach database if exists work")
 
 
+class LoneWorkbench(Workbench):
+    """The same for work that needs nothing of the warehouse but the place of its files, which it may write."""
+
+    def _attach_warehouse(self, connection: duckdb.DuckDBPyConnection) -> None:
+        lake_location.prepare(connection, lake_location.location(self._settings))
+
+
 def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     """Attach a scratch database at `path`, and a warehouse in memory in which nothing was ever published."""
     connection.execute("set global TimeZone = 'UTC'")
@@ -110,18 +120,33 @@ def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     create_tables(connection, project.manifest())
 
 
-def fill(connection: duckdb.DuckDBPyConnection, batch: Batch, settings: Settings) -> None:
-    """Make the inputs of the batch in `work.raw`."""
+def fill(
+    connection: duckdb.DuckDBPyConnection,
+    batch: Batch,
+    settings: Settings,
+    *,
+    hashed: Mapping[str, str | None] | None = None,
+    with_records: bool = True,
+) -> None:
+    """Make the inputs of the batch in `work.raw`, with the records or without.
+
+    `hashed` are the hashes of the raw files by delivery, where somebody has read the files already.
+    """
     _create_tables_of_python(connection)
     raw = raw_lake(settings)
     raw.store.let_read(connection)
-    records = _records("delivery", batch.deliveries, raw)
     if batch.replayed:
         connection.execute(f"insert into work.raw.replayed {batch.replayed}")
-    if records and batch.replayed:
-        records = f"select * from ({records}) semi join work.raw.replayed using (delivery_id, source_record)"
-    _read_from_files(connection, "record", records)
-    hashes = each_sha256([delivery.raw_path for delivery in batch.deliveries], raw.store.open, raw.store.at_once)
+    if with_records:
+        records = _records("delivery", batch.deliveries, raw)
+        if records and batch.replayed:
+            records = f"select * from ({records}) semi join work.raw.replayed using (delivery_id, source_record)"
+        _read_from_files(connection, "record", records)
+    hashes = (
+        each_sha256([delivery.raw_path for delivery in batch.deliveries], raw.store.open, raw.store.at_once)
+        if hashed is None
+        else (hashed[delivery.delivery_id] for delivery in batch.deliveries)
+    )
     insert(
         connection,
         "delivery",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
@@ -31,6 +32,10 @@ class DataFaultError(RuntimeError):
         self.cause = cause
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type[DataFaultError], tuple[Exception, str]]:
+        # A worker sends it to the process that it works for.
+        return DataFaultError, (self.cause, self.reason)
+
 
 def stage(
     bench: Workbench,
@@ -47,12 +52,23 @@ def stage(
         TransformError: dbt fails for another reason.
         WarehouseError: a raw file is gone.
     """
-    try:
+    with data_faults():
         with bench.connect() as connection:
             threads.fit(connection, sum(one.records for one in (*batch.deliveries, *batch.readings)))
             scratch.fill(connection, batch, settings)
             check_inputs(connection)
         return project.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)
+
+
+@contextmanager
+def data_faults() -> Iterator[None]:
+    """Tell what a delivery may be the cause of from what else can go wrong in the block.
+
+    Raises:
+        DataFaultError: in place of the error, if a delivery may be the cause.
+    """
+    try:
+        yield
     except (project.TransformError, duckdb.Error) as error:
         if found := _OF_DATA.search(str(error)):
             raise DataFaultError(error, found[0]) from error

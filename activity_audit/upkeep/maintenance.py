@@ -28,7 +28,7 @@ from activity_audit.upkeep.retention.plan import RetentionPlan, make_plan
 from activity_audit.upkeep.retention.report import as_dict
 from activity_audit.warehouse import lake, leftovers, tables
 from activity_audit.warehouse.contract import published_models
-from activity_audit.warehouse.lake_catalog import remove_expired
+from activity_audit.warehouse.lake_catalog import mend_partition_values, remove_expired
 from activity_audit.warehouse.run_lock import exclusive
 from activity_audit.warehouse.transactions import snapshot_now
 
@@ -108,6 +108,7 @@ def maintain(
             _expire(connection, settings, now)
             _clean(connection, settings, allowed, now, done)
         remove_expired(connection)
+        mend_partition_values(connection)
         done.counts |= {
             "snapshots before": snapshots,
             "snapshots after": _count(connection, "audit.snapshots()"),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import duckdb
 
+from activity_audit.base.sql_text import literal
 from activity_audit.warehouse import lake
 
 # The catalog's tables, as DuckLake attaches them beside the warehouse.
@@ -52,6 +53,46 @@ def table_folders(connection: duckdb.DuckDBPyConnection) -> tuple[str, ...]:
     """The folder of every table that there ever was, relative to the data folder, such as `main/dim_application/`."""
     rows = connection.execute(f"select distinct folder from ({_FOLDERS})").fetchall()
     return tuple(sorted(path for (path,) in rows))
+
+
+def table_folder(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> str:
+    """The folder of a table, relative to the data folder."""
+    number = _table_id(connection, schema, table)
+    return connection.execute(f"select folder from ({_FOLDERS}) where table_id = ?", [number]).fetchall()[0][0]
+
+
+def column_numbers(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, int]:
+    """The number of each column of a table, which its data files have as the field's id."""
+    return dict(
+        connection.execute(
+            f"select column_name, column_id from {CATALOG}.ducklake_column where table_id = ? and end_snapshot is null",
+            [_table_id(connection, schema, table)],
+        ).fetchall()
+    )
+
+
+def mend_partition_values(connection: duckdb.DuckDBPyConnection) -> None:
+    """Number the partition values of registered files as the table's keys are numbered.
+
+    DuckLake 1.5 gives each of them the number of the last key, where several are of one column. It reads files by their
+    smallest and largest values and not by these, but other programs may. No snapshot is changed by it.
+    """
+    wrong = (
+        f"select data_file_id from {CATALOG}.ducklake_file_partition_value group by data_file_id "
+        "having count(*) > count(distinct partition_key_index)"
+    )
+    files = connection.execute(
+        f"""
+        select file.data_file_id, file.table_id, regexp_extract_all(file.path, '[^/=]+=([^/]*)/', 1)
+        from {CATALOG}.ducklake_data_file as file where file.data_file_id in ({wrong})
+        """
+    ).fetchall()
+    for file, table, values in files:
+        rows = ", ".join(f"({file:d}, {table:d}, {place:d}, {literal(value)})" for place, value in enumerate(values))
+        connection.execute(
+            f"begin; delete from {CATALOG}.ducklake_file_partition_value where data_file_id = {file:d}; "
+            f"insert into {CATALOG}.ducklake_file_partition_value values {rows}; commit"
+        )
 
 
 def sources(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[str]:

@@ -17,7 +17,9 @@ from activity_audit.settings.core import Settings
 OnStage = Callable[[str], None]
 # The ids of runs, and of the commands that are none; a run in parts has workbenches of its own. DuckDB and models add
 # files beside a database.
-_SCRATCH = re.compile(r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-rest|-\d+)?|maintain|hold)\.(duckdb(\..+)?|dbt)")
+_SCRATCH = re.compile(
+    r"([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-rest|-\d+)?(-again)*|maintain|hold)\.(duckdb(\..+)?|dbt|exchange)"
+)
 
 
 class WarehouseBusyError(RuntimeError):

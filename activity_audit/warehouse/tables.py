@@ -21,6 +21,8 @@ _OPTIONS = {
     "parquet_version": "2",
     "data_inlining_row_limit": "0",
 }
+# The same as options of COPY, for files that are written first and then given to the lake.
+COPY_OPTIONS = "format parquet, compression zstd, compression_level 1, parquet_version v2"
 # How often set-up looks at what is there before it gives up.
 _LOOKS = 5
 

@@ -28,6 +28,8 @@ CXONE = {
     "CXONE_ACCESS_KEY_ID": "id",
     "CXONE_ACCESS_KEY_SECRET": "secret",
 }
+# What the most workers need.
+MEMORY = {"AUDIT_MEMORY_LIMIT": "64GB"}
 FIELDS = {variable: field_at(path) for variable, path in VARIABLES.items()}
 # An octal number of three digits is bound by how it is written.
 WHOLE = {
@@ -40,7 +42,7 @@ DURATIONS = [name for name, field in FIELDS.items() if field.annotation is timed
 
 @pytest.fixture(autouse=True)
 def api(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in CXONE.items():
+    for name, value in (CXONE | MEMORY).items():
         monkeypatch.setenv(name, value)
 
 
@@ -54,7 +56,7 @@ def value_of(name: str) -> Any:
 
 
 def test_each_whole_number_is_known() -> None:
-    assert len(WHOLE) == 9
+    assert len(WHOLE) == 10
     assert len(DURATIONS) == 16
 
 
@@ -105,3 +107,13 @@ def test_the_largest_record_fits_into_a_batch() -> None:
     assert 6 * most + 4 * waiting < 1 << 31
     (batch,) = to_batches([Record("é" * (waiting - 1)), Record("x")])
     assert batch.nbytes > waiting
+
+
+def test_workers_need_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUDIT_MEMORY_LIMIT", "3GB")
+    settings = load_settings(workers=4)
+    assert settings.worker_memory == "0.600GB"
+    assert load_settings(workers=1).worker_memory == "3GB"
+    monkeypatch.setenv("AUDIT_WORKERS", "8")
+    with pytest.raises(SettingsError, match=r"AUDIT_WORKERS='8': must be fewer, or AUDIT_MEMORY_LIMIT more than 3GB"):
+        load_settings()
