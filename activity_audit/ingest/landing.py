@@ -26,7 +26,7 @@ from activity_audit.ingest.sources.source import (
     SourceRefusedError,
     every_offer,
 )
-from activity_audit.raw.files import found_deliveries, found_manifests
+from activity_audit.raw.files import delivery_in, found_deliveries, found_manifests, manifest_hash_shown, manifest_in
 from activity_audit.raw.index import LandedDelivery, LandedManifest, RawIndex
 from activity_audit.raw.lake import RawLake
 from activity_audit.raw.store import Writer
@@ -92,6 +92,8 @@ def land(
     report = LandingReport(unknown=listing.unknown, source_warnings=listing.warnings)
     failed: list[Failed] = []
     follower = source if isinstance(source, PassFollower) else None
+    if raw.is_shared:
+        _adopt_expected(raw, landed_at)
     with scratch(raw.space, lambda: _adopt(raw)) as folder, raw.store.writing() as writer:
         manifests = {(found.feed, found.feed_hour): found for found in index.manifests(feeds, window)}
         newest = _newest_deliveries(index, [offer for offer in offers if offer.is_reading])
@@ -113,14 +115,14 @@ def land(
                     pending_bytes += len(result.manifest.content) if result.manifest else 0
                 if len(pending) >= _TOGETHER or pending_bytes >= _TOGETHER_BYTES:
                     together, pending, pending_bytes = pending, [], 0
-                    _record(raw, publish_all(together, raw.store, writer), writer, landed_at, report, follower)
+                    _record(raw, _publish(raw, together, writer, landed_at), writer, landed_at, report, follower)
                 if on_progress:
                     on_progress(done, len(offers))
         finally:
             if follower:
                 follower.stop()
             pool.shutdown(cancel_futures=True)
-            _record(raw, publish_all(pending, raw.store, writer), writer, landed_at, report, follower)
+            _record(raw, _publish(raw, pending, writer, landed_at), writer, landed_at, report, follower)
     found = unlisted(listing, feeds, landed_at)
     found += [failed_offer(failure.offer, str(failure.error), landed_at) for failure in failed]
     aside = SetAsides(raw)
@@ -161,7 +163,24 @@ def open_index(raw: RawLake) -> RawIndex:
 
 def _adopt(raw: RawLake) -> None:
     """Index what a killed pass landed and could not record any more; its source may be gone."""
-    raw.index.add(found_deliveries(raw.store), found_manifests(raw.store))
+    if not raw.is_shared:
+        raw.index.add(found_deliveries(raw.store), found_manifests(raw.store))
+
+
+def _adopt_expected(raw: RawLake, at: datetime) -> None:
+    """The same of a shared raw lake, whatever machine the pass was on; one that goes on adds nothing twice."""
+    if expected := raw.index.expected():
+        gone = set(raw.store.missing(expected))
+        there = [name for name in expected if name not in gone]
+        manifests = [manifest_in(raw.store, name) for name in there if manifest_hash_shown(name)]
+        raw.index.add([delivery_in(raw.store, name) for name in there if not manifest_hash_shown(name)], manifests)
+        raw.index.forget_expected(there, at)
+
+
+def _publish(raw: RawLake, landed: list[Landed], writer: Writer, at: datetime) -> list[Landed]:
+    if raw.is_shared and landed:
+        raw.index.expect([item.file for item in landed if item.file], at)
+    return publish_all(landed, raw.store, writer)
 
 
 def _newest_deliveries(index: RawIndex, readings: list[Offer]) -> dict[tuple[str, datetime], LandedDelivery]:
@@ -183,13 +202,16 @@ def _record(
     follower: PassFollower | None,
 ) -> None:
     # A file must not be on record before it is sure to be there after a power failure.
-    writer.settle([item.file for item in landed if item.file])
+    files = [item.file for item in landed if item.file]
+    writer.settle(files)
     manifests = [item.manifest for item in landed if item.manifest]
     report.new += raw.index.add(
         [item.delivery for item in landed if item.delivery],
         [(manifest, landed_at) for manifest in manifests],
         [(item.offer.uri, item.offer.token) for item in landed],
     )
+    if raw.is_shared and files:
+        raw.index.forget_expected(files, landed_at)
     report.new_manifests += manifests
     if follower:
         follower.landed([item.offer for item in landed])

@@ -38,6 +38,8 @@ def scratch(root: Path, on_leftovers: Callable[[], None]) -> Iterator[Path]:
 
 def in_use(raw: RawLake) -> bool:
     """Whether a pass is at work, or was killed and no later one has looked after what it left."""
+    if raw.is_shared:
+        return bool(raw.index.expected())
     space = raw.space / FOLDER
     try:
         with (space / _LOCK).open("rb") as lock:

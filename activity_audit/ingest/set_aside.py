@@ -61,7 +61,7 @@ class SetAsides:
             connection.ensure(SET_ASIDE)
             rows = connection.execute(
                 "select feed, feed_hour, name, source_uri, reason, first_seen, last_seen, delivery_id, gone_at "
-                "from set_aside order by feed_hour, feed, name, source_uri, delivery_id"
+                "from set_aside order by feed_hour nulls first, feed, name, source_uri, delivery_id"
             ).fetchall()
         found = [
             SetAside(

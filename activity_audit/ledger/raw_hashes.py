@@ -13,7 +13,8 @@ from typing import Any
 # What stands for the hash of a file that was gone already when its batch was adopted.
 ABSENT = "absent"
 _THREADS = 2
-_FILES_AT_A_TIME = 32
+# Of all threads together.
+_FILES_AT_A_TIME = 64
 
 
 # What opens a file by its path, or by its name in a store.
@@ -54,14 +55,16 @@ def each_sha256_or_error(
 ) -> Iterator[str | OSError | None]:
     """The same, but for a file that cannot be read why it cannot."""
     with ThreadPoolExecutor(at_once) as pool:
-        for found in pool.map(lambda batch: [_sha256_or_error(path, opened) for path in batch], _batches(paths)):
+        for found in pool.map(
+            lambda batch: [_sha256_or_error(path, opened) for path in batch], _batches(paths, at_once)
+        ):
             yield from found
 
 
-def _batches(paths: Iterable[Any]) -> Iterator[list[Any]]:
+def _batches(paths: Iterable[Any], at_once: int) -> Iterator[list[Any]]:
     """A few files for each turn of a thread: to take turns for each takes as long as to hash a small one."""
     left = iter(paths)
-    while batch := list(islice(left, _FILES_AT_A_TIME)):
+    while batch := list(islice(left, _FILES_AT_A_TIME // at_once)):
         yield batch
 
 

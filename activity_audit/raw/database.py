@@ -80,8 +80,8 @@ class IndexConnection(Protocol):
     def executemany(self, sql: str, rows: Iterable[Sequence[Any]]) -> Any:
         """Run one statement for each row of arguments."""
 
-    def add_new(self, table: str, rows: Sequence[Sequence[Any]]) -> list[bool]:
-        """Add rows to a table, except where their first column, its key, is there; whether each was added."""
+    def add_new(self, table: str, key: str, rows: Sequence[Sequence[Any]]) -> list[bool]:
+        """Add rows to a table, except where its key, their first column, is there; whether each was added."""
 
     def ensure(self, statements: Iterable[str]) -> None:
         """Have these tables made, if they are not there."""
@@ -114,7 +114,7 @@ class IndexDatabase(Protocol):
 class SqliteConnection(sqlite3.Connection):
     """See IndexConnection."""
 
-    def add_new(self, table: str, rows: Sequence[Sequence[Any]]) -> list[bool]:
+    def add_new(self, table: str, key: str, rows: Sequence[Sequence[Any]]) -> list[bool]:
         """See IndexConnection."""
         if not rows:
             return []

@@ -225,7 +225,7 @@ def _add(
         (d.delivery_id, d.feed, iso(d.feed_hour), d.name, d.source_uri, d.sha256, d.bytes, d.records, iso(d.landed_at))
         for d in landed
     ]
-    added = [d for d, is_new in zip(landed, connection.add_new("delivery", rows), strict=True) if is_new]
+    added = [d for d, is_new in zip(landed, connection.add_new("delivery", "delivery_id", rows), strict=True) if is_new]
     # They wait from now on, until a look sees them in the warehouse.
     connection.ensure(WAITING)
     connection.executemany(

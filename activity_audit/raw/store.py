@@ -71,8 +71,8 @@ class RawStore(Protocol):
     def matching(self, pattern: str) -> list[str]:
         """The files whose names fit a pattern, part by part, sorted."""
 
-    def files(self, is_beside: Callable[[str], bool], is_inside: Callable[[str], bool]) -> Iterator[str]:
-        """Every file in the folders that `is_inside` keeps, but for hidden ones.
+    def files(self, is_beside: Callable[[str], bool], days: Collection[str] | None) -> Iterator[str]:
+        """Every file, or those in the feeds' folders of these days; without hidden ones.
 
         What `is_beside` says of names at the top of the lake is left out.
         """
@@ -139,16 +139,18 @@ class LocalStore:
         """See RawStore."""
         return [path.relative_to(self._folder).as_posix() for path in sorted(self._folder.glob(pattern))]
 
-    def files(self, is_beside: Callable[[str], bool], is_inside: Callable[[str], bool]) -> Iterator[str]:
+    def files(self, is_beside: Callable[[str], bool], days: Collection[str] | None) -> Iterator[str]:
         """See RawStore."""
         # Not by pathlib, which takes longer to make its paths than the rest takes to hash the files.
         for folder, inner, names in os.walk(self._folder, onerror=_unlisted):
             within = os.path.relpath(folder, self._folder)
             inner[:] = sorted(name for name in inner if not name.startswith("."))
-            if within == ".":
+            depth = 0 if within == "." else within.count("/") + 1
+            if depth == 0:
                 inner[:] = [name for name in inner if not is_beside(name)]
                 names = [name for name in names if not is_beside(name)]
-            if not is_inside(within):
+            if days is not None and depth < 2:
+                inner[:] = [name for name in inner if depth == 0 or name in days]
                 continue
             for name in sorted(names):
                 if not name.startswith(".") and Path(folder, name).is_file():

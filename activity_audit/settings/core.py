@@ -63,6 +63,9 @@ class Settings(Folders, BaseModel):
         description="the DuckLake catalog: a SQLite file or a postgres connection; default in $AUDIT_HOME",
     )
     data_path: str | None = Field(None, description="where the lake's Parquet files are; default in $AUDIT_HOME")
+    raw_path: str | None = Field(
+        None, description="where the raw lake is: a folder, or any fsspec URL; default in $AUDIT_HOME"
+    )
     max_record_bytes: int = Field(
         1_048_576, ge=1, le=_MOST_RECORD_BYTES, description="a larger record is quarantined as too_large"
     )
@@ -142,14 +145,14 @@ class Settings(Folders, BaseModel):
     report: ReportSettings = ReportSettings.model_validate({})
     cxone: CxoneSettings = CxoneSettings.model_validate({})
 
-    @field_validator("feed_url", "data_path")
+    @field_validator("feed_url", "data_path", "raw_path")
     @classmethod
     def _without_credentials(cls, value: str | None) -> str | None:
         if value and has_credentials(value):
             raise ValueError("must have no password or key in it; put them into the store's own environment")
         return value
 
-    @field_validator("data_path")
+    @field_validator("data_path", "raw_path")
     @classmethod
     def _plain_folder(cls, value: str | None) -> str | None:
         # DuckDB takes `file:/x` and `file://localhost/x` for the folder /x, too; nothing else here does.

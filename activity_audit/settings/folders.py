@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from activity_audit.base.storage_paths import Place, place
+from activity_audit.base.storage_paths import Place, local_path, place
 
 if TYPE_CHECKING:
     from activity_audit.settings.core import Settings
@@ -20,6 +20,7 @@ class Folders:
         cache: Path | None
         feed_url: str | None
         data_path: str | None
+        raw_path: str | None
         catalog: str | None
 
     @property
@@ -39,9 +40,15 @@ class Folders:
         return None if catalog.startswith(("postgres:", "postgresql:")) else Path(catalog.removeprefix("sqlite:"))
 
     @property
-    def raw_dir(self) -> Path:
-        """The raw lake: one immutable Parquet file per delivery, and its index."""
-        return self.home / "raw"
+    def raw_root(self) -> str:
+        """The folder or URL of the raw lake, one immutable Parquet file per delivery, without a trailing slash."""
+        return (self.raw_path or str(self.home / "raw")).rstrip("/")
+
+    @property
+    def raw_dir(self) -> Path | None:
+        """The folder of the raw lake; None where it is below a URL of another file system."""
+        folder = local_path(self.raw_root)
+        return folder and folder.absolute()
 
     @property
     def work_dir(self) -> Path:
@@ -102,7 +109,6 @@ def overlaps(settings: Settings) -> list[str]:
 def _overlaps(settings: Settings) -> Iterator[str]:
     data = place(settings.data_root)
     ours = {
-        "AUDIT_HOME/raw": settings.raw_dir,
         "AUDIT_HOME/work": settings.work_dir,
         "AUDIT_HOME/dagster": settings.dagster_home,
         "AUDIT_HOME/data_docs": settings.docs_dir,
@@ -110,13 +116,22 @@ def _overlaps(settings: Settings) -> Iterator[str]:
         "AUDIT_HOME/report": settings.report_dir,
         "AUDIT_HOME/dbt": settings.dbt_dir,
     }
-    folders = {name: place(str(path)) for name, path in ours.items()}
+    raw = place(settings.raw_root)
+    own = {name: place(str(path)) for name, path in ours.items()}
+    folders = {"AUDIT_RAW_PATH" if settings.raw_path else "AUDIT_HOME/raw": raw} | own
     warehouse = {"AUDIT_HOME/warehouse": place(str(settings.home / "warehouse"))}
     home, cache, feeds = place(str(settings.home)), place(str(settings.cache_dir)), place(settings.feed_root)
     # Feeds may be delivered into the home itself, beside its folders.
     holds_home = home.is_in(feeds)
     landing = {"AUDIT_FEED_URL" if settings.feed_url else "AUDIT_HOME/landing": feeds}
     others = folders | warehouse | ({} if holds_home else landing)
+    beside = {name: other for name, other in others.items() if other is not raw}
+    beside |= {} if raw.is_in(home) else landing
+    if settings.raw_path and (found := "AUDIT_HOME" if home.is_in(raw) else _first(raw, beside)):
+        yield (
+            f"AUDIT_RAW_PATH={settings.raw_path!r}: must be a folder, or a prefix of a bucket, that holds nothing but "
+            f"the raw lake; it overlaps {found}"
+        )
     if settings.cache and (found := "AUDIT_HOME" if home.is_in(cache) else _first(cache, others)):
         yield f"AUDIT_CACHE={str(settings.cache)!r}: must be a folder of its own; it overlaps {found}"
     else:

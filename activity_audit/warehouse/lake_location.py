@@ -56,16 +56,21 @@ def location(settings: Settings) -> Location:
     """Where the settings put the warehouse: by default a SQLite catalog and Parquet files in `$AUDIT_HOME`."""
     data_path = settings.data_root
     names = ["ducklake"]
-    if _REMOTE.match(data_path):
+    if _REMOTE.match(data_path) or settings.raw_dir is None:
         names.append("httpfs")
     if settings.catalog_file is None:
-        catalog = settings.catalog or ""
-        dsn = catalog if "://" in catalog else catalog.split(":", 1)[1]
+        dsn = postgres_dsn(settings)
         return Location(f"ducklake:postgres:{dsn}", _slash(data_path), (*names, "postgres_scanner"), "", None)
     # Write-ahead logging and a busy timeout let readers and the run go on beside each other.
     options = ", META_JOURNAL_MODE 'WAL', META_BUSY_TIMEOUT 30000"
     path = str(settings.catalog_file)
     return Location(f"ducklake:sqlite:{path}", _slash(data_path), (*names, "sqlite_scanner"), options, path)
+
+
+def postgres_dsn(settings: Settings) -> str:
+    """The connection string, or URL, of a catalog in PostgreSQL."""
+    catalog = settings.catalog or ""
+    return catalog if "://" in catalog else catalog.split(":", 1)[1]
 
 
 def prepare(connection: duckdb.DuckDBPyConnection, where: Location) -> None:

@@ -20,7 +20,7 @@ from activity_audit.ingest.cxone.reading import read_hour
 from activity_audit.ingest.cxone.source import CxoneSource
 from activity_audit.ingest.landing import LandingReport, changed_offers, land, open_index
 from activity_audit.raw.index import LandedDelivery
-from activity_audit.raw.lake import local_lake
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings, load_settings
 from tests.integration.cxone_server import Api, environment
 from tests.integration.support import HOUR
@@ -64,7 +64,7 @@ class Home:
         self.api.now = now
         return land(
             self.source(now),
-            local_lake(self.settings.raw_dir),
+            raw_lake(self.settings),
             feeds=feeds or catalogue.slugs(),
             window=window,
             landed_at=now,
@@ -74,12 +74,10 @@ class Home:
     def due(self, now: datetime) -> list[datetime]:
         """The hours that a plain run would read."""
         listing = self.source(now).list(catalogue.slugs(), None)
-        return sorted(
-            {offer.feed_hour for offer in changed_offers(open_index(local_lake(self.settings.raw_dir)), listing)}
-        )
+        return sorted({offer.feed_hour for offer in changed_offers(open_index(raw_lake(self.settings)), listing)})
 
     def deliveries(self, feed: str | None = None) -> list[LandedDelivery]:
-        found = open_index(local_lake(self.settings.raw_dir)).deliveries([feed] if feed else catalogue.slugs())
+        found = open_index(raw_lake(self.settings)).deliveries([feed] if feed else catalogue.slugs())
         return sorted(found, key=lambda delivery: delivery.landed_at)
 
     def records(self, feed: str | None = None) -> list[str]:

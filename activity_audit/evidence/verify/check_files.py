@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from activity_audit.base.faults import DamagedError
-from activity_audit.base.hours import from_hour_folder
+from activity_audit.base.hours import from_hour_folder, hour_range
 from activity_audit.evidence.verify.findings import Finding
 from activity_audit.ingest.scratch import in_use
 from activity_audit.ingest.sources.file_systems import LocalFiles, local_path, path_of, shown_path
@@ -135,10 +135,10 @@ def _delivery_in(store: RawStore, name: str) -> LandedDelivery | None:
 
 def _files(store: RawStore, window: Window | None) -> Iterator[str]:
     """Every file of the deliveries, no index, pages and scratch space; of a window, those in folders of its hours."""
-    return store.files(
-        lambda name: name in _BESIDE or name.startswith(INDEX_NAME),
-        lambda folder: window is None or _is_inside(folder, window),
-    )
+    days = None if window is None else {f"{hour:%Y-%m-%d}" for hour in hour_range(*window)}
+    for name in store.files(lambda name: name in _BESIDE or name.startswith(INDEX_NAME), days):
+        if window is None or _is_inside(name.rpartition("/")[0], window):
+            yield name
 
 
 def _is_inside(folder: str, window: Window) -> bool:

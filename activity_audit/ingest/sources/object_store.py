@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 
 from activity_audit.base.masking import without_secrets
+from activity_audit.base.object_urls import ObjectUrlError, open_url, reason, schemes
 from activity_audit.ingest.sources.object_stream import ObjectStream, token_of
 from activity_audit.ingest.sources.source import SourceError
 
-# What `uv sync --extra` installs, by URL scheme.
-_EXTRAS = {"gs": "gcs", "gcs": "gcs", "abfs": "azure", "abfss": "azure", "az": "azure", "adl": "azure"}
 # What one request reads ahead: few requests for a large object, and little memory for each that is open.
 _READ_AHEAD = 16 << 20
 
@@ -44,20 +43,12 @@ class ObjectStore:
     """
 
     def __init__(self, url: str) -> None:
-        import fsspec
-
         try:
-            self._files, root = fsspec.core.url_to_fs(url)
-        except ImportError as error:
-            raise SourceError(_what_to_install(url, error)) from None
-        except Exception as error:
-            raise SourceError(f"AUDIT_FEED_URL={_shown(url)} cannot be opened: {_text(error)}") from None
-        if _is_local(self._files):
-            raise SourceError(f"AUDIT_FEED_URL={_shown(url)} is a folder of this machine; write it as a path")
-        self.root = root.rstrip("/")
+            self._files, self.root = open_url(url, "AUDIT_FEED_URL")
+        except ObjectUrlError as error:
+            raise SourceError(str(error)) from None
         self.url = url
-        schemes = self._files.protocol
-        self._is_s3 = "s3" in ((schemes,) if isinstance(schemes, str) else schemes)
+        self._is_s3 = "s3" in schemes(self._files)
 
     def refresh(self) -> None:
         """Forget what was listed before; fsspec keeps listings for the life of the process, which is long."""
@@ -165,16 +156,9 @@ class ObjectStore:
 
     def _cannot_list(self, error: Exception) -> SourceError:
         return SourceError(
-            f"the feeds below {_shown(self.url)} cannot be listed: {_text(error)}; check the URL, the store, "
+            f"the feeds below {_shown(self.url)} cannot be listed: {reason(error)}; check the URL, the store, "
             "and the credentials of the store's own environment (for S3: AWS_ACCESS_KEY_ID and the like)"
         )
-
-
-def _is_local(files: Any) -> bool:
-    """Whether it is a file system of this machine, or stands before one; neither knows which links lead out of it."""
-    inner = getattr(files, "fs", None)
-    schemes = files.protocol
-    return "file" in ((schemes,) if isinstance(schemes, str) else schemes) or (inner is not None and _is_local(inner))
 
 
 def _common_beginning(first: str, second: str) -> str:
@@ -187,15 +171,5 @@ def _is_marker(item: dict[str, Any], folder: str) -> bool:
     return item["name"].strip("/") == folder.strip("/") or (item["type"] == "file" and item["name"].endswith("/"))
 
 
-def _what_to_install(url: str, error: ImportError) -> str:
-    extra = _EXTRAS.get(url.partition("://")[0].lower())
-    how = f"run `.venv/bin/uv sync --locked --inexact --extra {extra}`" if extra else str(error)
-    return f"AUDIT_FEED_URL={_shown(url)} needs a package that is not installed: {how}"
-
-
 def _shown(url: str) -> str:
     return repr(without_secrets(url))
-
-
-def _text(error: Exception) -> str:
-    return without_secrets(str(error) or type(error).__name__)

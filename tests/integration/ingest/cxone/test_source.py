@@ -21,10 +21,12 @@ from activity_audit.ingest.landing import open_index
 from activity_audit.ingest.planning import run_ranges
 from activity_audit.ingest.set_aside import SetAsides
 from activity_audit.ingest.sources.source import SourceError
-from activity_audit.raw.lake import local_lake
+from activity_audit.raw.lake import local_lake, raw_lake
+from activity_audit.settings.core import Settings
 from tests.integration.cxone_events import api_event
 from tests.integration.cxone_server import Api, ApiEvent, serving
 from tests.integration.cxone_support import FIRST, SEALED, SOON, Home, ids, metadata
+from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import HOUR
 
 WINDOW = (HOUR, HOUR + 3 * ONE_HOUR)
@@ -225,6 +227,38 @@ def test_what_was_lost_is_made_again_from_the_pages(api: Api, home: Home) -> Non
     assert home.land(HOUR + 5 * ONE_HOUR, WINDOW).new == []
     assert len(api.requests) == requests
     assert home.deliveries() == before
+
+
+@pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
+def test_another_machine_goes_on_with_a_shared_raw_lake(
+    api: Api, settings: Settings, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Which hours were read, failed and sealed is with the raw lake, and so are the pages."""
+    memory = f"memory://{tmp_path.name}/raw"
+    shared = {"CXONE_PAGE_SIZE": "2", "AUDIT_RAW_PATH": memory, "AUDIT_CATALOG": postgres.new_database()}
+    now = SOON + ONE_HOUR
+    first = Home(api, monkeypatch, AUDIT_HOME=str(tmp_path / "first"), **shared)
+    first.land(now, (HOUR, HOUR + 2 * ONE_HOUR))
+    assert first.due(now) == []
+    before, requests = first.deliveries(), len(api.requests)
+    assert (len(before), before[0].name[:8]) == (2 * len(catalogue.report_prompt_slugs()), "reading/")
+    shutil.rmtree(tmp_path / "first")
+
+    second = Home(api, monkeypatch, AUDIT_HOME=str(tmp_path / "second"), **shared)
+    assert (second.due(now), second.deliveries()) == ([], before)
+    assert second.land(now, (HOUR, HOUR + 2 * ONE_HOUR)).new == []
+    assert len(api.requests) == requests
+    # A reading with the same records as before is kept once.
+    second.land(SEALED, FIRST)
+    store = raw_lake(second.settings).store
+    assert len(store.matching("pages/cxone/2026-05-01/10/*.parquet")) == 1
+    assert store.exists("pages/cxone/2026-05-01/10/sealed.json")
+    assert len(api.requests) > requests
+    # The note is made again from the pages.
+    with raw_lake(second.settings).index.connect() as connection:
+        connection.execute("delete from note where name = 'pages/cxone/hours.json'")
+    assert HOUR not in second.due(SEALED)
+    assert HOUR + ONE_HOUR in second.due(SEALED)
 
 
 def test_the_raw_index_does_not_take_pages_for_deliveries(api: Api, home: Home) -> None:
