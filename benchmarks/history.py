@@ -26,6 +26,7 @@ from activity_audit.settings.core import Settings, load_settings
 from activity_audit.simulator import profiles
 from activity_audit.warehouse import known_ids, lake_writer, spill
 from activity_audit.warehouse.extensions import connect
+from activity_audit.warehouse.key_index import KeyIndex
 from activity_audit.warehouse.transactions import snapshot_now, transaction
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def build(settings: Settings, events: int, days: int, *, progress: bool = False)
                 print(f"{last:%Y-%m-%d}", file=sys.stderr, flush=True)
         with transaction(connection, "history of the feeds", {}, since=snapshot_now(connection)):
             _insert_quality(connection)
-        known_ids.complete(connection)
+        known_ids.complete(connection, KeyIndex(settings.key_index_dir))
     finally:
         connection.close()
 

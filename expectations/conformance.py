@@ -70,8 +70,8 @@ def _required(column: str, purpose: str) -> Rule:
 def _identity_rules(record_sha256_sql: str, event_id_key_sql: str) -> list[Rule]:
     # The keys say in which hours an id may have been published; whether it was, the fact.
     hours = (
-        f"select event_hour_utc from {PUBLISHED_KEYS} "
-        f"where event_id_key in (select {event_id_key_sql} from {STAGED_FACT})"
+        f"select unnest(known_event_rows(list(key))).event_hour_utc from (select {event_id_key_sql} as key "
+        f"from {STAGED_FACT}) group by key >> 40"
     )
     hash_matches = f"regexp_full_match({record_sha256_sql}, '[0-9a-f]{{64}}')"
     return [

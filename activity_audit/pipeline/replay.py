@@ -67,7 +67,7 @@ def replay(
     lake.require_published(settings)
     with stages.begin(settings, run_id, progress) as run, Workbench(settings, run_id).kept() as bench:
         with bench.connect() as connection:
-            run.bring_up_to_date(connection)
+            run.bring_up_to_date(bench, connection)
             batch, cut_off = _batch(connection, settings, run_id, reason, feed)
         try:
             run.stage(bench, batch, _require_unchanged)

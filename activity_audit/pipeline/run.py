@@ -98,7 +98,7 @@ def update_warehouse(
     with stages.begin(settings, run_id, progress) as run:
         with Workbench(settings, run_id).kept() as bench:
             with bench.connect() as connection:
-                run.bring_up_to_date(connection)
+                run.bring_up_to_date(bench, connection)
                 batch = _batch(connection, settings, run_id, feeds, window)
             before = {one.delivery_id: one for one in batch.set_aside if one.delivery_id}
             suspects = [delivery for delivery in batch.deliveries if delivery.delivery_id in before]
@@ -132,7 +132,7 @@ def _stage_and_publish(run: Stages, bench: Workbench, batch: Batch, tries: int =
             raise
     with Workbench(run.settings, f"{bench.path.stem}-again").kept() as again:
         with again.connect() as connection:
-            run.bring_up_to_date(connection)
+            run.bring_up_to_date(again, connection)
             if _published(connection, (batch.start, batch.end)) & {one.delivery_id for one in batch.deliveries}:
                 raise PublishedMeanwhileError
         return _stage_and_publish(run, again, batch, tries - 1)

@@ -88,10 +88,10 @@ class Stages:
     spread: Spread | None = None
     written: dict[str, list[FactFile]] = field(default_factory=dict)
 
-    def bring_up_to_date(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def bring_up_to_date(self, bench: Workbench, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the warehouse what can be built on: its tables, its known ids and names, and its ledger."""
         threads.fit(connection)
-        self.warnings += tables.bring_up_to_date(connection, self.manifest)
+        self.warnings += tables.bring_up_to_date(connection, self.manifest, bench.known_ids)
         adopt(connection, raw_lake(self.settings).store, naive(now_utc()))
         self.since = snapshot_now(connection)
 

@@ -51,6 +51,11 @@ class Folders:
         return folder and folder.absolute()
 
     @property
+    def key_index_dir(self) -> Path:
+        """The index of the published event ids; made again if it is lost."""
+        return self.home / "known_ids"
+
+    @property
     def work_dir(self) -> Path:
         """Scratch space of the run under way, and of processes that read; nothing here outlives them."""
         return self.home / "work"
@@ -109,6 +114,7 @@ def overlaps(settings: Settings) -> list[str]:
 def _overlaps(settings: Settings) -> Iterator[str]:
     data = place(settings.data_root)
     ours = {
+        "AUDIT_HOME/known_ids": settings.key_index_dir,
         "AUDIT_HOME/work": settings.work_dir,
         "AUDIT_HOME/dagster": settings.dagster_home,
         "AUDIT_HOME/data_docs": settings.docs_dir,

@@ -19,7 +19,7 @@ from activity_audit.ingest.landing import open_index
 from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Batch, fill
-from activity_audit.warehouse import lake, spill
+from activity_audit.warehouse import known_ids, lake, spill
 from activity_audit.warehouse.tables import create_tables
 
 
@@ -49,6 +49,7 @@ def attach(connection: duckdb.DuckDBPyConnection, settings: Settings, hour: str 
     if not lake.attach_read_only(connection, settings):
         connection.execute("attach ':memory:' as audit")
         create_tables(connection, project.manifest())
+    known_ids.look_up_by_scan(connection)
 
 
 def _batch(settings: Settings, hour: str, feed: str) -> Batch:

@@ -23,9 +23,10 @@ from activity_audit.ledger.raw_hashes import each_sha256
 from activity_audit.raw.index import LandedDelivery, LandedManifest
 from activity_audit.raw.lake import RawLake, raw_lake
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import arrow_rows, lake, lake_location, lake_writer, spill
+from activity_audit.warehouse import arrow_rows, known_ids, lake, lake_location, lake_writer, spill
 from activity_audit.warehouse.contract import tables_of_python
 from activity_audit.warehouse.extensions import connect
+from activity_audit.warehouse.key_index import KeyIndex
 from activity_audit.warehouse.tables import create_tables
 
 # Of the memory of a run, so much is DuckDB's. Python with dbt, Dagster and Great Expectations takes half a gigabyte,
@@ -66,11 +67,14 @@ class Workbench:
         self.path = (folder or settings.work_dir) / f"{run_id}.duckdb"
         self.target_dir = self.path.with_suffix(".dbt")
         self.instance = f":memory:{self.path}"
+        self.known_ids = KeyIndex(settings.key_index_dir)
 
     @contextmanager
     def kept(self) -> Iterator[Workbench]:
         """Keep the instance, and the warehouse attached to it, until the end of the block."""
-        with connect(self.instance):
+        with connect(self.instance) as instance:
+            # DuckDB forgets the function's code with the connection that it was given to.
+            self.known_ids.register(instance)
             yield self
 
     def attach(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -118,6 +122,7 @@ def attach_empty(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     connection.execute(f"attach if not exists {literal(str(path))} as work")
     connection.execute("attach if not exists ':memory:' as audit")
     create_tables(connection, project.manifest())
+    known_ids.look_up_by_scan(connection)
 
 
 def fill(

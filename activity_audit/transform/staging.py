@@ -16,6 +16,7 @@ from activity_audit.raw.index import LandedDelivery
 from activity_audit.settings.core import Settings
 from activity_audit.transform import scratch, threads
 from activity_audit.transform.scratch import Batch, Workbench
+from activity_audit.warehouse import known_ids
 
 _Item = TypeVar("_Item")
 # What the database says if data is the cause, or may be. A full disk or a catalogue out of reach is something else.
@@ -55,6 +56,7 @@ def stage(
     with data_faults():
         with bench.connect() as connection:
             threads.fit(connection, sum(one.records for one in (*batch.deliveries, *batch.readings)))
+            known_ids.ensure(connection, bench.known_ids)
             scratch.fill(connection, batch, settings)
             check_inputs(connection)
         return project.build(bench.attach, bench.target_dir, instance=bench.instance, keep_manifest=keep_manifest)

@@ -24,7 +24,7 @@ from activity_audit.transform import parts, scratch, threads
 from activity_audit.transform.exchange import Exchange, Handed, Plan, new_attempt
 from activity_audit.transform.scratch import Batch, LoneWorkbench, Workbench
 from activity_audit.transform.staging import data_faults
-from activity_audit.warehouse import fact_files, lake_location, spill
+from activity_audit.warehouse import fact_files, known_ids, lake_location, spill
 from activity_audit.warehouse.contract import PublishedModel, published_models
 from activity_audit.warehouse.fact_files import FactFile
 from activity_audit.warehouse.transactions import snapshot_now
@@ -33,8 +33,8 @@ PARSE, MEET, JUDGE = "parse", "meet", "judge"
 _DELIVERY = "raw.delivery"
 _PARSED = ("intermediate.int_parsed_record",)
 _MET = (
-    "intermediate.int_application", "intermediate.int_entity_activity", "intermediate.int_published_event",
-    "intermediate.int_contested_record",
+    "intermediate.int_application", "intermediate.int_entity_activity", "intermediate.int_known_event",
+    "intermediate.int_published_event", "intermediate.int_contested_record",
 )  # fmt: skip
 _JUDGED = ("intermediate.int_judged_record", "quality.quarantined_event")
 
@@ -105,6 +105,7 @@ def meet(
     given = _given(exchange.done(PARSE).values())
     with data_faults(), spill.scratch(settings) as folder, Workbench(settings, MEET, folder).kept() as bench:
         with bench.connect() as connection:
+            known_ids.ensure(connection, bench.known_ids)
             handed.since = snapshot_now(connection)
             threads.fit(connection, _records(batch))
             scratch.fill(connection, batch, settings, hashed=_hashes(connection, given), with_records=False)
@@ -150,6 +151,7 @@ def gather(settings: Settings, exchange: Exchange, bench: Workbench, met: str) -
     with data_faults():
         with bench.connect() as connection:
             threads.fit(connection, _records(batch))
+            known_ids.ensure(connection, bench.known_ids)
             scratch.fill(connection, batch, settings, hashed=_hashes(connection, given), with_records=False)
         seconds = Counter(_build(bench, None, given))
     for handed in chosen:

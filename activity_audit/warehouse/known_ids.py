@@ -2,12 +2,15 @@
 
 A run adds the keys of its own events, and retention takes away those of what it deletes. Each of them also keeps the
 digest of all keys, in `quality.known_event_id_digest`, so that the next one knows whether the keys are those that were
-written. What is here makes them anew from the fact where they are not.
+written. What is here makes them again from the fact where they are not.
+
+A run looks keys up in `key_index`; what has no such index scans the table.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -15,6 +18,12 @@ from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import macros
 from activity_audit.warehouse.transactions import snapshot_now, transaction
 
+if TYPE_CHECKING:
+    from activity_audit.warehouse.key_index import KeyIndex
+
+# The SQL function of a list of keys, which gives the list of the table's rows that have one of them. Of several lists,
+# it does not say which a row is of.
+FUNCTION = "known_event_rows"
 TABLE = "audit.quality.known_event_id"
 _DIGEST = "audit.quality.known_event_id_digest"
 _STAGED = "work.quality.known_event_id"
@@ -65,17 +74,30 @@ def differing_hours(connection: duckdb.DuckDBPyConnection, where: str = "true") 
     """).fetchall()
 
 
-def complete(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Check that the keys are those of the fact, and make all of them again if they are not.
+def look_up_by_scan(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have FUNCTION read all of the table, on every connection of this DuckDB instance."""
+    connection.execute(
+        f"create macro if not exists {FUNCTION}(keys) as ("
+        "select list(struct_pack(event_id_key := event_id_key, event_hour_utc := event_hour_utc)) "
+        f"from {TABLE} where event_id_key in (select unnest(keys)))"
+    )
+
+
+def complete(connection: duckdb.DuckDBPyConnection, index: KeyIndex | None = None) -> list[str]:
+    """Check that the keys are those of the fact, make all of them again if they are not, and bring the index to them.
 
     Keys that have the digest that was written with them are right. What is returned warns of keys that were wrong. The
-    connection has `audit` attached, and the caller holds the run lock.
+    connection has `audit` attached, a lake where there is an index, and the caller holds the run lock.
     """
     since = snapshot_now(connection)
     counts = f"select (select count(*) from {FACT}), (select count(*) from {TABLE}), (select count(*) from {_DIGEST})"
     ((events, keys, digests),) = connection.execute(counts).fetchall()
-    if events == keys and are_as_written(connection):
-        return []
+    if events == keys:
+        if index and since is not None and index.follow(connection, since, _recorded(connection)[0]):
+            return []
+        if are_as_written(connection):
+            _make(index, connection)
+            return []
     # Without any key, or any digest, the warehouse is one of an earlier release, or somebody asked for this.
     are_wrong = bool(keys and (digests or differing_hours(connection)))
     months = connection.execute(
@@ -89,7 +111,21 @@ def complete(connection: duckdb.DuckDBPyConnection) -> list[str]:
             of_month = f"event_hour_utc >= {start} and event_hour_utc < {start} + interval 1 month"
             connection.execute(f"insert into {TABLE} by name {rows_of_fact(of_month)}")
         record(connection)
+    _make(index, connection)
     return [_WRONG] if are_wrong else []
+
+
+def ensure(connection: duckdb.DuckDBPyConnection, index: KeyIndex) -> None:
+    """Have the index of the attached lake as it is now; see `complete`."""
+    snapshot = snapshot_now(connection)
+    if snapshot is not None and not index.covers(connection, snapshot):
+        complete(connection, index)
+
+
+def _make(index: KeyIndex | None, connection: duckdb.DuckDBPyConnection) -> None:
+    snapshot = snapshot_now(connection)
+    if index and snapshot is not None:
+        index.make(connection, snapshot)
 
 
 def are_as_written(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -112,6 +148,11 @@ def additions(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """The statements that add the staged keys to the digest, for the transaction that publishes them."""
     ((keys, row_sum),) = connection.execute(digest_of(_STAGED)).fetchall()
     return [_addition(keys, row_sum)] if keys else []
+
+
+def sum_of(*digests: tuple[int, int]) -> tuple[int, int]:
+    """The digest of the keys of several digests together."""
+    return sum(keys for keys, _ in digests), sum(row_sum for _, row_sum in digests) % _MODULUS
 
 
 def _addition(keys: int, row_sum: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -11,6 +11,9 @@ from activity_audit.base.sql_text import literal
 from activity_audit.warehouse import known_ids, lake, observed_names
 from activity_audit.warehouse.contract import PublishedModel, published_models
 from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
+
+if TYPE_CHECKING:
+    from activity_audit.warehouse.key_index import KeyIndex
 
 # zstd takes half of what Snappy does, DuckLake's own choice, and is no slower to write. Rows and deletions that the
 # catalog keeps are not seen by a program that reads the files without DuckDB, and a file whose last rows are deleted
@@ -27,13 +30,16 @@ COPY_OPTIONS = "format parquet, compression zstd, compression_level 1, parquet_v
 _LOOKS = 5
 
 
-def bring_up_to_date(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any]) -> list[str]:
+def bring_up_to_date(
+    connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], index: KeyIndex | None = None
+) -> list[str]:
     """Make the public tables what this release builds on, with the known ids and names; what was found amiss.
 
-    The connection has `audit` attached, and the caller holds the run lock. For errors see `create_tables`.
+    The connection has `audit` attached, and the caller holds the run lock. The index of the home that is to look up the
+    known ids is brought to them. For errors see `create_tables`.
     """
     create_tables(connection, manifest)
-    warnings = known_ids.complete(connection)
+    warnings = known_ids.complete(connection, index)
     observed_names.complete(connection)
     return warnings
 

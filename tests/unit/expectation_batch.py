@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from activity_audit.publish import data_docs
+from activity_audit.warehouse import known_ids
 from expectations import conformance, feed_contract
 from expectations.docs_site import DocsSite
 from expectations.results import ExpectationResult
@@ -115,6 +116,7 @@ class Batch:
     def __init__(self, docs_dir: Path) -> None:
         self.connection = duckdb.connect()
         self.connection.execute(GOOD_BATCH)
+        known_ids.look_up_by_scan(self.connection)
         self.connection.execute(RESULTS)
         self.docs_dir = docs_dir
 

@@ -7,8 +7,7 @@ batch as (
 ),
 
 known as (
-    select event_id_key, event_hour_utc from {{ source('published_quality', 'known_event_id') }}
-    where event_id_key in (select event_id_key from batch)
+    select event_id_key, event_hour_utc from {{ ref('int_known_event') }}
 ),
 
 -- Of a bulk load these few are told apart, and not all of its ids.

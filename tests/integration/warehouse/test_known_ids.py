@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import sys
 from datetime import timedelta
@@ -117,6 +119,22 @@ def test_an_id_is_found_whenever_its_event_was(home: Settings, monkeypatch: pyte
     assert run(home, 3).warnings == []
     with warehouse(home) as connection:
         assert known_ids.are_as_written(connection)
+
+
+@pytest.mark.parametrize("index", ["lost", pytest.param("of another state", marks=pytest.mark.slow)])
+def test_an_index_of_the_keys_that_does_not_fit_is_made_again(home: Settings, index: str) -> None:
+    state = home.key_index_dir / "index.json"
+    if index == "lost":
+        shutil.rmtree(home.key_index_dir)
+    else:
+        # As if a backup of the warehouse had been restored: the rest of the index is what was published after it.
+        with warehouse(home) as connection:
+            now = connection.execute("select id from audit.current_snapshot()").fetchall()[0][0]
+        state.write_text(re.sub(r'"snapshot": \d+', f'"snapshot": {now}', state.read_text()))
+    _deliver_again(home)
+    assert run(home, 1).warnings == []
+    _published_as_it_should_be(home)
+    assert state.exists()
 
 
 @pytest.mark.slow

@@ -1,0 +1,265 @@
+"""An index of the keys in `quality.known_event_id`, in the home: a look-up takes as long in any history.
+
+It is a few sorted arrays on disk ("segments"), which are mapped into memory and searched in halves. Each run adds the
+rows that were published since the last one, and merges segments, so that they stay few. It is made of the table, so it
+may be lost. It may have more rows than the table, as a key only says where in the fact to look. Without a row that the
+table has, an event could be published twice; so the index says how many rows it has and what their sum is
+(`known_ids.digest_of`).
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from math import ceil
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import uuid4
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from duckdb.func import PythonUDFType
+
+from activity_audit.base import files
+from activity_audit.warehouse import known_ids
+from activity_audit.warehouse.lake import ALIAS
+from activity_audit.warehouse.lake_catalog import warehouse_id
+
+_KEYS = 2**48
+# So many rows take some 100 MB while they are sorted.
+_ROWS_AT_A_TIME = 2_000_000
+# A segment is merged with the one before it until that one has so many times its rows.
+_RATIO = 4
+# Rows that the table has no more stay, until there are so many times as many as it has.
+_MOST = 1.5
+# After so many keys, the pages that were read are let go, which the kernel counts as the process's memory.
+_KEYS_AT_A_TIME = 1000
+_HOUR_US = 3_600_000_000
+_NAME = "index.json"
+
+# Keys in order, and the hours since 1970 that belong to them.
+Rows: TypeAlias = tuple[np.ndarray, np.ndarray]
+_KEY, _HOUR = np.dtype("<i8"), np.dtype("<i4")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """So many rows, sorted by key, in `<name>.keys`, and their hours since 1970 in `<name>.hours`."""
+
+    name: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class State:
+    """What the index has: of a warehouse at a snapshot all rows of the table, which have this digest."""
+
+    warehouse: str
+    snapshot: int
+    digest: tuple[int, int]
+    segments: tuple[Segment, ...] = ()
+
+
+class KeyIndex:
+    """The index in `folder`; one process at a time may change it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def covers(self, connection: duckdb.DuckDBPyConnection, snapshot: int) -> bool:
+        """Whether the index is of the attached warehouse as it is at a snapshot."""
+        state = self._state()
+        return state is not None and (state.warehouse, state.snapshot) == (warehouse_id(connection), snapshot)
+
+    def follow(self, connection: duckdb.DuckDBPyConnection, snapshot: int, digest: tuple[int, int]) -> bool:
+        """Add what was published up to a snapshot, at which all rows have this digest.
+
+        False where they have another one, or the index is to be made again.
+
+        Raises:
+            duckdb.Error: if the table cannot be read.
+            OSError: if the index cannot be written.
+        """
+        state = self._state()
+        if state is None or state.warehouse != warehouse_id(connection) or state.snapshot > snapshot:
+            return False
+        if state.snapshot == snapshot:
+            return state.digest == digest
+        if not _has_snapshot(connection, state.snapshot + 1):
+            return False
+        added, removed = (
+            f"(select event_id_key, event_hour_utc from ducklake_table_{what}"
+            f"('{ALIAS}', 'quality', 'known_event_id', {state.snapshot + 1}, {snapshot}))"
+            for what in ("insertions", "deletions")
+        )
+        without = (0, 0)
+        if connection.execute(f"select 1 from {removed} limit 1").fetchone():
+            # Compaction takes rows away and adds the same.
+            added, removed = f"({added} except all {removed})", f"({removed} except all {added})"
+            without = _digest(connection, removed)
+        new = _digest(connection, added)
+        if known_ids.sum_of(state.digest, new, (-without[0], -without[1])) != digest:
+            return False
+        if sum(segment.rows for segment in state.segments) + new[0] > _MOST * digest[0] + _ROWS_AT_A_TIME:
+            return False
+        segments = [*state.segments, *self._write(new[0], _read(connection, added, new[0]))]
+        self._keep(State(state.warehouse, snapshot, digest, tuple(self._few(segments))))
+        return True
+
+    def make(self, connection: duckdb.DuckDBPyConnection, snapshot: int) -> None:
+        """Make the index of all rows that the table has at a snapshot. Raises as `follow` does."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        table = f"(from {known_ids.TABLE} at (version => {snapshot}))"
+        digest = _digest(connection, table)
+        segments = self._write(digest[0], _read(connection, table, digest[0]))
+        self._keep(State(warehouse_id(connection), snapshot, digest, tuple(segments)))
+
+    def find(self, keys: np.ndarray) -> Rows:
+        """The rows that have one of these keys."""
+        wanted = np.unique(keys)
+        found = [
+            _found(segment, wanted[first : first + _KEYS_AT_A_TIME])
+            for segment in self._segments
+            for first in range(0, len(wanted), _KEYS_AT_A_TIME)
+        ]
+        return (
+            np.concatenate([np.empty(0, np.int64), *(keys for keys, _ in found)]),
+            np.concatenate([np.empty(0, np.int32), *(hours for _, hours in found)]),
+        )
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Have the SQL function `known_event_rows` look up here; see `known_ids.look_up_by_scan`."""
+
+        def rows(lists: pa.ChunkedArray) -> pa.Array:
+            keys, hours = self.find(lists.combine_chunks().flatten().to_numpy(zero_copy_only=False))
+            times = pa.array(hours.astype(np.int64) * _HOUR_US).cast(pa.timestamp("us"))
+            found = pa.StructArray.from_arrays([pa.array(keys), times], names=["event_id_key", "event_hour_utc"])
+            # All are put into the first list.
+            ends = np.full(len(lists) + 1, len(keys), np.int32)
+            ends[0] = 0
+            return pa.ListArray.from_arrays(pa.array(ends), found)
+
+        result = "STRUCT(event_id_key BIGINT, event_hour_utc TIMESTAMP)[]"
+        connection.create_function(known_ids.FUNCTION, rows, ["BIGINT[]"], result, type=PythonUDFType.ARROW)
+
+    @cached_property
+    def _segments(self) -> list[Rows]:
+        state = self._state()
+        return [self._open(segment) for segment in state.segments] if state else []
+
+    def _state(self) -> State | None:
+        """What the index has; None where it is missing, or is not as it was written."""
+        try:
+            read = json.loads((self._folder / _NAME).read_text(encoding="utf-8"))
+            segments = tuple(Segment(**one) for one in read.pop("segments"))
+            state = State(**read | {"digest": tuple(read["digest"]), "segments": segments})
+            opened = [self._open(segment) for segment in segments]
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+        rows = [segment.rows for segment in segments]
+        return state if [len(keys) for keys, _ in opened] == [len(hours) for _, hours in opened] == rows else None
+
+    def _keep(self, state: State) -> None:
+        files.rewrite(self._folder / _NAME, json.dumps(asdict(state), indent=1))
+        names = {segment.name for segment in state.segments}
+        for path in self._folder.iterdir():
+            if path.suffix in (".keys", ".hours") and path.stem not in names:
+                path.unlink()
+        self.__dict__.pop("_segments", None)
+
+    def _few(self, segments: Sequence[Segment]) -> list[Segment]:
+        few: list[Segment] = []
+        for segment in segments:
+            few.append(segment)
+            while len(few) > 1 and few[-2].rows < _RATIO * few[-1].rows:
+                *few, before, last = few
+                few += self._write(before.rows + last.rows, _merged(self._open(before), self._open(last)))
+        return few
+
+    def _write(self, count: int, rows: Iterator[Rows]) -> list[Segment]:
+        if not count:
+            return []
+        segment = Segment(uuid4().hex, count)
+        paths = self._paths(segment)
+        with paths[0].open("wb") as keys, paths[1].open("wb") as hours:
+            for some_keys, some_hours in rows:
+                keys.write(some_keys.astype(_KEY, copy=False).data)
+                hours.write(some_hours.astype(_HOUR, copy=False).data)
+        for path in paths:
+            files.sync(path)
+        return [segment]
+
+    def _open(self, segment: Segment) -> Rows:
+        keys, hours = self._paths(segment)
+        return _mapped(keys, _KEY), _mapped(hours, _HOUR)
+
+    def _paths(self, segment: Segment) -> tuple[Path, Path]:
+        return self._folder / f"{segment.name}.keys", self._folder / f"{segment.name}.hours"
+
+
+def _mapped(path: Path, kind: np.dtype) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), kind)
+
+
+def _has_snapshot(connection: duckdb.DuckDBPyConnection, number: int) -> bool:
+    query = f"select 1 from {ALIAS}.snapshots() where snapshot_id = ?"
+    return connection.execute(query, [number]).fetchone() is not None
+
+
+def _digest(connection: duckdb.DuckDBPyConnection, rows: str) -> tuple[int, int]:
+    ((count, row_sum),) = connection.execute(known_ids.digest_of(rows)).fetchall()
+    return count, row_sum
+
+
+def _bounds(count: int) -> list[int]:
+    """Keys that part so many rows into parts that are sorted at a time; hashes are spread evenly."""
+    parts = ceil(count / _ROWS_AT_A_TIME)
+    return [_KEYS * part // parts for part in range(1, parts)]
+
+
+def _read(connection: duckdb.DuckDBPyConnection, rows: str, count: int) -> Iterator[Rows]:
+    bounds = _bounds(count)
+    for low, high in zip([None, *bounds], [*bounds, None], strict=True):
+        where = [f"event_id_key >= {low}"] if low is not None else []
+        where += [f"event_id_key < {high}"] if high is not None else []
+        part = connection.execute(
+            f"select event_id_key, cast(epoch_us(event_hour_utc) // {_HOUR_US} as integer) as hour from {rows} "
+            f"where {' and '.join(where) or 'true'} order by event_id_key"
+        ).fetchnumpy()
+        yield part["event_id_key"], part["hour"]
+
+
+def _merged(*segments: Rows) -> Iterator[Rows]:
+    bounds = _bounds(sum(len(keys) for keys, _ in segments))
+    edges = [[0, *np.searchsorted(keys, bounds), len(keys)] for keys, _ in segments]
+    for part in range(len(bounds) + 1):
+        some = [slice(edge[part], edge[part + 1]) for edge in edges]
+        keys, hours = (
+            np.concatenate([segment[column][rows] for segment, rows in zip(segments, some, strict=True)])
+            for column in (0, 1)
+        )
+        order = np.argsort(keys, kind="stable")
+        yield keys[order], hours[order]
+
+
+def _found(segment: Rows, wanted: np.ndarray) -> Rows:
+    """The rows of a segment that have one of the keys, which are in order."""
+    keys, hours = segment
+    first = np.searchsorted(keys, wanted)
+    is_there = first < len(keys)
+    is_there[is_there] = keys[first[is_there]] == wanted[is_there]
+    first = first[is_there]
+    last = np.searchsorted(keys, wanted[is_there], side="right")
+    # The rows from each first to its last, one after another.
+    times = last - first
+    rows = np.repeat(last - np.cumsum(times), times) + np.arange(times.sum())
+    found = keys[rows], hours[rows]
+    for column in segment:
+        pages: Any = column.base
+        pages.obj.madvise(mmap.MADV_DONTNEED)
+    return found
