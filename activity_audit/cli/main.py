@@ -37,6 +37,7 @@ COMMANDS = {
     "dbt": "Run dbt by hand, on the project of this release.",
     "password": "Print an entry of AUDIT_REPORT_USERS_FILE.",
     "hold": "Place, release and list legal holds.",
+    "move": "Move the warehouse to another catalog, as to PostgreSQL.",
     "serve": "Start the report, and Dagster with its schedule.",
 }
 

@@ -27,13 +27,15 @@ class DataFolderError(RuntimeError):
     """The data folder is not this warehouse's, or not only; the message says what to do."""
 
 
-def require_empty(connection: duckdb.DuckDBPyConnection, data_path: str) -> None:
-    """Refuse a folder for the data of a new warehouse that has anything in it.
+def require_empty(connection: duckdb.DuckDBPyConnection, data_path: str, unless_of: str | None = None) -> None:
+    """Refuse a folder for the data of a new warehouse that has anything in it, unless it is of that warehouse.
 
     Raises:
         DataFolderError: naming what is there.
     """
     owner = _owner(connection, data_path)
+    if owner and owner == unless_of:
+        return
     if owner:
         raise DataFolderError(
             f"the data in {data_path} belongs to the warehouse {owner}, whose catalog is missing: restore "

@@ -33,6 +33,12 @@ def warehouse_id(connection: duckdb.DuckDBPyConnection) -> str:
 
 def known_files(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Every file that a snapshot has, or that is to be removed: relative to the data folder, or absolute."""
+    rows = connection.execute(f"select path from {CATALOG}.ducklake_files_scheduled_for_deletion").fetchall()
+    return files_of_snapshots(connection) | {path for (path,) in rows}
+
+
+def files_of_snapshots(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """Every file that a snapshot has: relative to the data folder, or absolute."""
     rows = connection.execute(
         f"""
         with file as (
@@ -42,8 +48,6 @@ def known_files(connection: duckdb.DuckDBPyConnection) -> set[str]:
         )
         select case when file.path_is_relative then folder || file.path else file.path end
         from file inner join ({_FOLDERS}) using (table_id)
-        union
-        select path from {CATALOG}.ducklake_files_scheduled_for_deletion
         """
     ).fetchall()
     return {path for (path,) in rows}

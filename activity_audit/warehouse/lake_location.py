@@ -13,7 +13,7 @@ from activity_audit.base.faults import sentence_of
 from activity_audit.base.masking import without_secrets
 from activity_audit.base.sql_text import literal
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import extensions, home_record
+from activity_audit.warehouse import extensions, home_record, move_marks
 from activity_audit.warehouse.object_storage import open_storage
 
 ALIAS = "audit"
@@ -84,12 +84,19 @@ def prepare(connection: duckdb.DuckDBPyConnection, where: Location) -> None:
     connection.execute("set global ducklake_max_retry_count = 0")
 
 
-def attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: str) -> None:
-    """Attach the warehouse that is there, with more options of DuckLake."""
+def attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: str, *, is_move: bool = False) -> None:
+    """Attach the warehouse that is there, with more options of DuckLake.
+
+    Raises:
+        WarehouseError: if it was moved away, or a move into it is not complete; the move itself may attach it.
+    """
     connection.execute(
         f"attach {literal(where.catalog)} as {ALIAS} "
         f"(data_path {literal(where.data_path)}, override_data_path true{where.options}{options})"
     )
+    if not is_move and (closed := move_marks.why_closed(connection, where.catalog)):
+        connection.execute(f"detach {ALIAS}")
+        raise WarehouseError(closed)
 
 
 def unreachable(where: Location, error: Exception) -> WarehouseError:

@@ -1,0 +1,285 @@
+"""Moves a warehouse to another catalog, and to another place for its data: to PostgreSQL and a bucket, and back.
+
+The catalog is copied row by row, so snapshots, run ids, `--at` and the ledger stay as they are. The old catalog is
+closed before the new one is opened, so a warehouse never takes runs in two places. A move that was interrupted goes on
+when it is repeated.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import fsspec
+
+from activity_audit.base.disk import Disk
+from activity_audit.base.hours import iso, now_utc
+from activity_audit.base.masking import without_secrets
+from activity_audit.base.sql_text import literal
+from activity_audit.base.storage_paths import local_path
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import Entry
+from activity_audit.settings.core import Settings
+from activity_audit.warehouse import data_folder, extensions, lake, lake_catalog, move_marks, spill
+from activity_audit.warehouse.lake_catalog import CATALOG
+from activity_audit.warehouse.lake_location import (
+    ALIAS,
+    Location,
+    WarehouseError,
+    attach_at,
+    location,
+    prepare,
+    unreachable,
+)
+from activity_audit.warehouse.run_lock import exclusive
+from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
+
+_OLD, _NEW = "moved_from", "moved_to"
+_FENCE = "moved away"
+_THREADS = 8
+# Files to be removed are not copied, and rows in the catalog itself are not there any more when it is copied.
+_NOT_COPIED = ("ducklake_files_scheduled_for_deletion", "ducklake_inlined_data_tables")
+_INLINED = "ducklake_inlined_"
+
+
+class MoveError(WarehouseError):
+    """The warehouse cannot be moved there; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What the new place has: the data files and their bytes, and the newest entry of the ledger."""
+
+    files: int
+    bytes: int
+    head: Entry | None
+
+
+def move(settings: Settings, target: Settings, progress: Callable[[str], None] = lambda _: None) -> Moved:
+    """Move the warehouse of `settings` to the catalog and the data folder of `target`; raw files stay where they are.
+
+    Raises:
+        MoveError: if something else is there, or another home published meanwhile.
+        WarehouseError: if one of the two places cannot be reached, or the warehouse was moved elsewhere.
+        WarehouseBusyError: if a run held the warehouse for too long.
+    """
+    old, new = location(settings), location(target)
+    if old.catalog == new.catalog:
+        raise MoveError(f"{without_secrets(old.catalog)} is the catalog already; name another one")
+    there = {"catalog": without_secrets(new.catalog), "data_path": new.data_path}
+    with exclusive(settings, progress), _connected(settings, old, new) as connection:
+        try:
+            if _mark(connection, old).get("to") != there:
+                progress("copying the data")
+                _make_room(connection, settings, old, new)
+                _copy_files(_files(connection, old), old.data_path, new.data_path)
+                progress("copying the catalog")
+                _copy_catalog(connection, old, new)
+                _set_mark(connection, old, _OLD, {"to": there, "at": iso(now_utc())})
+            return _hand_over(connection, old, new)
+        except duckdb.Error as error:
+            raise unreachable(new, error) from None
+
+
+@contextmanager
+def _connected(settings: Settings, old: Location, new: Location) -> Iterator[duckdb.DuckDBPyConnection]:
+    folder = str(spill.folder(settings))
+    connection = extensions.connect(memory_limit=settings.memory_limit, temp_directory=folder)
+    try:
+        # All at once, because afterwards DuckDB loads no more.
+        extensions.load(connection, tuple({*old.extensions, *new.extensions}))
+        for where in (old, new):
+            prepare(connection, where)
+        yield connection
+    finally:
+        connection.close()
+
+
+@contextmanager
+def _lake(connection: duckdb.DuckDBPyConnection, where: Location) -> Iterator[None]:
+    """Attach a warehouse as `audit`, also one that is closed."""
+    attach_at(connection, where, "", is_move=True)
+    try:
+        yield
+    finally:
+        connection.execute(f"detach {ALIAS}")
+
+
+@contextmanager
+def _catalog(connection: duckdb.DuckDBPyConnection, where: Location, name: str) -> Iterator[None]:
+    """Attach a catalog as the database that it is."""
+    connection.execute(f"attach {literal(where.catalog.removeprefix('ducklake:'))} as {name}")
+    try:
+        yield
+    finally:
+        connection.execute(f"detach {name}")
+
+
+def _is_file_missing(where: Location) -> bool:
+    return where.catalog_file is not None and not Path(where.catalog_file).exists()
+
+
+def _mark(connection: duckdb.DuckDBPyConnection, where: Location) -> dict[str, Any]:
+    if _is_file_missing(where):
+        return {}
+    with _catalog(connection, where, _OLD):
+        return move_marks.read(connection, _OLD) if _tables(connection, _OLD) else {}
+
+
+def _set_mark(connection: duckdb.DuckDBPyConnection, where: Location, name: str, mark: dict[str, Any]) -> None:
+    with _catalog(connection, where, name):
+        move_marks.write(connection, name, mark)
+
+
+def _make_room(connection: duckdb.DuckDBPyConnection, settings: Settings, old: Location, new: Location) -> None:
+    """Have an empty catalog in the new place that is marked as being moved to, and a data folder of this warehouse."""
+    with lake.reader(settings) as reading:
+        warehouse = lake_catalog.warehouse_id(reading)
+    mark = {"from": without_secrets(old.catalog)}
+    if _is_taken(connection, new, mark):
+        raise MoveError(
+            f"{without_secrets(new.catalog)} holds a warehouse already; name an empty database or another file, or "
+            "move that warehouse away"
+        )
+    try:
+        data_folder.require_empty(connection, new.data_path, unless_of=warehouse)
+    except data_folder.DataFolderError as error:
+        raise MoveError(str(error)) from None
+    if new.catalog_file:
+        Path(new.catalog_file).parent.mkdir(parents=True, exist_ok=True)
+    with _lake(connection, new):
+        move_marks.write(connection, CATALOG, mark)
+        data_folder.mark(connection, new.data_path, warehouse)
+
+
+def _is_taken(connection: duckdb.DuckDBPyConnection, new: Location, mark: dict[str, Any]) -> bool:
+    """Whether a catalog has tables, or is that of another move."""
+    if _is_file_missing(new):
+        return False
+    with _catalog(connection, new, _NEW):
+        if not _tables(connection, _NEW):
+            return False
+        found = move_marks.read(connection, _NEW)
+        tables = connection.execute(f"select 1 from {_NEW}.ducklake_table limit 1").fetchone()
+        return found != mark and bool(found or tables)
+
+
+def _files(connection: duckdb.DuckDBPyConnection, old: Location) -> list[str]:
+    """The names of all data files that a snapshot has, relative to the data folder."""
+    with _lake(connection, old):
+        for table in _tables(connection, CATALOG):
+            is_held = table.startswith(_INLINED) and table not in _NOT_COPIED
+            if is_held and connection.execute(f'select 1 from {CATALOG}."{table}" limit 1').fetchone():
+                raise MoveError(
+                    "the catalog itself has rows of an earlier release; `audit maintain` brings them to files"
+                )
+        names = sorted(lake_catalog.files_of_snapshots(connection))
+    if strange := [
+        name for name in names if not data_folder.is_in_folder(name) or name.startswith("/") or "://" in name
+    ]:
+        raise MoveError(f"the catalog knows data files that are not in {old.data_path}, such as {strange[0]}")
+    return names
+
+
+def _copy_files(names: Sequence[str], old: str, new: str) -> None:
+    """Copy data files that are not there yet; a file never changes, so one of the same size is the same."""
+    if old == new:
+        return
+    (source, source_root), (target, target_root) = (fsspec.core.url_to_fs(path.rstrip("/")) for path in (old, new))
+    folder = local_path(new)
+
+    def copy(name: str) -> None:
+        path = f"{target_root}/{name}"
+        size = source.size(f"{source_root}/{name}")
+        if target.exists(path) and target.size(path) == size:
+            return
+        temporary = f"{path}.part" if folder else path
+        target.makedirs(path.rpartition("/")[0], exist_ok=True)
+        with source.open(f"{source_root}/{name}", "rb") as content, target.open(temporary, "wb") as file:
+            shutil.copyfileobj(content, file, 1 << 20)
+        if folder:
+            Path(temporary).replace(path)
+        if target.size(path) != size:
+            raise MoveError(f"{path} has not the {size} bytes that it had in {old}; repeat the command")
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(copy, names):
+            pass
+    if folder:
+        with Disk(folder) as disk:
+            disk.sync([folder / name for name in names], len(names))
+
+
+def _copy_catalog(connection: duckdb.DuckDBPyConnection, old: Location, new: Location) -> None:
+    """Make every row of the new catalog that of the old one, in one transaction."""
+    with _catalog(connection, old, _OLD), _catalog(connection, new, _NEW):
+        mark = move_marks.read(connection, _NEW)
+        connection.execute("begin transaction")
+        for table in _tables(connection, _OLD):
+            if table.startswith(_INLINED) or table in _NOT_COPIED:
+                continue
+            connection.execute(f'delete from {_NEW}."{table}"')
+            connection.execute(f'insert into {_NEW}."{table}" by name select * from {_OLD}."{table}"')
+        connection.execute(
+            f"update {_NEW}.ducklake_metadata set value = {literal(new.data_path)} where key = 'data_path'"
+        )
+        move_marks.write(connection, _NEW, mark)
+        connection.execute("commit")
+
+
+def _hand_over(connection: duckdb.DuckDBPyConnection, old: Location, new: Location) -> Moved:
+    """Open the new catalog, once it is known to have all that the old one has, which no run can change any more."""
+    with _lake(connection, new):
+        since, rows, head = snapshot_now(connection), _rows(connection), ledger.newest(connection)
+        files, size = connection.execute(
+            f"select count(*), coalesce(sum(file_size_bytes), 0) from {CATALOG}.ducklake_data_file"
+        ).fetchall()[0]
+    with _lake(connection, old):
+        try:
+            _fence(connection, since)
+        except PublishedMeanwhileError:
+            move_marks.write(connection, CATALOG, {})
+            raise MoveError("a run was published while the warehouse was moved; repeat the command") from None
+        if (rows, head) != (_rows(connection), ledger.newest(connection)):
+            raise MoveError(f"{without_secrets(new.catalog)} has not what the old catalog has; the old one is closed")
+    _set_mark(connection, new, _NEW, {})
+    return Moved(files, size, head)
+
+
+def _fence(connection: duckdb.DuckDBPyConnection, since: int | None) -> None:
+    """Make a snapshot onto `since`, so that no run that began before can commit; once is enough."""
+    newest = connection.execute(
+        f"select commit_message from {ALIAS}.snapshots() order by snapshot_id desc limit 1"
+    ).fetchall()
+    if newest != [(_FENCE,)]:
+        ((text,),) = connection.execute(
+            "select comment from duckdb_tables() where database_name = ? and table_name = 'pipeline_run'", [ALIAS]
+        ).fetchall()
+        with transaction(connection, _FENCE, {}, since=since):
+            connection.execute(f"comment on table {ALIAS}.quality.pipeline_run is {literal(text)}")
+
+
+def _rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    tables = connection.execute(
+        "select schema_name, table_name from duckdb_tables() where database_name = ? order by all", [ALIAS]
+    ).fetchall()
+    return {
+        f"{schema}.{table}": connection.execute(f"select count(*) from {ALIAS}.{schema}.{table}").fetchall()[0][0]
+        for schema, table in tables
+    }
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
+    """DuckLake's own tables in an attached catalog."""
+    rows = connection.execute(
+        "select table_name from duckdb_tables() where database_name = ? and table_name like 'ducklake\\_%' escape '\\' "
+        "order by all",
+        [catalog],
+    ).fetchall()
+    return [name for (name,) in rows]

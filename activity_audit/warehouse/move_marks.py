@@ -1,0 +1,50 @@
+"""The mark in a catalog that closes it: its warehouse was moved away, or is being moved into it.
+
+Two catalogs of one warehouse that both take runs would part its ledger in two. The mark is a row among DuckLake's own
+options, which it leaves alone.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import duckdb
+
+from activity_audit.base.masking import without_secrets
+from activity_audit.base.sql_text import literal
+
+_KEY = "activity_audit_move"
+# DuckLake attaches the catalog of `audit` beside it by this name.
+_OF_AUDIT = "__ducklake_metadata_audit"
+
+
+def read(connection: duckdb.DuckDBPyConnection, catalog: str = _OF_AUDIT) -> dict[str, Any]:
+    """The mark of an attached catalog database: `to` and `at`, or `from`; empty where the catalog is open."""
+    query = f"select value from {catalog}.ducklake_metadata where key = {literal(_KEY)}"
+    row = connection.execute(query).fetchone()
+    return json.loads(row[0]) if row else {}
+
+
+def write(connection: duckdb.DuckDBPyConnection, catalog: str, mark: dict[str, Any]) -> None:
+    """Give an attached catalog database this mark, or none if it is empty."""
+    connection.execute(f"delete from {catalog}.ducklake_metadata where key = {literal(_KEY)}")
+    if mark:
+        values = f"{literal(_KEY)}, {literal(json.dumps(mark))}"
+        connection.execute(f"insert into {catalog}.ducklake_metadata (key, value) values ({values})")
+
+
+def why_closed(connection: duckdb.DuckDBPyConnection, catalog: str) -> str | None:
+    """What is to be said of the catalog that is attached as `audit`, if it is closed; `catalog` is its name."""
+    mark = read(connection)
+    if to := mark.get("to"):
+        return without_secrets(
+            f"the warehouse of {catalog} was moved to {to['catalog']} at {mark['at']}; set AUDIT_CATALOG and "
+            f"AUDIT_DATA_PATH ({to['data_path']}) to where it is now"
+        )
+    if mark:
+        return without_secrets(
+            f"the warehouse from {mark['from']} is being moved to {catalog}, and not all of it is there; repeat the "
+            "same `audit move`, with the settings that it had"
+        )
+    return None
