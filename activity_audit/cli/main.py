@@ -25,7 +25,7 @@ COMMANDS = {
     "simulate": "Write feeds to try the product with.",
     "sql": "Run one SELECT on the warehouse.",
     "export": "Write the events of a period to a CSV, XLSX or Parquet file.",
-    "publish": "Bring copies in PostgreSQL or a DuckDB file up to date.",
+    "publish": "Bring copies for other tools up to date.",
     "status": "Show whether the data is fresh and complete.",
     "evidence": "Write a pack of events, and of what proves them.",
     "review": "Write the auditor's page of a period, as one HTML file.",

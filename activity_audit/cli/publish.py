@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     "targets",
     multiple=True,
     metavar="URL|FILE",
-    help="postgresql://user@host/database, or a file that ends in .duckdb; may be repeated. Default: AUDIT_PUBLISH_TO.",
+    help="postgresql://user@host/database, a file that ends in .duckdb, or iceberg:FOLDER; may be repeated. "
+    "Default: AUDIT_PUBLISH_TO.",
 )
 @click.option(
     "--days",
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(settings: Settings, targets: tuple[str, ...], days: int | None, output: str) -> None:
-    """Bring copies of the warehouse up to date, in PostgreSQL or a DuckDB file.
+    """Bring copies of the warehouse up to date, in PostgreSQL, a DuckDB file or Iceberg's format.
 
     A copy has the dimensions, the hourly counts, the quality tables and the newest events. Its readers see one snapshot
     or the next.

@@ -1,1 +1,1 @@
-"""Serving copies: what is published, again in a PostgreSQL database or a DuckDB file, for tools that read those."""
+"""Serving copies: what is published, again in PostgreSQL, a DuckDB file or Iceberg's format, for tools that need it."""

@@ -24,5 +24,9 @@ def bring_up_to_date(
         ServingError: if the copy could not be brought up to date.
         WarehouseError: if the warehouse cannot be read.
     """
+    if target.iceberg:
+        from activity_audit.serving import iceberg
+
+        return iceberg.bring_up_to_date(settings, project.manifest(), target, days, progress)
     bring = postgres.bring_up_to_date if target.postgres else duckdb_file.bring_up_to_date
     return bring(settings, project.manifest(), target, days, progress)

@@ -39,7 +39,7 @@ class State:
     snapshot_id: int
     snapshot_at_utc: datetime
     run_id: str | None
-    days: int
+    days: int | None
     events_from_utc: datetime | None
     events_left_out: int
     copied_at_utc: datetime
@@ -70,15 +70,15 @@ def columns_of(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -
     return [name for (name,) in connection.execute(query, [COPY, schema, table]).fetchall()]
 
 
-def of_warehouse(connection: duckdb.DuckDBPyConnection, days: int) -> State:
-    """The state that a copy of the attached snapshot has, with the events of so many days.
+def of_warehouse(connection: duckdb.DuckDBPyConnection, days: int | None) -> State:
+    """The state that a copy of the attached snapshot has, with the events of so many days, or with all.
 
     The days end with that of the newest event, so that the same snapshot always gives the same copy.
     """
     found = lake.snapshot(connection)
     hours = "audit.main.agg_activity_hourly"
     newest = connection.execute(f"select max(event_hour_utc) from {hours}").fetchall()[0][0]
-    start = newest and newest.replace(hour=0) - timedelta(days=days - 1)
+    start = newest.replace(hour=0) - timedelta(days=days - 1) if newest and days else None
     query = f"select coalesce(sum(event_count), 0)::bigint from {hours} where event_hour_utc < ?"
     return State(
         warehouse_id(connection),

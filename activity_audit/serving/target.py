@@ -11,16 +11,18 @@ from activity_audit.base.masking import has_credentials, without_secrets
 _POSTGRES = re.compile(r"postgres(?:ql)?://|postgres:", re.IGNORECASE)
 # A view of the file would not know whether its schema is meant, or the file itself.
 _SCHEMAS = ("main", "quality")
-_KINDS = "postgresql://user@host/database, or the path of a file that ends in .duckdb"
+_KINDS = "postgresql://user@host/database, the path of a file that ends in .duckdb, or iceberg: and a folder"
+_ICEBERG = "iceberg:"
 
 
 @dataclass(frozen=True)
 class Target:
-    """A place for a serving copy: a connection string that libpq takes, or the path of a file."""
+    """A place for a serving copy: a connection string that libpq takes, the path of a file, or an Iceberg folder."""
 
     text: str
     postgres: str | None = None
     file: Path | None = None
+    iceberg: str | None = None
 
     def __str__(self) -> str:
         return without_secrets(self.text)
@@ -40,6 +42,10 @@ def parse(text: str) -> Target:
         )
     if _POSTGRES.match(text):
         return Target(text, postgres=text if "://" in text else text.split(":", 1)[1])
+    if text.startswith(_ICEBERG):
+        folder = text.removeprefix(_ICEBERG)
+        where = folder if "://" in folder else str(Path(folder).expanduser().absolute())
+        return Target(text, iceberg=where.rstrip("/"))
     path = Path(text).expanduser().absolute()
     if "://" in text or path.suffix != ".duckdb" or "?" in text:
         raise ValueError(f"{text!r} is not a target; it must be {_KINDS}")

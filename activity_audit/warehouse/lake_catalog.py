@@ -186,6 +186,22 @@ def _has_rows(connection: duckdb.DuckDBPyConnection, name: str) -> bool:
     return connection.execute(query).fetchall() != [(0,)]
 
 
+def columns(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[tuple[int, str, str, int | None]]:
+    """The columns of a table in the snapshot that is attached, in their order: number, name, type by DuckLake's name.
+
+    The data files know a column by its number. What a list consists of is a column too, whose parent is the list's.
+    """
+    return connection.execute(
+        f"""
+        select column_id, column_name, column_type, parent_column from {CATALOG}.ducklake_column
+        where table_id = ? and begin_snapshot <= (select id from {lake.ALIAS}.current_snapshot())
+        and (end_snapshot is null or end_snapshot > (select id from {lake.ALIAS}.current_snapshot()))
+        order by column_order
+        """,
+        [_table_id(connection, schema, table)],
+    ).fetchall()
+
+
 def _table_id(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> int:
     (row,) = connection.execute(
         f"select table_id from {CATALOG}.ducklake_table as known join {CATALOG}.ducklake_schema using (schema_id) "
