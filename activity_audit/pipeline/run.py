@@ -24,6 +24,7 @@ from activity_audit.ledger.ledger import deleted_deliveries
 from activity_audit.pipeline import stages
 from activity_audit.pipeline.stages import ChecksFailedError, Outcome, Stages
 from activity_audit.raw.lake import raw_lake
+from activity_audit.raw.notes import MOVED
 from activity_audit.settings.core import Settings
 from activity_audit.transform import staging
 from activity_audit.transform.scratch import Batch, Workbench
@@ -43,9 +44,18 @@ def land_feeds(
     window: Window,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> LandingReport:
-    """Bring what these feeds offer for the window into the raw lake, and what the product itself has for it."""
+    """Bring what these feeds offer for the window into the raw lake, and what the product itself has for it.
+
+    Raises:
+        SourceError: if the source cannot be listed.
+        WarehouseError: if the raw lake was moved elsewhere.
+    """
 
     raw = raw_lake(settings)
+    if moved := raw.notes.read(MOVED):
+        raise lake.WarehouseError(
+            f"the raw lake in {raw.store.shown('')} was moved {moved}; set AUDIT_RAW_PATH to where it is now"
+        )
     own_uris = f"{uri_of(str(settings.own_feeds_dir))}/"
 
     def landed(source: Source, feeds: Collection[str], *, is_own: bool = False) -> LandingReport:

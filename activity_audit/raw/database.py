@@ -93,7 +93,8 @@ class IndexConnection(Protocol):
 class IndexDatabase(Protocol):
     """Where the index is. Several processes may use it at once."""
 
-    # How a person calls it, and how they have it made again from the raw files.
+    # What tells it from another one, how a person calls it, and how they have it made again from the raw files.
+    place: str
     name: str
     how_to_rebuild: str
 
@@ -136,7 +137,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.name = str(path)
+        self.place = self.name = str(path)
         self.how_to_rebuild = f"remove {path}"
 
     def is_complete(self) -> bool:

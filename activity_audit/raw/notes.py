@@ -10,6 +10,13 @@ from filelock import FileLock
 
 from activity_audit.base.files import rewrite
 from activity_audit.raw.database import NOTES, IndexDatabase
+from activity_audit.raw.files import PAGES, SWEEPS
+
+# Where the raw lake was moved to; with this nothing is landed in it any more.
+MOVED = "moved.txt"
+# Which hours of the API are read and sealed.
+API_HOURS = f"{PAGES}/cxone/hours.json"
+NAMES = frozenset({SWEEPS, API_HOURS, MOVED})
 
 
 class Notes(Protocol):

@@ -46,7 +46,7 @@ class PostgresDatabase:
     how_to_rebuild = f"drop the schema {SCHEMA} of the catalog's database"
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+        self._dsn = self.place = dsn
 
     def is_complete(self) -> bool:
         """See IndexDatabase."""

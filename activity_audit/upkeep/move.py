@@ -1,4 +1,5 @@
-"""Moves a warehouse to another catalog, and to another place for its data: to PostgreSQL and a bucket, and back.
+"""Moves a warehouse to another catalog, and other places for its data and its raw lake: to PostgreSQL and a bucket, and
+back.
 
 The catalog is copied row by row, so snapshots, run ids, `--at` and the ledger stay as they are. The old catalog is
 closed before the new one is opened, so a warehouse never takes runs in two places. A move that was interrupted goes on
@@ -25,7 +26,9 @@ from activity_audit.base.sql_text import literal
 from activity_audit.base.storage_paths import local_path
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import Entry
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
+from activity_audit.upkeep import move_raw
 from activity_audit.warehouse import data_folder, extensions, lake, lake_catalog, move_marks, spill
 from activity_audit.warehouse.lake_catalog import CATALOG
 from activity_audit.warehouse.lake_location import (
@@ -54,15 +57,20 @@ class MoveError(WarehouseError):
 
 @dataclass(frozen=True)
 class Moved:
-    """What the new place has: the data files and their bytes, and the newest entry of the ledger."""
+    """What the new place has: data files and raw files with their bytes, and the newest entry of the ledger.
+
+    Raw files that are where they were are not counted.
+    """
 
     files: int
     bytes: int
+    raw_files: int
+    raw_bytes: int
     head: Entry | None
 
 
 def move(settings: Settings, target: Settings, progress: Callable[[str], None] = lambda _: None) -> Moved:
-    """Move the warehouse of `settings` to the catalog and the data folder of `target`; raw files stay where they are.
+    """Move the warehouse of `settings` to the catalog, the data folder and the raw lake of `target`.
 
     Raises:
         MoveError: if something else is there, or another home published meanwhile.
@@ -72,6 +80,7 @@ def move(settings: Settings, target: Settings, progress: Callable[[str], None] =
     old, new = location(settings), location(target)
     if old.catalog == new.catalog:
         raise MoveError(f"{without_secrets(old.catalog)} is the catalog already; name another one")
+    old_raw, new_raw = raw_lake(settings), raw_lake(target)
     there = {"catalog": without_secrets(new.catalog), "data_path": new.data_path}
     with exclusive(settings, progress), _connected(settings, old, new) as connection:
         try:
@@ -79,10 +88,11 @@ def move(settings: Settings, target: Settings, progress: Callable[[str], None] =
                 progress("copying the data")
                 _make_room(connection, settings, old, new)
                 _copy_files(_files(connection, old), old.data_path, new.data_path)
+                move_raw.copy_files(old_raw, new_raw)
                 progress("copying the catalog")
                 _copy_catalog(connection, old, new)
                 _set_mark(connection, old, _OLD, {"to": there, "at": iso(now_utc())})
-            return _hand_over(connection, old, new)
+            return _hand_over(connection, old, new, lambda: move_raw.hand_over(old_raw, new_raw, settings.lock_timeout))
         except duckdb.Error as error:
             raise unreachable(new, error) from None
 
@@ -233,7 +243,9 @@ def _copy_catalog(connection: duckdb.DuckDBPyConnection, old: Location, new: Loc
         connection.execute("commit")
 
 
-def _hand_over(connection: duckdb.DuckDBPyConnection, old: Location, new: Location) -> Moved:
+def _hand_over(
+    connection: duckdb.DuckDBPyConnection, old: Location, new: Location, hand_over_raw: Callable[[], tuple[int, int]]
+) -> Moved:
     """Open the new catalog, once it is known to have all that the old one has, which no run can change any more."""
     with _lake(connection, new):
         since, rows, head = snapshot_now(connection), _rows(connection), ledger.newest(connection)
@@ -248,8 +260,9 @@ def _hand_over(connection: duckdb.DuckDBPyConnection, old: Location, new: Locati
             raise MoveError("a run was published while the warehouse was moved; repeat the command") from None
         if (rows, head) != (_rows(connection), ledger.newest(connection)):
             raise MoveError(f"{without_secrets(new.catalog)} has not what the old catalog has; the old one is closed")
+    raw_files, raw_size = hand_over_raw()
     _set_mark(connection, new, _NEW, {})
-    return Moved(files, size, head)
+    return Moved(files, size, raw_files, raw_size, head)
 
 
 def _fence(connection: duckdb.DuckDBPyConnection, since: int | None) -> None:

@@ -21,11 +21,12 @@ from activity_audit.ledger.raw_hashes import ABSENT, each_sha256_or_error
 from activity_audit.raw.files import PAGES, SWEEPS, delivery_in, manifest_hash_shown
 from activity_audit.raw.index import INDEX_NAME, LandedDelivery, raw_path
 from activity_audit.raw.lake import RawLake
+from activity_audit.raw.notes import MOVED
 from activity_audit.raw.store import RawStore
 
 Window = tuple[datetime, datetime]
 # What is at the top of the raw lake, and no delivery.
-_BESIDE = (PAGES, SWEEPS)
+_BESIDE = (PAGES, SWEEPS, MOVED)
 
 
 @dataclass(frozen=True)

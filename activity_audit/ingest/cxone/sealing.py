@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, LONGEST_GAP, floor_hour, hour_range, iso, parse_time
-from activity_audit.ingest.cxone.page_files import ROOT, PageFiles
+from activity_audit.ingest.cxone.page_files import PageFiles
 from activity_audit.raw.lake import RawLake
+from activity_audit.raw.notes import API_HOURS
 
 SEALED = "sealed"
 Span = tuple[datetime, datetime]
-_NOTE = f"{ROOT}/hours.json"
 
 
 def token(now: datetime, hour: datetime, lag: timedelta, seal_after: timedelta) -> str:
@@ -104,7 +104,7 @@ class ReadHours:
 
     def load(self) -> State:
         """What is known; from the pages where the note is lost."""
-        return self._known(self._raw.notes.read(_NOTE))
+        return self._known(self._raw.notes.read(API_HOURS))
 
     def mark(
         self,
@@ -126,7 +126,7 @@ class ReadHours:
             spans = {name: [[iso(a), iso(b)] for a, b in found] for name, found in asdict(state).items()}
             return json.dumps(spans)
 
-        self._raw.notes.update(_NOTE, marked)
+        self._raw.notes.update(API_HOURS, marked)
 
     def _known(self, text: str | None) -> State:
         return _found(PageFiles(self._raw.store)) if text is None else _state(json.loads(text))

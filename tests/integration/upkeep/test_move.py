@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
@@ -9,12 +10,14 @@ import pytest
 
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.ledger import ledger
+from activity_audit.pipeline.run import land_feeds
+from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep import move as moving
 from activity_audit.upkeep.move import MoveError, move
 from activity_audit.warehouse import lake
 from tests.integration.postgres_server import INITDB, PostgresServer
-from tests.integration.support import audit, deliver, dump, event, lines, query, run
+from tests.integration.support import HOUR, audit, deliver, dump, event, lines, query, run
 from tests.integration.tampering import copied
 from tests.s3_server import Bucket
 
@@ -45,6 +48,11 @@ def _elsewhere(settings: Settings, name: str) -> Settings:
     return settings.model_copy(update=places)
 
 
+def _index(settings: Settings, query: str) -> list[tuple]:
+    with raw_lake(settings).index.connect() as connection:
+        return connection.execute(query).fetchall()
+
+
 def _head(settings: Settings) -> object:
     with lake.reader(settings) as reading:
         return ledger.newest(reading)
@@ -54,10 +62,16 @@ def _head(settings: Settings) -> object:
 def test_to_postgresql_and_a_bucket_and_back(published: Settings, postgres: PostgresServer, bucket: Bucket) -> None:
     runs = [run_id for (run_id,) in query(published, "select run_id from quality.pipeline_run order by started_at_utc")]
     before, head = dump(published, set()), _head(published)
-    shared = published.model_copy(update={"catalog": postgres.new_database(), "data_path": f"{bucket.url}/lake"})
+    tokens = _index(published, "select * from seen order by 1")
+    places = {"catalog": postgres.new_database(), "data_path": f"{bucket.url}/lake", "raw_path": f"{bucket.url}/raw"}
+    shared = published.model_copy(update=places)
     moved = move(published, shared)
     assert moved.head == head
     assert moved.files == len([key for key in bucket.keys("lake/") if key.endswith(".parquet")])
+    assert moved.raw_files == len(bucket.keys("raw/")) == 2
+    assert _index(shared, "select * from seen order by 1") == tokens
+    with pytest.raises(lake.WarehouseError, match=r"the raw lake in .* was moved to s3://"):
+        land_feeds(published, ["search"], (HOUR, HOUR + timedelta(hours=3)))
     assert dump(shared, set()) == before
     assert query(shared, EVENTS, at=runs[0]) == [("a",), ("b",)]
     assert verify(shared).findings == []
@@ -66,9 +80,11 @@ def test_to_postgresql_and_a_bucket_and_back(published: Settings, postgres: Post
     totals = run(shared, 2).totals
     assert (totals["accepted"], totals["duplicate"]) == (1, 1)
 
-    back = _elsewhere(published, "back")
+    # A third machine has nothing but the settings.
+    back = _elsewhere(published, "back").model_copy(update={"home": published.home.with_name("new")})
     before, head = dump(shared, set()), _head(shared)
-    assert move(shared, back).head == head
+    moved = move(shared.model_copy(update={"home": back.home}), back)
+    assert (moved.head, moved.raw_files) == (head, 3)
     assert dump(back, set()) == before
     assert query(back, EVENTS, at=runs[0]) == [("a",), ("b",)]
     assert [row[0] for row in query(back, EVENTS)] == ["a", "b", "c", "d"]

@@ -1,0 +1,107 @@
+"""Moves the raw lake to another place: its files, its index, and what is noted with it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from itertools import islice
+from pathlib import Path
+
+from activity_audit.base.hours import iso, now_utc
+from activity_audit.ingest.scratch import in_use
+from activity_audit.raw.database import ALL, IndexConnection
+from activity_audit.raw.index import INDEX_NAME
+from activity_audit.raw.lake import RawLake
+from activity_audit.raw.notes import MOVED, NAMES
+from activity_audit.warehouse.lake import WarehouseError
+
+# The files of a block are on this machine at a time.
+_BLOCK = 500
+_PAUSE = 0.5
+_TABLES = ("delivery", "manifest", "seen", "waiting", "looked", "set_aside")
+
+
+def is_elsewhere(old: RawLake, new: RawLake) -> bool:
+    """Whether the files of the two are in different places."""
+    return old.store.shown("") != new.store.shown("")
+
+
+def copy_files(old: RawLake, new: RawLake) -> tuple[int, int]:
+    """Copy all raw files that are not in the new place yet; how many files and bytes it has then.
+
+    Raises:
+        WarehouseError: if the new place has another file under a name.
+        OSError, FaultError: if one of the two cannot be read or written.
+    """
+    if not is_elsewhere(old, new):
+        return 0, 0
+    names = (name for name in old.store.files(lambda name: name.startswith(INDEX_NAME), None) if name not in NAMES)
+    files = size = 0
+    new.space.mkdir(parents=True, exist_ok=True)
+    with new.store.writing() as writer:
+        while block := list(islice(names, _BLOCK)):
+            sizes = {name: old.store.size(name) for name in block}
+            files, size = files + len(block), size + sum(sizes.values())
+            missing = new.store.missing(block)
+            with tempfile.TemporaryDirectory(prefix=".move-", dir=new.space) as folder:
+                parts = [(Path(folder, str(number)), name) for number, name in enumerate(missing)]
+                for path, name in parts:
+                    old.store.copy(name, path)
+                writer.publish(parts)
+            writer.settle(missing)
+            for name in block:
+                if new.store.size(name) != sizes[name]:
+                    raise WarehouseError(
+                        f"{new.store.shown(name)} has not the {sizes[name]} bytes of {old.store.shown(name)}: move "
+                        "away what is there, and repeat the command"
+                    )
+    return files, size
+
+
+def hand_over(old: RawLake, new: RawLake, patience: timedelta) -> tuple[int, int]:
+    """Close the old raw lake to landing, and give the new one what was landed last, the index, and the notes.
+
+    How many files and bytes the new one has; none if it is in the same place.
+
+    Raises:
+        WarehouseError: if a landing pass holds the old one for longer than `patience`.
+    """
+    copied = 0, 0
+    if is_elsewhere(old, new):
+        _note(old, MOVED, f"to {new.store.shown('')} at {iso(now_utc())}")
+        deadline = time.monotonic() + patience.total_seconds()
+        while in_use(old):
+            if time.monotonic() > deadline:
+                raise WarehouseError(
+                    f"files are still landed in {old.store.shown('')}, or a killed run left some: repeat the command "
+                    "when no run is under way"
+                )
+            time.sleep(_PAUSE)
+        copied = copy_files(old, new)
+    if old.index.database.place != new.index.database.place:
+        is_complete = old.index.is_complete()
+        with old.index.connect() as source, new.index.connect() as target:
+            source.ensure(ALL)
+            target.lock()
+            target.ensure(ALL)
+            for table in _TABLES:
+                _copy_rows(source, target, table)
+            if is_complete:
+                new.index.database.set_complete(target)
+    for name in NAMES - {MOVED}:
+        if (text := old.notes.read(name)) is not None:
+            _note(new, name, text)
+    return copied
+
+
+def _note(raw: RawLake, name: str, text: str) -> None:
+    raw.notes.update(name, lambda _: text)
+
+
+def _copy_rows(source: IndexConnection, target: IndexConnection, table: str) -> None:
+    target.execute(f"delete from {table}")
+    rows: Iterator[Sequence[object]] = iter(source.execute(f"select * from {table}"))
+    while block := list(islice(rows, _BLOCK)):
+        target.executemany(f"insert into {table} values ({', '.join('?' * len(block[0]))})", block)
