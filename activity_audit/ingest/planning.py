@@ -13,6 +13,7 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, LONGEST_GAP, aware, contiguous_ranges, floor_hour, hour_range, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.ingest.landing import changed_offers, open_index
+from activity_audit.ingest.misplaced import refuse_misplaced
 from activity_audit.ingest.set_aside import SetAside, SetAsides, unlisted
 from activity_audit.ingest.sources.bucket import source_at
 from activity_audit.ingest.sources.journal import Journal
@@ -90,6 +91,7 @@ def plan(settings: Settings, feeds: Collection[str]) -> Plan:
         WarehouseError: if there is a warehouse that cannot be read.
     """
     raw = raw_lake(settings)
+    refuse_misplaced(settings, raw)
     index = open_index(raw)
     now = now_utc()
     current = floor_hour(now)

@@ -16,6 +16,7 @@ from activity_audit.base.call_stack import with_room
 from activity_audit.base.hours import naive, now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.ingest.landing import LandingReport, land, open_index
+from activity_audit.ingest.misplaced import refuse_misplaced
 from activity_audit.ingest.planning import own_journal, source_of
 from activity_audit.ingest.set_aside import SetAsides, culprit
 from activity_audit.ingest.sources.file_systems import uri_of
@@ -48,7 +49,7 @@ def land_feeds(
 
     Raises:
         SourceError: if the source cannot be listed.
-        WarehouseError: if the raw lake was moved elsewhere.
+        WarehouseError: if the raw lake was moved elsewhere, or is not where AUDIT_RAW_PATH says.
     """
 
     raw = raw_lake(settings)
@@ -56,6 +57,7 @@ def land_feeds(
         raise lake.WarehouseError(
             f"the raw lake in {raw.store.shown('')} was moved {moved}; set AUDIT_RAW_PATH to where it is now"
         )
+    refuse_misplaced(settings, raw)
     own_uris = f"{uri_of(str(settings.own_feeds_dir))}/"
 
     def landed(source: Source, feeds: Collection[str], *, is_own: bool = False) -> LandingReport:

@@ -58,7 +58,7 @@ class ObjectStore:
 
     def exists(self, name: str) -> bool:
         """See RawStore."""
-        return bool(self._asking(name, lambda: self._fresh.exists(self._at(name))))
+        return bool(self._asking(name, lambda: self._exists(self._at(name))))
 
     def missing(self, names: Collection[str]) -> list[str]:
         """See RawStore."""
@@ -160,10 +160,34 @@ class ObjectStore:
     def _at(self, name: str) -> str:
         return f"{self._opened[1]}/{name}"
 
+    def _exists(self, path: str) -> bool:
+        if not self._is_s3:
+            return bool(self._fresh.exists(path))
+        bucket, key, _ = self._files.split_path(path)
+        # Of a name that is not there, fsspec would also list what is below it.
+        try:
+            self._files.call_s3("head_object", Bucket=bucket, Key=key)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _require_bucket(self) -> None:
+        """A prefix under which there is nothing yet is fine; a bucket that does not exist is a mistake."""
+        bucket, _, _ = self._files.split_path(self._opened[1])
+        try:
+            self._asking("", lambda: self._files.call_s3("head_bucket", Bucket=bucket))
+        except FileNotFoundError:
+            raise RawStoreError(f"there is no bucket {bucket}; check AUDIT_RAW_PATH={self._url!r}") from None
+
     def _find(self, folder: str) -> list[str]:
         """Every file below a folder, by name; none if it is not there."""
         root = self._at("")
-        found = self._asking(folder, lambda: self._fresh.find(self._at(folder).rstrip("/")))
+        try:
+            found = self._asking(folder, lambda: self._fresh.find(self._at(folder).rstrip("/")))
+        except FileNotFoundError:
+            found = []
+        if not (found or folder) and self._is_s3:
+            self._require_bucket()
         return sorted(path.removeprefix(root) for path in found if not path.endswith("/"))
 
     def _children(self, folder: str) -> list[tuple[str, bool]]:

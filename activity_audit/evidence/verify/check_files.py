@@ -83,6 +83,8 @@ def check_raw(
         detail = "retention deleted its batch, but the file exists; `audit maintain` removes it"
         state.findings.append(Finding("raw", "added", store.shown(path), detail, "warning"))
     expected = {delivery.raw_path: delivery for delivery in published if delivery.raw_path not in gone}
+    # Listed first, so that a store that is out of reach is told of once, and not for each file.
+    others = [path for path in _files(store, window) if path not in expected and path not in gone]
     hashes = each_sha256_or_error(expected, store.open, store.at_once)
     for (path, delivery), found in zip(expected.items(), hashes, strict=True):
         is_removed = found is None and delivery.batch in removed
@@ -92,7 +94,6 @@ def check_raw(
         if finding or not isinstance(found, str):
             state.damaged.add(path)
         state.hashed += isinstance(found, str)
-    others = [path for path in _files(store, window) if path not in expected and path not in gone]
     _check_others(raw, others, state)
     return state
 

@@ -71,6 +71,7 @@ def _said(raw: RawLake) -> Iterator[object]:
     yield index.is_complete()
     waiting = Waiting(raw)
     ids = {deliveries[0].delivery_id, deliveries[1].delivery_id}
+    assert len(waiting.hours(FEEDS, ())) == 3
     yield waiting.hours(FEEDS, ids), waiting.all_hours(["bi"], ids), waiting.hours(FEEDS, ())
     yield waiting.count(LANDED_AT + timedelta(microseconds=3), ids), waiting.count(LANDED_AT, ())
     aside = SetAsides(raw)
@@ -94,6 +95,16 @@ def test_it_says_what_a_sqlite_file_says(raw: RawLake, tmp_path: Path) -> None:
     (tmp_path / "local").mkdir()
     for number, (there, here) in enumerate(zip(_said(raw), _said(local), strict=True)):
         assert there == here, number
+
+
+def test_texts_are_ordered_as_in_sqlite_whatever_the_database_is(raw: RawLake) -> None:
+    with raw.index.connect() as connection:
+        rows = connection.execute(
+            "select table_name, column_name from information_schema.columns "
+            "where table_schema = ? and data_type = 'text' and collation_name is distinct from 'C'",
+            [SCHEMA],
+        ).fetchall()
+    assert rows == []
 
 
 @pytest.mark.parametrize("kind", ["files", "sqlite", "postgresql"])

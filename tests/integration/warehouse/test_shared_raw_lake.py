@@ -23,6 +23,7 @@ from activity_audit.raw.object_store import RawStoreError
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.upkeep.retention.holds import place, release
+from activity_audit.warehouse.lake import WarehouseError
 from tests.integration.evidence_support import failed_checks, pack_of
 from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import HOUR, audit, deliver, event, lines, one, query, run, until
@@ -97,14 +98,16 @@ def test_a_second_machine_takes_over(team: Team, tmp_path: Path) -> None:
     assert failed_checks(pack.folder) == {}
     assert len(list((pack.folder / "raw").rglob("*.parquet"))) == 2
 
-    # The quarantine is judged again from the bucket, with what has changed since.
-    lenient = second.model_copy(update={"max_record_bytes": 2 << 20})
-    assert replay(lenient, str(uuid4())).judged == 2
-    # And the whole warehouse is kept, or deleted, from any machine.
-    _hold_and_delete(team)
 
-
-def _hold_and_delete(team: Team) -> None:
+@pytest.mark.slow
+def test_a_second_machine_judges_again_holds_and_deletes(team: Team) -> None:
+    first, second = team.machine("first"), team.machine("second")
+    for hour in range(2):
+        team.deliver(lines([event(f"{hour}", eventTime=f"2026-05-01T{10 + hour}:15:00Z"), "junk"]), hour=hour)
+    team.deliver(b'{"files":[{"name":"a.ndjson","records":2}]}', "_manifest.json")
+    run(first, 0, 2)
+    shutil.rmtree(first.home)
+    assert replay(second, str(uuid4())).judged == 2
     third = team.machine("third").model_copy(update={"retention": "1d", "retention_max_share": 1.0})
     held, _ = place(third, "all", HOUR, HOUR + ONE_HOUR, "matter 7", "counsel")
     trusting = Allowed(trust_clock=True)
@@ -152,10 +155,18 @@ def test_a_bucket_with_a_catalogue_of_this_machine(settings: Settings, bucket: B
     assert [one for one in found if one.layer != "raw"] == []
     with pytest.raises(ReplayError, match=rf"1 raw files that the replay needs are gone, the first is {bucket.url}"):
         replay(far, str(uuid4()))
+    # An empty place that the setting names by mistake does not become a second raw lake.
+    for path in ("elsewhere", "raw/search/2026-05-02"):
+        empty = far.model_copy(update={"raw_path": f"{bucket.url}/{path}"})
+        with pytest.raises(WarehouseError, match=rf"the raw lake {bucket.url}/{path} is empty, and .* 3 deliveries"):
+            run(empty)
+        with pytest.raises(WarehouseError, match="is empty"):
+            plan(empty, ["search"])
+    assert all(key.startswith(f"{folder}/") for key in bucket.keys(""))
     wrong = far.model_copy(update={"raw_path": f"{bucket.url}-not-there/raw"})
-    deliver(wrong, lines([event("d")]), "d.ndjson")
-    with pytest.raises(RawStoreError, match=rf"{bucket.url}-not-there/raw.*cannot be read or written.*AUDIT_RAW_PATH"):
-        run(wrong)
+    for command in (run, verify):
+        with pytest.raises(RawStoreError, match=rf"there is no bucket {bucket.name}-not-there; check AUDIT_RAW_PATH="):
+            command(wrong)
 
 
 @pytest.mark.slow

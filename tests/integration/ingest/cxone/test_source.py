@@ -245,6 +245,7 @@ def test_another_machine_goes_on_with_a_shared_raw_lake(
     shutil.rmtree(tmp_path / "first")
 
     second = Home(api, monkeypatch, AUDIT_HOME=str(tmp_path / "second"), **shared)
+    assert raw_lake(second.settings).notes.read("pages/cxone/hours.json") is not None
     assert (second.due(now), second.deliveries()) == ([], before)
     assert second.land(now, (HOUR, HOUR + 2 * ONE_HOUR)).new == []
     assert len(api.requests) == requests
