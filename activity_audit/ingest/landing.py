@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from activity_audit.base.delivery_limits import DEFAULT, Limits
-from activity_audit.base.hours import HOUR
+from activity_audit.base.hours import HOUR, now_utc
 from activity_audit.ingest.landing_pass import Failed, Landed, LandingPass, publish_all
 from activity_audit.ingest.scratch import scratch
 from activity_audit.ingest.set_aside import SetAside, SetAsides, settled, unlisted
@@ -93,7 +93,7 @@ def land(
     failed: list[Failed] = []
     follower = source if isinstance(source, PassFollower) else None
     if raw.is_shared:
-        _adopt_expected(raw, landed_at)
+        _adopt_expected(raw)
     with scratch(raw.space, lambda: _adopt(raw)) as folder, raw.store.writing() as writer:
         manifests = {(found.feed, found.feed_hour): found for found in index.manifests(feeds, window)}
         newest = _newest_deliveries(index, [offer for offer in offers if offer.is_reading])
@@ -115,14 +115,14 @@ def land(
                     pending_bytes += len(result.manifest.content) if result.manifest else 0
                 if len(pending) >= _TOGETHER or pending_bytes >= _TOGETHER_BYTES:
                     together, pending, pending_bytes = pending, [], 0
-                    _record(raw, _publish(raw, together, writer, landed_at), writer, landed_at, report, follower)
+                    _record(raw, _publish(raw, together, writer), writer, landed_at, report, follower)
                 if on_progress:
                     on_progress(done, len(offers))
         finally:
             if follower:
                 follower.stop()
             pool.shutdown(cancel_futures=True)
-            _record(raw, _publish(raw, pending, writer, landed_at), writer, landed_at, report, follower)
+            _record(raw, _publish(raw, pending, writer), writer, landed_at, report, follower)
     found = unlisted(listing, feeds, landed_at)
     found += [failed_offer(failure.offer, str(failure.error), landed_at) for failure in failed]
     aside = SetAsides(raw)
@@ -167,19 +167,19 @@ def _adopt(raw: RawLake) -> None:
         raw.index.add(found_deliveries(raw.store), found_manifests(raw.store))
 
 
-def _adopt_expected(raw: RawLake, at: datetime) -> None:
+def _adopt_expected(raw: RawLake) -> None:
     """The same of a shared raw lake, whatever machine the pass was on; one that goes on adds nothing twice."""
     if expected := raw.index.expected():
         gone = set(raw.store.missing(expected))
         there = [name for name in expected if name not in gone]
         manifests = [manifest_in(raw.store, name) for name in there if manifest_hash_shown(name)]
         raw.index.add([delivery_in(raw.store, name) for name in there if not manifest_hash_shown(name)], manifests)
-        raw.index.forget_expected(there, at)
+        raw.index.forget_expected(there, now_utc())
 
 
-def _publish(raw: RawLake, landed: list[Landed], writer: Writer, at: datetime) -> list[Landed]:
+def _publish(raw: RawLake, landed: list[Landed], writer: Writer) -> list[Landed]:
     if raw.is_shared and landed:
-        raw.index.expect([item.file for item in landed if item.file], at)
+        raw.index.expect([item.file for item in landed if item.file], now_utc())
     return publish_all(landed, raw.store, writer)
 
 
@@ -211,7 +211,7 @@ def _record(
         [(item.offer.uri, item.offer.token) for item in landed],
     )
     if raw.is_shared and files:
-        raw.index.forget_expected(files, landed_at)
+        raw.index.forget_expected(files, now_utc())
     report.new_manifests += manifests
     if follower:
         follower.landed([item.offer for item in landed])

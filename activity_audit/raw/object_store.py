@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     import duckdb
 
 # What one request reads ahead: few requests for a large file, and little memory for each that is open.
-_READ_AHEAD = 8 << 20
+_READ_AHEAD = 4 << 20
+# What is sent at a time of a larger file to S3, and in how many requests: fsspec would hold half a gigabyte.
+_PARTS = {"chunksize": 8 << 20, "max_concurrency": 4}
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -204,7 +206,7 @@ class ObjectStore:
         def put() -> bool:
             target = self._at(name)
             try:
-                self._files.put_file(str(temporary), target, mode="create")
+                self._files.put_file(str(temporary), target, mode="create", **(_PARTS if self._is_s3 else {}))
             except FileExistsError:
                 return False
             except (NotImplementedError, ValueError):

@@ -12,6 +12,7 @@ import fsspec
 import pytest
 
 from activity_audit.base.faults import DamagedError
+from activity_audit.base.hours import now_utc
 from activity_audit.ingest import landing
 from activity_audit.ingest.landing import LandingReport, land, open_index
 from activity_audit.ingest.scratch import in_use
@@ -24,7 +25,7 @@ from activity_audit.raw.notes import IndexNotes
 from activity_audit.raw.object_store import ObjectStore, RawStoreError
 from activity_audit.raw.store import LocalStore, RawStore
 from activity_audit.settings.core import Settings, SettingsError, load_settings
-from tests.unit.raw_lake import FEEDS, LANDED_AT, LIMIT, A, B, Feeds
+from tests.unit.raw_lake import FEEDS, LANDED_AT, LIMIT, A, Feeds
 
 
 @pytest.fixture
@@ -168,14 +169,12 @@ def test_another_machine_takes_up_what_a_killed_pass_put_there(
     assert not in_use(other)
 
 
-def test_what_was_expected_and_never_came_is_let_go_of(feeds: Feeds, raw: RawLake) -> None:
-    raw.index.expect(["search/2026-05-01/10/x.parquet"], LANDED_AT)
+@pytest.mark.parametrize(("hours", "left"), [(23, ["search/2026-05-01/10/x.parquet"]), (25, [])])
+def test_what_was_expected_and_never_came_is_let_go_of(feeds: Feeds, raw: RawLake, hours: int, left: list[str]) -> None:
+    raw.index.expect(["search/2026-05-01/10/x.parquet"], now_utc() - timedelta(hours=hours))
     _fill(feeds)
-    _land(feeds, raw, LANDED_AT + timedelta(hours=23))
-    assert raw.index.expected() == ["search/2026-05-01/10/x.parquet"]
-    feeds.deliver("c.ndjson", B)
-    _land(feeds, raw, LANDED_AT + timedelta(hours=25))
-    assert raw.index.expected() == []
+    _land(feeds, raw)
+    assert raw.index.expected() == left
 
 
 @pytest.mark.parametrize("at", ["one after the other", "the same moment"])
