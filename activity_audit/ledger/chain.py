@@ -24,7 +24,7 @@ _LEAF, _NODE = b"\x00", b"\x01"
 BatchKey = tuple[str, datetime, str]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class BatchDigest:
     """What a batch consists of: the counts of its records, and the digests over its rows.
 
@@ -59,7 +59,7 @@ def no_rows(key: BatchKey) -> BatchDigest:
     return BatchDigest(*key, 0, 0, 0, 0, 0, EMPTY_SHA256, EMPTY_SHA256, EMPTY_SHA256)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the ledger, in the order of the table's columns."""
 

@@ -10,7 +10,7 @@ import duckdb
 
 from activity_audit.base.hours import naive
 from activity_audit.ledger import digests
-from activity_audit.ledger.chain import BATCH, DELETION, OF_BATCHES, BatchDigest, Entry, append
+from activity_audit.ledger.chain import BATCH, DELETION, OF_BATCHES, BatchDigest, BatchKey, Entry, append
 from activity_audit.ledger.slices import condition, slices
 from activity_audit.warehouse import arrow_rows, lake
 
@@ -53,6 +53,11 @@ def of_kind(connection: duckdb.DuckDBPyConnection, kind: str, where: str = "true
     """The entries of one kind that a condition on the ledger's columns holds, in order."""
     query = f"select {_COLUMNS} from audit.{TABLE} where kind = ? and {where} order by sequence"
     return [_entry(row) for row in connection.execute(query, [kind]).fetchall()]
+
+
+def deleted_batches(connection: duckdb.DuckDBPyConnection, where: str = "true") -> set[BatchKey]:
+    """The batches that retention deleted, under a condition on the ledger's columns."""
+    return {entry.batch.key for entry in of_kind(connection, DELETION, where)}
 
 
 def stage(connection: duckdb.DuckDBPyConnection, recorded_at: datetime) -> None:

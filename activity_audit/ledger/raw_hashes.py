@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from io import BufferedReader
 from itertools import islice
 from pathlib import Path
@@ -54,11 +55,15 @@ def each_sha256_or_error(
     paths: Iterable[Any], opened: Open = _opened, at_once: int = _THREADS
 ) -> Iterator[str | OSError | None]:
     """The same, but for a file that cannot be read why it cannot."""
+    begun: deque[Future[list[str | OSError | None]]] = deque()
     with ThreadPoolExecutor(at_once) as pool:
-        for found in pool.map(
-            lambda batch: [_sha256_or_error(path, opened) for path in batch], _batches(paths, at_once)
-        ):
-            yield from found
+        for batch in _batches(paths, at_once):
+            begun.append(pool.submit(lambda batch: [_sha256_or_error(path, opened) for path in batch], batch))
+            # `pool.map` would take all paths at once, however many there are.
+            if len(begun) > 2 * at_once:
+                yield from begun.popleft().result()
+        for done in begun:
+            yield from done.result()
 
 
 def _batches(paths: Iterable[Any], at_once: int) -> Iterator[list[Any]]:

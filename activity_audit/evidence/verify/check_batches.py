@@ -29,9 +29,10 @@ class Differing:
 
 @dataclass
 class SliceState:
-    """What a slice has: how many batches and rows, and what is wrong with them."""
+    """What a slice has: how many batches, those of them that retention deleted, and rows; and what is wrong."""
 
     batches: int
+    deleted: int
     # How many rows of each table were looked at.
     rows: Counter[Layer]
     findings: list[Finding]
@@ -84,7 +85,7 @@ def check_batches(
     for batch in found.values():
         rows.update(fact=batch.accepted, quarantine=batch.quarantined, delivery=batch.deliveries)
     rows["replay"] = sum(again.rows for again in replayed.values())
-    return SliceState(len(recorded), rows, findings, differing)
+    return SliceState(len(recorded), len(deleted), rows, findings, differing)
 
 
 def _without_entry(batch: BatchDigest) -> list[Finding]:

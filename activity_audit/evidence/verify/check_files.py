@@ -1,90 +1,96 @@
 """Checks the files: raw files as they were published, and delivered files as they were landed.
 
-What was delivered belongs to the source, so a change there is a warning.
+It goes from one slice of feed hours to the next, so that what is in memory does not grow with the history. What was
+delivered belongs to the source, so a change there is a warning.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
+import duckdb
+
 from activity_audit.base.faults import DamagedError
-from activity_audit.base.hours import from_hour_folder, hour_range
-from activity_audit.evidence.verify.findings import Finding
+from activity_audit.base.hours import HOUR, aware
+from activity_audit.evidence.verify import published_deliveries
+from activity_audit.evidence.verify.findings import Finding, unreadable
+from activity_audit.evidence.verify.published_deliveries import PublishedDelivery
+from activity_audit.evidence.verify.raw_folders import all_days, files_elsewhere, files_of_hours, hour_of
 from activity_audit.ingest.scratch import in_use
 from activity_audit.ingest.sources.file_systems import LocalFiles, local_path, path_of, shown_path
+from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.raw_hashes import ABSENT, each_sha256_or_error
-from activity_audit.raw.files import PAGES, SWEEPS, delivery_in, manifest_hash_shown
-from activity_audit.raw.index import INDEX_NAME, LandedDelivery, raw_path
+from activity_audit.ledger.slices import Slice, condition
+from activity_audit.raw.files import delivery_in, manifest_hash_shown
+from activity_audit.raw.index import LandedDelivery
 from activity_audit.raw.lake import RawLake
-from activity_audit.raw.notes import MOVED
 from activity_audit.raw.store import RawStore
-
-Window = tuple[datetime, datetime]
-# What is at the top of the raw lake, and no delivery.
-_BESIDE = (PAGES, SWEEPS, MOVED)
-
-
-@dataclass(frozen=True)
-class PublishedDelivery:
-    """A row of `quality.feed_delivery`, as far as files are concerned; its hour is a plain UTC timestamp."""
-
-    delivery_id: str
-    feed: str
-    feed_hour_utc: datetime
-    run_id: str
-    name: str
-    source_uri: str
-    sha256: str
-    received: int
-    raw_sha256: str | None
-
-    @property
-    def batch(self) -> BatchKey:
-        """The batch that it was published in."""
-        return self.feed, self.feed_hour_utc, self.run_id
-
-    @property
-    def raw_path(self) -> str:
-        """Where its records are, relative to the raw lake."""
-        return raw_path(self.feed, self.feed_hour_utc, self.delivery_id)
 
 
 @dataclass
-class RawState:
-    """What the raw lake has: files that were hashed, deliveries that wait for a run, and what is wrong."""
+class FileState:
+    """What was looked at: raw files, deliveries that wait for a run, delivered files; and what is wrong with them."""
 
     hashed: int = 0
     waiting: int = 0
+    delivered: int = 0
     findings: list[Finding] = field(default_factory=list)
-    # The paths, relative to the raw lake, of published files that are not what they were, or are not to be there.
+    # The paths, relative to the raw lake, of published files that are not what they were.
     damaged: set[str] = field(default_factory=set)
 
 
-def check_raw(
+def check_files(
+    own: duckdb.DuckDBPyConnection,
     raw: RawLake,
-    published: list[PublishedDelivery],
-    window: Window | None,
-    deleted: Collection[BatchKey] = (),
-    removed: Collection[BatchKey] = (),
-) -> RawState:
-    """Hash the raw files of these deliveries, which are all that are published in the window, and look for others.
+    feed_root: str,
+    bounds: Slice,
+    now: duckdb.DuckDBPyConnection | None,
+) -> FileState:
+    """Hash the raw files of these feed hours and what is still there of the delivered ones, and look for others.
 
-    The files of the batches that retention `deleted` are to be gone; those of the batches `removed` may be.
+    The connection is to the snapshot that is checked. If that is one of earlier, `now` is a connection to the warehouse
+    as it is now: retention may have removed files since.
     """
-    state, store = RawState(), raw.store
+    state = FileState()
+    # Listed first, so that a store that is out of reach is told of once, and not for each file.
+    days = all_days(raw.store)
+    if bounds == (None, None):
+        _check_others(raw, list(files_elsewhere(raw.store)), state)
+    try:
+        for part in published_deliveries.parts(own, bounds):
+            where = condition(part)
+            published = published_deliveries.published(own, f"feed_hour_utc is not null and {where}")
+            removed = ledger.deleted_batches(now, where) if now else ()
+            names = _check_raw(raw.store, published, ledger.deleted_batches(own, where), removed, state)
+            _check_others(raw, [path for path in files_of_hours(raw.store, days, part) if path not in names], state)
+            compared, changed = check_landing(feed_root, published)
+            state.delivered += compared
+            state.findings += changed
+    except duckdb.Error as error:
+        state.findings.append(unreadable("the files of quality.feed_delivery", error))
+    return state
+
+
+def _check_raw(
+    store: RawStore,
+    published: Sequence[PublishedDelivery],
+    deleted: Collection[BatchKey],
+    removed: Collection[BatchKey],
+    state: FileState,
+) -> set[str]:
+    """Hash the raw files of these deliveries; the names of these files.
+
+    Those of the batches that retention `deleted` are to be gone; those of the batches `removed` may be.
+    """
     gone = {delivery.raw_path for delivery in published if delivery.batch in deleted}
-    state.damaged |= gone
     for path in sorted(gone.difference(store.missing(gone))):
         detail = "retention deleted its batch, but the file exists; `audit maintain` removes it"
         state.findings.append(Finding("raw", "added", store.shown(path), detail, "warning"))
     expected = {delivery.raw_path: delivery for delivery in published if delivery.raw_path not in gone}
-    # Listed first, so that a store that is out of reach is told of once, and not for each file.
-    others = [path for path in _files(store, window) if path not in expected and path not in gone]
     hashes = each_sha256_or_error(expected, store.open, store.at_once)
     for (path, delivery), found in zip(expected.items(), hashes, strict=True):
         is_removed = found is None and delivery.batch in removed
@@ -94,8 +100,7 @@ def check_raw(
         if finding or not isinstance(found, str):
             state.damaged.add(path)
         state.hashed += isinstance(found, str)
-    _check_others(raw, others, state)
-    return state
+    return gone | expected.keys()
 
 
 def hash_finding(store: RawStore, delivery: PublishedDelivery, found: str | OSError | None) -> Finding | None:
@@ -135,27 +140,7 @@ def _delivery_in(store: RawStore, name: str) -> LandedDelivery | None:
         return None
 
 
-def _files(store: RawStore, window: Window | None) -> Iterator[str]:
-    """Every file of the deliveries, no index, pages and scratch space; of a window, those in folders of its hours."""
-    days = None if window is None else {f"{hour:%Y-%m-%d}" for hour in hour_range(*window)}
-    for name in store.files(lambda name: name in _BESIDE or name.startswith(INDEX_NAME), days):
-        if window is None or _is_inside(name.rpartition("/")[0], window):
-            yield name
-
-
-def _is_inside(folder: str, window: Window) -> bool:
-    hour = _hour_of(folder)
-    return hour is not None and window[0] <= hour < window[1]
-
-
-def _hour_of(folder: str) -> datetime | None:
-    try:
-        return from_hour_folder("/".join(folder.split("/")[1:3]))
-    except ValueError:
-        return None
-
-
-def _check_others(raw: RawLake, others: list[str], state: RawState) -> None:
+def _check_others(raw: RawLake, others: list[str], state: FileState) -> None:
     """What is published nowhere: manifests, deliveries that wait for a run, and what does not belong there."""
     unknown, store = [], raw.store
     manifests = [path for path in others if manifest_hash_shown(path)]
@@ -177,8 +162,12 @@ def _check_others(raw: RawLake, others: list[str], state: RawState) -> None:
     # Asked in this order, because a pass that ends between the two has recorded its files.
     is_landing = in_use(raw)
     is_complete = raw.index.is_complete()
-    feeds = {path.partition("/")[0] for path in unknown}
-    landed = {delivery.raw_path for delivery in raw.index.deliveries(feeds)} if is_complete else set()
+    hours = [hour for path in unknown if (hour := hour_of(path))]
+    landed: set[str] = set()
+    if is_complete and hours:
+        feeds = {path.partition("/")[0] for path in unknown}
+        window = (aware(min(hours)), aware(max(hours)) + HOUR)
+        landed = {delivery.raw_path for delivery in raw.index.deliveries(feeds, window)}
     for path in unknown:
         held = _delivery_in(store, path)
         # One that a pass has written and not recorded yet is what its name says.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 import duckdb
 
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.thread_pool import QueryPool
+from activity_audit.evidence.verify import published_deliveries
 from activity_audit.evidence.verify.check_batches import Differing, SliceState, check_batches
+from activity_audit.evidence.verify.check_deletions import check_deletions
 from activity_audit.evidence.verify.check_derived import check_derived
 from activity_audit.evidence.verify.check_event_ids import check_keys
 from activity_audit.evidence.verify.check_ledger import LedgerState
@@ -23,7 +24,7 @@ from activity_audit.evidence.verify.check_tables import (
 from activity_audit.evidence.verify.data_files import FACT, wrong_files
 from activity_audit.evidence.verify.findings import Finding, Layer, Report, batch_name, listed, unreadable
 from activity_audit.ledger import ledger
-from activity_audit.ledger.chain import BatchKey
+from activity_audit.ledger.chain import REPLAY, BatchKey
 from activity_audit.ledger.slices import Slice, condition, even, halves, slices
 
 # DuckDB gives rows to Python by one thread, so that one slice does not keep two processors busy.
@@ -32,39 +33,41 @@ _SLICES_AT_A_TIME = 2
 # records all hashes are in memory at a time, of events those of a part.
 _EVENTS_AT_A_TIME = 8_000_000
 _EVENTS_FOR_A_QUARANTINED_RECORD = 5
-
-
-@dataclass(frozen=True)
-class Known:
-    """The batches that have no entry yet, those that retention deleted, and all that were published."""
-
-    uncovered: set[BatchKey]
-    deleted: set[BatchKey]
-    published: set[BatchKey]
+# Of each delivery there are some 4 KB of Python in memory: its batch in the tables, and the entry of that.
+_EVENTS_FOR_A_DELIVERY = 400
+_KEY = "feed, feed_hour_utc, run_id"
+_PUBLISHED = (
+    f"select {_KEY} from {published_deliveries.TABLE} "
+    f"union all select {_KEY} from audit.{ledger.TABLE} where kind = '{REPLAY}'"
+)
 
 
 def check_slices(
     connection: duckdb.DuckDBPyConnection,
     bounds: Slice,
     state: LedgerState,
-    known: Known,
+    uncovered: set[BatchKey],
     report: Report,
 ) -> list[Differing]:
-    """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned."""
+    """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned.
+
+    The batches `uncovered` need have no entry yet.
+    """
+    weight = f"accepted + {_EVENTS_FOR_A_QUARANTINED_RECORD} * quarantined + {_EVENTS_FOR_A_DELIVERY} * deliveries"
     rows = connection.execute(
         f"""
-        select feed_hour_utc, cast(sum(accepted + {_EVENTS_FOR_A_QUARANTINED_RECORD} * quarantined) as bigint)
-        from audit.{ledger.TABLE}
+        select feed_hour_utc, cast(sum({weight}) as bigint) from audit.{ledger.TABLE}
         where {condition(bounds)} group by all order by all
         """
     ).fetchall()
     differing: list[Differing] = []
     failed: list[tuple[str, duckdb.Error]] = []
+    deleted = 0
     seen: Counter[Layer] = Counter()
     with QueryPool(connection, _SLICES_AT_A_TIME) as pool:
 
         def begin(part: Slice) -> tuple[Slice, Future[SliceState]]:
-            return part, pool.submit(_check_slice, condition(part), state.edited, known)
+            return part, pool.submit(_check_slice, condition(part), state.edited, uncovered)
 
         most = even([count for _, count in rows], _EVENTS_AT_A_TIME, _SLICES_AT_A_TIME)
         parts = deque(begin(part) for part in slices(rows, bounds, most))
@@ -86,9 +89,11 @@ def check_slices(
             report.count("events", found.rows["fact"])
             report.findings += found.findings
             differing += found.differing
+            deleted += found.deleted
             seen += found.rows
         if bounds == (None, None) and not failed:
             report.findings += check_unseen(connection, seen)
+            report.findings += check_deletions(connection, "feed_hour_utc is null")[1]
         # Keys and counts are made from the fact: where it is not what it was, neither can they be.
         if not (failed or differing or any(finding.layer == "fact" for finding in report.findings)):
             report.findings += [*keys.result().findings, *derived.result()]
@@ -96,23 +101,25 @@ def check_slices(
             report.findings += keys.result().doubled
     if failed:
         report.findings.append(unreadable(listed(where for where, _ in failed), failed[0][1]))
-        differing += _look_into_files(connection, condition(bounds), known.published, report)
+        differing += _look_into_files(connection, condition(bounds), report)
+    if deleted:
+        report.count("batches that retention deleted", deleted)
     return differing
 
 
-def _check_slice(own: duckdb.DuckDBPyConnection, where: str, edited: set[int], known: Known) -> SliceState:
+def _check_slice(own: duckdb.DuckDBPyConnection, where: str, edited: set[int], uncovered: set[BatchKey]) -> SliceState:
     """Everything about the tables that can be told of some feed hours by themselves."""
     where = f"feed_hour_utc is not null and {where}"
-    state = check_batches(own, where, edited, known.uncovered, known.deleted)
+    deleted, findings = check_deletions(own, where)
+    state = check_batches(own, where, edited, uncovered, deleted)
+    state.findings += findings
     state.findings += check_origins(own, where)
     state.findings += check_resolutions(own, where)
     state.findings += check_reconciliation(own, where)
     return state
 
 
-def _look_into_files(
-    connection: duckdb.DuckDBPyConnection, where: str, known: set[BatchKey], report: Report
-) -> list[Differing]:
+def _look_into_files(connection: duckdb.DuckDBPyConnection, where: str, report: Report) -> list[Differing]:
     """Say which data files are the cause that something could not be read; what is in them is still to be compared."""
     differing = []
     for wrong in wrong_files(connection):
@@ -121,15 +128,15 @@ def _look_into_files(
             continue
         try:
             rows = connection.execute(
-                f"select feed, feed_hour_utc, run_id, count(*) from {parquet_rows(wrong.path)} "
+                f"select {_KEY}, count(*), ({_KEY}) in ({_PUBLISHED}) from {parquet_rows(wrong.path)} "
                 f"where {where} group by all order by all"
             ).fetchall()
         except duckdb.Error:
             # It has not even the columns any more; that it was changed is said.
             continue
-        for *key, events in rows:
+        for *key, events, is_published in rows:
             batch: BatchKey = tuple(key)
-            if batch in known:
+            if is_published:
                 differing.append(Differing(batch, None, wrong.path))
             else:
                 detail = f"{events} events of a batch that was never published, in {wrong.path}"

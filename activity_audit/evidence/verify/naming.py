@@ -16,22 +16,25 @@ from activity_audit.base.hours import HOUR, now_utc
 from activity_audit.base.sql_text import literal, parquet_rows
 from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import project
+from activity_audit.evidence.verify import published_deliveries
 from activity_audit.evidence.verify.check_batches import Differing
-from activity_audit.evidence.verify.check_files import PublishedDelivery
 from activity_audit.evidence.verify.findings import Finding, Problem, batch_name, listed
-from activity_audit.ledger import replays
-from activity_audit.ledger.chain import BatchKey
+from activity_audit.evidence.verify.published_deliveries import PublishedDelivery
+from activity_audit.ledger import ledger, replays
+from activity_audit.ledger.chain import DELETION, BatchKey
 from activity_audit.ledger.digests import record_sha256
 from activity_audit.raw.files import delivery_in
 from activity_audit.raw.index import LandedDelivery
 from activity_audit.raw.lake import raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.transform.scratch import Batch, attach_empty, fill
+from activity_audit.warehouse import arrow_rows
 from activity_audit.warehouse.extensions import connect
 
 # So many records are judged again, which takes about as many seconds as 50,000 of them go into it.
 _MOST_RECORDS = 1_000_000
 _WORK = "work.duckdb"
+_KEY = "feed, feed_hour_utc, run_id"
 _WHAT: dict[Problem, str] = {
     "changed": "events differ from their records in the raw lake",
     "missing": "events are missing whose records are in the raw lake",
@@ -43,7 +46,6 @@ def name_events(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     differing: Sequence[Differing],
-    published: Iterable[PublishedDelivery],
     damaged: set[str],
     scratch: Path,
 ) -> list[Finding]:
@@ -54,7 +56,7 @@ def name_events(
     Raises:
         TransformError: if dbt fails.
     """
-    tellable = _tellable(_deliveries(connection, differing, published), damaged)
+    tellable = _tellable(_deliveries(connection, differing), damaged)
     if tellable:
         _judge(settings, {one.delivery_id: one for own in tellable.values() for one in own}.values(), scratch)
         connection.execute(f"attach {literal(str(scratch / _WORK))} as work (read_only)")
@@ -72,20 +74,34 @@ def name_events(
 
 
 def _deliveries(
-    connection: duckdb.DuckDBPyConnection, differing: Iterable[Differing], published: Iterable[PublishedDelivery]
+    connection: duckdb.DuckDBPyConnection, differing: Iterable[Differing]
 ) -> dict[BatchKey, list[PublishedDelivery]]:
-    """The deliveries that the events of each of these batches come from: its own, or those of replayed records."""
+    """The deliveries that the events of each of these batches come from: its own, or those of replayed records.
+
+    Of a batch that retention deleted there are none.
+    """
     found: dict[BatchKey, list[PublishedDelivery]] = {batch.key: [] for batch in differing}
+    arrow_rows.create(connection, "temp table differing_batch", _KEY.split(", "), list(found))
     rows = connection.execute(
-        f"select distinct feed, feed_hour_utc, run_id, delivery_id from ({replays.resolving(connection, 'true')})"
+        f"""
+        with
+        of_batch as (
+            select {_KEY}, delivery_id from {published_deliveries.TABLE} semi join differing_batch using ({_KEY})
+            union
+            select {_KEY}, delivery_id from ({replays.resolving(connection, "true")})
+            semi join differing_batch using ({_KEY})
+        ),
+        kept as (
+            select {published_deliveries.COLUMNS} from {published_deliveries.TABLE}
+            anti join (select {_KEY} from audit.{ledger.TABLE} where kind = '{DELETION}') as deleted using ({_KEY})
+        )
+        select of_batch.feed, of_batch.feed_hour_utc, of_batch.run_id, kept.*
+        from of_batch inner join kept using (delivery_id)
+        order by kept.feed_hour_utc, kept.feed, kept.name
+        """
     ).fetchall()
-    replayed: dict[str, list[BatchKey]] = {}
-    for feed, hour, run_id, delivery_id in rows:
-        replayed.setdefault(delivery_id, []).append((feed, hour, run_id))
-    for delivery in published:
-        for key in [delivery.batch, *replayed.get(delivery.delivery_id, ())]:
-            if key in found:
-                found[key].append(delivery)
+    for feed, hour, run_id, *delivery in rows:
+        found[feed, hour, run_id].append(PublishedDelivery(*delivery))
     return found
 
 

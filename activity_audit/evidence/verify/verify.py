@@ -7,24 +7,24 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 
 import duckdb
 
 from activity_audit.base.hours import naive
+from activity_audit.base.thread_pool import QueryPool
 from activity_audit.dbt_runner.project import TransformError
-from activity_audit.evidence.verify.check_deletions import check_deletions
-from activity_audit.evidence.verify.check_files import PublishedDelivery, check_landing, check_raw
+from activity_audit.evidence.verify import published_deliveries
+from activity_audit.evidence.verify.check_files import check_files
 from activity_audit.evidence.verify.check_ledger import Expected, LedgerState, check_holds, check_ledger, expected_heads
-from activity_audit.evidence.verify.check_slices import Known, check_slices
+from activity_audit.evidence.verify.check_slices import check_slices
 from activity_audit.evidence.verify.data_files import wrong_files
 from activity_audit.evidence.verify.findings import Finding, Report, batch_name, listed, unreadable
 from activity_audit.evidence.verify.naming import name_events
-from activity_audit.ledger import ledger, replays
-from activity_audit.ledger.chain import DELETION, BatchKey
+from activity_audit.ledger import ledger
+from activity_audit.ledger.chain import BatchKey
 from activity_audit.ledger.head import describe
 from activity_audit.ledger.slices import Slice, condition
 from activity_audit.raw.lake import raw_lake
@@ -32,21 +32,6 @@ from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, spill
 
 Window = tuple[datetime, datetime]
-
-
-@dataclass(frozen=True)
-class _Recorded:
-    """What the warehouse says was published in a window, deleted of it, and replayed; and what is wrong with that.
-
-    Of the batches `removed` retention has deleted the raw files since, if the snapshot is one of earlier.
-    """
-
-    window: Window | None
-    published: list[PublishedDelivery]
-    deleted: set[BatchKey]
-    removed: set[BatchKey]
-    replayed: set[BatchKey]
-    findings: list[Finding]
 
 
 class NoLedgerError(lake.WarehouseError):
@@ -97,26 +82,27 @@ def verify_snapshot(
     report = Report(min((start for start, _ in bounded), default=None), max((end for _, end in bounded), default=None))
     if not ledger.is_there(connection):
         raise NoLedgerError
-    removed: set[BatchKey] = set()
-    try:
-        if expected is None:
-            removed = _deleted_by_now(settings)
-            newest = ledger.newest(connection)
-            expected = expected_heads(settings.ledger_head_file, None, newest.sequence if newest else 0)
-        state = check_ledger(connection, expected)
-        parts = [_recorded(connection, window, removed) for window in windows]
-        holds, wrong_holds = check_holds(connection)
-    except duckdb.Error as error:
-        report.findings.append(unreadable("the ledger and quality.feed_delivery", error))
-        report.findings += [wrong.finding for wrong in wrong_files(connection)]
-        return report
-    report.head = describe(state.newest) if state.newest else None
-    report.count("ledger entries", state.entries)
-    report.findings += [*state.findings, *wrong_holds]
-    if holds:
-        report.count("rows of legal holds", holds)
-    for part in parts:
-        _check_window(connection, settings, part, state, report, scratch)
+    with ExitStack() as stack:
+        now = None
+        try:
+            if expected is None:
+                now = stack.enter_context(lake.reader(settings))
+                newest = ledger.newest(connection)
+                expected = expected_heads(settings.ledger_head_file, None, newest.sequence if newest else 0)
+            state = check_ledger(connection, expected)
+            published_deliveries.require_readable(connection)
+            holds, wrong_holds = check_holds(connection)
+        except duckdb.Error as error:
+            report.findings.append(unreadable("the ledger and quality.feed_delivery", error))
+            report.findings += [wrong.finding for wrong in wrong_files(connection)]
+            return report
+        report.head = describe(state.newest) if state.newest else None
+        report.count("ledger entries", state.entries)
+        report.findings += [*state.findings, *wrong_holds]
+        if holds:
+            report.count("rows of legal holds", holds)
+        for window in windows:
+            _check_window(connection, settings, _bounds(window), state, report, scratch, now)
     # A data file that cannot be read is met in every window.
     report.findings = list(dict.fromkeys(report.findings))
     return report
@@ -125,72 +111,38 @@ def verify_snapshot(
 def _check_window(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
-    part: _Recorded,
+    bounds: Slice,
     state: LedgerState,
     report: Report,
     scratch: Path,
+    now: duckdb.DuckDBPyConnection | None,
 ) -> None:
-    published = part.published
-    report.findings += part.findings
-    uncovered = {delivery.batch for delivery in published if delivery.raw_sha256 is None}
-    batches = {delivery.batch for delivery in published} | part.replayed
+    uncovered = published_deliveries.without_hash(connection, condition(bounds))
     tables = Report(report.from_hour, report.to_hour)
     # Files are read and hashed while DuckDB reads the tables, so that neither disk nor processor waits for the other.
-    with ThreadPoolExecutor(1, thread_name_prefix="verify-files") as pool:
-        files = pool.submit(_check_files, settings, part, report)
-        known = Known(uncovered, part.deleted, batches)
-        differing = check_slices(connection, _bounds(part.window), state, known, tables)
-        damaged = files.result()
+    with QueryPool(connection, 1) as pool:
+        files = pool.submit(check_files, raw_lake(settings), settings.feed_root, bounds, now)
+        differing = check_slices(connection, bounds, state, uncovered, tables)
+        found = files.result()
+    report.count("raw files", found.hashed)
+    report.count("raw files that wait for a run", found.waiting)
+    report.count("delivered files that are still there", found.delivered)
+    report.findings += found.findings
     if uncovered:
         report.findings.append(_uncovered(uncovered))
     report.add(tables)
-    if part.deleted:
-        report.count("batches that retention deleted", len(part.deleted))
     if differing:
         own = Path(tempfile.mkdtemp(dir=scratch))
         try:
-            report.findings += name_events(connection, settings, differing, published, damaged, own)
+            report.findings += name_events(connection, settings, differing, found.damaged, own)
         except TransformError as error:
-            report.findings += [found.finding for found in differing if found.finding]
+            report.findings += [batch.finding for batch in differing if batch.finding]
             detail = f"they cannot be named, because the records could not be judged again: {error}"
             report.findings.append(Finding("fact", "unreadable", "event ids", detail, "warning"))
 
 
-def _check_files(settings: Settings, part: _Recorded, report: Report) -> set[str]:
-    """Hash the raw files and what is still there of the delivered ones; the raw files that are not what they were."""
-    raw = check_raw(raw_lake(settings), part.published, part.window, part.deleted, part.removed)
-    report.count("raw files", raw.hashed)
-    report.count("raw files that wait for a run", raw.waiting)
-    report.findings += raw.findings
-    compared, changed = check_landing(settings.feed_root, part.published)
-    report.count("delivered files that are still there", compared)
-    report.findings += changed
-    return raw.damaged
-
-
-def _recorded(connection: duckdb.DuckDBPyConnection, window: Window | None, removed: set[BatchKey]) -> _Recorded:
-    where = condition(_bounds(window))
-    deleted, findings = check_deletions(connection, where)
-    published, replayed = _published(connection, where), replays.recorded(connection, where)
-    return _Recorded(window, published, deleted, removed, replayed, findings)
-
-
-def _deleted_by_now(settings: Settings) -> set[BatchKey]:
-    """The batches that retention has deleted, by the ledger as it is now."""
-    with lake.reader(settings) as connection:
-        return {entry.batch.key for entry in ledger.of_kind(connection, DELETION)}
-
-
 def _bounds(window: Window | None) -> Slice:
     return (naive(window[0]), naive(window[1])) if window else (None, None)
-
-
-def _published(connection: duckdb.DuckDBPyConnection, where: str) -> list[PublishedDelivery]:
-    rows = connection.execute(
-        "select delivery_id, feed, feed_hour_utc, run_id, name, source_uri, sha256, received, raw_sha256 "
-        f"from audit.quality.feed_delivery where {where} order by feed_hour_utc, feed, name"
-    ).fetchall()
-    return [PublishedDelivery(*row) for row in rows]
 
 
 def _uncovered(batches: set[BatchKey]) -> Finding:

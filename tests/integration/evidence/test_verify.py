@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.evidence.verify import published_deliveries
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.scratch import scratch
 from activity_audit.pipeline.run import land_feeds
@@ -114,6 +115,22 @@ def test_only_the_window_is_checked_and_always_the_whole_chain(home: Settings) -
     change(home, f"update {LEDGER} set duplicate = 0 where sequence = 1")
     later = (HOUR + timedelta(hours=1), HOUR + timedelta(hours=2))
     assert [finding.what for finding in verify(home, later).findings] == ["entry 1"]
+
+
+def test_slices_find_what_everything_at_once_does(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    change(home, f"delete from {FACT} where event_id = 'qm-0-4'", "delete from quality.feed_delivery where feed = 'qm'")
+    raw_file(home, "search", 10).unlink()
+    raw_file(home, "search", 11).with_name("notes.txt").touch()
+    (home.raw_dir / "search/notes.txt").touch()
+    deliver(home, lines([event("later")]), hour=3)
+    land_feeds(home, ["search"], (HOUR, HOUR + timedelta(hours=4)))
+    before = verify(home)
+    assert {finding.layer for finding in before.findings} >= {"raw", "delivery", "fact"}
+    monkeypatch.setattr(published_deliveries, "_AT_A_TIME", 1)
+    monkeypatch.setattr("activity_audit.evidence.verify.check_slices._EVENTS_AT_A_TIME", 1)
+    after = verify(home)
+    assert after.counts == before.counts
+    assert set(after.findings) == set(before.findings)
 
 
 def test_a_delivered_file_that_changed_since_is_a_warning(published: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -155,6 +156,20 @@ def test_files_are_hashed_in_order_and_what_cannot_be_read_is_told(tmp_path: Pat
     assert list(each_sha256(paths[:2])) == [hashed, None]
     with pytest.raises(IsADirectoryError):
         list(each_sha256(paths))
+
+
+def test_paths_are_taken_as_their_files_are_hashed(tmp_path: Path) -> None:
+    taken = 0
+
+    def paths() -> Iterator[Path]:
+        nonlocal taken
+        for taken in range(1, 10_001):
+            yield tmp_path / str(taken)
+
+    hashes = each_sha256_or_error(paths())
+    assert next(hashes) is None
+    assert taken < 1000
+    assert len(list(hashes)) == 9_999
 
 
 def test_a_batch_of_any_number_of_rows_is_digested_in_little_memory(
