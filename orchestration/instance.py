@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 LOCATION = "activity_audit"
 # How many events are written in one transaction; an hourly partition of an asset is one event.
 _EVENT_BATCH = 1000
+# An old run has its configuration and tags in memory while it is removed.
+_RUNS_AT_A_TIME = 100
 # How long a run may take from its launch to its start, in seconds.
 _START_TIMEOUT = 300
 _GONE = (
@@ -134,12 +136,16 @@ def forget_old_runs(settings: Settings, before: datetime) -> int:
     from dagster._core.storage.event_log import SqliteEventLogStorage
 
     with instance(settings) as opened:
-        old = opened.get_runs(dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before))
+        finished = dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before)
         storage = opened.event_log_storage
-        for run in old:
-            opened.delete_run(run.run_id)
-            opened.compute_log_manager.delete_logs(prefix=[run.run_id])
-            if isinstance(storage, SqliteEventLogStorage):
-                # Dagster empties the database of a run and leaves its file.
-                Path(storage.path_for_shard(run.run_id)).unlink(missing_ok=True)
-    return len(old)
+        forgotten = 0
+        # The first upkeep of a long history has very many to forget.
+        while old := opened.get_runs(finished, limit=_RUNS_AT_A_TIME):
+            for run in old:
+                opened.delete_run(run.run_id)
+                opened.compute_log_manager.delete_logs(prefix=[run.run_id])
+                if isinstance(storage, SqliteEventLogStorage):
+                    # Dagster empties the database of a run and leaves its file.
+                    Path(storage.path_for_shard(run.run_id)).unlink(missing_ok=True)
+            forgotten += len(old)
+    return forgotten

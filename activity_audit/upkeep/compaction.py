@@ -25,7 +25,7 @@ _ENOUGH = 4
 
 
 def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedModel]) -> None:
-    """Rewrite the partitions of these public tables that have many small files, each table in one transaction.
+    """Rewrite the partitions of these public tables that have many small files, some files in each transaction.
 
     What an earlier release left in the catalog goes into files with them. What the tables say stays the same, row by
     row. The connection has `work` and `audit` attached.
@@ -39,30 +39,44 @@ def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedMod
         # A table that a newer release brings is there only after that release's first run.
         if (model.schema, model.name) not in tables:
             continue
-        since = snapshot_now(connection)
         held = lake_catalog.sources(connection, model.schema, model.name)
-        files = {*to_rewrite(lake.data_files(connection, model.schema, model.name)), *held}
-        if files:
-            _rewrite(connection, model, sorted(files), since)
+        files = lake.data_files(connection, model.schema, model.name)
+        for group in [*([name] for name in held), *to_rewrite([file for file in files if file[0] not in held])]:
+            _rewrite(connection, model, group)
         if held:
             lake_catalog.end_emptied(connection, model.schema, model.name)
 
 
-def to_rewrite(files: Iterable[tuple[str, int]]) -> list[str]:
-    """Which files, of all (path, bytes) of a table, are to be rewritten: a partition's small ones, if they are many."""
+def to_rewrite(files: Iterable[tuple[str, int]]) -> list[list[str]]:
+    """Which files, of all (path, bytes) of a table, are to be rewritten, and which of them together, as one file.
+
+    These are a partition's small ones, if they are many. Together they are the size of a full file and less than twice
+    that, so that a rewrite takes the same memory however many there are. A later file has a later name, so the files of
+    a group are of about the same time.
+    """
     small = defaultdict(list)
-    for path, size in files:
+    for path, size in sorted(files):
         if size < FULL_FILE:
-            small[path.rsplit("/", 1)[0]].append(path)
-    return [path for paths in small.values() if len(paths) >= _ENOUGH for path in paths]
+            small[path.rsplit("/", 1)[0]].append((path, size))
+    groups: list[list[str]] = []
+    for of_partition in small.values():
+        if len(of_partition) < _ENOUGH:
+            continue
+        room = 0
+        for path, size in of_partition:
+            if room <= 0:
+                groups.append([])
+                room = FULL_FILE
+            groups[-1].append(path)
+            room -= size
+    return [group for group in groups if len(group) > 1]
 
 
-def _rewrite(
-    connection: duckdb.DuckDBPyConnection, model: PublishedModel, files: Sequence[str], since: int | None
-) -> None:
+def _rewrite(connection: duckdb.DuckDBPyConnection, model: PublishedModel, files: Sequence[str]) -> None:
     table = f"audit.{model.schema}.{model.name}"
     listed = ", ".join(map(literal, files))
     order = f" order by {', '.join(model.order_by)}" if model.order_by else ""
+    since = snapshot_now(connection)
     connection.execute(f"create or replace table work.main.compacted as from {table} where filename in ({listed})")
     with transaction(connection, "compaction", {}, since=since):
         connection.execute(f"delete from {table} where filename in ({listed})")

@@ -11,21 +11,22 @@ index was lost, goes with the next one.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import duckdb
 
 from activity_audit.base.catalogue import slugs
-from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder, naive
+from activity_audit.base.hours import HOUR, HOUR_FOLDER, aware, naive
 from activity_audit.base.vocabulary import FACT
+from activity_audit.evidence.verify import published_deliveries
 from activity_audit.ingest.scratch import in_use
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import DELETION, append
 from activity_audit.ledger.holds import HoldRow, rows_of, standing
 from activity_audit.ledger.ledger import deleted_files
 from activity_audit.raw.files import PAGES, found_deliveries, manifest_hash_shown
-from activity_audit.raw.index import raw_path
+from activity_audit.raw.index import LandedDelivery, raw_path
 from activity_audit.raw.lake import RawLake
 from activity_audit.raw.store import RawStore
 from activity_audit.upkeep.retention.plan import DueBatch
@@ -165,29 +166,56 @@ def of_deleted(connection: duckdb.DuckDBPyConnection, raw: RawLake) -> list[str]
 
     Raw files, manifests, and the pages of an hour of which every feed's part is deleted.
     """
-    files = deleted_files(connection) if ledger.is_there(connection) and raw.store.is_there() else []
-    if not files:
+    if not (ledger.is_there(connection) and raw.store.is_there()):
+        return []
+    query = f"select min(feed_hour_utc), max(feed_hour_utc) from audit.{ledger.TABLE} where kind = '{DELETION}'"
+    ((first, last),) = connection.execute(query).fetchall()
+    if first is None:
         return []
     holds = standing(rows_of(connection))
+    folders = [*raw.store.folders(), *(f"{PAGES}/{source}" for source in raw.store.folders(PAGES))]
+    days = {folder: set(raw.store.folders(folder)) for folder in folders}
+    lost = None if raw.index.is_complete() else found_deliveries(raw.store)
+    found: list[str] = []
+    # Of all that was ever deleted only a slice of feed hours is in memory.
+    for start, end in published_deliveries.parts(connection, (first, last + HOUR)):
+        window = (aware(start or first), aware(end or last + HOUR))
+        if files := deleted_files(connection, window):
+            landed = raw.index.deliveries(slugs(), window) if lost is None else lost
+            found += _of_slice(files, landed, raw.store, days, holds)
+    return found
+
+
+def _of_slice(
+    files: Iterable[tuple[str, datetime, str]],
+    deliveries: Iterable[LandedDelivery],
+    store: RawStore,
+    days: Mapping[str, Collection[str]],
+    holds: Collection[HoldRow],
+) -> list[str]:
+    """What is there of these files of deleted batches.
+
+    The deliveries are all that are landed of their feed hours. `days` are those that each folder of the raw lake has:
+    that of a feed, or that of a source's pages.
+    """
     deleted: dict[FeedHour, set[str]] = defaultdict(set)
     for feed, hour, delivery in files:
         if not any(hold.covers(feed, hour) for hold in holds):
             deleted[feed, hour].add(delivery)
     landed: dict[FeedHour, set[str]] = defaultdict(set)
-    for one in raw.index.deliveries(slugs()) if raw.index.is_complete() else found_deliveries(raw.store):
+    for one in deliveries:
         landed[one.feed, naive(one.feed_hour)].add(one.delivery_id)
-    whole = {hour for hour, deliveries in deleted.items() if landed[hour] <= deliveries}
-    days = {feed: set(raw.store.folders(feed)) for feed in raw.store.folders()}
+    whole = {hour for hour, ids in deleted.items() if landed[hour] <= ids}
     found = []
-    for (feed, hour), deliveries in deleted.items():
+    for (feed, hour), ids in deleted.items():
         if f"{hour:%Y-%m-%d}" not in days.get(feed, ()):
             continue
-        there = raw.store.names_in(f"{feed}/{hour:{HOUR_FOLDER}}")
-        found += sorted({raw_path(feed, hour, delivery) for delivery in deliveries}.intersection(there))
+        there = store.names_in(f"{feed}/{hour:{HOUR_FOLDER}}")
+        found += sorted({raw_path(feed, hour, delivery) for delivery in ids}.intersection(there))
         if (feed, hour) in whole:
             found += [name for name in there if manifest_hash_shown(name)]
     unfinished = {hour for feed, hour in landed.keys() - whole}
-    return found + list(_pages(raw.store, {hour for _, hour in whole} - unfinished, holds))
+    return found + list(_pages(store, days, {hour for _, hour in whole} - unfinished, holds))
 
 
 def remove(files: Collection[str], raw: RawLake) -> None:
@@ -202,9 +230,15 @@ def remove(files: Collection[str], raw: RawLake) -> None:
         raw.store.remove_empty_folders(files)
 
 
-def _pages(store: RawStore, hours: Collection[datetime], holds: Collection[HoldRow]) -> Iterator[str]:
+def _pages(
+    store: RawStore, days: Mapping[str, Collection[str]], hours: Collection[datetime], holds: Collection[HoldRow]
+) -> Iterator[str]:
     """The pages of these hours. The mark that an hour is sealed stays, so that it is not asked for again."""
-    for name in store.matching(f"{PAGES}/[!.]*/*/*/[!.]*.parquet"):
-        hour = naive(from_hour_folder("/".join(name.split("/")[-3:-1])))
-        if hour in hours and not any(hold.covers(feed, hour) for hold in holds for feed in slugs()):
-            yield name
+    for source in sorted(folder for folder in days if folder.startswith(f"{PAGES}/")):
+        for hour in sorted(hours):
+            is_held = any(hold.covers(feed, hour) for hold in holds for feed in slugs())
+            if is_held or f"{hour:%Y-%m-%d}" not in days[source]:
+                continue
+            for name in store.names_in(f"{source}/{hour:{HOUR_FOLDER}}"):
+                if name.endswith(".parquet") and not name.rpartition("/")[2].startswith("."):
+                    yield name

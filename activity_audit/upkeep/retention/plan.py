@@ -12,10 +12,12 @@ from datetime import datetime
 import duckdb
 
 from activity_audit.base.hours import HOUR, aware, naive
+from activity_audit.evidence.verify import published_deliveries
 from activity_audit.evidence.verify.check_batches import deleted_differences, differences
-from activity_audit.evidence.verify.check_files import PublishedDelivery, hash_finding
+from activity_audit.evidence.verify.check_files import hash_finding
 from activity_audit.evidence.verify.check_ledger import check_holds, check_ledger, expected_heads
 from activity_audit.evidence.verify.findings import Finding, batch_name
+from activity_audit.evidence.verify.published_deliveries import PublishedDelivery
 from activity_audit.ledger import digests, ledger, replays
 from activity_audit.ledger.chain import DELETION, BatchDigest, BatchKey, Entry, by_hour, no_rows
 from activity_audit.ledger.holds import HeldHour, held_hours, rows_of, standing
@@ -28,6 +30,7 @@ from activity_audit.warehouse import arrow_rows, lake
 
 FeedHour = tuple[str, datetime]
 
+_HOURS_AT_A_TIME = 10_000
 _DUE = "(feed, feed_hour_utc) in (select feed, feed_hour_utc from due_hour)"
 
 
@@ -103,22 +106,54 @@ def _candidates(
     connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime
 ) -> dict[FeedHour, list[PublishedDelivery]]:
     """The deliveries of every feed hour past its retention that has a batch that was not deleted, by feed hour."""
-    rules = settings.retention_rules
-    if not rules.deletes:
+    hours = _past_hours(connection, settings, now)
+    if not hours:
         return {}
-    deleted = {entry.batch.key for entry in ledger.of_kind(connection, DELETION)} if ledger.is_there(connection) else ()
-    has_hash = "raw_sha256" in {row[0] for row in connection.execute("describe audit.quality.feed_delivery").fetchall()}
+    _keep_due(connection, hours)
+    has_hash = "raw_sha256" in {
+        row[0] for row in connection.execute(f"describe {published_deliveries.TABLE}").fetchall()
+    }
+    columns = (
+        published_deliveries.COLUMNS
+        if has_hash
+        else published_deliveries.COLUMNS.replace("raw_sha256", "null as raw_sha256")
+    )
     rows = connection.execute(
-        "select delivery_id, feed, feed_hour_utc, run_id, name, source_uri, sha256, received, "
-        f"{'raw_sha256' if has_hash else 'null'} from audit.quality.feed_delivery "
-        "where feed_hour_utc < ? order by feed_hour_utc, feed, run_id, delivery_id",
-        [naive(now - HOUR)],
+        f"select {columns} from ({_not_deleted(connection)}) where {_DUE} "
+        "order by feed_hour_utc, feed, run_id, delivery_id"
     ).fetchall()
     found: dict[FeedHour, list[PublishedDelivery]] = {}
     for delivery in (PublishedDelivery(*row) for row in rows):
-        if delivery.batch not in deleted and rules.is_past(delivery.feed, aware(delivery.feed_hour_utc), now):
-            found.setdefault((delivery.feed, delivery.feed_hour_utc), []).append(delivery)
+        found.setdefault((delivery.feed, delivery.feed_hour_utc), []).append(delivery)
     return found
+
+
+def _past_hours(connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime) -> list[FeedHour]:
+    """The feed hours past their retention that have a batch that was not deleted."""
+    rules = settings.retention_rules
+    if not rules.deletes:
+        return []
+    hours = connection.execute(
+        f"select distinct feed, feed_hour_utc from ({_not_deleted(connection)}) where feed_hour_utc < ? order by all",
+        [naive(now - HOUR)],
+    )
+    found: list[FeedHour] = []
+    # Of a long history nearly all are still to be kept.
+    while part := hours.fetchmany(_HOURS_AT_A_TIME):
+        found += [(feed, hour) for feed, hour in part if rules.is_past(feed, aware(hour), now)]
+    return found
+
+
+def _not_deleted(connection: duckdb.DuckDBPyConnection) -> str:
+    """The query of the deliveries whose batch was not deleted."""
+    if not ledger.is_there(connection):
+        return f"select * from {published_deliveries.TABLE}"
+    return f"""
+        select * from {published_deliveries.TABLE}
+        anti join (
+            select feed, feed_hour_utc, run_id from audit.{ledger.TABLE} where kind = '{DELETION}'
+        ) as deleted using (feed, feed_hour_utc, run_id)
+    """
 
 
 def _keep_due(connection: duckdb.DuckDBPyConnection, hours: list[FeedHour]) -> None:
@@ -136,7 +171,7 @@ def _judge(
     if not candidates:
         return
     _keep_due(connection, list(candidates))
-    deleted = {entry.batch.key for entry in ledger.of_kind(connection, DELETION, _DUE)}
+    deleted = ledger.deleted_batches(connection, _DUE)
     by_time: dict[datetime, int] = {}
     for (_, time), deliveries in candidates.items():
         by_time[time] = by_time.get(time, 0) + sum(delivery.received for delivery in deliveries)

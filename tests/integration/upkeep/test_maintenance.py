@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from activity_audit.settings.core import Settings
+from activity_audit.upkeep import compaction
 from activity_audit.upkeep.compaction import FULL_FILE, to_rewrite
 from activity_audit.upkeep.maintenance import maintain
+from activity_audit.warehouse.contract import PublishedModel
 from orchestration.instance import forget_old_runs
 from tests.integration.support import audit, deliver, dump, event, lines, one, run
+from tests.integration.tampering import copied, fact_files, findings
 
 COUNT = "select count(*) from fact_activity_event"
 
@@ -67,7 +72,46 @@ def test_only_many_small_files_of_one_partition_are_rewritten() -> None:
     few = [(f"t/day=1/{n}", 10) for n in range(3)]
     many = [(f"t/day=2/{n}", 10) for n in range(4)]
     full = [(f"t/day={day}/full", FULL_FILE) for day in (1, 2)]
-    assert to_rewrite(few + many + full) == [path for path, _ in many]
+    assert to_rewrite(few + many + full) == [[path for path, _ in many]]
+
+
+def test_files_are_rewritten_together_up_to_a_full_one() -> None:
+    third = FULL_FILE // 3 + 1
+    files = [(f"t/day=1/{n}", third) for n in range(7)]
+    # The last is alone, and stays until there are others.
+    assert to_rewrite(reversed(files)) == [[path for path, _ in files[:3]], [path for path, _ in files[3:6]]]
+    bytes_of = dict(files := [(f"t/day={n % 2}/{n:05}", n * 7919 % FULL_FILE) for n in range(1, 5000)])
+    groups = to_rewrite(files)
+    assert max(sum(map(bytes_of.get, group)) for group in groups) < 2 * FULL_FILE  # type: ignore[arg-type]
+    assert {len({path.rsplit("/", 1)[0] for path in group}) for group in groups} == {1}
+    assert sum(map(len, groups)) >= len(files) - 2
+
+
+def test_a_rewrite_takes_a_bounded_part_of_a_table(
+    integrity_home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(integrity_home, tmp_path / "home")
+    for hour in (2, 3):
+        deliver(home, lines([event(f"{hour}-{n}") for n in range(20)]), hour=hour)
+        run(home, hour)
+    before, rows = dump(home, set()), []
+    rewrite = compaction._rewrite
+
+    def watched(connection: duckdb.DuckDBPyConnection, model: PublishedModel, files: Sequence[str]) -> None:
+        rewrite(connection, model, files)
+        if model.name == "fact_activity_event":
+            rows.append(connection.execute("select count(*) from work.main.compacted").fetchall()[0][0])
+
+    monkeypatch.setattr(compaction, "_rewrite", watched)
+    # Two of these files are more than a full one.
+    size = min(path.stat().st_size for path in fact_files(home))
+    monkeypatch.setattr(compaction, "FULL_FILE", 2 * size - 1)
+    kept = maintain(home)
+    assert kept.counts["data files after"] < kept.counts["data files before"]
+    assert rows == [80, 40]
+    assert one(home, COUNT) == sum(rows)
+    assert dump(home, set()) == before
+    assert findings(home) == []
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from activity_audit.base import catalogue
+from activity_audit.evidence.verify import published_deliveries
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.ingest.planning import plan
 from activity_audit.ledger.chain import DELETION
@@ -153,6 +154,8 @@ def test_the_bytes_are_gone_when_the_snapshots_have_expired(home: Settings, monk
     def killed(*_: Any) -> None:
         raise KeyboardInterrupt
 
+    # As of a history that takes more than one slice.
+    monkeypatch.setattr(published_deliveries, "_AT_A_TIME", 1)
     kept = keeping(home, "search=30d")
     with monkeypatch.context() as patch:
         patch.setattr(maintenance, "remove", killed)
