@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
 from filelock import FileLock
 
+from activity_audit.base.faults import FaultError
 from activity_audit.base.files import rewrite
 from activity_audit.base.hours import now_utc
+from activity_audit.base.masking import without_secrets
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:
@@ -43,7 +49,10 @@ def prepare(settings: Settings) -> Path:
     os.environ["DAGSTER_HOME"] = str(home)
     os.environ.setdefault("DAGSTER_EVENT_BATCH_SIZE", str(_EVENT_BATCH))
     location = {"module_name": "orchestration.definitions", "location_name": LOCATION}
-    files = {"dagster.yaml": configuration(home), "workspace.yaml": {"load_from": [{"python_module": location}]}}
+    files = {
+        "dagster.yaml": configuration(home, settings.dagster_storage),
+        "workspace.yaml": {"load_from": [{"python_module": location}]},
+    }
     with FileLock(home / ".prepare.lock"):
         for name, content in files.items():
             text = yaml.safe_dump(content, sort_keys=False)
@@ -53,19 +62,21 @@ def prepare(settings: Settings) -> Path:
     return home
 
 
-def configuration(home: Path) -> dict[str, object]:
-    """The content of `dagster.yaml`."""
+def configuration(home: Path, shared: str | None = None) -> dict[str, object]:
+    """The content of `dagster.yaml`; `shared` is the URL of a PostgreSQL database for its records.
 
-    def storage(module: str, name: str, folder: str) -> dict[str, object]:
-        return {"module": module, "class": name, "config": {"base_dir": str(home / folder)}}
-
+    Raises:
+        FaultError: what such a database needs is not installed.
+    """
+    if shared and find_spec("dagster_postgres") is None:
+        raise FaultError(
+            "AUDIT_DAGSTER_STORAGE needs the package dagster-postgres: `pip install 'activity-audit[postgres]'`"
+        )
     return {
         "telemetry": {"enabled": False},
         # Dagster's pages would ask a reader for their mail address, and send it away.
         "nux": {"enabled": False},
-        "run_storage": storage("dagster._core.storage.runs", "SqliteRunStorage", "history"),
-        "event_log_storage": storage("orchestration.storage", "BatchedSqliteEventLogStorage", "history/runs"),
-        "schedule_storage": storage("dagster._core.storage.schedules", "SqliteScheduleStorage", "schedules"),
+        **(_in_postgresql(shared) if shared else _in_sqlite(home)),
         "compute_logs": {
             "module": "dagster._core.storage.local_compute_log_manager",
             "class": "LocalComputeLogManager",
@@ -77,13 +88,61 @@ def configuration(home: Path) -> dict[str, object]:
     }
 
 
+def _in_sqlite(home: Path) -> dict[str, object]:
+    def storage(module: str, name: str, folder: str) -> dict[str, object]:
+        return {"module": module, "class": name, "config": {"base_dir": str(home / folder)}}
+
+    return {
+        "run_storage": storage("dagster._core.storage.runs", "SqliteRunStorage", "history"),
+        "event_log_storage": storage("orchestration.storage", "BatchedSqliteEventLogStorage", "history/runs"),
+        "schedule_storage": storage("dagster._core.storage.schedules", "SqliteScheduleStorage", "schedules"),
+    }
+
+
+def _in_postgresql(url: str) -> dict[str, object]:
+    def storage(module: str, name: str) -> dict[str, object]:
+        return {"module": module, "class": name, "config": {"postgres_url": url}}
+
+    return {
+        "run_storage": storage("dagster_postgres", "PostgresRunStorage"),
+        "event_log_storage": storage("orchestration.postgres_storage", "SharedEventLogStorage"),
+        "schedule_storage": storage("dagster_postgres", "PostgresScheduleStorage"),
+    }
+
+
 def instance(settings: Settings) -> dg.DagsterInstance:
-    """The Dagster instance of these settings."""
+    """The Dagster instance of these settings.
+
+    Raises:
+        FaultError: the database of AUDIT_DAGSTER_STORAGE cannot be reached, or what it needs is not installed.
+    """
     import dagster as dg
 
     home = prepare(settings)
-    with FileLock(home / ".prepare.lock"):
+    with FileLock(home / ".prepare.lock"), _reached(settings.dagster_storage):
         return dg.DagsterInstance.get()
+
+
+@contextmanager
+def _reached(shared: str | None) -> Iterator[None]:
+    """Say in a sentence that the database of several machines is out of reach, and not each of Dagster's attempts."""
+    if shared is None:
+        yield
+        return
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import DBAPIError
+
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    except (DagsterPostgresException, DBAPIError) as error:
+        cause = error.__cause__ if isinstance(error, DagsterPostgresException) else error
+        said = " ".join(without_secrets(str(getattr(cause, "orig", error))).split())
+        raise FaultError(f"Dagster's database, AUDIT_DAGSTER_STORAGE={shared!r}, cannot be used: {said}") from None
+    finally:
+        root.setLevel(level)
 
 
 def fail_dead_runs(dagster_instance: dg.DagsterInstance) -> int:
@@ -95,10 +154,10 @@ def fail_dead_runs(dagster_instance: dg.DagsterInstance) -> int:
     import dagster as dg
     from dagster import DagsterRunStatus as Status
 
-    from orchestration.storage import BatchedSqliteEventLogStorage
+    from orchestration.living_runs import WatchedEventLogStorage
 
     storage = dagster_instance.event_log_storage
-    if not isinstance(storage, BatchedSqliteEventLogStorage):
+    if not isinstance(storage, WatchedEventLogStorage):
         return 0
     waiting, begun = (Status.NOT_STARTED, Status.STARTING), (Status.STARTED, Status.CANCELING)
     longest = timedelta(seconds=_START_TIMEOUT)

@@ -1,24 +1,86 @@
 """Finds runs whose process has died: the process of a run holds a lock that the kernel releases with it.
 
-So neither a host name, nor a process id, nor a clock says who lives. `orchestration.storage` takes the lock
-when it records a run's start, whatever launched the run: a command, the daemon, or Dagster's pages.
+So neither a host name, nor a process id, nor a clock says who lives. The event log takes the lock when it records a
+run's start, whatever launched the run: a command, the daemon, or Dagster's pages.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
+from dagster import DagsterEventType
+from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._record import replace
 from filelock import FileLock, Timeout
+
+if TYPE_CHECKING:
+    from dagster import EventLogEntry
 
 # Another process looks for no longer than this whether the run lives, in seconds.
 _PATIENCE = 10.0
+_RUN_ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
+
+
+class Living(Protocol):
+    """The locks of the runs that are under way; those of this process are held by this object."""
+
+    def begin(self, run_id: str) -> None:
+        """This process executes the run from here on; it may have executed others before."""
+
+    def end(self, run_id: str) -> None:
+        """The run is over. Its lock stays until the next run, or `close`: Dagster's record of it is not written yet."""
+
+    def close(self) -> None:
+        """Let go of every lock of this process."""
+
+    def forget(self, run_id: str) -> None:
+        """Remove what a run that is over has left."""
+
+    def looked_at(self, run_id: str) -> AbstractContextManager[bool]:
+        """Whether the run, which had begun, is dead; nobody else finds it so meanwhile."""
+
+
+class WatchedEventLogStorage(SqlEventLogStorage):
+    """An event log through which every process comes that executes a run, so that it knows which runs live."""
+
+    living: Living
+
+    def store_event(self, event: EventLogEntry) -> None:
+        """Store an event. A run's start is recorded by the process that executes it, which then holds its lock."""
+        kind = event.dagster_event_type if event.is_dagster_event else None
+        if kind == DagsterEventType.RUN_START:
+            # Before Dagster knows it: from then on a run whose lock is free is dead.
+            self.living.begin(event.run_id)
+        elif kind == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
+            event = _of_the_run(event)
+        super().store_event(event)
+        if kind in _RUN_ENDS:
+            self.living.end(event.run_id)
+
+    def delete_events(self, run_id: str) -> None:
+        """Remove the events of a run."""
+        super().delete_events(run_id)
+        self.living.forget(run_id)
+
+    def dispose(self) -> None:
+        """Let go of what is open, and of the locks of this process's runs."""
+        super().dispose()
+        self.living.close()
+
+
+def _of_the_run(event: EventLogEntry) -> EventLogEntry:
+    """A check that is planned for the run as a whole, as it is evaluated, and not for each of its partitions."""
+    said = event.get_dagster_event()
+    planned = replace(said.asset_check_planned_data, partitions_subset=None)
+    return event._replace(dagster_event=said._replace(event_specific_data=planned))
 
 
 class LivingRuns:
-    """The locks in a folder, a file for each run that is under way; those of this process are held by this object."""
+    """The locks in a folder, a file for each run; see Living."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -3,8 +3,7 @@
 Measured (docs/adr/0006): a run over 48 hours with nothing new takes 21 s with it and 347 s with Dagster's own, which
 keeps the same 27 MB; a run over an hour 9 and 22 s.
 
-It is also the one place of ours that every process comes through which executes a run, however that was launched: who
-records that a run starts holds its lock from then on (`orchestration.living_runs`).
+A warehouse of several machines keeps Dagster's records in PostgreSQL instead (`orchestration.postgres_storage`).
 """
 
 from __future__ import annotations
@@ -15,18 +14,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dagster import DagsterEventType
 from dagster import _check as check
 from dagster._core.events import ASSET_EVENTS
 from dagster._core.storage.event_log import SqlEventLogStorageTable, SqliteEventLogStorage
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import INDEX_SHARD_NAME
 from dagster._core.storage.sqlite import SQLITE_BUSY_TIMEOUT_SECONDS
-from dagster._record import replace
 from sqlalchemy import create_engine
 from sqlalchemy.event import listen
 from sqlalchemy.pool import QueuePool
 
-from orchestration.living_runs import LivingRuns
+from orchestration.living_runs import LivingRuns, WatchedEventLogStorage
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection, Engine
 
 
-_RUN_ENDS = (DagsterEventType.RUN_SUCCESS, DagsterEventType.RUN_FAILURE, DagsterEventType.RUN_CANCELED)
 # How many runs' databases are kept open; a process may look at any number of runs in its life.
 _OPEN_RUNS = 4
 
@@ -45,14 +41,7 @@ def _spare_the_disk(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("pragma synchronous = normal")
 
 
-def _of_the_run(event: EventLogEntry) -> EventLogEntry:
-    """A check that is planned for the run as a whole, as it is evaluated, and not for each of its partitions."""
-    said = event.get_dagster_event()
-    planned = replace(said.asset_check_planned_data, partitions_subset=None)
-    return event._replace(dagster_event=said._replace(event_specific_data=planned))
-
-
-class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
+class BatchedSqliteEventLogStorage(WatchedEventLogStorage, SqliteEventLogStorage):
     """Dagster's storage; what it writes is the same but for planned checks, only the transactions are fewer."""
 
     def __init__(self, base_dir: str, inst_data: Any = None) -> None:
@@ -92,22 +81,9 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
             self._engines[shard] = engine
         return self._engines[shard]
 
-    def store_event(self, event: EventLogEntry) -> None:
-        """Store an event. A run's start is recorded by the process that executes it, which then holds its lock."""
-        kind = event.dagster_event_type if event.is_dagster_event else None
-        if kind == DagsterEventType.RUN_START:
-            # Before Dagster knows it: from then on a run whose lock is free is dead.
-            self.living.begin(event.run_id)
-        elif kind == DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED:
-            event = _of_the_run(event)
-        super().store_event(event)
-        if kind in _RUN_ENDS:
-            self.living.end(event.run_id)
-
     def delete_events(self, run_id: str) -> None:
         """Remove the events of a run, and let go of its database."""
         super().delete_events(run_id)
-        self.living.forget(run_id)
         with self._db_lock:
             if engine := self._engines.pop(run_id, None):
                 engine.dispose()
@@ -115,7 +91,6 @@ class BatchedSqliteEventLogStorage(SqliteEventLogStorage):
     def dispose(self) -> None:
         """Let go of every database, and of the locks of this process's runs."""
         super().dispose()
-        self.living.close()
         with self._db_lock:
             while self._engines:
                 self._engines.popitem()[1].dispose()

@@ -122,6 +122,9 @@ class Settings(Folders, BaseModel):
         timedelta(days=7), description="how far the clock may be ahead of the newest data for an upkeep to go by it"
     )
     run_history: Duration = Field(timedelta(days=30), description="how long Dagster's record of a run is kept")
+    dagster_storage: str | None = Field(
+        None, description="a PostgreSQL URL for Dagster's records of several machines; default in $AUDIT_HOME"
+    )
     umask: Umask | None = Field(
         None, description="the umask of all that is written below the home, in octal; default: what the home grants"
     )
@@ -150,6 +153,15 @@ class Settings(Folders, BaseModel):
     def _without_credentials(cls, value: str | None) -> str | None:
         if value and has_credentials(value):
             raise ValueError("must have no password or key in it; put them into the store's own environment")
+        return value
+
+    @field_validator("dagster_storage")
+    @classmethod
+    def _postgresql_without_password(cls, value: str | None) -> str | None:
+        if value and not value.startswith("postgresql://"):
+            raise ValueError("must be a PostgreSQL URL, postgresql://user@host/database")
+        if value and has_credentials(value):
+            raise ValueError("must have no password in it; put it into PGPASSWORD, or into the file of PGPASSFILE")
         return value
 
     @field_validator("data_path", "raw_path")
