@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-full bench-bucket bench-report docs test tests lint types unit integration browser test-slow system-packages clean
+.PHONY: help setup run serve bench bench-full bench-bucket bench-report bi-clients docs test tests lint types unit integration browser test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -59,9 +59,13 @@ browser: setup ## Run the tests of the pages in a real browser only
 test-slow: setup ## Run the long tests: a simulated week, kill -9 at random moments, the longest of the others
 	@$(BIN)/pytest -q -m slow
 
-docs: setup ## Write what is worked out of the code: the tables of docs/warehouse.md, the files of expectations/suites
+bi-clients: setup ## Install each client of docs/bi-tools.md anew and run its listing against the warehouse in AUDIT_HOME
+	@$(BIN)/python scripts/bi_clients.py
+
+docs: setup ## Write what is worked out of the code: docs/warehouse.md, expectations/suites, deploy/dbt
 	@$(BIN)/python scripts/warehouse_docs.py
 	@$(BIN)/python scripts/gx_suites.py
+	@$(BIN)/python scripts/dbt_sources.py
 
 bench: setup ## Measure everything at small sizes, peers too; writes benchmarks/results/small.* (some minutes)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))

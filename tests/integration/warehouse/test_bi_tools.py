@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import runpy
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+import sqlalchemy as sa
 
 from activity_audit.settings.core import Settings
 
-DOCUMENT = (Path(__file__).parents[3] / "docs/bi-tools.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[3]
+DOCUMENT = (ROOT / "docs/bi-tools.md").read_text(encoding="utf-8")
 
 
 def _code(title: str, language: str, settings: Settings) -> list[str]:
@@ -29,9 +36,8 @@ def locked(request: pytest.FixtureRequest, report_home: Settings) -> Iterator[du
         for code in _code("BI tools", "sql", report_home):
             connection.execute(code)
     else:
-        (code,) = _code("SQLAlchemy", "python", report_home)
+        code = _code("SQLAlchemy", "python", report_home)[0]
         named: dict[str, Any] = {}
-        # DuckDB's dialect is not among our packages; the listener is called by hand.
         exec(code.split("with engine.connect()")[0].replace("duckdb:///:memory:", "sqlite://"), named)
         named["attach"](connection, None)
     yield connection
@@ -61,6 +67,52 @@ def test_a_locked_connection_reads_the_warehouse_and_no_file(
         with pytest.raises(duckdb.Error):
             locked.execute(statement)
     assert [path.name for path in tmp_path.iterdir()] == ["other.csv"]
+
+
+STRING = "ducklake:sqlite:/path/to/var/warehouse/catalog.sqlite"
+URL = f"duckdb:///{STRING}?access_mode=read_only"
+
+
+def test_one_string_is_enough(report_home: Settings) -> None:
+    assert f"`{STRING}`" in DOCUMENT
+    assert f"`{URL}`" in DOCUMENT
+    count = "select count(*) from fact_activity_event"
+    with duckdb.connect(STRING.replace("/path/to/var", str(report_home.home)), read_only=True) as connection:
+        assert connection.execute(count).fetchall() == [(100,)]
+        with pytest.raises(duckdb.Error, match="attached in read-only mode"):
+            connection.execute("delete from fact_activity_event")
+    engine = sa.create_engine(URL.replace("/path/to/var", str(report_home.home)))
+    with engine.connect() as connection:
+        assert connection.execute(sa.text(count)).scalar() == 100
+    assert "fact_activity_event" in sa.inspect(engine).get_table_names(schema="main")
+    engine.dispose()
+
+
+def test_sqlalchemy(report_home: Settings) -> None:
+    named: dict[str, Any] = {}
+    for code in _code("SQLAlchemy", "python", report_home):
+        exec(code, named)
+    assert named["frame"].values.tolist() == [["SUCCESS", 100]]
+    assert "fact_activity_event" in named["tables"]
+    assert named["events"] == 100
+    named["engine"].dispose()
+
+
+def test_the_sources_of_another_dbt_project_are_the_models() -> None:
+    script = runpy.run_path(str(ROOT / "scripts/dbt_sources.py"))
+    assert script["DOCUMENT"].read_text(encoding="utf-8") == script["expected"](), "run `make docs`"
+
+
+@pytest.mark.slow
+def test_another_dbt_project_builds_on_the_warehouse(report_home: Settings, tmp_path: Path) -> None:
+    project = tmp_path / "downstream"
+    shutil.copytree(ROOT / "deploy/dbt", project)
+    dbt = Path(sys.executable).with_name("dbt")
+    environment = {**os.environ, "AUDIT_HOME": str(report_home.home)}
+    done = subprocess.run([dbt, "build"], cwd=project, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    with duckdb.connect(str(project / "downstream.duckdb")) as connection:
+        assert connection.execute("select * from failures_by_day").fetchall() == []
 
 
 def test_python(report_home: Settings) -> None:
