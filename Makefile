@@ -80,7 +80,7 @@ bench-report: setup ## Measure the report on a year of 100 million events (an ho
 	@test -d var/bench/history || $(BIN)/python -m benchmarks.history --home var/bench/history
 	@$(BIN)/python -m benchmarks.report --home var/bench/history --slow --rows 10000000
 
-system-packages: ## Install the Debian packages that some tests need (PostgreSQL, Chromium); without root, say so
+system-packages: ## Install the Debian packages that some tests need (PostgreSQL, Redis, Chromium); without root, say so
 	@sh scripts/system-packages
 
 clean: ## Remove what the build and the tests made; your data in var/ stays

@@ -15,6 +15,7 @@ from orchestration import automation, checks, jobs
 from orchestration.assets import graph
 from orchestration.assets.raw import build_raw_asset
 from orchestration.assets.warehouse import build_warehouse_asset
+from orchestration.distributed import EXCHANGE, InExchange, distributed_run
 from orchestration.partitions import hourly
 from orchestration.resources import Home
 
@@ -43,6 +44,7 @@ def build_definitions(
             "home": Home.of(settings, progress),
             # What a step hands on, if anything, is for the process that it runs in.
             "io_manager": dg.mem_io_manager,
+            EXCHANGE: InExchange(settings),
         },
         executor=dg.in_process_executor,
     )
@@ -50,7 +52,7 @@ def build_definitions(
         return always
     watched = dg.Definitions(
         asset_checks=[freshness],
-        jobs=[jobs.feed_freshness(freshness), jobs.upkeep],
+        jobs=[jobs.feed_freshness(freshness), jobs.upkeep, distributed_run(settings)],
         schedules=[
             automation.build_schedule(settings, begin),
             automation.build_freshness_schedule(settings),

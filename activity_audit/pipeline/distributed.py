@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 import duckdb
 
@@ -18,12 +17,17 @@ from activity_audit.warehouse.fact_files import FactFile
 
 
 class Spread:
-    """A batch that is spread over workers. What is parsed stays so when it has to be staged once more."""
+    """A batch that is spread over workers. What is parsed stays so when it has to be staged once more.
 
-    def __init__(self, settings: Settings, batch: Batch, folder: Path) -> None:
+    `met` is the attempt of `meet` by which others judged all of it already.
+    """
+
+    def __init__(self, settings: Settings, batch: Batch, exchange: Exchange, met: str | None = None) -> None:
         self.batch = batch
         self._settings = settings
-        self._exchange = Exchange(folder)
+        self._exchange = exchange
+        self._met = met
+        self._is_own = met is None
 
     def stage(self, bench: Workbench, check_inputs: Callable[[duckdb.DuckDBPyConnection], None]) -> Staged:
         """Stage the batch in `bench`.
@@ -39,15 +43,33 @@ class Spread:
             with bench.connect() as connection:
                 steps.plan(self._settings, exchange, self.batch, connection)
         try:
-            with Workers(self._settings) as workers:
-                workers.do(steps.PARSE, steps.undone(exchange, steps.PARSE), exchange)
-                met = steps.meet(self._settings, exchange, check_inputs)
-                workers.do(steps.JUDGE, steps.undone(exchange, steps.judging(met)), exchange, met)
+            met, self._met = self._met or self._judged(check_inputs), None
             return steps.gather(self._settings, exchange, bench, met)
         except BaseException:
-            fact_files.remove(self.written())
+            self.discard()
             raise
 
-    def written(self) -> list[FactFile]:
-        """Every data file that complete attempts wrote."""
+    def _judged(self, check_inputs: Callable[[duckdb.DuckDBPyConnection], None]) -> str:
+        """Have workers do what is not done yet; the attempt of `meet` by which all is judged."""
+        exchange = self._exchange
+        with Workers(self._settings) as workers:
+            workers.do(steps.PARSE, steps.undone(exchange, steps.PARSE), exchange)
+            met = steps.meet(self._settings, exchange, check_inputs)
+            workers.do(steps.JUDGE, steps.undone(exchange, steps.judging(met)), exchange, met)
+        return met
+
+    def discard(self) -> None:
+        """Remove the data files that workers wrote, which nobody publishes.
+
+        What others judged, others may be about to publish: a step may be done twice at once. That stays.
+        """
+        if self._is_own:
+            fact_files.remove(self._written())
+
+    def discard_doubles(self, published: Iterable[FactFile]) -> None:
+        """Remove the data files that workers wrote besides those that are published."""
+        known = {file.path for file in published}
+        fact_files.remove(file for file in self._written() if file.path not in known)
+
+    def _written(self) -> list[FactFile]:
         return [file for handed in self._exchange.attempts() for file in handed.facts]

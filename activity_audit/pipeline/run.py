@@ -111,12 +111,12 @@ def update_warehouse(
         with Workbench(settings, run_id).kept() as bench:
             with bench.connect() as connection:
                 run.bring_up_to_date(bench, connection)
-                batch = _batch(connection, settings, run_id, feeds, window)
+                batch = batch_of(connection, settings, run_id, feeds, window)
             before = {one.delivery_id: one for one in batch.set_aside if one.delivery_id}
             suspects = [delivery for delivery in batch.deliveries if delivery.delivery_id in before]
             if not suspects:
                 try:
-                    return _stage_and_publish(run, bench, batch)
+                    return stage_and_publish(run, bench, batch)
                 except staging.DataFaultError as error:
                     fault = error
         progress("staging in parts")
@@ -126,28 +126,38 @@ def update_warehouse(
         landing = [one for one in batch.set_aside if not one.delivery_id]
         batch = replace(batch, set_aside=[*landing, *left])
         with Workbench(settings, f"{run_id}-rest").kept() as bench:
-            outcome = _stage_and_publish(run, bench, batch)
+            outcome = stage_and_publish(run, bench, batch)
     aside = {one.delivery_id for one in left}
     SetAsides(raw_lake(settings)).update(left, [one for key, one in before.items() if key not in aside])
     outcome.warnings += [one.sentence for one in left]
     return outcome
 
 
-def _stage_and_publish(run: Stages, bench: Workbench, batch: Batch, tries: int = _TRIES) -> Outcome:
+def stage_and_publish(run: Stages, bench: Workbench, batch: Batch, tries: int = _TRIES) -> Outcome:
+    """Stage, check and publish a batch; what workers parsed is judged again where others publish meanwhile."""
     run.stage(bench, batch)
     try:
         with bench.connect() as connection:
             return run.check_and_publish(connection)
     except PublishedMeanwhileError:
-        # What workers parsed does not depend on what is published.
+        # What is parsed does not depend on what is published.
         if not run.spread or tries == 1:
             raise
     with Workbench(run.settings, f"{bench.path.stem}-again").kept() as again:
         with again.connect() as connection:
             run.bring_up_to_date(again, connection)
-            if _published(connection, (batch.start, batch.end)) & {one.delivery_id for one in batch.deliveries}:
-                raise PublishedMeanwhileError
-        return _stage_and_publish(run, again, batch, tries - 1)
+            require_unpublished(connection, batch)
+        return stage_and_publish(run, again, batch, tries - 1)
+
+
+def require_unpublished(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Refuse a batch of which somebody has published a delivery.
+
+    Raises:
+        PublishedMeanwhileError: somebody has.
+    """
+    if _published(connection, (batch.start, batch.end)) & {one.delivery_id for one in batch.deliveries}:
+        raise PublishedMeanwhileError
 
 
 def _published(connection: duckdb.DuckDBPyConnection, window: Window) -> set[str]:
@@ -159,13 +169,14 @@ def _published(connection: duckdb.DuckDBPyConnection, window: Window) -> set[str
     return {row[0] for row in rows}
 
 
-def _batch(
+def batch_of(
     connection: duckdb.DuckDBPyConnection,
     settings: Settings,
     run_id: str,
     feeds: Collection[str],
     window: Window,
 ) -> Batch:
+    """What is landed for these feeds and hours and not yet published."""
     raw = raw_lake(settings)
     index = open_index(raw)
     known = _published(connection, window)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -26,9 +26,10 @@ from activity_audit.serving.follow import follow
 from activity_audit.settings.core import Settings
 from activity_audit.transform import parts, staging, threads
 from activity_audit.transform.built import Built, describe
+from activity_audit.transform.exchange import Exchange
 from activity_audit.transform.scratch import Batch, Workbench
-from activity_audit.warehouse import arrow_rows, fact_files, known_ids, lake_writer, tables
-from activity_audit.warehouse.fact_files import FactFile
+from activity_audit.warehouse import arrow_rows, known_ids, lake_writer, tables
+from activity_audit.warehouse.fact_files import FactFile, WorkersFileError
 from activity_audit.warehouse.run_lock import OnStage, exclusive
 from activity_audit.warehouse.transactions import NotPublishedError, PublishedMeanwhileError, snapshot_now
 
@@ -109,7 +110,8 @@ class Stages:
             WarehouseError: a raw file is gone.
             WorkerError: a worker dies, and again when its part is done once more.
         """
-        if parts.are_worth_it(batch.deliveries, self.settings.workers):
+        is_spread = self.spread is not None and self.spread.batch is batch
+        if is_spread or parts.are_worth_it(batch.deliveries, self.settings.workers):
             self._stage_by_workers(bench, batch, check_inputs)
             return
         lineage_is_known = column_lineage.is_current()
@@ -124,9 +126,11 @@ class Stages:
         self, bench: Workbench, batch: Batch, check_inputs: Callable[[duckdb.DuckDBPyConnection], None]
     ) -> None:
         if self.spread is None or self.spread.batch is not batch:
-            self.spread = Spread(self.settings, batch, bench.path.with_suffix(".exchange"))
+            self.spread = Spread(self.settings, batch, Exchange(bench.path.with_suffix(".exchange")))
         staged = self.spread.stage(bench, check_inputs)
         self.seconds = staged.seconds
+        # Whoever published after either of them was not seen by both.
+        self.since = staged.since if self.since is None or staged.since is None else min(self.since, staged.since)
         self.written = {} if staged.facts is None else {FACT_NAME: staged.facts}
 
     def check_and_publish(
@@ -172,13 +176,13 @@ class Stages:
         about = {"started_at_utc": started.isoformat()}
         try:
             publish.publish(connection, self.manifest, self.run_id, about, self.since, changes, self.written)
-        except (PublishedMeanwhileError, NotPublishedError):
+        except (PublishedMeanwhileError, NotPublishedError, WorkersFileError):
             self._discard()
             raise
         outcome.published = True
         self.outcome = outcome
-        # What was written more than once.
-        self._discard(but=self.written.get(FACT_NAME, ()))
+        if self.spread:
+            self.spread.discard_doubles(self.written.get(FACT_NAME, ()))
         lake_writer.remember(connection, self.settings)
         if warning := head.keep(connection, self.settings):
             outcome.warnings.append(warning)
@@ -186,11 +190,9 @@ class Stages:
         data_docs.complete(connection, self.settings, outcome.warnings.append, self.run_id)
         return outcome
 
-    def _discard(self, but: Iterable[FactFile] = ()) -> None:
-        """Remove the data files that workers wrote and nobody publishes."""
+    def _discard(self) -> None:
         if self.spread:
-            kept = {file.path for file in but}
-            fact_files.remove(file for file in self.spread.written() if file.path not in kept)
+            self.spread.discard()
 
 
 @contextmanager

@@ -10,8 +10,9 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import suppress
+from tempfile import TemporaryFile
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 from activity_audit.base.process_tree import ending_with_parent
 from activity_audit.settings.core import Settings
@@ -48,7 +49,11 @@ class Workers:
             living = list(self._living)
         self._pool.shutdown(wait=False, cancel_futures=True)
         for process in living:
-            process.terminate()
+            # One that has nothing to do ends by itself.
+            if error or process.stdin is None:
+                process.terminate()
+            else:
+                process.stdin.close()
         for process in living:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(_PATIENCE)
@@ -95,7 +100,7 @@ class Workers:
             with self._lock:
                 self._living.discard(process)
             process.kill()
-            return _how(process.wait())
+            return _how(process.wait(), self._own.said)
         if answer is not None:
             raise answer
         return None
@@ -106,10 +111,12 @@ class Workers:
             with self._lock:
                 if self._over:
                     raise WorkerError("the run is over")
+                self._own.said = TemporaryFile()  # noqa: SIM115
                 process = subprocess.Popen(
                     [sys.executable, "-P", "-m", "activity_audit.pipeline.worker"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
+                    stderr=self._own.said,
                     # A Ctrl-C is for the run, which ends its workers.
                     start_new_session=True,
                     preexec_fn=ending_with_parent(),
@@ -133,5 +140,10 @@ def _send(process: subprocess.Popen[bytes], content: Any) -> None:
     process.stdin.flush()
 
 
-def _how(code: int) -> str:
-    return f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+def _how(code: int, said: IO[bytes]) -> str:
+    """How a worker ended, with the last line that it wrote."""
+    said.seek(0)
+    lines = said.read().decode(errors="replace").split("\n")
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    how = f"by {signal.Signals(-code).name}" if code < 0 else f"with exit code {code}"
+    return f"{how} ({last})" if last else how

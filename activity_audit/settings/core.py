@@ -10,7 +10,7 @@ import re
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
@@ -137,6 +137,16 @@ class Settings(Folders, BaseModel):
     workers: int = Field(
         1, ge=1, le=64, description="how many processes of this machine parse and judge the records of a large run"
     )
+    exchange_path: str | None = Field(
+        None,
+        description="where the steps of a distributed run hand on files; a folder or URL; default in $AUDIT_HOME",
+    )
+    executor: Literal["in_process", "multiprocess", "celery", "kubernetes"] = Field(
+        "multiprocess", description="what runs the steps of a distributed run in Dagster"
+    )
+    celery_broker: str = Field(
+        "redis://localhost:6379/0", description="the queue of Celery's workers, and where they leave results"
+    )
     ledger_head_file: AbsolutePath | None = Field(
         None, description="a file, best on another mount, to which each run appends the ledger's newest entry"
     )
@@ -148,7 +158,7 @@ class Settings(Folders, BaseModel):
     report: ReportSettings = ReportSettings.model_validate({})
     cxone: CxoneSettings = CxoneSettings.model_validate({})
 
-    @field_validator("feed_url", "data_path", "raw_path")
+    @field_validator("feed_url", "data_path", "raw_path", "exchange_path")
     @classmethod
     def _without_credentials(cls, value: str | None) -> str | None:
         if value and has_credentials(value):
@@ -164,7 +174,7 @@ class Settings(Folders, BaseModel):
             raise ValueError("must have no password in it; put it into PGPASSWORD, or into the file of PGPASSFILE")
         return value
 
-    @field_validator("data_path", "raw_path")
+    @field_validator("data_path", "raw_path", "exchange_path")
     @classmethod
     def _plain_folder(cls, value: str | None) -> str | None:
         # DuckDB takes `file:/x` and `file://localhost/x` for the folder /x, too; nothing else here does.

@@ -21,6 +21,7 @@ class Folders:
         feed_url: str | None
         data_path: str | None
         raw_path: str | None
+        exchange_path: str | None
         catalog: str | None
 
     @property
@@ -32,6 +33,11 @@ class Folders:
     def data_root(self) -> str:
         """The folder or URL of the warehouse's data files."""
         return self.data_path or str(self.home / "warehouse" / "data")
+
+    @property
+    def exchange_root(self) -> str:
+        """The folder or URL in which each distributed run has an exchange."""
+        return (self.exchange_path or str(self.home / "exchange")).rstrip("/")
 
     @property
     def catalog_file(self) -> Path | None:
@@ -142,6 +148,11 @@ def _overlaps(settings: Settings) -> Iterator[str]:
         yield f"AUDIT_CACHE={str(settings.cache)!r}: must be a folder of its own; it overlaps {found}"
     else:
         folders["AUDIT_CACHE" if settings.cache else "AUDIT_HOME/cache"] = cache
+    exchange = place(settings.exchange_root)
+    if settings.exchange_path and (found := "AUDIT_HOME" if home.is_in(exchange) else _first(exchange, others)):
+        yield f"AUDIT_EXCHANGE_PATH={settings.exchange_path!r}: must be a folder of its own; it overlaps {found}"
+    else:
+        folders["AUDIT_EXCHANGE_PATH" if settings.exchange_path else "AUDIT_HOME/exchange"] = exchange
     found = _first(data, folders)
     if not found and (feeds.is_in(data) or (data.is_in(feeds) and not (holds_home and settings.data_path is None))):
         found = "AUDIT_FEED_URL"

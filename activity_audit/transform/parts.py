@@ -15,7 +15,12 @@ _MOST_RECORDS = 1_000_000
 
 def are_worth_it(deliveries: Sequence[LandedDelivery], workers: int) -> bool:
     """Whether so many workers are quicker than one process."""
-    return workers > 1 and len(deliveries) > 1 and sum(one.records for one in deliveries) >= FEWEST_RECORDS
+    return workers > 1 and are_enough(deliveries)
+
+
+def are_enough(deliveries: Sequence[LandedDelivery]) -> bool:
+    """Whether several processes have enough to do with them."""
+    return len(deliveries) > 1 and sum(one.records for one in deliveries) >= FEWEST_RECORDS
 
 
 def cut(deliveries: Sequence[LandedDelivery], workers: int) -> list[list[LandedDelivery]]:
@@ -25,6 +30,8 @@ def cut(deliveries: Sequence[LandedDelivery], workers: int) -> list[list[LandedD
     does not depend on the part that it is in.
     """
     records = sum(one.records for one in deliveries)
+    # More than one process does them, even if this machine has one of them.
+    workers = max(2, workers)
     number = workers * max(1, ceil(records / (workers * _MOST_RECORDS)))
     ordered = sorted(deliveries, key=lambda one: (one.feed_hour, one.feed, one.name, one.delivery_id))
     parts: list[list[LandedDelivery]] = [[]]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from activity_audit.base.catalogue import DBT_PROJECT_DIR
+from activity_audit.base.hours import now_utc
 from activity_audit.base.sql_text import literal, parquet_rows
 from activity_audit.base.vocabulary import FACT_NAME
 from activity_audit.dbt_runner import project, target
@@ -57,7 +58,12 @@ class OtherReleaseError(RuntimeError):
 def plan(settings: Settings, exchange: Exchange, batch: Batch, connection: duckdb.DuckDBPyConnection) -> None:
     """Write down what is to be done, in parts. The connection is one that can answer the batch's own queries."""
     cut = parts.cut(batch.deliveries, settings.workers)
-    known = Plan(release=_release(), future_tolerance=settings.future_tolerance, parts=len(cut))
+    known = Plan(
+        release=_release(),
+        planned_at=now_utc(),
+        future_tolerance=settings.future_tolerance,
+        parts=len(cut),
+    )
     exchange.begin(known)
     if batch.replayed:
         kept = exchange.file("replayed")
@@ -81,6 +87,7 @@ def parse(settings: Settings, exchange: Exchange, part: int) -> None:
     handed = Handed(attempt=new_attempt(PARSE, part))
     with _lone(settings) as bench:
         with bench.connect() as connection:
+            exchange.let_reach(connection)
             threads.fit(connection, _records(batch), settings.workers)
             scratch.fill(connection, batch, settings)
         handed.seconds = _build(bench, _PARSED, {})
@@ -107,6 +114,7 @@ def meet(
         with bench.connect() as connection:
             known_ids.ensure(connection, bench.known_ids)
             handed.since = snapshot_now(connection)
+            exchange.let_reach(connection)
             threads.fit(connection, _records(batch))
             scratch.fill(connection, batch, settings, hashed=_hashes(connection, given), with_records=False)
             check_inputs(connection)
@@ -131,6 +139,7 @@ def judge(settings: Settings, exchange: Exchange, part: int, met: str) -> None:
     given = _given([exchange.done(PARSE)[part], found])
     with _lone(settings) as bench:
         with bench.connect() as connection:
+            exchange.let_reach(connection)
             threads.fit(connection, _records(batch), settings.workers)
             scratch.fill(connection, batch, settings, hashed=_hashes(connection, given))
         handed.seconds = _build(bench, (*_JUDGED, f"main.{FACT_NAME}"), given)
@@ -150,6 +159,7 @@ def gather(settings: Settings, exchange: Exchange, bench: Workbench, met: str) -
     given = _given(chosen)
     with data_faults():
         with bench.connect() as connection:
+            exchange.let_reach(connection)
             threads.fit(connection, _records(batch))
             known_ids.ensure(connection, bench.known_ids)
             scratch.fill(connection, batch, settings, hashed=_hashes(connection, given), with_records=False)

@@ -12,12 +12,16 @@ from collections.abc import Iterable, Sequence
 import duckdb
 from pydantic import BaseModel
 
-from activity_audit.base.sql_text import literal
+from activity_audit.base.sql_text import file_literal, literal
 from activity_audit.base.storage_paths import local_path
 from activity_audit.warehouse.contract import PublishedModel
 from activity_audit.warehouse.lake_catalog import column_numbers, table_folder
 from activity_audit.warehouse.lake_location import WarehouseError
 from activity_audit.warehouse.tables import COPY_OPTIONS, quoted
+
+
+class WorkersFileError(WarehouseError):
+    """What workers wrote is not what is to be published; nothing is published then."""
 
 
 class Layout(BaseModel):
@@ -86,31 +90,32 @@ def require_whole(connection: duckdb.DuckDBPyConnection, files: Sequence[FactFil
     """Refuse files that are not as they were written, or do not have as many rows as are staged.
 
     Raises:
-        WarehouseError: naming the first one.
+        WorkersFileError: naming the first one.
     """
-    paths = [file.path for file in files]
-    found: dict[str, int] = {}
-    if paths:
-        found = dict(
-            connection.execute(
-                f"select file_name, num_rows from parquet_file_metadata([{', '.join(map(literal, paths))}])"
-            ).fetchall()
-        )
+    paths = ", ".join(file_literal(file.path) for file in files)
+    query = f"select file_name, num_rows from parquet_file_metadata([{paths}])"
+    try:
+        found = dict(connection.execute(query).fetchall()) if files else {}
+    except duckdb.Error as error:
+        raise WorkersFileError(
+            f"a file that a worker of this run wrote cannot be read: {error}. Nothing was published; the next run does "
+            "it again"
+        ) from None
     for file in files:
         if found.get(file.path) != file.rows:
-            raise WarehouseError(
+            raise WorkersFileError(
                 f"{file.path} has {found.get(file.path)} rows, and a worker of this run wrote {file.rows}; nothing was "
                 "published, the next run does it again"
             )
     if (rows := sum(file.rows for file in files)) != staged:
-        raise WarehouseError(f"the workers of this run wrote {rows} events, and {staged} are to be published")
+        raise WorkersFileError(f"the workers of this run wrote {rows} events, and {staged} are to be published")
 
 
 def registration(model: PublishedModel, files: Sequence[FactFile]) -> list[str]:
     """The statements that make files a part of a table, for the transaction that publishes them."""
     if not files:
         return []
-    paths = ", ".join(literal(file.path) for file in files)
+    paths = ", ".join(file_literal(file.path) for file in files)
     return [f"call ducklake_add_data_files('audit', '{model.name}', [{paths}], schema => '{model.schema}')"]
 
 

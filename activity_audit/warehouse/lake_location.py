@@ -56,7 +56,7 @@ def location(settings: Settings) -> Location:
     """Where the settings put the warehouse: by default a SQLite catalog and Parquet files in `$AUDIT_HOME`."""
     data_path = settings.data_root
     names = ["ducklake"]
-    if _REMOTE.match(data_path) or settings.raw_dir is None:
+    if _REMOTE.match(data_path) or settings.raw_dir is None or _REMOTE.match(settings.exchange_root):
         names.append("httpfs")
     if settings.catalog_file is None:
         dsn = postgres_dsn(settings)

@@ -15,7 +15,7 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.evidence.verify.verify import verify
-from activity_audit.pipeline import distributed, replay, run, stages, worker, workers
+from activity_audit.pipeline import distributed, replay, run, run_in_parts, stages, worker, workers
 from activity_audit.pipeline.replay_report import Report
 from activity_audit.pipeline.stages import Outcome
 from activity_audit.pipeline.workers import Workers
@@ -332,4 +332,60 @@ def test_what_others_publish_meanwhile_is_judged_against(
     assert reasons == [(["event_id_conflict"], 6)]
     shutil.copytree(other.raw_dir / "wfm", settings.raw_dir / "wfm")
     assert verify(settings).intact
+    assert data_files(settings) == published_files(settings)
+
+
+def test_a_step_that_is_done_twice_at_once_takes_nothing_away(
+    landed: Settings, alone: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two machines publish one run at the same moment: the second fails, and the files of the first stay."""
+    settings = copied(landed, tmp_path, 2)
+    other = load_settings(
+        home=tmp_path / "other",
+        feed_url=settings.feed_url,
+        catalog=str(settings.catalog_file),
+        data_path=settings.data_root,
+        raw_path=str(settings.raw_dir),
+        exchange_path=settings.exchange_root,
+    )
+    run_id = RUN_ID.format(1)
+    assert run_in_parts.plan(settings, run_id, catalogue.slugs(), WINDOW) == 2
+    exchange = run_in_parts.exchange_of(settings, run_id)
+    for part in range(2):
+        steps.parse(settings, exchange, part)
+    met = steps.meet(settings, exchange)
+    for part in range(2):
+        steps.judge(settings, exchange, part, met)
+    gather, gathered = steps.gather, []
+
+    def gather_and_be_overtaken(*arguments: Any) -> Any:
+        gathered.append(gather(*arguments))
+        if len(gathered) == 1:
+            run_in_parts.publish(other, run_id, met)
+        return gathered[0]
+
+    monkeypatch.setattr(steps, "gather", gather_and_be_overtaken)
+    with pytest.raises(lake.WarehouseError, match="the run is published already"):
+        run_in_parts.publish(settings, run_id, met)
+    require_same(settings, alone)
+    assert data_files(settings) == published_files(settings)
+    with pytest.raises(lake.WarehouseError, match="the run is published already"):
+        run_in_parts.publish(settings, run_id, met)
+
+
+def test_a_file_that_a_worker_wrote_and_that_is_gone_stops_the_run(
+    landed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "Workers", InProcess)
+    gather = steps.gather
+
+    def lose_one(*arguments: Any) -> Any:
+        staged = gather(*arguments)
+        Path(staged.facts[0].path).unlink()
+        return staged
+
+    monkeypatch.setattr(steps, "gather", lose_one)
+    settings = copied(landed, tmp_path, 2)
+    with pytest.raises(lake.WarehouseError, match="a file that a worker of this run wrote cannot be read"):
+        update(settings)
     assert data_files(settings) == published_files(settings)

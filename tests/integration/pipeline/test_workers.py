@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from activity_audit.base.hours import now_utc
 from activity_audit.pipeline.workers import WorkerError, Workers
 from activity_audit.settings.core import Settings
 from activity_audit.transform import steps
@@ -25,6 +26,7 @@ from tests.integration.support import process_environment, until
 BEGINS = """
 import sys
 from pathlib import Path
+from activity_audit.base.hours import now_utc
 from activity_audit.pipeline.workers import Workers
 from activity_audit.settings.core import load_settings
 from activity_audit.transform.exchange import Exchange
@@ -102,9 +104,21 @@ def test_a_worker_that_dies_twice_is_told(endless: Path, settings: Settings) -> 
     assert len(killed) == 2
 
 
+def test_what_a_worker_says_at_its_end_is_told(
+    settings: Settings, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONMALLOC", "no such allocator")
+    with (
+        Workers(settings) as workers,
+        pytest.raises(WorkerError, match=r"ended twice before it was done, with exit code 1 \(Python runtime state"),
+    ):
+        workers.do(steps.PARSE, [7], Exchange(tmp_path))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_worker_of_another_release_refuses(settings: Settings, tmp_path: Path) -> None:
     exchange = Exchange(tmp_path)
-    exchange.begin(Plan(release="another", future_tolerance=timedelta(0), parts=1))
+    exchange.begin(Plan(release="another", planned_at=now_utc(), future_tolerance=timedelta(0), parts=1))
     with (
         Workers(settings) as workers,
         pytest.raises(steps.OtherReleaseError, match="install the same on every machine"),

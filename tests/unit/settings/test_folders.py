@@ -155,3 +155,21 @@ def test_an_overlap_is_named_beside_what_is_missing(monkeypatch: pytest.MonkeyPa
         load_settings()
     assert "CXONE_TOKEN_URL is not set" in str(caught.value)
     assert "AUDIT_CACHE=" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "found"),
+    [("home/warehouse/data/x", "AUDIT_HOME/warehouse"), (".", "AUDIT_HOME"), ("home/raw", "AUDIT_HOME/raw")],
+)
+def test_an_exchange_that_is_not_its_own(settings: Settings, exchange: str, found: str) -> None:
+    with pytest.raises(
+        SettingsError, match=rf"AUDIT_EXCHANGE_PATH=.*: must be a folder of its own; it overlaps {found}$"
+    ):
+        load_settings(exchange_path=str(settings.home.parent / exchange))
+
+
+def test_data_in_the_exchange(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="it overlaps AUDIT_EXCHANGE_PATH"):
+        load_settings(exchange_path=str(tmp_path / "exchange"), data_path=str(tmp_path / "exchange" / "lake"))
+    with pytest.raises(SettingsError, match="it overlaps AUDIT_HOME/exchange"):
+        load_settings(data_path=str(settings.home / "exchange"))
