@@ -25,13 +25,14 @@ class PostgresServer:
     Its data and its socket are in `folder`.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, superuser: str = "audit") -> None:
         assert INITDB is not None
         self._binaries = Path(INITDB).resolve().parent
         self.folder = folder
+        self._superuser = superuser
         self._process: subprocess.Popen | None = None
         self.dsn = self._dsn("postgres")
-        self._do("initdb", "-D", f"{folder}/data", "-U", "audit", "--auth=trust")
+        self._do("initdb", "-D", f"{folder}/data", "-U", superuser, "--auth=trust")
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -51,11 +52,21 @@ class PostgresServer:
     def new_database(self) -> str:
         """The connection string of an empty database."""
         name = f"test_{uuid4().hex}"
-        self._do("createdb", "-h", str(self.folder), "-U", "audit", name)
+        self._do("createdb", "-h", str(self.folder), "-U", self._superuser, name)
         return self._dsn(name)
 
+    def psql(self, *statements: str, database: str = "postgres") -> None:
+        """Run statements as the superuser, by PostgreSQL's own client."""
+        for statement in statements:
+            self._do("psql", "-qX", "-v", "ON_ERROR_STOP=1", "-h", str(self.folder), "-U", self._superuser,
+                     "-d", database, "-c", statement)  # fmt: skip
+
+    def dsn_of(self, database: str, user: str) -> str:
+        """The connection string of a database for a user."""
+        return f"postgres:dbname={database} user={user} host={self.folder}"
+
     def _dsn(self, name: str) -> str:
-        return f"postgres:dbname={name} user=audit host={self.folder}"
+        return self.dsn_of(name, self._superuser)
 
     def _is_ready(self) -> bool:
         command = [self._binaries / "pg_isready", "-q", "-h", self.folder]
@@ -69,7 +80,7 @@ class PostgresServer:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
+def postgres_server(superuser: str = "audit") -> Iterator[PostgresServer]:
     """A new server, until the end of the block."""
     # Not in pytest's folders: the path of a socket must be short, and the server's user must reach it.
     folder = Path(f"/tmp/activity-audit-postgres-{os.getpid()}-{uuid4().hex[:8]}")
@@ -77,7 +88,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     if _USER:
         shutil.chown(folder, _USER)
     try:
-        server = PostgresServer(folder)
+        server = PostgresServer(folder, superuser)
         server.start()
         try:
             yield server
