@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-full bench-bucket bench-report bi-clients docs test tests lint types unit integration browser test-slow system-packages clean
+.PHONY: help setup run serve bench bench-full bench-bucket bench-report superset bi-clients docs test tests lint types unit integration browser test-slow system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -58,6 +58,9 @@ browser: setup ## Run the tests of the pages in a real browser only
 
 test-slow: setup ## Run the long tests: a simulated week, kill -9 at random moments, the longest of the others
 	@$(BIN)/pytest -q -m slow
+
+superset: ## Install Apache Superset in an environment of its own and start it on the warehouse in AUDIT_HOME
+	@deploy/superset/start
 
 bi-clients: setup ## Install each client of docs/bi-tools.md anew and run its listing against the warehouse in AUDIT_HOME
 	@$(BIN)/python scripts/bi_clients.py
