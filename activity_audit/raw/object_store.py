@@ -198,7 +198,9 @@ class ObjectStore:
         try:
             found = self._asking(folder, lambda: self._fresh.ls(at, detail=True))
         except FileNotFoundError:
-            return []
+            found = []
+        if not (found or folder) and self._is_s3:
+            self._require_bucket()
         names = ((item["name"].rstrip("/"), item["type"] == "directory") for item in found)
         return sorted((path.removeprefix(f"{at}/"), is_folder) for path, is_folder in names if path != at)
 

@@ -168,7 +168,7 @@ def test_a_bucket_with_a_catalogue_of_this_machine(
             plan(empty, ["search"])
     assert all(key.startswith(f"{folder}/") for key in bucket.keys(""))
     wrong = far.model_copy(update={"raw_path": f"{bucket.url}-not-there/raw"})
-    for command in (run, verify):
+    for command in (run, verify, lambda own: verify(own, (HOUR, HOUR + ONE_HOUR))):
         with pytest.raises(RawStoreError, match=rf"there is no bucket {bucket.name}-not-there; check AUDIT_RAW_PATH="):
             command(wrong)
 
