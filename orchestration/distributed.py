@@ -106,10 +106,10 @@ class InExchange(dg.IOManager):
         """Called by Dagster when an op takes it."""
         output = context.upstream_output
         assert output is not None
-        return json.loads(self._folder(output).read(_name(output)))
+        return json.loads(self._folder(context).read(_name(output)))
 
-    def _folder(self, output: dg.OutputContext) -> ExchangeFolder:
-        return ExchangeFolder(f"{self._root}/{output.run_id}/{_OPS}")
+    def _folder(self, context: dg.OutputContext | dg.InputContext) -> ExchangeFolder:
+        return ExchangeFolder(f"{self._root}/{_first(context.step_context.dagster_run)}/{_OPS}")
 
 
 def distributed_run(settings: Settings) -> dg.JobDefinition:
@@ -164,8 +164,12 @@ def _window(settings: Settings, config: HoursConfig) -> Window:
 
 
 def _run_id(context: dg.OpExecutionContext) -> str:
-    """The id of the run; of one that is executed again from where it failed, that of the first."""
-    return context.run.root_run_id or context.run_id
+    return _first(context.run)
+
+
+def _first(run: dg.DagsterRun) -> str:
+    """The id of a run; of one that is executed again from where it failed, that of the first."""
+    return run.root_run_id or run.run_id
 
 
 def _exchange(context: dg.OpExecutionContext, home: Home) -> Exchange:

@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import dagster as dg
 import pytest
 import yaml
 
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.settings.core import Settings, load_settings
-from activity_audit.transform import parts
+from activity_audit.transform import parts, steps
 from orchestration import instance
 from orchestration.definitions import build_definitions
 from orchestration.distributed import DISTRIBUTED
 from tests.integration.pipeline.test_distributed import WINDOW, copied, land_history
-from tests.integration.support import VOLATILE, dump, process_environment, run, until
+from tests.integration.support import VOLATILE, dump, one, process_environment, run, until
 from tests.made_once import made_once
 from tests.s3_server import Bucket
 
@@ -184,3 +185,35 @@ def test_a_run_whose_places_are_in_a_bucket(
     assert dump(settings, elsewhere) == dump(alone, elsewhere)
     assert verify(settings).intact
     assert bucket.keys("x/") == []
+
+
+def job_of_environment() -> dg.JobDefinition:
+    return build_definitions(load_settings()).resolve_job_def(DISTRIBUTED)
+
+
+def test_a_run_that_failed_goes_on_from_there(
+    landed: Settings, alone: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is complete of it stays: the parts are not parsed again, and it has the id of the first."""
+    settings = copied(landed, tmp_path, 1)
+    for name, value in (("HOME", settings.home), ("FEED_URL", settings.feed_url), ("EXECUTOR", "in_process")):
+        monkeypatch.setenv(f"AUDIT_{name}", str(value))
+    monkeypatch.setattr(parts, "FEWEST_RECORDS", 1)
+    job = dg.reconstructable(job_of_environment)
+    with instance.instance(settings) as opened:
+        with monkeypatch.context() as broken:
+            broken.setattr(steps, "judge", refuse)
+            failed = dg.execute_job(job, opened, run_config=configured(), raise_on_error=False)
+        assert not failed.success
+        again = dg.ReexecutionOptions.from_failure(failed.run_id, opened)
+        done = dg.execute_job(job, opened, run_config=configured(), reexecution_options=again)
+        assert {event.step_key for event in done.all_events if event.is_step_success} == {
+            "judge[0]", "judge[1]", "publish",
+        }  # fmt: skip
+    assert dump(settings) == dump(alone)
+    assert one(settings, "select distinct run_id from fact_activity_event where event_id = 'met'") == failed.run_id
+    assert not list(Path(settings.exchange_root).iterdir())
+
+
+def refuse(*_: object) -> None:
+    raise RuntimeError("no room")

@@ -24,7 +24,9 @@ from activity_audit.transform import parts, steps
 from activity_audit.transform.exchange import Exchange, Handed
 from activity_audit.upkeep.maintenance import Allowed, maintain
 from activity_audit.warehouse import lake
-from tests.integration.support import HOUR, deliver, event, lines, query
+from activity_audit.warehouse.transactions import PublishedMeanwhileError
+from tests.integration.postgres_server import PostgresServer
+from tests.integration.support import HOUR, VOLATILE, deliver, dump, event, lines, query
 from tests.integration.support import run as run_hours
 from tests.integration.upkeep.test_maintenance import age
 from tests.made_once import made_once
@@ -365,10 +367,14 @@ def test_a_step_that_is_done_twice_at_once_takes_nothing_away(
         return gathered[0]
 
     monkeypatch.setattr(steps, "gather", gather_and_be_overtaken)
-    with pytest.raises(lake.WarehouseError, match="the run is published already"):
-        run_in_parts.publish(settings, run_id, met)
+    with monkeypatch.context() as slow:
+        # The first has published, and has not come to that yet.
+        slow.setattr(Exchange, "remove", lambda _: None)
+        with pytest.raises(PublishedMeanwhileError):
+            run_in_parts.publish(settings, run_id, met)
     require_same(settings, alone)
     assert data_files(settings) == published_files(settings)
+    exchange.remove()
     with pytest.raises(lake.WarehouseError, match="the run is published already"):
         run_in_parts.publish(settings, run_id, met)
 
@@ -389,3 +395,34 @@ def test_a_file_that_a_worker_wrote_and_that_is_gone_stops_the_run(
     with pytest.raises(lake.WarehouseError, match="a file that a worker of this run wrote cannot be read"):
         update(settings)
     assert data_files(settings) == published_files(settings)
+
+
+@pytest.mark.slow
+def test_a_catalog_in_postgresql(
+    alone: Settings, postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "Workers", InProcess)
+    places = {"catalog": postgres.new_database(), "data_path": str(tmp_path / "a 'data' [folder]")}
+    settings = load_settings(home=tmp_path / "home", feed_url=str(tmp_path / "landing"), workers=2, **places)
+    land_history(settings)
+    update(settings)
+    elsewhere = VOLATILE | {"source_uri"}
+    assert dump(settings, elsewhere) == dump(alone, elsewhere)
+    assert verify(settings).intact
+    with lake.reader(settings) as connection:
+        numbered = connection.execute(
+            "select count(*) = count(distinct partition_key_index) "
+            "from __ducklake_metadata_audit.ducklake_file_partition_value group by data_file_id"
+        ).fetchall()
+        assert set(numbered) == {(True,)}
+    assert data_files(settings) == published_files(settings)
+
+
+def test_data_below_a_folder_that_looks_like_a_partition(
+    landed: Settings, alone: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DuckLake would take it for one, so the publisher writes the events itself."""
+    monkeypatch.setattr(distributed, "Workers", InProcess)
+    settings = copied(landed, tmp_path / "day=1", 2)
+    update(settings)
+    require_same(settings, alone)

@@ -20,7 +20,7 @@ from activity_audit.pipeline.workers import WorkerError, Workers
 from activity_audit.settings.core import Settings
 from activity_audit.transform import steps
 from activity_audit.transform.exchange import Exchange, Plan
-from tests.integration.support import process_environment, until
+from tests.integration.support import AUDIT, deliver, event, lines, one, process_environment, until
 
 # Begins a part that never ends.
 BEGINS = """
@@ -54,9 +54,9 @@ def begun(endless: Path, settings: Settings) -> Iterator[tuple[subprocess.Popen[
     finally:
         process.kill()
         process.wait()
-    for one in found:
+    for worker in found:
         with suppress(psutil.NoSuchProcess):
-            one.kill()
+            worker.kill()
 
 
 def at_work(parent: int) -> list[psutil.Process]:
@@ -102,6 +102,40 @@ def test_a_worker_that_dies_twice_is_told(endless: Path, settings: Settings) -> 
     ):
         workers.do(steps.PARSE, [7], Exchange(endless))
     assert len(killed) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_run_that_is_stopped_ends_its_workers_and_the_next_one_publishes(
+    settings: Settings, tmp_path: Path, number: signal.Signals
+) -> None:
+    for hour in range(4):
+        deliver(settings, lines(event(f"{hour}-{n}") for n in range(2000)), hour=hour)
+    (tmp_path / "patched").mkdir()
+    (tmp_path / "patched/sitecustomize.py").write_text(
+        "from activity_audit.transform import parts\nparts.FEWEST_RECORDS = 1\n"
+    )
+    given = process_environment(settings, AUDIT_WORKERS="2", PYTHONPATH=str(tmp_path / "patched"))
+    process = subprocess.Popen([AUDIT, "run"], env=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    until(lambda: len(workers_of(process.pid)) == 2)
+    found = workers_of(process.pid)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert said.splitlines() == ["stopped. Nothing is half done: the next run publishes what this one did not."]
+    assert not psutil.wait_procs(found, timeout=10)[1]
+    done = subprocess.run([AUDIT, "run"], env=given, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert one(settings, "select count(*) from fact_activity_event") == 8000
+    assert list(settings.work_dir.glob("*.exchange")) == []
+
+
+def workers_of(parent: int) -> list[psutil.Process]:
+    """The workers of a process."""
+    with suppress(psutil.Error):
+        found = psutil.Process(parent).children(recursive=True)
+        return [one for one in found if one.cmdline()[-1:] == ["activity_audit.pipeline.worker"]]
+    return []
 
 
 def test_what_a_worker_says_at_its_end_is_told(
