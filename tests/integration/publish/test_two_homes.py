@@ -14,6 +14,7 @@ import pytest
 from activity_audit.ledger.chain import breaks
 from activity_audit.pipeline.stages import Stages
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.lake_catalog import known_files
 from activity_audit.warehouse.transactions import (
     OutcomeUnknownError,
     PublishedMeanwhileError,
@@ -76,6 +77,20 @@ try:
 except WarehouseError as error:
     sys.exit(str(error))
 """
+# Runs an hour by workers, however few records it has.
+BY_WORKERS = """
+import sys
+from activity_audit.settings.core import load_settings
+from activity_audit.transform import parts
+from activity_audit.warehouse.lake import WarehouseError
+from tests.integration.support import run
+
+parts.FEWEST_RECORDS = 1
+try:
+    run(load_settings(), int(sys.argv[1]))
+except WarehouseError as error:
+    sys.exit(str(error))
+"""
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -92,10 +107,10 @@ def homes(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path) ->
     return [settings.model_copy(update={"home": tmp_path / name, **shared}) for name in ("one", "two")]
 
 
-def _start(home: Settings, *command: str) -> subprocess.Popen:
+def _start(home: Settings, *command: str, **more: str) -> subprocess.Popen:
     assert home.catalog
     assert home.data_path
-    environment = process_environment(home, AUDIT_CATALOG=home.catalog, AUDIT_DATA_PATH=home.data_path)
+    environment = process_environment(home, AUDIT_CATALOG=home.catalog, AUDIT_DATA_PATH=home.data_path, **more)
     return warm_process.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -207,6 +222,32 @@ def test_two_commands_at_once(homes: list[Settings], rounds: int) -> None:
             assert "Traceback" not in told[1]
         _is_whole(homes[0], 20 * (hour + 1), hour + 1)
     assert len(entries(homes[0])) == rounds
+
+
+@pytest.mark.slow
+def test_two_homes_with_three_workers_each(homes: list[Settings]) -> None:
+    """Both judge the same deliveries, and what the other one published; workers write files that nobody publishes."""
+    rounds = 5
+    for hour in range(rounds):
+        for feed in ("search", "qm", "recording"):
+            repeated = [event(f"search-{hour - 1}-{n}") for n in range(3 * bool(hour))]
+            new = [event(f"{feed}-{hour}-{n}") for n in range(20)]
+            deliver(homes[0], lines([*new, *repeated, event(f"met-{hour}"), "junk"]), feed=feed, hour=hour)
+        command = (sys.executable, "-c", BY_WORKERS, str(hour))
+        both = [_start(home, *command, AUDIT_WORKERS="3") for home in homes]
+        for process in both:
+            told = process.communicate(timeout=600)[1].strip()
+            assert process.returncode == (1 if told else 0), told
+            assert told[: len(MEANWHILE)] in ("", MEANWHILE)
+        _is_whole(homes[0], 61 * (hour + 1), 3 * (hour + 1))
+        # Nothing is left of what was not published.
+        assert len(_data_files(homes[0])) == len(list(Path(homes[0].data_root).rglob("*.parquet")))
+    assert len(entries(homes[0])) == 3 * rounds
+
+
+def _data_files(home: Settings) -> set[str]:
+    with warehouse(home) as connection:
+        return known_files(connection)
 
 
 @pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
