@@ -131,7 +131,7 @@ class Stages:
         self.seconds = staged.seconds
         # Whoever published after either of them was not seen by both.
         self.since = staged.since if self.since is None or staged.since is None else min(self.since, staged.since)
-        self.written = {} if staged.facts is None else {FACT_NAME: staged.facts}
+        self.written = {FACT_NAME: staged.facts}
 
     def check_and_publish(
         self,

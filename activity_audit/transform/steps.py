@@ -43,12 +43,12 @@ _JUDGED = ("intermediate.int_judged_record", "quality.quarantined_event")
 @dataclass(frozen=True)
 class Staged:
     """What `gather` staged: the seconds that dbt took in all steps for each seed and model, the snapshot that it was
-    made from, and the data files of the fact; None where they are yet to be written.
+    made from, and the data files of the fact.
     """
 
     seconds: dict[str, float]
     since: int | None
-    facts: list[FactFile] | None
+    facts: list[FactFile]
 
 
 class OtherReleaseError(RuntimeError):
@@ -118,8 +118,7 @@ def meet(
             threads.fit(connection, _records(batch))
             scratch.fill(connection, batch, settings, hashed=_hashes(connection, given), with_records=False)
             check_inputs(connection)
-            if fact_files.can_be_registered(settings.data_root):
-                handed.layout = fact_files.layout(connection, _fact())
+            handed.layout = fact_files.layout(connection, _fact())
         handed.seconds = _build(bench, _MET, given)
         with bench.connect() as connection:
             _hand_on(exchange, bench, connection, handed, _MET)
@@ -144,9 +143,9 @@ def judge(settings: Settings, exchange: Exchange, part: int, met: str) -> None:
             scratch.fill(connection, batch, settings, hashed=_hashes(connection, given))
         handed.seconds = _build(bench, (*_JUDGED, f"main.{FACT_NAME}"), given)
         with bench.connect() as connection:
-            if found.layout:
-                data_path = lake_location.location(settings).data_path
-                handed.facts = fact_files.write(connection, _fact(), found.layout, data_path)
+            assert found.layout is not None
+            data_path = lake_location.location(settings).data_path
+            handed.facts = fact_files.write(connection, _fact(), found.layout, data_path)
             _hand_on(exchange, bench, connection, handed, _JUDGED)
     exchange.complete(handed)
 
@@ -167,7 +166,7 @@ def gather(settings: Settings, exchange: Exchange, bench: Workbench, met: str) -
     for handed in chosen:
         seconds.update(handed.seconds)
     facts = [file for handed in chosen for file in handed.facts]
-    return Staged(dict(seconds), found.since, facts if found.layout else None)
+    return Staged(dict(seconds), found.since, facts)
 
 
 def judging(met: str) -> str:

@@ -39,14 +39,6 @@ class FactFile(BaseModel):
     bytes: int
 
 
-def can_be_registered(data_path: str) -> bool:
-    """Whether the lake can be given files in this folder.
-
-    DuckLake takes every `name=value` of a path for a key of the partition.
-    """
-    return "=" not in data_path
-
-
 def layout(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> Layout:
     """How the lake that is attached as `audit` has the table of a model."""
     return Layout(

@@ -76,10 +76,11 @@ def column_numbers(connection: duckdb.DuckDBPyConnection, schema: str, table: st
 
 
 def mend_partition_values(connection: duckdb.DuckDBPyConnection) -> None:
-    """Number the partition values of registered files as the table's keys are numbered.
+    """Let the partition values of registered files be what the names of their folders say, in the order of the keys.
 
-    DuckLake 1.5 gives each of them the number of the last key, where several are of one column. It reads files by their
-    smallest and largest values and not by these, but other programs may. No snapshot is changed by it.
+    DuckLake 1.5 gives each of them the number of the last key, where several are of one column, and takes them from a
+    folder above the table that is named alike. It reads files by their smallest and largest values and not by these,
+    but other programs may. No snapshot is changed by it.
     """
     wrong = (
         f"select data_file_id from {CATALOG}.ducklake_file_partition_value group by data_file_id "

@@ -191,6 +191,7 @@ def job_of_environment() -> dg.JobDefinition:
     return build_definitions(load_settings()).resolve_job_def(DISTRIBUTED)
 
 
+@pytest.mark.slow
 def test_a_run_that_failed_goes_on_from_there(
     landed: Settings, alone: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
