@@ -20,6 +20,7 @@ from activity_audit.settings.core import Settings, SettingsError
 from activity_audit.transform import steps
 from activity_audit.transform.exchange import Exchange
 from activity_audit.transform.exchange_folder import ExchangeFolder
+from activity_audit.transform.staging import DataFaultError
 from orchestration.resources import Home
 
 DISTRIBUTED = "distributed_run"
@@ -51,34 +52,46 @@ def land_and_plan(context: dg.OpExecutionContext, config: HoursConfig, home: Hom
 
 
 @dg.op(out=_HANDED)
-def parse(context: dg.OpExecutionContext, home: Home, part: int) -> int:
-    """Parse the records of a part."""
-    steps.parse(_of_worker(home.settings), _exchange(context, home), part)
-    return part
+def parse(context: dg.OpExecutionContext, home: Home, part: int) -> bool:
+    """Parse the records of a part; whether nothing that was delivered is in the way."""
+    return _is_done(context, steps.parse, _of_worker(home.settings), _exchange(context, home), part)
 
 
-@dg.op(out={"met": _HANDED, "parts": _PARTS})
-def meet(context: dg.OpExecutionContext, home: Home, parsed: Sequence[int]) -> Iterator[Any]:
-    """Find what the parts, and the warehouse, have in common."""
+@dg.op(out={"met": dg.Out(is_required=False, io_manager_key=EXCHANGE), "parts": _PARTS})
+def meet(context: dg.OpExecutionContext, home: Home, parsed: Sequence[bool]) -> Iterator[Any]:
+    """Find what the parts, and the warehouse, have in common. If a part cannot be parsed, all is published here."""
+    if not all(parsed):
+        _publish(context, home, run_in_parts.publish_without_parts)
+        return
     met = steps.meet(home.settings, _exchange(context, home))
     yield dg.Output(met, "met")
-    for part in parsed:
+    for part in range(len(parsed)):
         yield dg.DynamicOutput((part, met), mapping_key=str(part), output_name="parts")
 
 
 @dg.op(out=_HANDED)
-def judge(context: dg.OpExecutionContext, home: Home, part: Sequence[Any]) -> int:
-    """Judge the records of a part, and write its events into their final files."""
+def judge(context: dg.OpExecutionContext, home: Home, part: Sequence[Any]) -> bool:
+    """Judge the records of a part, and write its events into their final files; whether nothing is in the way."""
     number, met = part
-    steps.judge(_of_worker(home.settings), _exchange(context, home), number, met)
-    return number
+    return _is_done(context, steps.judge, _of_worker(home.settings), _exchange(context, home), number, met)
 
 
 @dg.op(out=dg.Out(dg.Nothing, io_manager_key=EXCHANGE))
-def publish(context: dg.OpExecutionContext, home: Home, met: str, judged: Sequence[int]) -> None:
+def publish(context: dg.OpExecutionContext, home: Home, met: str, judged: Sequence[bool]) -> None:
     """Check what was judged, and publish it as one snapshot."""
-    context.log.info(f"{len(judged)} parts are judged")
-    _publish(context, home, run_in_parts.publish, met)
+    if all(judged):
+        _publish(context, home, run_in_parts.publish, met)
+    else:
+        _publish(context, home, run_in_parts.publish_without_parts)
+
+
+def _is_done(context: dg.OpExecutionContext, step: Callable[..., None], *arguments: Any) -> bool:
+    try:
+        step(*arguments)
+    except DataFaultError as error:
+        context.log.warning(f"a delivery of this part breaks it; one process looks for it and goes on: {error.reason}")
+        return False
+    return True
 
 
 def _publish(context: dg.OpExecutionContext, home: Home, how: Callable[..., Outcome], *what: Any) -> None:

@@ -14,7 +14,7 @@ from activity_audit.base.hours import now_utc
 from activity_audit.base.masking import masked_errors
 from activity_audit.pipeline import stages
 from activity_audit.pipeline.distributed import Spread
-from activity_audit.pipeline.run import Window, batch_of, require_unpublished, stage_and_publish
+from activity_audit.pipeline.run import Window, batch_of, require_unpublished, stage_and_publish, update_warehouse
 from activity_audit.pipeline.stages import ChecksFailedError, Outcome
 from activity_audit.settings.core import Settings
 from activity_audit.transform import parts, steps
@@ -78,6 +78,19 @@ def publish(settings: Settings, run_id: str, met: str, progress: OnStage = lambd
             f"what the steps of the run {run_id} handed on is gone from {settings.exchange_root}: the run is published "
             "already, or it was planned too long ago"
         ) from None
+    exchange.remove()
+    return outcome
+
+
+def publish_without_parts(settings: Settings, run_id: str, progress: OnStage = lambda _: None) -> Outcome:
+    """Do all of a run in this process, which finds a delivery that breaks it, and sets that aside.
+
+    For errors see `update_warehouse`.
+    """
+    exchange = exchange_of(settings, run_id)
+    batch = exchange.batch()
+    alone = settings.model_copy(update={"workers": 1})
+    outcome = update_warehouse(alone, run_id, batch.feeds, (batch.start, batch.end), progress)
     exchange.remove()
     return outcome
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -16,6 +17,9 @@ import pytest
 import yaml
 
 from activity_audit.evidence.verify.verify import verify
+from activity_audit.ingest.landing import open_index
+from activity_audit.pipeline.status import set_aside
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.transform import parts, steps
 from orchestration import instance
@@ -218,3 +222,27 @@ def test_a_run_that_failed_goes_on_from_there(
 
 def refuse(*_: object) -> None:
     raise RuntimeError("no room")
+
+
+@pytest.mark.slow
+def test_a_delivery_that_breaks_its_part_is_set_aside(
+    landed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "FEWEST_RECORDS", 1)
+    settings = copied(landed, tmp_path, 1).model_copy(update={"executor": "in_process"})
+    (broken,) = [
+        delivery
+        for delivery in open_index(local_lake(settings.raw_dir)).deliveries(["qm"], WINDOW)
+        if delivery.feed_hour == WINDOW[0] + timedelta(hours=1)
+    ]
+    (settings.raw_dir / broken.raw_path).write_bytes(b"PAR1 no more PAR1")
+    with instance.instance(settings) as opened:
+        job = build_definitions(settings).resolve_job_def(DISTRIBUTED)
+        result = job.execute_in_process(run_config=configured(), instance=opened)
+    assert result.success
+    assert {event.step_key for event in result.all_events if event.is_step_success} == {
+        "land_and_plan", "parse[0]", "parse[1]", "meet",
+    }  # fmt: skip
+    assert [found.source_uri for found in set_aside(settings, ["qm"])] == [broken.source_uri]
+    assert one(settings, "select count(*) from fact_activity_event where feed = 'qm'") > 50
+    assert not list(Path(settings.exchange_root).iterdir())

@@ -15,10 +15,12 @@ import pytest
 
 from activity_audit.base import catalogue
 from activity_audit.evidence.verify.verify import verify
+from activity_audit.ingest.landing import open_index
 from activity_audit.pipeline import distributed, replay, run, run_in_parts, stages, worker, workers
 from activity_audit.pipeline.replay_report import Report
 from activity_audit.pipeline.stages import Outcome
 from activity_audit.pipeline.workers import Workers
+from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.transform import parts, steps
 from activity_audit.transform.exchange import Exchange, Handed
@@ -432,3 +434,21 @@ def test_data_below_a_folder_that_looks_like_a_partition(
     update(settings)
     require_same(settings, alone)
     assert partition_values(settings) == partition_values(alone)
+
+
+@pytest.mark.slow
+def test_a_delivery_that_breaks_its_part_is_set_aside(
+    landed: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A real worker says so to the run, which goes on without it."""
+    settings = copied(landed, tmp_path, 2)
+    (broken,) = [
+        delivery
+        for delivery in open_index(local_lake(settings.raw_dir)).deliveries(["qm"], WINDOW)
+        if delivery.feed_hour == HOUR + timedelta(hours=1)
+    ]
+    (settings.raw_dir / broken.raw_path).write_bytes(b"PAR1 no more PAR1")
+    (warning,) = update(settings).warnings
+    assert "is set aside: Invalid" in warning
+    assert len([row for row in everything(settings)["main.fact_activity_event"] if "qm" in row]) > 50
+    assert data_files(settings) == published_files(settings)
