@@ -116,7 +116,7 @@ class ObjectStore:
         """A page of S3's own listing at a time: it can begin at any name, which fsspec has no word for."""
         bucket, key, _ = self._files.split_path(folder)
         base = f"{key}/" if key else ""
-        request = {"Prefix": base + _common_beginning(first, end), "StartAfter": base + first}
+        request = {"Prefix": base + _common_beginning(first, end), "StartAfter": base + _just_before(first)}
         while True:
             page = self._files.call_s3("list_objects_v2", Bucket=bucket, **request)
             for item in page.get("Contents", []):
@@ -159,6 +159,14 @@ class ObjectStore:
             f"the feeds below {_shown(self.url)} cannot be listed: {reason(error)}; check the URL, the store, "
             "and the credentials of the store's own environment (for S3: AWS_ACCESS_KEY_ID and the like)"
         )
+
+
+def _just_before(path: str) -> str:
+    """A path that sorts before this one with nothing of ours between, and is no folder's.
+
+    Where a listing is to start after a folder's own name, as 2026-05-01/10, SeaweedFS leaves out what is in the folder.
+    """
+    return f"{path[:-1]}{chr(ord(path[-1]) - 1)}~" if path else ""
 
 
 def _common_beginning(first: str, second: str) -> str:
