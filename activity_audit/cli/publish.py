@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     type=click.IntRange(1, 36_500),
     help="Copy the events of the newest days; default: as many as the copy has, 90 for a new one.",
 )
+@click.option("--whole", is_flag=True, help="Write all rows again, for a copy that somebody changed.")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
-def command(settings: Settings, targets: tuple[str, ...], days: int | None, output: str) -> None:
+def command(settings: Settings, targets: tuple[str, ...], days: int | None, whole: bool, output: str) -> None:
     """Bring copies of the warehouse up to date, in PostgreSQL, a DuckDB file or Iceberg's format.
 
     A copy has the dimensions, the hourly counts, the quality tables and the newest events. Its readers see one snapshot
@@ -37,7 +38,7 @@ def command(settings: Settings, targets: tuple[str, ...], days: int | None, outp
 
     The exit code is 1 if a copy could not be brought up to date.
     """
-    from activity_audit.serving.published import ServingError
+    from activity_audit.serving.published import How, ServingError
     from activity_audit.serving.serve import bring_up_to_date
     from activity_audit.serving.target import parse
     from activity_audit.warehouse.lake import WarehouseError
@@ -52,7 +53,7 @@ def command(settings: Settings, targets: tuple[str, ...], days: int | None, outp
     failed: list[str] = []
     for target in chosen:
         try:
-            done.append(bring_up_to_date(settings, target, days))
+            done.append(bring_up_to_date(settings, target, How(days, whole)))
         except ServingError as error:
             failed.append(str(error))
         except WarehouseError as error:

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from activity_audit.base.files import sync
 from activity_audit.base.sql_text import literal
 from activity_audit.serving import rows
-from activity_audit.serving.published import Published, ServingError
+from activity_audit.serving.published import How, Published, ServingError
 from activity_audit.serving.state import COLUMNS, COPY, DEFAULT_DAYS, DESCRIPTION, TABLE, State, of_copy, of_warehouse
 from activity_audit.serving.target import Target
 from activity_audit.settings.core import Settings
@@ -27,9 +27,9 @@ from activity_audit.warehouse.transactions import cause
 
 
 def bring_up_to_date(
-    settings: Settings, manifest: dict[str, Any], target: Target, days: int | None, progress: OnStage
+    settings: Settings, manifest: dict[str, Any], target: Target, how: How, progress: OnStage
 ) -> Published:
-    """Replace the file by a copy of the newest snapshot, with the events of so many days, by default of as many.
+    """Replace the file by a copy of the newest snapshot, as `how` says.
 
     Raises:
         ServingError: if the file is not a copy, cannot be written, or others hold it.
@@ -45,8 +45,8 @@ def bring_up_to_date(
         with FileLock(path.with_name(f".{path.name}.lock"), timeout=settings.lock_timeout.total_seconds()):
             before = _state_in(path) if path.exists() else None
             with lake.reader(settings, pinned=True) as connection:
-                after = of_warehouse(connection, days or (before.days if before else DEFAULT_DAYS))
-                if before and before.is_as_new_as(after):
+                after = of_warehouse(connection, how.days or (before.days if before else DEFAULT_DAYS))
+                if before and before.is_as_new_as(after) and not how.whole:
                     return Published(str(target), before)
                 done = Published(str(target), after, is_whole=True)
                 # What a process that was killed has left.

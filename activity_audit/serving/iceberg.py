@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from activity_audit.base.sql_text import literal
 from activity_audit.serving import rows
-from activity_audit.serving.published import Published, ServingError
+from activity_audit.serving.published import How, Published, ServingError
 from activity_audit.serving.state import of_warehouse
 from activity_audit.serving.target import Target
 from activity_audit.settings.core import Settings
@@ -37,7 +37,7 @@ _SNAPSHOT, _RUN, _CONTENT = "activity-audit.snapshot-id", "activity-audit.run-id
 
 
 def bring_up_to_date(
-    settings: Settings, manifest: dict[str, Any], target: Target, days: int | None, progress: OnStage
+    settings: Settings, manifest: dict[str, Any], target: Target, how: How, progress: OnStage
 ) -> Published:
     """Bring the metadata in a folder to the newest snapshot; each table has all its rows.
 
@@ -46,7 +46,7 @@ def bring_up_to_date(
         WarehouseError: if the warehouse cannot be read.
     """
     folder = target.iceberg or ""
-    if days is not None:
+    if how.days is not None:
         raise ServingError(f"{target} has all events; leave out --days")
     _require_own_place(settings, folder)
     try:
@@ -66,7 +66,8 @@ def bring_up_to_date(
             done = Published(str(target), of_warehouse(connection, None))
             for model in rows.served_models(connection, manifest):
                 if model.is_table:
-                    _table(connection, model, IcebergFolder(f"{folder}/{model.schema}/{model.name}"), done)
+                    own = IcebergFolder(f"{folder}/{model.schema}/{model.name}")
+                    _table(connection, model, own, done, whole=how.whole)
             return done
     except Timeout:
         raise ServingError(f"another process has been writing {target} for {settings.lock_timeout}") from None
@@ -83,7 +84,12 @@ def _require_own_place(settings: Settings, folder: str) -> None:
 
 
 def _table(
-    connection: duckdb.DuckDBPyConnection, model: PublishedModel, folder: IcebergFolder, done: Published
+    connection: duckdb.DuckDBPyConnection,
+    model: PublishedModel,
+    folder: IcebergFolder,
+    done: Published,
+    *,
+    whole: bool,
 ) -> None:
     """Bring one table's folder to the rows that it has in the attached snapshot."""
     from activity_audit.serving.iceberg_folder import StrangeFileError, iceberg_schema
@@ -95,7 +101,7 @@ def _table(
     held = lake_catalog.sources(connection, model.schema, model.name)
     columns = lake_catalog.columns(connection, model.schema, model.name)
     content = hashlib.sha256(repr((columns, listed, held)).encode()).hexdigest()
-    if folder.properties_of_table.get(_CONTENT) == content:
+    if folder.properties_of_table.get(_CONTENT) == content and not whole:
         return
     properties = {
         _SNAPSHOT: str(done.state.snapshot_id), _RUN: done.state.run_id or "", _CONTENT: content,
@@ -103,16 +109,11 @@ def _table(
     count = connection.execute(f"select count(*) from {full_name(model)}").fetchall()[0][0]
     schema = iceberg_schema(columns)
     try:
-        if held or any(delete_file for _, delete_file in listed):
+        if whole or held or any(delete_file for _, delete_file in listed):
             raise StrangeFileError
-        folder.set_files(schema, [data_file for data_file, _ in listed], properties)
+        folder.set_files(schema, [data_file for data_file, _ in listed], properties, count)
     except StrangeFileError:
-        folder.set_files(schema, [_written(connection, model, folder.location, columns)], properties)
-    if folder.records != count:
-        raise ServingError(
-            f"{folder.location} has {folder.records} rows, and {model.schema}.{model.name} has {count}; "
-            "do not read it, and report this as a fault of the product"
-        )
+        folder.set_files(schema, [_written(connection, model, folder.location, columns)], properties, count)
     folder.remove_unneeded()
     done.added[f"{model.schema}.{model.name}"] = count
 

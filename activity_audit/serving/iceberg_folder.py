@@ -46,7 +46,7 @@ _NAME_MAPPING = "schema.name-mapping.default"
 
 
 class StrangeFileError(RuntimeError):
-    """A Parquet file has more columns than its table, as what DuckLake writes for an UPDATE has."""
+    """The files are not all that the table is: what DuckLake writes for an UPDATE has columns of its own."""
 
 
 class IcebergFolder(NoopCatalog):
@@ -65,18 +65,14 @@ class IcebergFolder(NoopCatalog):
         """The properties that the newest version has; none where there is no version."""
         return self._metadata.properties if self._metadata else {}
 
-    @property
-    def records(self) -> int:
-        """How many rows the newest version has."""
-        return sum(file.record_count for file in self._files().values())
-
-    def set_files(self, schema: Schema, files: Collection[str], properties: Mapping[str, str]) -> None:
-        """Commit a version that consists of these Parquet files, with these properties.
+    def set_files(self, schema: Schema, files: Collection[str], properties: Mapping[str, str], records: int) -> None:
+        """Commit a version that consists of these Parquet files with so many rows, with these properties.
 
         A table whose columns changed begins again under another id.
 
         Raises:
-            StrangeFileError: if a file has columns that the table does not have.
+            StrangeFileError: if the files have other columns than the table, or another number of rows; nothing is
+                committed then.
         """
         if self._metadata is None or self._metadata.schema() != schema:
             self._metadata = _empty(self.location, schema)
@@ -89,6 +85,8 @@ class IcebergFolder(NoopCatalog):
             new = list(parquet_files_to_data_files(self._io, self._metadata, unknown))
         except KeyError as column:
             raise StrangeFileError(f"a file of {self.location} has a column {column}") from None
+        if (found := sum(file.record_count for file in (*kept, *new))) != records:
+            raise StrangeFileError(f"the files of {self.location} have {found} rows, and the table has {records}")
         if self._manifests() >= _MOST_MANIFESTS:
             lost, new = lost + kept, kept + new
         with table.transaction() as transaction:

@@ -17,7 +17,7 @@ from activity_audit.base.sql_text import literal
 from activity_audit.base.vocabulary import FACT_NAME
 from activity_audit.serving import postgres_ddl as ddl
 from activity_audit.serving import rows
-from activity_audit.serving.published import Published, ServingError
+from activity_audit.serving.published import How, Published, ServingError
 from activity_audit.serving.state import COPY, DEFAULT_DAYS, TABLE, State, can_follow, columns_of, of_copy, of_warehouse
 from activity_audit.serving.target import Target
 from activity_audit.settings.core import Settings
@@ -35,9 +35,9 @@ _IN_PLACE_OF_NUL = "\N{REPLACEMENT CHARACTER}"
 
 
 def bring_up_to_date(
-    settings: Settings, manifest: dict[str, Any], target: Target, days: int | None, progress: OnStage
+    settings: Settings, manifest: dict[str, Any], target: Target, how: How, progress: OnStage
 ) -> Published:
-    """Bring the copy to the newest snapshot, with the events of so many days, by default of as many as it has.
+    """Bring the copy to the newest snapshot, as `how` says.
 
     Raises:
         ServingError: if PostgreSQL refuses or fails, others hold the copy, or the database has other people's tables.
@@ -48,11 +48,11 @@ def bring_up_to_date(
             _attach(connection, target)
             progress("copying")
             with _transaction(connection):
-                return _bring(connection, manifest, target, days)
+                return _bring(connection, manifest, target, how)
     except duckdb.Error as error:
         raise ServingError(
             f"{target} could not be brought up to date: {cause(error)}. Its readers go on to see one whole snapshot; "
-            "run `audit publish` again when the cause is gone"
+            "run `audit publish` again when the cause is gone, with --whole if somebody changed the copy"
         ) from None
 
 
@@ -102,19 +102,17 @@ def _attach(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
     connection.execute(f"attach {literal(target.postgres or '')} as {COPY} (type postgres)")
 
 
-def _bring(
-    connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], target: Target, days: int | None
-) -> Published:
+def _bring(connection: duckdb.DuckDBPyConnection, manifest: dict[str, Any], target: Target, how: How) -> Published:
     models = list(filter(rows.is_copied_by_rows, rows.served_models(connection, manifest)))
     before = of_copy(connection)
-    after = of_warehouse(connection, days or (before.days if before else DEFAULT_DAYS))
+    after = of_warehouse(connection, how.days or (before.days if before else DEFAULT_DAYS))
     if before is None:
         _require_empty(connection, models, target)
         _do(connection, ["create schema if not exists main", "create schema if not exists quality"])
         _do(connection, ddl.create_state())
-    elif before.is_as_new_as(after):
+    elif before.is_as_new_as(after) and not how.whole:
         return Published(str(target), before)
-    base = before if before and can_follow(connection, before, after) else None
+    base = before if before and not how.whole and can_follow(connection, before, after) else None
     done = Published(str(target), after, is_whole=base is None)
     for model in models:
         _table(connection, model, base, after, done)

@@ -12,6 +12,20 @@ class ServingError(RuntimeError):
     """A serving copy could not be brought up to date, and is as it was; the message says why and what to do."""
 
 
+@dataclass(frozen=True)
+class How:
+    """How a copy is to be brought up to date: with how many days of events, and whether all rows are written again.
+
+    Without `days` it has as many as it had.
+    """
+
+    days: int | None = None
+    whole: bool = False
+
+
+AS_BEFORE = How()
+
+
 @dataclass
 class Published:
     """What was done to one copy: its state now, whether all of it was written, and the rows by table."""

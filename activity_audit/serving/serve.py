@@ -5,7 +5,7 @@ from __future__ import annotations
 from activity_audit.base.masking import masked_errors
 from activity_audit.dbt_runner import project
 from activity_audit.serving import duckdb_file, postgres
-from activity_audit.serving.published import Published, ServingError
+from activity_audit.serving.published import AS_BEFORE, How, Published, ServingError
 from activity_audit.serving.target import Target
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.lake import WarehouseError
@@ -14,11 +14,9 @@ from activity_audit.warehouse.run_lock import OnStage
 
 @masked_errors(ServingError, WarehouseError)
 def bring_up_to_date(
-    settings: Settings, target: Target, days: int | None = None, progress: OnStage = lambda _: None
+    settings: Settings, target: Target, how: How = AS_BEFORE, progress: OnStage = lambda _: None
 ) -> Published:
-    """Bring a copy to the newest snapshot of the warehouse, with the events of its newest `days`.
-
-    A new copy has 90 days, and any other goes on to have as many as it has.
+    """Bring a copy to the newest snapshot of the warehouse; without a number of days, a new one has 90.
 
     Raises:
         ServingError: if the copy could not be brought up to date.
@@ -27,6 +25,6 @@ def bring_up_to_date(
     if target.iceberg:
         from activity_audit.serving import iceberg
 
-        return iceberg.bring_up_to_date(settings, project.manifest(), target, days, progress)
+        return iceberg.bring_up_to_date(settings, project.manifest(), target, how, progress)
     bring = postgres.bring_up_to_date if target.postgres else duckdb_file.bring_up_to_date
-    return bring(settings, project.manifest(), target, days, progress)
+    return bring(settings, project.manifest(), target, how, progress)

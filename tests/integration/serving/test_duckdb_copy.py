@@ -14,7 +14,7 @@ import pytest
 
 from activity_audit.dbt_runner import project
 from activity_audit.pipeline.replay import replay
-from activity_audit.serving.published import ServingError
+from activity_audit.serving.published import How, ServingError
 from activity_audit.serving.serve import bring_up_to_date
 from activity_audit.serving.target import Target, parse
 from activity_audit.settings.core import Settings
@@ -70,6 +70,7 @@ def test_it_equals_the_warehouse_and_readers_of_the_old_one_go_on(home: Settings
     _require_equal(home, copy)
     assert copy.file is not None
     assert bring_up_to_date(home, copy).is_unchanged
+    assert bring_up_to_date(home, copy, How(whole=True)).is_whole
     with _open(copy) as reader:
         deliver(home, lines([event("d")]), hour=1)
         run(home, 1)
@@ -96,7 +97,7 @@ def test_it_equals_the_warehouse_and_readers_of_the_old_one_go_on(home: Settings
 
 @pytest.mark.slow
 def test_a_process_that_is_killed_leaves_the_old_file(home: Settings, copy: Target) -> None:
-    bring_up_to_date(home, copy, 10)
+    bring_up_to_date(home, copy, How(10))
     assert copy.file is not None
     before = copy.file.read_bytes()
     deliver(home, lines([event("d")]), hour=1)

@@ -12,7 +12,7 @@ from pyiceberg.table import StaticTable
 
 from activity_audit.pipeline.replay import replay
 from activity_audit.serving import iceberg_folder
-from activity_audit.serving.published import ServingError
+from activity_audit.serving.published import How, ServingError
 from activity_audit.serving.serve import bring_up_to_date
 from activity_audit.serving.target import Target, parse
 from activity_audit.settings.core import Settings
@@ -126,6 +126,11 @@ def test_rows_that_only_the_catalog_has_are_not_left_out(
     bring_up_to_date(settings, copy)
     assert list(Path(f"{copy.iceberg}/main/fact_activity_event/data").iterdir())
     _require_equal(settings, copy)
+    # The number of rows shows it too.
+    monkeypatch.setattr(lake_catalog, "sources", lambda *_: [])
+    other = parse(f"{copy.text} too")
+    bring_up_to_date(settings, other)
+    _require_equal(settings, other)
 
 
 def test_places_that_it_refuses(settings: Settings, copy: Target) -> None:
@@ -134,7 +139,7 @@ def test_places_that_it_refuses(settings: Settings, copy: Target) -> None:
         with pytest.raises(ServingError, match="must be a folder apart from"):
             bring_up_to_date(settings, parse(f"iceberg:{folder}"))
     with pytest.raises(ServingError, match="leave out --days"):
-        bring_up_to_date(settings, copy, 5)
+        bring_up_to_date(settings, copy, How(5))
 
 
 @pytest.mark.slow

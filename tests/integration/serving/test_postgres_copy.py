@@ -15,7 +15,7 @@ import pytest
 
 from activity_audit.pipeline.replay import replay
 from activity_audit.serving import postgres as serving
-from activity_audit.serving.published import ServingError
+from activity_audit.serving.published import How, ServingError
 from activity_audit.serving.serve import bring_up_to_date
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import compaction
@@ -133,14 +133,14 @@ def test_only_the_newest_days_are_copied(home: Settings, postgres: PostgresServe
     old = [event(f"old-{day}", eventTime=f"2026-04-{day}T10:00:00Z") for day in (20, 25, 30)]
     deliver(home, lines(old), name="old.ndjson")
     run(home)
-    state = bring_up_to_date(home, copy, 3).state
+    state = bring_up_to_date(home, copy, How(3)).state
     assert (state.days, f"{state.events_from_utc}", state.events_left_out) == (3, "2026-04-29 00:00:00", 2)
     kept = f"select event_id from {FACT} where event_id like 'old-%' order by 1"
     assert ask(copy, kept) == [("old-30",)]
     assert ask(copy, "select count(*) from main.activity_audit_report") == [(44,)]
     assert ask(copy, "select sum(event_count)::bigint from main.agg_activity_hourly") == [(46,)]
 
-    done = bring_up_to_date(home, copy, 8)
+    done = bring_up_to_date(home, copy, How(8))
     assert (done.is_whole, done.added, done.state.events_left_out) == (False, {FACT: 1}, 1)
     assert ask(copy, kept) == [("old-25",), ("old-30",)]
 
@@ -150,7 +150,7 @@ def test_only_the_newest_days_are_copied(home: Settings, postgres: PostgresServe
     assert (done.is_whole, done.state.days, done.state.events_left_out) == (False, 8, 2)
     assert (done.added[FACT], done.removed[FACT]) == (1, 1)
     assert ask(copy, kept) == [("old-30",)]
-    assert bring_up_to_date(home, copy, 90).added[FACT] == 2
+    assert bring_up_to_date(home, copy, How(90)).added[FACT] == 2
     assert of_postgres(copy) == of_warehouse(home)
 
 
@@ -210,6 +210,15 @@ def test_tables_of_others_are_left_alone(home: Settings, postgres: PostgresServe
     with pytest.raises(ServingError, match=r"has a table quality\.pipeline_run that `audit publish` did not make"):
         bring_up_to_date(home, copy)
     assert ask(copy, "select mine from quality.pipeline_run") == [(1,)]
+
+
+def test_a_copy_that_somebody_changed_is_written_whole(home: Settings, postgres: PostgresServer) -> None:
+    copy = new_copy(postgres)
+    bring_up_to_date(home, copy)
+    execute(copy, f"delete from {FACT} where event_id = 'a1'; delete from main.dim_application")
+    assert bring_up_to_date(home, copy).is_unchanged
+    assert bring_up_to_date(home, copy, How(whole=True)).is_whole
+    assert of_postgres(copy) == of_warehouse(home)
 
 
 @pytest.mark.slow
