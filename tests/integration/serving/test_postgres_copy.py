@@ -288,3 +288,15 @@ def test_the_password_is_in_no_output(home: Settings, postgres: PostgresServer) 
     done = said(home, "publish", "--to", theirs.replace("writer@", "writer:hunter2@"), exit_code=2)
     assert "PGPASSFILE" in done.stderr
     assert "hunter2" not in done.output
+
+
+@pytest.mark.slow
+def test_a_copy_of_a_warehouse_whose_catalog_is_in_postgresql(settings: Settings, postgres: PostgresServer) -> None:
+    shared = settings.model_copy(update={"catalog": postgres.new_database(), "applications": ["search", "qm"]})
+    copy = new_copy(postgres)
+    publish_first(shared)
+    bring_up_to_date(shared, copy)
+    publish_next(shared)
+    done = bring_up_to_date(shared, copy)
+    assert (done.is_whole, done.added[FACT]) == (False, 20)
+    assert of_postgres(copy) == of_warehouse(shared)
