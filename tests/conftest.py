@@ -26,8 +26,8 @@ gc.set_threshold(200_000, 20, 20)
 _FIRST = (
     "test_retention_holds", "test_set_aside", "test_crashes", "test_promises", "test_files_without_duckdb",
     "test_folder_names", "test_two_homes", "test_landing_crashes", "test_models",
-    "test_lake_in_a_bucket", "test_postgres", "test_acknowledgements", "test_retention", "test_replay",
-    "test_bucket_memory", "test_places", "test_dagster",
+    "test_lake_in_a_bucket", "test_postgres", "test_postgres_copy", "test_acknowledgements", "test_retention",
+    "test_replay", "test_bucket_memory", "test_places", "test_dagster",
 )  # fmt: skip
 
 # Where the tests run in the background of a script, Ctrl-C is ignored, also by every process that they start.

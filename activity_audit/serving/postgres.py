@@ -50,8 +50,9 @@ def bring_up_to_date(
             with _transaction(connection):
                 return _bring(connection, manifest, target, how)
     except duckdb.Error as error:
+        why = cause(error).rstrip(".?")
         raise ServingError(
-            f"{target} could not be brought up to date: {cause(error)}. Its readers go on to see one whole snapshot; "
+            f"{target} could not be brought up to date: {why}. Its readers go on to see one whole snapshot; "
             "run `audit publish` again when the cause is gone, with --whole if somebody changed the copy"
         ) from None
 

@@ -155,12 +155,19 @@ def test_copies_that_follow_never_make_a_run_fail(home: Settings, copy: Target, 
         f"{gone} cannot be written: the folder {tmp_path}/gone does not exist"
     )
     _require_equal(home, copy)
+
+
+@pytest.mark.slow
+def test_copies_follow_a_replay_and_an_upkeep(home: Settings, copy: Target, tmp_path: Path) -> None:
+    following = home.model_copy(update={"publish_to": [f"{tmp_path}/gone/a.duckdb", copy.text]})
+    deliver(home, lines([event("d", eventTime="2026-05-01T15:00:00Z"), event("e")]), hour=1)
+    run(home, 1)
     report = replay(following.model_copy(update={"future_tolerance": timedelta(hours=4)}), "replay")
     assert (report.accepted, len(report.warnings)) == (1, 1)
     _require_equal(home, copy)
     assert query(home, "select count(*) from fact_activity_event") == [(5,)]
     done = maintain(following.model_copy(update={"retention": "30d", "retention_max_share": 1.0}))
-    assert [text for text in done.warnings if "AUDIT_PUBLISH_TO" in text] == [warning]
+    assert [text for text in done.warnings if "AUDIT_PUBLISH_TO" in text] == report.warnings
     assert query(home, "select count(*) from fact_activity_event") == [(0,)]
     _require_equal(home, copy)
 
