@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 import duckdb
 
 from activity_audit.base.sql_text import literal
+from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, lake_catalog
 from activity_audit.warehouse.contract import PublishedModel
 from activity_audit.warehouse.transactions import snapshot_now, transaction
@@ -22,14 +23,17 @@ from activity_audit.warehouse.transactions import snapshot_now, transaction
 FULL_FILE = 32 * 1024 * 1024
 # So many small files of a partition are rewritten together; for fewer it would be done again and again.
 _ENOUGH = 4
+# Of the memory of a run. What is rewritten together is sorted, and with more than this no faster.
+_MEMORY = 1 / 3
 
 
-def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedModel]) -> None:
+def compact(connection: duckdb.DuckDBPyConnection, models: Iterable[PublishedModel], settings: Settings) -> None:
     """Rewrite the partitions of these public tables that have many small files, some files in each transaction.
 
     What an earlier release left in the catalog goes into files with them. What the tables say stays the same, row by
-    row. The connection has `work` and `audit` attached.
+    row. The connection has `work` and `audit` attached, and from here on less memory.
     """
+    connection.execute(f"set memory_limit = '{settings.memory_share(_MEMORY)}'")
     tables = set(
         connection.execute(
             "select schema_name, table_name from duckdb_tables() where database_name = 'audit'"
@@ -75,7 +79,8 @@ def to_rewrite(files: Iterable[tuple[str, int]]) -> list[list[str]]:
 def _rewrite(connection: duckdb.DuckDBPyConnection, model: PublishedModel, files: Sequence[str]) -> None:
     table = f"audit.{model.schema}.{model.name}"
     listed = ", ".join(map(literal, files))
-    order = f" order by {', '.join(model.order_by)}" if model.order_by else ""
+    # DuckLake sorts what goes into a sorted table itself.
+    order = f" order by {', '.join(model.order_by)}" if model.order_by and not model.sorted_by else ""
     since = snapshot_now(connection)
     connection.execute(f"create or replace table work.main.compacted as from {table} where filename in ({listed})")
     with transaction(connection, "compaction", {}, since=since):

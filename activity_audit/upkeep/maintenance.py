@@ -103,7 +103,7 @@ def maintain(
         if is_believed:
             _apply_retention(connection, settings, allowed, now, done)
         done.counts["raw files removed"] = _remove_raw_files(connection, settings)
-        compact(connection, published_models(project.manifest()))
+        compact(connection, published_models(project.manifest()), settings)
         if is_believed:
             _expire(connection, settings, now)
             _clean(connection, settings, allowed, now, done)

@@ -20,8 +20,8 @@ from activity_audit.warehouse.known_ids import TABLE, differing_hours, event_id_
 
 # Each event hour that differs is looked into by itself; of more than these it is said how many they are.
 _MOST_HOURS = 10
-# Counted by key, so many take about 300 MB.
-_KEYS_AT_A_TIME = 4_000_000
+# Counted by key, so many take about 150 MB.
+_KEYS_AT_A_TIME = 2_000_000
 _KEYS = 2**48
 # Of each slice so many keys are looked into.
 _MOST = 100
