@@ -4,7 +4,9 @@ the same warehouse when it has grown.
     python -m benchmarks.upkeep [--events 10000000 100000000]
 
 The feeds are loaded a tenth of the larger size at a time and then deleted, so that disk is needed for the warehouse
-and the raw lake only. `audit maintain` merges what was loaded since it ran last; its cost is set against those events.
+and the raw lake only. At both sizes the last hours are those of a day: `audit maintain` runs, each hour has a run of
+its own, and the next `audit maintain`, which is measured, has as many files to merge as at the other size. Its cost is
+set against the events of that day.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ from benchmarks.bulk_feeds import EVENTS_AN_HOUR, make_feeds
 from benchmarks.measure import Figure, Usage
 
 _LOADS = 10
+_DAY = 24
+# Of the smaller size, the day is half of the hours at most, and it has as many files as are merged.
+_HOURS = 12
 
 
 def main() -> None:
@@ -29,15 +34,19 @@ def main() -> None:
     measure.add_json_option(parser)
     options = parser.parse_args()
     small, large = options.events
+    hours = max(_HOURS * large // small, large // EVENTS_AN_HOUR)
+    day = min(_DAY, hours * small // large // 2)
     figures: list[Figure] = []
     costs: dict[tuple[str, int], tuple[Usage, int]] = {}
     with tempfile.TemporaryDirectory(prefix="activity-audit-bench-") as name:
         folder, loaded = Path(name), 0
         for size in (small, large):
-            new = size - loaded
-            _load(folder, loaded, size, large)
-            loaded = size
-            for command, events in (("verify", size), ("maintain", new)):
+            end = hours * size // large
+            _load(folder, large, hours, range(loaded, end - day), -(-hours // _LOADS))
+            measure.audit(folder / "home", "maintain")
+            _load(folder, large, hours, range(end - day, end), 1)
+            loaded = end
+            for command, events in (("verify", size), ("maintain", day * large // hours)):
                 usage = measure.audit(folder / "home", command)
                 costs[command, size] = usage, events
                 figures += measure.usage_figures(f"{command} at {size:,}", usage)
@@ -50,17 +59,15 @@ def main() -> None:
     measure.report(options.json, figures)
 
 
-def _load(folder: Path, loaded: int, wanted: int, all_events: int) -> None:
-    """Bring the warehouse from `loaded` to `wanted` of all events, some days of feeds at a time."""
+def _load(folder: Path, events: int, hours: int, part: range, step: int) -> None:
+    """Bring these of all hours into the warehouse, so many of them in each run."""
     given = folder / "feeds"
-    hours = max(_LOADS, all_events // EVENTS_AN_HOUR)
-    first, last = (round(hours * events / all_events) for events in (loaded, wanted))
-    step = -(-hours // _LOADS)
-    for start in range(first, last, step):
-        make_feeds(given, all_events, hours, "ndjson", range(start, min(start + step, last)))
+    for start in part[::step]:
+        end = min(start + step, part.stop)
+        make_feeds(given, events, hours, "ndjson", range(start, end))
         measure.audit(folder / "home", "run", AUDIT_FEED_URL=str(given))
         shutil.rmtree(given)
-        print(f"{min(start + step, last)} of {hours} hours are loaded", file=sys.stderr, flush=True)
+        print(f"{end} of {hours} hours are loaded", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
