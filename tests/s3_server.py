@@ -98,6 +98,7 @@ class Bucket:
         self._client = client
         self.name = name
         self.url = f"s3://{name}"
+        self.endpoint: str = client.meta.endpoint_url
 
     def put(self, key: str, content: bytes) -> None:
         """Write an object."""

@@ -17,7 +17,7 @@ _AGAIN = "Nothing is half done: run the same command again to continue"
 _KINDS = re.compile(
     r"OSError|PermissionError|FileExistsError|NotADirectoryError|IsADirectoryError|BlockingIOError|MemoryError"
     r"|ArrowMemoryError|DatabaseError|OperationalError|IOException|OutOfMemoryException|TransactionException"
-    r"|FatalException|InvalidInputException|Error|TransformError"
+    r"|FatalException|InvalidInputException|Error|TransformError|ExpectationNotEvaluated"
 )
 _FAILS = r"input/output error|disk i/o error|\[errno 5\]"
 _LITTLE_SPACE = 1 << 20
@@ -56,6 +56,11 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
     (
         r"out of memory|unable to allocate|malloc of size|cannot allocate memory|\[errno 12\]",
         f"there is too little memory. Raise AUDIT_MEMORY_LIMIT, if the machine has more, or ask for less. {_AGAIN}",
+    ),
+    (
+        r"server closed the connection|unable to connect to postgres|connection to server|terminating connection"
+        r"|no connection to the server|database system is (?:starting up|shutting down|in recovery)",
+        f"PostgreSQL went away, or cannot be reached. Start it, or check AUDIT_CATALOG. {_AGAIN}",
     ),
     (
         r"unable to open database file",
