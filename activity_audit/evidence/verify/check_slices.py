@@ -28,10 +28,10 @@ from activity_audit.ledger.chain import REPLAY, BatchKey
 from activity_audit.ledger.slices import Slice, condition, even, halves, slices
 
 # DuckDB gives rows to Python by one thread, so that one slice does not keep two processors busy.
-_SLICES_AT_A_TIME = 2
+FEWEST_AT_A_TIME = 2
 # A slice has some ten queries of which each takes a few hundredths of a second, however few its rows. Of quarantined
-# records all hashes are in memory at a time, of events those of a part.
-_EVENTS_AT_A_TIME = 8_000_000
+# records all hashes are in memory at a time, of events those of a part. All slices together have so many events.
+_EVENTS_AT_A_TIME = 16_000_000
 _EVENTS_FOR_A_QUARANTINED_RECORD = 5
 # Of each delivery there are some 4 KB of Python in memory: its batch in the tables, and the entry of that.
 _EVENTS_FOR_A_DELIVERY = 400
@@ -48,10 +48,11 @@ def check_slices(
     state: LedgerState,
     uncovered: set[BatchKey],
     report: Report,
+    at_a_time: int,
 ) -> list[Differing]:
     """Compare the published tables with the ledger, slice by slice; the batches whose events differ are returned.
 
-    The batches `uncovered` need have no entry yet.
+    The batches `uncovered` need have no entry yet. So many slices are compared at a time.
     """
     weight = f"accepted + {_EVENTS_FOR_A_QUARANTINED_RECORD} * quarantined + {_EVENTS_FOR_A_DELIVERY} * deliveries"
     rows = connection.execute(
@@ -64,12 +65,12 @@ def check_slices(
     failed: list[tuple[str, duckdb.Error]] = []
     deleted = 0
     seen: Counter[Layer] = Counter()
-    with QueryPool(connection, _SLICES_AT_A_TIME) as pool:
+    with QueryPool(connection, at_a_time) as pool:
 
         def begin(part: Slice) -> tuple[Slice, Future[SliceState]]:
             return part, pool.submit(_check_slice, condition(part), state.edited, uncovered)
 
-        most = even([count for _, count in rows], _EVENTS_AT_A_TIME, _SLICES_AT_A_TIME)
+        most = even([count for _, count in rows], _EVENTS_AT_A_TIME // at_a_time, at_a_time)
         parts = deque(begin(part) for part in slices(rows, bounds, most))
         keys = pool.submit(check_keys, condition(bounds))
         derived = pool.submit(check_derived, condition(bounds))

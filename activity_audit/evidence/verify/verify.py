@@ -19,7 +19,7 @@ from activity_audit.dbt_runner.project import TransformError
 from activity_audit.evidence.verify import published_deliveries
 from activity_audit.evidence.verify.check_files import check_files
 from activity_audit.evidence.verify.check_ledger import Expected, LedgerState, check_holds, check_ledger, expected_heads
-from activity_audit.evidence.verify.check_slices import check_slices
+from activity_audit.evidence.verify.check_slices import FEWEST_AT_A_TIME, check_slices
 from activity_audit.evidence.verify.data_files import wrong_files
 from activity_audit.evidence.verify.findings import Finding, Report, batch_name, listed, unreadable
 from activity_audit.evidence.verify.naming import name_events
@@ -122,7 +122,8 @@ def _check_window(
     # Files are read and hashed while DuckDB reads the tables, so that neither disk nor processor waits for the other.
     with QueryPool(connection, 1) as pool:
         files = pool.submit(check_files, raw_lake(settings), settings.feed_root, bounds, now)
-        differing = check_slices(connection, bounds, state, uncovered, tables)
+        at_a_time = max(FEWEST_AT_A_TIME, settings.workers)
+        differing = check_slices(connection, bounds, state, uncovered, tables, at_a_time)
         found = files.result()
     report.count("raw files", found.hashed)
     report.count("raw files that wait for a run", found.waiting)

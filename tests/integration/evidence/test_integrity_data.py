@@ -101,7 +101,7 @@ def test_events_of_which_the_catalog_says_that_they_are_of_another_hour(
         )
         assert done.rowcount == 1
     # As of a history that takes more than one slice.
-    monkeypatch.setattr("activity_audit.evidence.verify.check_slices._EVENTS_AT_A_TIME", 1)
+    monkeypatch.setattr("activity_audit.evidence.verify.check_slices._EVENTS_AT_A_TIME", 2)
     found = findings(home)
     assert ("fact", "added", "main.fact_activity_event") in [(f.layer, f.problem, f.what) for f in found]
 
