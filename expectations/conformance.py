@@ -71,7 +71,9 @@ def _identity_rules(record_sha256_sql: str, event_id_key_sql: str) -> list[Rule]
     # The keys say in which hours an id may have been published; whether it was, the fact.
     hours = (
         f"select unnest(known_event_rows(list(key))).event_hour_utc from (select {event_id_key_sql} as key "
-        f"from {STAGED_FACT}) group by key >> 40"
+        f"from {STAGED_FACT}) group by key >> 40 "
+        # And whatever the keys say, in the hours of the events themselves, where an event that came again mostly is.
+        f"union all select distinct event_hour_utc from {STAGED_FACT}"
     )
     hash_matches = f"regexp_full_match({record_sha256_sql}, '[0-9a-f]{{64}}')"
     return [

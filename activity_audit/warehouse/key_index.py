@@ -9,11 +9,12 @@ table has, an event could be published twice; so the index says how many rows it
 
 from __future__ import annotations
 
+import hashlib
 import json
 import mmap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from math import ceil
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -23,6 +24,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 from duckdb.func import PythonUDFType
+from filelock import FileLock
 
 from activity_audit.base import files
 from activity_audit.warehouse import known_ids
@@ -40,6 +42,8 @@ _MOST = 1.5
 _KEYS_AT_A_TIME = 1000
 _HOUR_US = 3_600_000_000
 _NAME = "index.json"
+# So many rows of a segment are looked at when it is opened, for files that are not as they were written.
+_SAMPLED = 1000
 
 # Keys in order, and the hours since 1970 that belong to them.
 Rows: TypeAlias = tuple[np.ndarray, np.ndarray]
@@ -52,6 +56,8 @@ class Segment:
 
     name: str
     rows: int
+    # See `_sample`.
+    sample: str
 
 
 @dataclass(frozen=True)
@@ -65,18 +71,20 @@ class State:
 
 
 class KeyIndex:
-    """The index in `folder`; one process at a time may change it."""
+    """The index in `folder`. Whoever looks up holds the segments that it has compared, whatever others do meanwhile."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._held: State | None = None
+        self._segments: list[Rows] = []
 
     def covers(self, connection: duckdb.DuckDBPyConnection, snapshot: int) -> bool:
-        """Whether the index is of the attached warehouse as it is at a snapshot."""
-        state = self._state()
-        return state is not None and (state.warehouse, state.snapshot) == (warehouse_id(connection), snapshot)
+        """Whether what is held is known to be of the attached warehouse as it is at a snapshot."""
+        held = self._held
+        return held is not None and (held.warehouse, held.snapshot) == (warehouse_id(connection), snapshot)
 
     def follow(self, connection: duckdb.DuckDBPyConnection, snapshot: int, digest: tuple[int, int]) -> bool:
-        """Add what was published up to a snapshot, at which all rows have this digest.
+        """Add what was published up to a snapshot, at which all rows have this digest, and hold it.
 
         False where they have another one, or the index is to be made again.
 
@@ -84,42 +92,51 @@ class KeyIndex:
             duckdb.Error: if the table cannot be read.
             OSError: if the index cannot be written.
         """
-        state = self._state()
-        if state is None or state.warehouse != warehouse_id(connection) or state.snapshot > snapshot:
-            return False
-        if state.snapshot == snapshot:
-            return state.digest == digest
-        if not _has_snapshot(connection, state.snapshot + 1):
-            return False
-        added, removed = (
-            f"(select event_id_key, event_hour_utc from ducklake_table_{what}"
-            f"('{ALIAS}', 'quality', 'known_event_id', {state.snapshot + 1}, {snapshot}))"
-            for what in ("insertions", "deletions")
-        )
-        without = (0, 0)
-        if connection.execute(f"select 1 from {removed} limit 1").fetchone():
-            # Compaction takes rows away and adds the same.
-            added, removed = f"({added} except all {removed})", f"({removed} except all {added})"
-            without = _digest(connection, removed)
-        new = _digest(connection, added)
-        if known_ids.sum_of(state.digest, new, (-without[0], -without[1])) != digest:
-            return False
-        if sum(segment.rows for segment in state.segments) + new[0] > _MOST * digest[0] + _ROWS_AT_A_TIME:
-            return False
-        segments = [*state.segments, *self._write(new[0], _read(connection, added, new[0]))]
-        self._keep(State(state.warehouse, snapshot, digest, tuple(self._few(segments))))
-        return True
+        with self._locked():
+            state = self._state()
+            if state is None or state.warehouse != warehouse_id(connection) or state.snapshot > snapshot:
+                return False
+            if state.snapshot == snapshot:
+                if state.digest == digest:
+                    self._hold(state)
+                return state.digest == digest
+            if not _has_snapshot(connection, state.snapshot + 1):
+                return False
+            added, removed = (
+                f"(select event_id_key, event_hour_utc from ducklake_table_{what}"
+                f"('{ALIAS}', 'quality', 'known_event_id', {state.snapshot + 1}, {snapshot}))"
+                for what in ("insertions", "deletions")
+            )
+            without = (0, 0)
+            if connection.execute(f"select 1 from {removed} limit 1").fetchone():
+                # Compaction takes rows away and adds the same.
+                added, removed = f"({added} except all {removed})", f"({removed} except all {added})"
+                without = _digest(connection, removed)
+            new = _digest(connection, added)
+            if known_ids.sum_of(state.digest, new, (-without[0], -without[1])) != digest:
+                return False
+            if sum(segment.rows for segment in state.segments) + new[0] > _MOST * digest[0] + _ROWS_AT_A_TIME:
+                return False
+            segments = [*state.segments, *self._write(new[0], _read(connection, added, new[0]))]
+            self._keep(State(state.warehouse, snapshot, digest, tuple(self._few(segments))))
+            return True
 
     def make(self, connection: duckdb.DuckDBPyConnection, snapshot: int) -> None:
-        """Make the index of all rows that the table has at a snapshot. Raises as `follow` does."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+        """Make the index of all rows that the table has at a snapshot, and hold it. Raises as `follow` does."""
         table = f"(from {known_ids.TABLE} at (version => {snapshot}))"
-        digest = _digest(connection, table)
-        segments = self._write(digest[0], _read(connection, table, digest[0]))
-        self._keep(State(warehouse_id(connection), snapshot, digest, tuple(segments)))
+        with self._locked():
+            digest = _digest(connection, table)
+            segments = self._write(digest[0], _read(connection, table, digest[0]))
+            self._keep(State(warehouse_id(connection), snapshot, digest, tuple(segments)))
 
     def find(self, keys: np.ndarray) -> Rows:
-        """The rows that have one of these keys."""
+        """The rows that have one of these keys.
+
+        Raises:
+            RuntimeError: if nothing is held that was compared with the table.
+        """
+        if self._held is None:
+            raise RuntimeError("the index of the published event ids was not brought up to date")
         wanted = np.unique(keys)
         found = [
             _found(segment, wanted[first : first + _KEYS_AT_A_TIME])
@@ -146,10 +163,14 @@ class KeyIndex:
         result = "STRUCT(event_id_key BIGINT, event_hour_utc TIMESTAMP)[]"
         connection.create_function(known_ids.FUNCTION, rows, ["BIGINT[]"], result, type=PythonUDFType.ARROW)
 
-    @cached_property
-    def _segments(self) -> list[Rows]:
-        state = self._state()
-        return [self._open(segment) for segment in state.segments] if state else []
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process at a time changes the index, and first removes what another one left that was killed."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._folder / ".lock"):
+            state = self._state()
+            self._remove_all_but(state.segments if state else ())
+            yield
 
     def _state(self) -> State | None:
         """What the index has; None where it is missing, or is not as it was written."""
@@ -157,19 +178,25 @@ class KeyIndex:
             read = json.loads((self._folder / _NAME).read_text(encoding="utf-8"))
             segments = tuple(Segment(**one) for one in read.pop("segments"))
             state = State(**read | {"digest": tuple(read["digest"]), "segments": segments})
-            opened = [self._open(segment) for segment in segments]
+            is_whole = all(_sample(*self._open(segment)) == segment.sample for segment in segments)
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
-        rows = [segment.rows for segment in segments]
-        return state if [len(keys) for keys, _ in opened] == [len(hours) for _, hours in opened] == rows else None
+        return state if is_whole else None
 
     def _keep(self, state: State) -> None:
         files.rewrite(self._folder / _NAME, json.dumps(asdict(state), indent=1))
-        names = {segment.name for segment in state.segments}
+        self._remove_all_but(state.segments)
+        self._hold(state)
+
+    def _hold(self, state: State) -> None:
+        self._segments = [self._open(segment) for segment in state.segments]
+        self._held = state
+
+    def _remove_all_but(self, segments: Iterable[Segment]) -> None:
+        names = {segment.name for segment in segments}
         for path in self._folder.iterdir():
             if path.suffix in (".keys", ".hours") and path.stem not in names:
                 path.unlink()
-        self.__dict__.pop("_segments", None)
 
     def _few(self, segments: Sequence[Segment]) -> list[Segment]:
         few: list[Segment] = []
@@ -183,22 +210,38 @@ class KeyIndex:
     def _write(self, count: int, rows: Iterator[Rows]) -> list[Segment]:
         if not count:
             return []
-        segment = Segment(uuid4().hex, count)
-        paths = self._paths(segment)
-        with paths[0].open("wb") as keys, paths[1].open("wb") as hours:
-            for some_keys, some_hours in rows:
-                keys.write(some_keys.astype(_KEY, copy=False).data)
-                hours.write(some_hours.astype(_HOUR, copy=False).data)
-        for path in paths:
-            files.sync(path)
-        return [segment]
+        name = uuid4().hex
+        paths = self._paths(name)
+        # Not by way of a map of memory: on a full disk, that ends the process.
+        try:
+            with paths[0].open("wb") as keys, paths[1].open("wb") as hours:
+                for some_keys, some_hours in rows:
+                    keys.write(some_keys.astype(_KEY, copy=False).data)
+                    hours.write(some_hours.astype(_HOUR, copy=False).data)
+            for path in paths:
+                files.sync(path)
+        except BaseException:
+            for path in paths:
+                path.unlink(missing_ok=True)
+            raise
+        return [Segment(name, count, _sample(*self._open_named(name)))]
 
     def _open(self, segment: Segment) -> Rows:
-        keys, hours = self._paths(segment)
+        return self._open_named(segment.name)
+
+    def _open_named(self, name: str) -> Rows:
+        keys, hours = self._paths(name)
         return _mapped(keys, _KEY), _mapped(hours, _HOUR)
 
-    def _paths(self, segment: Segment) -> tuple[Path, Path]:
-        return self._folder / f"{segment.name}.keys", self._folder / f"{segment.name}.hours"
+    def _paths(self, name: str) -> tuple[Path, Path]:
+        return self._folder / f"{name}.keys", self._folder / f"{name}.hours"
+
+
+def _sample(keys: np.ndarray, hours: np.ndarray) -> str:
+    """What tells a segment from another content of its files: how long they are, and some of their rows."""
+    some = np.linspace(0, max(len(keys) - 1, 0), min(len(keys), _SAMPLED)).astype(np.int64)
+    content = b"".join(column[some[some < len(column)]].tobytes() for column in (keys, hours))
+    return f"{len(keys)} {len(hours)} {hashlib.sha256(content).hexdigest()}"
 
 
 def _mapped(path: Path, kind: np.dtype) -> np.ndarray:

@@ -9,6 +9,7 @@ A run looks keys up in `key_index`; what has no such index scans the table.
 
 from __future__ import annotations
 
+import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -116,10 +117,11 @@ def complete(connection: duckdb.DuckDBPyConnection, index: KeyIndex | None = Non
 
 
 def ensure(connection: duckdb.DuckDBPyConnection, index: KeyIndex) -> None:
-    """Have the index of the attached lake as it is now; see `complete`."""
+    """Have the index hold the keys of the attached lake as it is now; see `complete`."""
     snapshot = snapshot_now(connection)
     if snapshot is not None and not index.covers(connection, snapshot):
-        complete(connection, index)
+        for warning in complete(connection, index):
+            logging.getLogger(__name__).warning(warning)
 
 
 def _make(index: KeyIndex | None, connection: duckdb.DuckDBPyConnection) -> None:

@@ -9,14 +9,18 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import duckdb
+import numpy as np
 import pytest
 
 from activity_audit.evidence.verify import check_event_ids
 from activity_audit.evidence.verify.verify import verify
+from activity_audit.pipeline.stages import ChecksFailedError
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep import compaction
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import known_ids, lake
+from activity_audit.warehouse.key_index import KeyIndex
 from tests import warm_process
 from tests.integration.support import (
     HOUR,
@@ -135,6 +139,31 @@ def test_an_index_of_the_keys_that_does_not_fit_is_made_again(home: Settings, in
     assert run(home, 1).warnings == []
     _published_as_it_should_be(home)
     assert state.exists()
+
+
+def test_an_index_that_goes_while_a_run_is_under_way_is_held_on_to(
+    home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure = known_ids.ensure
+
+    def lost_then(connection: duckdb.DuckDBPyConnection, index: KeyIndex) -> None:
+        ensure(connection, index)
+        shutil.rmtree(home.key_index_dir)
+
+    _deliver_again(home)
+    with monkeypatch.context() as patch:
+        patch.setattr(known_ids, "ensure", lost_then)
+        run(home, 1)
+    _published_as_it_should_be(home)
+
+
+def test_an_event_of_its_own_hour_is_found_by_no_index(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the index fails, the check that blocks finds in the fact what came again with its time."""
+    none = (np.empty(0, np.int64), np.empty(0, np.int32))
+    deliver(home, lines([event("recent-1")]), hour=1)
+    monkeypatch.setattr(KeyIndex, "find", lambda *_: none)
+    with pytest.raises(ChecksFailedError, match="No event id is in the warehouse already"):
+        run(home, 1)
 
 
 @pytest.mark.slow

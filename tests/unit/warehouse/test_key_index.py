@@ -35,6 +35,12 @@ def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_index, "_KEYS_AT_A_TIME", 30)
 
 
+def replaced(path: Path, content: bytes) -> None:
+    """Give a file another content, and not the one that is open."""
+    path.unlink()
+    path.write_bytes(content)
+
+
 def _add(connection: duckdb.DuckDBPyConnection, numbers: str) -> None:
     """Rows with keys spread like those of ids, two of them with one key in two hours."""
     connection.execute(
@@ -82,7 +88,11 @@ def test_it_follows_many_runs_with_few_segments(lake: duckdb.DuckDBPyConnection,
         assert _follow(lake, index)
         assert _rows(lake, index) == _scanned(lake)
     # Another process finds it as it was left, and nothing that is no longer of use.
-    assert _rows(lake, KeyIndex(tmp_path / "index")) == _scanned(lake)
+    other = KeyIndex(tmp_path / "index")
+    with pytest.raises(RuntimeError, match="was not brought up to date"):
+        _rows(lake, other)
+    assert _follow(lake, other)
+    assert _rows(lake, other) == _scanned(lake)
     assert len(list((tmp_path / "index").glob("*.*s"))) <= 2 * 4
     assert _follow(lake, KeyIndex(tmp_path / "index"))
 
@@ -122,7 +132,9 @@ def test_rows_that_are_only_written_again_are_not_added(lake: duckdb.DuckDBPyCon
     assert sum(path.stat().st_size for path in (tmp_path / "index").glob("*.keys")) == 8 * 100
 
 
-@pytest.mark.parametrize("harm", ["no index", "a torn one", "a segment gone", "a segment cut", "another warehouse's"])
+@pytest.mark.parametrize(
+    "harm", ["no index", "a torn one", "a segment gone", "a segment cut", "a segment of zeros", "another warehouse's"]
+)
 def test_an_index_that_is_not_as_it_was_written_is_to_be_made_again(
     lake: duckdb.DuckDBPyConnection, tmp_path: Path, harm: str
 ) -> None:
@@ -137,10 +149,14 @@ def test_an_index_that_is_not_as_it_was_written_is_to_be_made_again(
         case "a segment gone":
             segment.unlink()
         case "a segment cut":
-            segment.write_bytes(segment.read_bytes()[:-4])
+            replaced(segment, segment.read_bytes()[:-4])
+        case "a segment of zeros":
+            replaced(segment, bytes(segment.stat().st_size))
         case _:
             state.write_text(state.read_text().replace('"warehouse": "', '"warehouse": "x'))
-    assert not _follow(lake, index)
+    # What was compared before is held on to; what is opened now is not trusted.
+    assert _rows(lake, index) == _scanned(lake)
+    assert not _follow(lake, KeyIndex(tmp_path / "index"))
     index = _made(lake, tmp_path / "index")
     assert _rows(lake, index) == _scanned(lake)
 
@@ -179,3 +195,31 @@ def test_sql_finds_the_same_by_the_index_and_by_a_scan(lake: duckdb.DuckDBPyConn
     assert lake.execute(asked).fetchall() == by_scan
     with lake.cursor() as other:
         assert other.execute(asked).fetchall() == by_scan
+
+
+def test_one_that_another_process_replaces_is_held_on_to(lake: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    _add(lake, "from range(100)")
+    index = _made(lake, tmp_path / "index")
+    other = _made(lake, tmp_path / "index")
+    for path in (tmp_path / "index").iterdir():
+        path.unlink()
+    assert _rows(lake, index) == _rows(lake, other) == _scanned(lake)
+
+
+def test_a_full_disk_leaves_nothing(
+    lake: duckdb.DuckDBPyConnection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _add(lake, "from range(100)")
+
+    def is_full(_: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(key_index.files, "sync", is_full)
+        with pytest.raises(OSError, match="No space left"):
+            _made(lake, tmp_path / "index")
+    assert list((tmp_path / "index").glob("*.*s")) == []
+    # What a process left that was killed goes when the next one changes the index.
+    (tmp_path / "index" / "0123.keys").write_bytes(b"left")
+    _made(lake, tmp_path / "index")
+    assert not (tmp_path / "index" / "0123.keys").exists()
