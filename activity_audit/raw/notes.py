@@ -16,7 +16,9 @@ from activity_audit.raw.files import PAGES, SWEEPS
 MOVED = "moved.txt"
 # Which hours of the API are read and sealed.
 API_HOURS = f"{PAGES}/cxone/hours.json"
-NAMES = frozenset({SWEEPS, API_HOURS, MOVED})
+# The warehouse that the raw lake was moved to this place for.
+OWNER = "warehouse.txt"
+NAMES = frozenset({SWEEPS, API_HOURS, MOVED, OWNER})
 
 
 class Notes(Protocol):

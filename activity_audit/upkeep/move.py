@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import fsspec
 
+from activity_audit.base import files
 from activity_audit.base.disk import Disk
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.base.masking import without_secrets
@@ -26,7 +27,7 @@ from activity_audit.base.sql_text import literal
 from activity_audit.base.storage_paths import local_path
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import Entry
-from activity_audit.raw.lake import raw_lake
+from activity_audit.raw.lake import RawLake, raw_lake
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import move_raw
 from activity_audit.warehouse import data_folder, extensions, lake, lake_catalog, move_marks, spill
@@ -84,9 +85,13 @@ def move(settings: Settings, target: Settings, progress: Callable[[str], None] =
     there = {"catalog": without_secrets(new.catalog), "data_path": new.data_path}
     with exclusive(settings, progress), _connected(settings, old, new) as connection:
         try:
-            if _mark(connection, old).get("to") != there:
+            is_closed = _mark(connection, old).get("to") == there
+            if is_closed and not _mark(connection, new):
+                with _lake(connection, new):
+                    return _there_is(connection, (0, 0))
+            if not is_closed:
                 progress("copying the data")
-                _make_room(connection, settings, old, new)
+                _make_room(connection, settings, old, new, old_raw, new_raw)
                 _copy_files(_files(connection, old), old.data_path, new.data_path)
                 move_raw.copy_files(old_raw, new_raw)
                 progress("copying the catalog")
@@ -147,8 +152,15 @@ def _set_mark(connection: duckdb.DuckDBPyConnection, where: Location, name: str,
         move_marks.write(connection, name, mark)
 
 
-def _make_room(connection: duckdb.DuckDBPyConnection, settings: Settings, old: Location, new: Location) -> None:
-    """Have an empty catalog in the new place that is marked as being moved to, and a data folder of this warehouse."""
+def _make_room(
+    connection: duckdb.DuckDBPyConnection,
+    settings: Settings,
+    old: Location,
+    new: Location,
+    old_raw: RawLake,
+    new_raw: RawLake,
+) -> None:
+    """Have an empty catalog in the new place that is marked as being moved to, and places of this warehouse's own."""
     with lake.reader(settings) as reading:
         warehouse = lake_catalog.warehouse_id(reading)
     mark = {"from": without_secrets(old.catalog)}
@@ -161,11 +173,14 @@ def _make_room(connection: duckdb.DuckDBPyConnection, settings: Settings, old: L
         data_folder.require_empty(connection, new.data_path, unless_of=warehouse)
     except data_folder.DataFolderError as error:
         raise MoveError(str(error)) from None
+    if reason := move_raw.why_taken(old_raw, new_raw, warehouse):
+        raise MoveError(reason)
     if new.catalog_file:
         Path(new.catalog_file).parent.mkdir(parents=True, exist_ok=True)
     with _lake(connection, new):
         move_marks.write(connection, CATALOG, mark)
         data_folder.mark(connection, new.data_path, warehouse)
+    move_raw.take(old_raw, new_raw, warehouse)
 
 
 def _is_taken(connection: duckdb.DuckDBPyConnection, new: Location, mark: dict[str, Any]) -> bool:
@@ -214,6 +229,7 @@ def _copy_files(names: Sequence[str], old: str, new: str) -> None:
         with source.open(f"{source_root}/{name}", "rb") as content, target.open(temporary, "wb") as file:
             shutil.copyfileobj(content, file, 1 << 20)
         if folder:
+            files.sync(Path(temporary))
             Path(temporary).replace(path)
         if target.size(path) != size:
             raise MoveError(f"{path} has not the {size} bytes that it had in {old}; repeat the command")
@@ -229,8 +245,10 @@ def _copy_files(names: Sequence[str], old: str, new: str) -> None:
 def _copy_catalog(connection: duckdb.DuckDBPyConnection, old: Location, new: Location) -> None:
     """Make every row of the new catalog that of the old one, in one transaction."""
     with _catalog(connection, old, _OLD), _catalog(connection, new, _NEW):
-        mark = move_marks.read(connection, _NEW)
         connection.execute("begin transaction")
+        if (mark := move_marks.read(connection, _NEW)) != {"from": without_secrets(old.catalog)}:
+            connection.execute("rollback")
+            raise MoveError(f"another move into {without_secrets(new.catalog)} began meanwhile; name another place")
         for table in _tables(connection, _OLD):
             if table.startswith(_INLINED) or table in _NOT_COPIED:
                 continue
@@ -249,9 +267,6 @@ def _hand_over(
     """Open the new catalog, once it is known to have all that the old one has, which no run can change any more."""
     with _lake(connection, new):
         since, rows, head = snapshot_now(connection), _rows(connection), ledger.newest(connection)
-        files, size = connection.execute(
-            f"select count(*), coalesce(sum(file_size_bytes), 0) from {CATALOG}.ducklake_data_file"
-        ).fetchall()[0]
     with _lake(connection, old):
         try:
             _fence(connection, since)
@@ -260,9 +275,17 @@ def _hand_over(
             raise MoveError("a run was published while the warehouse was moved; repeat the command") from None
         if (rows, head) != (_rows(connection), ledger.newest(connection)):
             raise MoveError(f"{without_secrets(new.catalog)} has not what the old catalog has; the old one is closed")
-    raw_files, raw_size = hand_over_raw()
+    copied = hand_over_raw()
     _set_mark(connection, new, _NEW, {})
-    return Moved(files, size, raw_files, raw_size, head)
+    with _lake(connection, new):
+        return _there_is(connection, copied)
+
+
+def _there_is(connection: duckdb.DuckDBPyConnection, raw: tuple[int, int]) -> Moved:
+    ((number, size),) = connection.execute(
+        f"select count(*), coalesce(sum(file_size_bytes), 0) from {CATALOG}.ducklake_data_file"
+    ).fetchall()
+    return Moved(number, size, *raw, ledger.newest(connection))
 
 
 def _fence(connection: duckdb.DuckDBPyConnection, since: int | None) -> None:
@@ -274,7 +297,7 @@ def _fence(connection: duckdb.DuckDBPyConnection, since: int | None) -> None:
         ((text,),) = connection.execute(
             "select comment from duckdb_tables() where database_name = ? and table_name = 'pipeline_run'", [ALIAS]
         ).fetchall()
-        with transaction(connection, _FENCE, {}, since=since):
+        with transaction(connection, _FENCE, {}, since=since, is_move=True):
             connection.execute(f"comment on table {ALIAS}.quality.pipeline_run is {literal(text)}")
 
 

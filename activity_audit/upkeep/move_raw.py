@@ -10,11 +10,12 @@ from itertools import islice
 from pathlib import Path
 
 from activity_audit.base.hours import iso, now_utc
+from activity_audit.base.masking import without_secrets
 from activity_audit.ingest.scratch import in_use
 from activity_audit.raw.database import ALL, IndexConnection
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.raw.lake import RawLake
-from activity_audit.raw.notes import MOVED, NAMES
+from activity_audit.raw.notes import MOVED, NAMES, OWNER
 from activity_audit.warehouse.lake import WarehouseError
 
 # The files of a block are on this machine at a time.
@@ -28,6 +29,34 @@ def is_elsewhere(old: RawLake, new: RawLake) -> bool:
     return old.store.shown("") != new.store.shown("")
 
 
+def why_taken(old: RawLake, new: RawLake, warehouse: str) -> str | None:
+    """What is to be said if there is something else in the new place, or what was moved away from it."""
+    if not _differ(old, new) or (new.notes.read(OWNER) == warehouse and new.notes.read(MOVED) is None):
+        return None
+    with new.index.connect() as connection:
+        has_rows = connection.execute("select 1 from delivery limit 1").fetchone() is not None
+    if not has_rows and not (is_elsewhere(old, new) and next(_files(new), None)):
+        return None
+    return (
+        f"{new.store.shown('')} holds a raw lake already, or its index is in the new catalog's database: name another "
+        "place, or move away what is there"
+    )
+
+
+def take(old: RawLake, new: RawLake, warehouse: str) -> None:
+    """Note in the new place that it is for this warehouse, so that the move can be repeated."""
+    if _differ(old, new):
+        _note(new, OWNER, warehouse)
+
+
+def _differ(old: RawLake, new: RawLake) -> bool:
+    return is_elsewhere(old, new) or old.index.database.place != new.index.database.place
+
+
+def _files(raw: RawLake) -> Iterator[str]:
+    return (name for name in raw.store.files(lambda name: name.startswith(INDEX_NAME), None) if name not in NAMES)
+
+
 def copy_files(old: RawLake, new: RawLake) -> tuple[int, int]:
     """Copy all raw files that are not in the new place yet; how many files and bytes it has then.
 
@@ -37,7 +66,7 @@ def copy_files(old: RawLake, new: RawLake) -> tuple[int, int]:
     """
     if not is_elsewhere(old, new):
         return 0, 0
-    names = (name for name in old.store.files(lambda name: name.startswith(INDEX_NAME), None) if name not in NAMES)
+    names = _files(old)
     files = size = 0
     new.space.mkdir(parents=True, exist_ok=True)
     with new.store.writing() as writer:
@@ -69,8 +98,12 @@ def hand_over(old: RawLake, new: RawLake, patience: timedelta) -> tuple[int, int
         WarehouseError: if a landing pass holds the old one for longer than `patience`.
     """
     copied = 0, 0
-    if is_elsewhere(old, new):
-        _note(old, MOVED, f"to {new.store.shown('')} at {iso(now_utc())}")
+    if _differ(old, new):
+        _note(
+            old,
+            MOVED,
+            f"to {new.store.shown('')}, its index to {without_secrets(new.index.database.place)}, at {iso(now_utc())}",
+        )
         deadline = time.monotonic() + patience.total_seconds()
         while in_use(old):
             if time.monotonic() > deadline:
@@ -90,7 +123,7 @@ def hand_over(old: RawLake, new: RawLake, patience: timedelta) -> tuple[int, int
                 _copy_rows(source, target, table)
             if is_complete:
                 new.index.database.set_complete(target)
-    for name in NAMES - {MOVED}:
+    for name in NAMES - {MOVED, OWNER}:
         if (text := old.notes.read(name)) is not None:
             _note(new, name, text)
     return copied

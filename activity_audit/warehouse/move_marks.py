@@ -34,7 +34,7 @@ def write(connection: duckdb.DuckDBPyConnection, catalog: str, mark: dict[str, A
         connection.execute(f"insert into {catalog}.ducklake_metadata (key, value) values ({values})")
 
 
-def why_closed(connection: duckdb.DuckDBPyConnection, catalog: str) -> str | None:
+def why_closed(connection: duckdb.DuckDBPyConnection, catalog: str = "this catalog") -> str | None:
     """What is to be said of the catalog that is attached as `audit`, if it is closed; `catalog` is its name."""
     mark = read(connection)
     if to := mark.get("to"):

@@ -18,7 +18,7 @@ from typing import Any
 import duckdb
 
 from activity_audit.base.masking import without_secrets
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import lake, move_marks
 
 _AUTHOR = "activity-audit"
 # How often it is asked what another writer has committed, and how long, in seconds, that is waited for each time.
@@ -63,24 +63,36 @@ class transaction:
 
     Raises:
         PublishedMeanwhileError: if somebody else changed the warehouse since.
+        NotPublishedError: if the warehouse was moved away; a move itself (`is_move`) goes on.
         NotPublishedError: if DuckDB or the catalog's database failed; nothing is written.
         OutcomeUnknownError: if the catalog's database cannot say whether the transaction was committed.
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, message: str, extra: dict[str, Any], *, since: int | None
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        message: str,
+        extra: dict[str, Any],
+        *,
+        since: int | None,
+        is_move: bool = False,
     ) -> None:
         self._connection = connection
         self._message = message
         self._extra = extra
         self._since = since
+        self._is_move = is_move
 
     def __enter__(self) -> None:
         self._connection.execute("begin transaction")
         try:
             # From here on the transaction reads the snapshot that this finds.
             if snapshot_now(self._connection) == self._since:
-                return
+                closed = None if self._is_move or self._since is None else move_marks.why_closed(self._connection)
+                if closed is None:
+                    return
+                self._roll_back()
+                raise NotPublishedError(f"this run published nothing: {closed}")
         except duckdb.Error as error:
             self._roll_back()
             raise _not_published(error) from None

@@ -11,12 +11,10 @@ from datetime import datetime
 
 from activity_audit.ledger.slices import Slice, is_within
 from activity_audit.raw.database import INDEX_NAME
-from activity_audit.raw.files import PAGES, SWEEPS
-from activity_audit.raw.notes import MOVED
+from activity_audit.raw.files import PAGES
+from activity_audit.raw.notes import NAMES
 from activity_audit.raw.store import RawStore
 
-# What is at the top of the raw lake, and no delivery.
-_BESIDE = (PAGES, SWEEPS, MOVED)
 _OF_AN_HOUR = re.compile("[^/]+/([0-9]{4}-[0-9]{2}-[0-9]{2})/([0-9]{2})(?:/.*)?", re.DOTALL)
 _AFTER_ALL_DAYS = "~"
 
@@ -52,4 +50,4 @@ def hour_of(path: str) -> datetime | None:
 
 
 def _is_beside(name: str) -> bool:
-    return name in _BESIDE or name.startswith(INDEX_NAME)
+    return name == PAGES or name in NAMES or name.startswith(INDEX_NAME)

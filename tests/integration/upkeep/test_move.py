@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep import move as moving
 from activity_audit.upkeep.move import MoveError, move
 from activity_audit.warehouse import lake
+from activity_audit.warehouse.transactions import NotPublishedError, snapshot_now, transaction
 from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import HOUR, audit, deliver, dump, event, lines, query, run
-from tests.integration.tampering import copied
+from tests.integration.tampering import copied, warehouse
 from tests.s3_server import Bucket
 
 on_postgres = pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
@@ -179,3 +181,66 @@ def test_the_command_says_what_to_set(published: Settings) -> None:
     nothing = audit(empty, "move", "--catalog", "x.sqlite", "--data-path", "y", check=False)
     assert nothing.returncode == 1
     assert "nothing is published" in nothing.stderr
+
+
+def _with_raw(settings: Settings, name: str) -> Settings:
+    there = _elsewhere(settings, name)
+    return there.model_copy(update={"raw_path": str(settings.home.with_name(f"{name}-raw"))})
+
+
+def test_a_move_that_is_complete_changes_nothing_when_it_is_repeated(published: Settings) -> None:
+    there = _with_raw(published, "there")
+    first = move(published, there)
+    deliver(there, lines([event("d")]), hour=2)
+    land_feeds(there, ["search"], (HOUR, HOUR + timedelta(hours=3)))
+    landed = _index(there, "select count(*) from delivery")
+    again = move(published, there)
+    assert (again.files, again.head) == (first.files, first.head)
+    assert _index(there, "select count(*) from delivery") == landed == [(3,)]
+    # Its source may be gone by then.
+    shutil.rmtree(Path(there.feed_root) / "search")
+    assert run(there, 2).totals["accepted"] == 1
+    assert move(published, there).head == _head(there)
+
+
+def test_a_raw_lake_that_is_another_ones_is_refused(published: Settings, tmp_path: Path) -> None:
+    other = published.model_copy(update={"home": tmp_path / "other", "feed_url": str(tmp_path / "other-feeds")})
+    deliver(other, lines([event("z")]))
+    land_feeds(other, ["search"], (HOUR, HOUR + timedelta(hours=1)))
+    there = _with_raw(published, "there").model_copy(update={"raw_path": str(other.raw_dir)})
+    with pytest.raises(MoveError, match="holds a raw lake already"):
+        move(published, there)
+    assert query(published, EVENTS)
+    # So is the one that was moved away from.
+    there = _with_raw(published, "there")
+    move(published, there)
+    back = _elsewhere(published, "back").model_copy(update={"raw_path": None})
+    with pytest.raises(MoveError, match="holds a raw lake already"):
+        move(there, back)
+
+
+def test_a_process_that_had_attached_the_old_place_commits_nothing(published: Settings) -> None:
+    with warehouse(published) as attached:
+        move(published, _elsewhere(published, "there"))
+        with (
+            pytest.raises(NotPublishedError, match="was moved to"),
+            transaction(attached, "late", {}, since=snapshot_now(attached)),
+        ):
+            attached.execute("create table audit.main.late as select 1 as n")
+
+
+@on_postgres
+def test_an_index_that_moves_with_its_catalog_closes_the_old_one(
+    published: Settings, postgres: PostgresServer, bucket: Bucket
+) -> None:
+    """The raw files stay where they are; what is landed by the old index would be known to nobody."""
+    places = {"data_path": f"{bucket.url}/lake", "raw_path": f"{bucket.url}/raw"}
+    first = published.model_copy(update={"catalog": postgres.new_database(), **places})
+    move(published, first)
+    second = first.model_copy(update={"catalog": postgres.new_database()})
+    move(first, second)
+    with pytest.raises(lake.WarehouseError, match=r"the raw lake in s3://.* was moved"):
+        land_feeds(first, ["search"], (HOUR, HOUR + timedelta(hours=3)))
+    deliver(second, lines([event("d")]), hour=2)
+    assert run(second, 2).totals["accepted"] == 1
+    assert verify(second).findings == []
