@@ -7,8 +7,8 @@ releases when the process, its machine or the connection is gone.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -50,10 +50,13 @@ class RunsOfAllMachines:
             self._let_go(self._over)
             if run_id in self._held:
                 return
-            if self._session is None:
-                self._session = _connected(self._url)
-            _ask(self._session, "select pg_advisory_lock(%s)", run_id)
             self._held.add(run_id)
+            try:
+                self._lock([run_id])
+            except psycopg2.Error:
+                # The session was lost, and with it every lock of this process.
+                self._session = None
+                self._lock(self._held)
 
     def end(self, run_id: str) -> None:
         """See Living."""
@@ -81,9 +84,17 @@ class RunsOfAllMachines:
         finally:
             session.close()
 
+    def _lock(self, run_ids: Iterable[str]) -> None:
+        if self._session is None:
+            self._session = _connected(self._url)
+        for run_id in run_ids:
+            _ask(self._session, "select pg_advisory_lock(%s)", run_id)
+
     def _let_go(self, run_ids: set[str]) -> None:
-        for run_id in run_ids & self._held:
-            _ask(self._session, "select pg_advisory_unlock(%s)", run_id)
+        # Of a session that was lost, there are none.
+        with suppress(psycopg2.Error):
+            for run_id in run_ids & self._held:
+                _ask(self._session, "select pg_advisory_unlock(%s)", run_id)
         self._held -= run_ids
         self._over -= run_ids
 

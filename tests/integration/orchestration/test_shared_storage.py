@@ -90,3 +90,24 @@ def test_what_is_no_url_or_has_a_password_is_refused(settings: Settings, url: st
     assert refused.returncode == 2
     assert "AUDIT_DAGSTER_STORAGE" in refused.stderr
     assert "secret" not in refused.stderr
+
+
+def test_a_session_that_the_server_ended_is_begun_again(shared: Settings) -> None:
+    from orchestration.postgres_storage import RunsOfAllMachines, _connected
+
+    assert shared.dagster_storage
+    first, second = str(uuid4()), str(uuid4())
+    living, others = RunsOfAllMachines(shared.dagster_storage), RunsOfAllMachines(shared.dagster_storage)
+    living.begin(first)
+    with _connected(shared.dagster_storage) as session, session.cursor() as cursor:
+        cursor.execute("select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+    # From then on both are held again.
+    living.begin(second)
+    for run_id in (first, second):
+        with others.looked_at(run_id) as is_dead:
+            assert not is_dead
+    living.end(first)
+    living.begin(str(uuid4()))
+    with others.looked_at(first) as is_dead:
+        assert is_dead
+    living.close()
