@@ -17,7 +17,9 @@ from activity_audit.settings.core import Settings, SettingsError, load_settings
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(settings: Settings, catalog: str, data_path: str | None, raw_path: str | None, output: str) -> None:
-    """Move the warehouse, with its ledger and all snapshots.
+    """Move the warehouse to another catalog, as to PostgreSQL.
+
+    Its ledger and all snapshots stay as they are.
 
     Afterwards set AUDIT_CATALOG, AUDIT_DATA_PATH and AUDIT_RAW_PATH as the command says: the old place is closed. It is
     not removed. Repeat the command if it was interrupted.

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(settings: Settings, targets: tuple[str, ...], days: int | None, whole: bool, output: str) -> None:
-    """Bring copies of the warehouse up to date, in PostgreSQL, a DuckDB file or Iceberg's format.
+    """Bring copies for other tools up to date.
 
+    They are in PostgreSQL, in a DuckDB file, or in Iceberg's format.
     A copy has the dimensions, the hourly counts, the quality tables and the newest events. Its readers see one snapshot
     or the next.
 

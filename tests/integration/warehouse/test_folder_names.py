@@ -16,6 +16,7 @@ from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.pipeline.run import land_feeds, update_warehouse
 from activity_audit.raw.files import preview
+from activity_audit.raw.store import LocalStore
 from activity_audit.report.queries import events
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from activity_audit.upkeep.maintenance import maintain
@@ -62,7 +63,9 @@ def test_a_home_reads_its_own_files_only(
     before = dump(home, set())
     assert run(home).totals["received"] == 0
     assert dump(home, set()) == before
-    assert "junk" in preview(raw_file(home, "search", 10), 30)
+    assert "junk" in preview(
+        LocalStore(home.raw_dir), raw_file(home, "search", 10).relative_to(home.raw_dir).as_posix(), 30
+    )
 
     with counted_warehouse(home) as warehouse, warehouse.query() as asked:
         assert events.count(asked, DAYS) == 20
