@@ -48,15 +48,19 @@ TIMESTAMP_COLUMNS = ("event_time_utc", "event_hour_utc", "feed_hour_utc", "inges
 _UTC_TEXT = r"^\d{4}-\d{2}-\d{2}[T ]([01]\d|2[0-3]):\d{2}:[0-5]\d(\.\d+)?Z$"
 
 
-def rules(*, record_sha256_sql: str, event_id_key_sql: str, future_tolerance_seconds: int) -> list[Rule]:
+def rules(
+    *, record_sha256_sql: str, event_id_key_sql: str, future_tolerance_seconds: int, has_history: bool = True
+) -> list[Rule]:
     """The suite's rules, in the order in which they are reported.
+
+    Without history, which no event was ever published into, no published id is looked for.
 
     `record_sha256_sql` is the warehouse's SQL expression for a fact row's hash, `event_id_key_sql` that for the key of
     its `event_id` in `quality.known_event_id`.
     """
     return [
         *(_required(column, purpose) for column, purpose in REQUIRED_COLUMNS.items()),
-        *_identity_rules(record_sha256_sql, event_id_key_sql),
+        *_identity_rules(record_sha256_sql, event_id_key_sql, has_history),
         *_time_rules(future_tolerance_seconds),
         *_accounting_rules(),
     ]
@@ -67,13 +71,14 @@ def _required(column: str, purpose: str) -> Rule:
     return Rule(f"{column}_is_not_null", title, purpose, STAGED_FACT, NotNull(column))
 
 
-def _identity_rules(record_sha256_sql: str, event_id_key_sql: str) -> list[Rule]:
+def _identity_rules(record_sha256_sql: str, event_id_key_sql: str, has_history: bool) -> list[Rule]:
+    looked_for = STAGED_FACT if has_history else f"(from {STAGED_FACT} limit 0)"
     # The keys say in which hours an id may have been published; whether it was, the fact.
     hours = (
         f"select unnest(known_event_rows(list(key))).event_hour_utc from (select {event_id_key_sql} as key "
-        f"from {STAGED_FACT}) group by key >> 40 "
+        f"from {looked_for}) group by key >> 40 "
         # And whatever the keys say, in the hours of the events themselves, where an event that came again mostly is.
-        f"union all select distinct event_hour_utc from {STAGED_FACT}"
+        f"union all select distinct event_hour_utc from {looked_for}"
     )
     hash_matches = f"regexp_full_match({record_sha256_sql}, '[0-9a-f]{{64}}')"
     return [

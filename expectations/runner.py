@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from activity_audit.base.vocabulary import FACT
 from expectations import conformance, feed_contract
 from expectations.late_imports import put_off
 from expectations.results import ExpectationNotEvaluated, ExpectationResult, Severity
@@ -81,7 +82,14 @@ def _rules(cursor: duckdb.DuckDBPyConnection, suite: str, record_sha256_sql: str
     rows = cursor.execute(f"select future_tolerance_seconds from {RUN_CONTEXT}").fetchall()
     if len(rows) != 1 or rows[0][0] is None:
         raise ExpectationNotEvaluated(f"{RUN_CONTEXT} must hold the run's one row; it holds {rows}")
+    try:
+        ((published,),) = cursor.execute(f"select count(*) from {FACT}").fetchall()
+    except duckdb.Error as error:
+        raise ExpectationNotEvaluated(
+            f"the expectation event_id_is_not_published_yet could not be evaluated: {error}"
+        ) from error
     return conformance.rules(
+        has_history=published > 0,
         record_sha256_sql=record_sha256_sql,
         event_id_key_sql=event_id_key_sql,
         future_tolerance_seconds=rows[0][0],
