@@ -43,7 +43,7 @@ def command(settings: Settings, catalog: str, data_path: str | None, raw_path: s
         print_json(there | {"settings": now})
         return
     print_table(["what", "is there now"], [[name.replace("_", " "), count] for name, count in there.items()])
-    say("\nFrom now on, in every process that uses this warehouse:")
+    say("From now on, in every process that uses this warehouse:")
     for name, value in now.items():
         say(f"export {name}={shlex.quote(value)}")
     say("`audit verify` proves that it is the same.")

@@ -36,15 +36,20 @@ def write(connection: duckdb.DuckDBPyConnection, catalog: str, mark: dict[str, A
 
 def why_closed(connection: duckdb.DuckDBPyConnection, catalog: str = "this catalog") -> str | None:
     """What is to be said of the catalog that is attached as `audit`, if it is closed; `catalog` is its name."""
-    mark = read(connection)
+    mark, catalog = read(connection), _plain(catalog)
     if to := mark.get("to"):
         return without_secrets(
-            f"the warehouse of {catalog} was moved to {to['catalog']} at {mark['at']}; set AUDIT_CATALOG and "
+            f"the warehouse of {catalog} was moved to {_plain(to['catalog'])} at {mark['at']}; set AUDIT_CATALOG and "
             f"AUDIT_DATA_PATH ({to['data_path']}) to where it is now"
         )
     if mark:
         return without_secrets(
-            f"the warehouse from {mark['from']} is being moved to {catalog}, and not all of it is there; repeat the "
-            "same `audit move`, with the settings that it had"
+            f"the warehouse from {_plain(mark['from'])} is being moved to {catalog}, and not all of it is there; repeat "
+            "the same `audit move`, with the settings that it had"
         )
     return None
+
+
+def _plain(catalog: str) -> str:
+    """A catalog as its setting names it, and not as DuckDB does."""
+    return catalog.removeprefix("ducklake:")
