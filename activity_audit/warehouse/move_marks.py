@@ -44,8 +44,8 @@ def why_closed(connection: duckdb.DuckDBPyConnection, catalog: str = "this catal
         )
     if mark:
         return without_secrets(
-            f"the warehouse from {_plain(mark['from'])} is being moved to {catalog}, and not all of it is there; repeat "
-            "the same `audit move`, with the settings that it had"
+            f"the warehouse from {_plain(mark['from'])} is being moved to {catalog}, and not all of it is there; "
+            "repeat the same `audit move`, with the settings that it had"
         )
     return None
 
