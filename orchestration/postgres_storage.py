@@ -6,7 +6,6 @@ releases when the process, its machine or the connection is gone.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -15,7 +14,7 @@ from uuid import UUID
 import psycopg2
 from dagster_postgres.event_log import PostgresEventLogStorage
 
-from orchestration.living_runs import WatchedEventLogStorage
+from orchestration.living_runs import Living, WatchedEventLogStorage
 
 # A server that hears nothing from a machine for so many seconds lets go of its locks.
 _KEEPALIVE = "set tcp_keepalives_idle = 30; set tcp_keepalives_interval = 10; set tcp_keepalives_count = 3"
@@ -34,43 +33,21 @@ class SharedEventLogStorage(WatchedEventLogStorage, PostgresEventLogStorage):
         return cls(inst_data=inst_data, **config_value)
 
 
-class RunsOfAllMachines:
-    """The locks in a database; see `orchestration.living_runs.Living`."""
+class RunsOfAllMachines(Living):
+    """The locks in a database, of the session that this process has."""
 
     def __init__(self, url: str) -> None:
+        super().__init__()
         self._url = url
-        self._guard = threading.Lock()
         self._session: Any = None
-        self._held: set[str] = set()
-        self._over: set[str] = set()
-
-    def begin(self, run_id: str) -> None:
-        """See Living."""
-        with self._guard:
-            self._let_go(self._over)
-            if run_id in self._held:
-                return
-            self._held.add(run_id)
-            try:
-                self._lock([run_id])
-            except psycopg2.Error:
-                # The session was lost, and with it every lock of this process.
-                self._session = None
-                self._lock(self._held)
-
-    def end(self, run_id: str) -> None:
-        """See Living."""
-        with self._guard:
-            self._over |= {run_id} & self._held
 
     def close(self) -> None:
         """See Living."""
+        super().close()
         with self._guard:
             if self._session is not None:
                 self._session.close()
             self._session = None
-            self._held.clear()
-            self._over.clear()
 
     def forget(self, run_id: str) -> None:
         """See Living: nothing is left."""
@@ -84,19 +61,24 @@ class RunsOfAllMachines:
         finally:
             session.close()
 
-    def _lock(self, run_ids: Iterable[str]) -> None:
+    def _lock(self, run_id: str) -> None:
+        try:
+            self._lock_all([run_id])
+        except psycopg2.Error:
+            # The session was lost, and with it every lock of this process.
+            self._session = None
+            self._lock_all([*self._held, run_id])
+
+    def _lock_all(self, run_ids: Iterable[str]) -> None:
         if self._session is None:
             self._session = _connected(self._url)
         for run_id in run_ids:
             _ask(self._session, "select pg_advisory_lock(%s)", run_id)
 
-    def _let_go(self, run_ids: set[str]) -> None:
-        # Of a session that was lost, there are none.
+    def _unlock(self, run_id: str) -> None:
+        # Of a session that was lost, there is none.
         with suppress(psycopg2.Error):
-            for run_id in run_ids & self._held:
-                _ask(self._session, "select pg_advisory_unlock(%s)", run_id)
-        self._held -= run_ids
-        self._over -= run_ids
+            _ask(self._session, "select pg_advisory_unlock(%s)", run_id)
 
 
 def _connected(url: str) -> Any:
