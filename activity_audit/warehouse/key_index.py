@@ -71,7 +71,7 @@ class State:
 
 
 class KeyIndex:
-    """The index in `folder`. Whoever looks up holds the segments that it has compared, whatever others do meanwhile."""
+    """The index in `folder`. A process that looks up holds the segments that it has compared while others go on."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -92,8 +92,7 @@ class KeyIndex:
             duckdb.Error: if the table cannot be read.
             OSError: if the index cannot be written.
         """
-        with self._locked():
-            state = self._state()
+        with self._locked() as state:
             if state is None or state.warehouse != warehouse_id(connection) or state.snapshot > snapshot:
                 return False
             if state.snapshot == snapshot:
@@ -164,13 +163,13 @@ class KeyIndex:
         connection.create_function(known_ids.FUNCTION, rows, ["BIGINT[]"], result, type=PythonUDFType.ARROW)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One process at a time changes the index, and first removes what another one left that was killed."""
+    def _locked(self) -> Iterator[State | None]:
+        """What the index has; one process at a time changes it, and first removes what another one left."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with FileLock(self._folder / ".lock"):
             state = self._state()
             self._remove_all_but(state.segments if state else ())
-            yield
+            yield state
 
     def _state(self) -> State | None:
         """What the index has; None where it is missing, or is not as it was written."""
