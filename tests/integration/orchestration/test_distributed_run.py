@@ -25,9 +25,8 @@ from activity_audit.transform import parts, steps
 from orchestration import instance
 from orchestration.definitions import build_definitions
 from orchestration.distributed import DISTRIBUTED
-from tests.integration.pipeline.test_distributed import WINDOW, copied, land_history
+from tests.integration.pipeline.test_distributed import WINDOW, copied, land_history, landed_home
 from tests.integration.support import VOLATILE, dump, one, process_environment, run, until
-from tests.made_once import made_once
 from tests.s3_server import Bucket
 
 REPOSITORY = Path(__file__).parents[3]
@@ -39,10 +38,7 @@ OPS = {"land_and_plan", "parse[0]", "parse[1]", "meet", "judge[0]", "judge[1]", 
 
 @pytest.fixture(scope="module")
 def landed() -> Settings:
-    def settings_in(folder: Path) -> Settings:
-        return load_settings(home=folder / "home", feed_url=str(folder / "landing"))
-
-    return settings_in(made_once("distributed", lambda folder: land_history(settings_in(folder))))
+    return landed_home()
 
 
 @pytest.fixture(scope="module")

@@ -95,12 +95,18 @@ def patch() -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-@pytest.fixture(scope="module")
-def landed(patch: pytest.MonkeyPatch) -> Settings:
+def landed_home() -> Settings:
+    """A home with `land_history`, which is made once; to be copied, or read only."""
+
     def settings_in(folder: Path) -> Settings:
         return load_settings(home=folder / "home", feed_url=str(folder / "landing"))
 
     return settings_in(made_once("distributed", lambda folder: land_history(settings_in(folder))))
+
+
+@pytest.fixture(scope="module")
+def landed(patch: pytest.MonkeyPatch) -> Settings:
+    return landed_home()
 
 
 @pytest.fixture(scope="module")
