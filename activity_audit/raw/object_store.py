@@ -39,7 +39,7 @@ class RawStoreError(FaultError, OSError):
 
 
 class ObjectStore:
-    """The objects below one URL. See RawStore.
+    """The objects below one URL, that of `setting`. See RawStore.
 
     Raises:
         RawStoreError: if nothing that is installed can open such a URL, or the store fails; by all methods.
@@ -47,8 +47,9 @@ class ObjectStore:
 
     at_once = 16
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, setting: str = "AUDIT_RAW_PATH") -> None:
         self._url = url.rstrip("/")
+        self._setting = setting
 
     def shown(self, name: str) -> str:
         """See RawStore."""
@@ -136,7 +137,7 @@ class ObjectStore:
     @cached_property
     def _opened(self) -> tuple[Any, str]:
         try:
-            return open_url(self._url, "AUDIT_RAW_PATH")
+            return open_url(self._url, self._setting)
         except ObjectUrlError as error:
             raise RawStoreError(str(error)) from None
 
@@ -179,7 +180,7 @@ class ObjectStore:
         try:
             self._asking("", lambda: self._files.call_s3("head_bucket", Bucket=bucket))
         except FileNotFoundError:
-            raise RawStoreError(f"there is no bucket {bucket}; check AUDIT_RAW_PATH={self._url!r}") from None
+            raise RawStoreError(f"there is no bucket {bucket}; check {self._setting}={self._url!r}") from None
 
     def _find(self, folder: str) -> list[str]:
         """Every file below a folder, by name; none if it is not there."""
@@ -242,7 +243,7 @@ class ObjectStore:
 
     def _failed(self, name: str, error: Exception) -> RawStoreError:
         return RawStoreError(
-            f"{without_secrets(self.shown(name))} cannot be read or written: {reason(error)}; check AUDIT_RAW_PATH, "
+            f"{without_secrets(self.shown(name))} cannot be read or written: {reason(error)}; check {self._setting}, "
             "the store, and the credentials of the store's own environment (for S3: AWS_ACCESS_KEY_ID and the like)"
         )
 

@@ -8,19 +8,14 @@ when it is repeated.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import fsspec
 
-from activity_audit.base import files
-from activity_audit.base.disk import Disk
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.base.masking import without_secrets
 from activity_audit.base.sql_text import literal
@@ -28,8 +23,11 @@ from activity_audit.base.storage_paths import local_path
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import Entry
 from activity_audit.raw.lake import RawLake, raw_lake
+from activity_audit.raw.object_store import ObjectStore
+from activity_audit.raw.store import LocalStore, RawStore
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import move_raw
+from activity_audit.upkeep.copying import copy_missing
 from activity_audit.warehouse import data_folder, extensions, lake, lake_catalog, move_marks, spill
 from activity_audit.warehouse.lake_catalog import CATALOG
 from activity_audit.warehouse.lake_location import (
@@ -46,7 +44,6 @@ from activity_audit.warehouse.transactions import PublishedMeanwhileError, snaps
 
 _OLD, _NEW = "moved_from", "moved_to"
 _FENCE = "moved away"
-_THREADS = 8
 # Files to be removed are not copied, and rows in the catalog itself are not there any more when it is copied.
 _NOT_COPIED = ("ducklake_files_scheduled_for_deletion", "ducklake_inlined_data_tables")
 _INLINED = "ducklake_inlined_"
@@ -92,7 +89,9 @@ def move(settings: Settings, target: Settings, progress: Callable[[str], None] =
             if not is_closed:
                 progress("copying the data")
                 _make_room(connection, settings, old, new, old_raw, new_raw)
-                _copy_files(_files(connection, old), old.data_path, new.data_path)
+                if old.data_path != new.data_path:
+                    space = local_path(new.data_path) or settings.work_dir
+                    copy_missing(_store(old.data_path), _store(new.data_path), _files(connection, old), space)
                 move_raw.copy_files(old_raw, new_raw)
                 progress("copying the catalog")
                 _copy_catalog(connection, old, new)
@@ -212,34 +211,9 @@ def _files(connection: duckdb.DuckDBPyConnection, old: Location) -> list[str]:
     return names
 
 
-def _copy_files(names: Sequence[str], old: str, new: str) -> None:
-    """Copy data files that are not there yet; a file never changes, so one of the same size is the same."""
-    if old == new:
-        return
-    (source, source_root), (target, target_root) = (fsspec.core.url_to_fs(path.rstrip("/")) for path in (old, new))
-    folder = local_path(new)
-
-    def copy(name: str) -> None:
-        path = f"{target_root}/{name}"
-        size = source.size(f"{source_root}/{name}")
-        if target.exists(path) and target.size(path) == size:
-            return
-        temporary = f"{path}.part" if folder else path
-        target.makedirs(path.rpartition("/")[0], exist_ok=True)
-        with source.open(f"{source_root}/{name}", "rb") as content, target.open(temporary, "wb") as file:
-            shutil.copyfileobj(content, file, 1 << 20)
-        if folder:
-            files.sync(Path(temporary))
-            Path(temporary).replace(path)
-        if target.size(path) != size:
-            raise MoveError(f"{path} has not the {size} bytes that it had in {old}; repeat the command")
-
-    with ThreadPoolExecutor(_THREADS) as pool:
-        for _ in pool.map(copy, names):
-            pass
-    if folder:
-        with Disk(folder) as disk:
-            disk.sync([folder / name for name in names], len(names))
+def _store(data_path: str) -> RawStore:
+    folder = local_path(data_path)
+    return LocalStore(folder) if folder else ObjectStore(data_path, "AUDIT_DATA_PATH")
 
 
 def _copy_catalog(connection: duckdb.DuckDBPyConnection, old: Location, new: Location) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from itertools import islice
-from pathlib import Path
 
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.base.masking import without_secrets
@@ -16,9 +14,10 @@ from activity_audit.raw.database import ALL, IndexConnection
 from activity_audit.raw.index import INDEX_NAME
 from activity_audit.raw.lake import RawLake
 from activity_audit.raw.notes import MOVED, NAMES, OWNER
+from activity_audit.upkeep.copying import copy_missing
 from activity_audit.warehouse.lake import WarehouseError
 
-# The files of a block are on this machine at a time.
+# So many rows are sent at a time.
 _BLOCK = 500
 _PAUSE = 0.5
 _TABLES = ("delivery", "manifest", "seen", "waiting", "looked", "set_aside")
@@ -58,35 +57,8 @@ def _files(raw: RawLake) -> Iterator[str]:
 
 
 def copy_files(old: RawLake, new: RawLake) -> tuple[int, int]:
-    """Copy all raw files that are not in the new place yet; how many files and bytes it has then.
-
-    Raises:
-        WarehouseError: if the new place has another file under a name.
-        OSError, FaultError: if one of the two cannot be read or written.
-    """
-    if not is_elsewhere(old, new):
-        return 0, 0
-    names = _files(old)
-    files = size = 0
-    new.space.mkdir(parents=True, exist_ok=True)
-    with new.store.writing() as writer:
-        while block := list(islice(names, _BLOCK)):
-            sizes = {name: old.store.size(name) for name in block}
-            files, size = files + len(block), size + sum(sizes.values())
-            missing = new.store.missing(block)
-            with tempfile.TemporaryDirectory(prefix=".move-", dir=new.space) as folder:
-                parts = [(Path(folder, str(number)), name) for number, name in enumerate(missing)]
-                for path, name in parts:
-                    old.store.copy(name, path)
-                writer.publish(parts)
-            writer.settle(missing)
-            for name in block:
-                if new.store.size(name) != sizes[name]:
-                    raise WarehouseError(
-                        f"{new.store.shown(name)} has not the {sizes[name]} bytes of {old.store.shown(name)}: move "
-                        "away what is there, and repeat the command"
-                    )
-    return files, size
+    """Copy all raw files that are not in the new place yet; how many files and bytes it has. See `copy_missing`."""
+    return copy_missing(old.store, new.store, _files(old), new.space) if is_elsewhere(old, new) else (0, 0)
 
 
 def hand_over(old: RawLake, new: RawLake, patience: timedelta) -> tuple[int, int]:
