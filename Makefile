@@ -62,7 +62,7 @@ test-slow: setup ## Run the long tests: a simulated week, kill -9 at random mome
 superset: ## Install Apache Superset in an environment of its own and start it on the warehouse in AUDIT_HOME
 	@deploy/superset/start
 
-bi-clients: setup ## Install each client of docs/bi-tools.md anew and run its listing against the warehouse in AUDIT_HOME
+bi-clients: setup ## Install each client of docs/bi-tools.md in a new environment and run its listing against the warehouse in AUDIT_HOME
 	@$(BIN)/python scripts/bi_clients.py
 
 docs: setup ## Write what is worked out of the code: docs/warehouse.md, expectations/suites, deploy/dbt

@@ -77,7 +77,7 @@ def _identity_rules(record_sha256_sql: str, event_id_key_sql: str, has_history: 
     hours = (
         f"select unnest(known_event_rows(list(key))).event_hour_utc from (select {event_id_key_sql} as key "
         f"from {looked_for}) group by key >> 40 "
-        # And whatever the keys say, in the hours of the events themselves, where an event that came again mostly is.
+        # And also without a key, in the hours of the events themselves, where an event that came again mostly is.
         f"union all select distinct event_hour_utc from {looked_for}"
     )
     hash_matches = f"regexp_full_match({record_sha256_sql}, '[0-9a-f]{{64}}')"

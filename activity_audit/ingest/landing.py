@@ -168,7 +168,7 @@ def _adopt(raw: RawLake) -> None:
 
 
 def _adopt_expected(raw: RawLake) -> None:
-    """The same of a shared raw lake, whatever machine the pass was on; one that goes on adds nothing twice."""
+    """The same of a shared raw lake, for a pass of any machine; one that goes on adds nothing twice."""
     if expected := raw.index.expected():
         gone = set(raw.store.missing(expected))
         there = [name for name in expected if name not in gone]

@@ -2,7 +2,7 @@
 
 A delivery waits from when it is on record there until a look sees it in the warehouse. The look also keeps which
 ledger entry was the newest then. While the warehouse has that entry, it has all that was published by then; one that
-was restored from a backup, or begun anew, has not, and everything is compared.
+was restored from a backup, or begun again, has not, and everything is compared.
 """
 
 from __future__ import annotations

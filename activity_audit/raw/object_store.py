@@ -1,4 +1,4 @@
-"""The raw lake below an fsspec URL: in a bucket, or whatever fsspec can open.
+"""The raw lake below an fsspec URL: in a bucket, or in any other store that fsspec can open.
 
 A file is put under its name only if no other one has it. S3 decides that itself (`If-None-Match`), and so do Google's
 and Azure's stores; another store is asked first, and then two passes at the same moment may both put theirs.
@@ -232,7 +232,7 @@ class ObjectStore:
             self._asking(name, lambda: self._files.rm_file(self._at(name)))
 
     def _asking(self, name: str, question: Callable[[], Any]) -> Any:
-        """The answer of the store; what went wrong is one kind of error, whatever the store makes of it."""
+        """The answer of the store; what went wrong is one kind of error for every store."""
         try:
             return question()
         except (FileNotFoundError, RawStoreError):

@@ -120,7 +120,7 @@ def _create(
 
 
 def _create_view(connection: duckdb.DuckDBPyConnection, model: PublishedModel) -> None:
-    """A view as the warehouse has it, over the tables of the file, under whatever name that is attached."""
+    """A view as the warehouse has it, over the tables of the file, under any name by which it is attached."""
     query = "select sql from duckdb_views() where database_name = ? and schema_name = ? and view_name = ?"
     (definition,) = connection.execute(query, [lake.ALIAS, model.schema, model.name]).fetchall()[0]
     body = definition.split(" AS ", 1)[1].replace("audit.main.", "main.").replace("audit.quality.", "quality.")

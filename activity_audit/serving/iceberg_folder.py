@@ -32,7 +32,7 @@ from activity_audit.base.files import rewrite
 _GRACE_SECONDS = 3600
 # Each commit adds a manifest; a reader opens all of them.
 _MOST_MANIFESTS = 100
-# What is made here; whatever else lies in the folder is somebody else's.
+# What is made here; everything else in the folder is somebody else's.
 _OWN = re.compile(r"/metadata/(v\d+\.metadata\.json|[\w-]+\.avro)$|/data/serving-[\w-]+\.parquet$")
 _TYPES: dict[str, Callable[[], types.IcebergType]] = {
     "varchar": types.StringType,

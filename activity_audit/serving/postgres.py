@@ -1,6 +1,6 @@
 """A serving copy in a PostgreSQL database, brought to the newest snapshot of the warehouse in one transaction.
 
-Its readers see one snapshot or the next, whatever happens: PostgreSQL itself takes back what is not committed.
+Its readers see one snapshot or the next, also after a failure: PostgreSQL itself takes back what is not committed.
 """
 
 from __future__ import annotations

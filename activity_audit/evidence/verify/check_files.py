@@ -56,7 +56,7 @@ def check_files(
     as it is now: retention may have removed files since.
     """
     state = FileState()
-    # Listed first, so that a store that is out of reach is told of once, and not for each file.
+    # Listed first, so that a store that is out of reach is reported once, and not for each file.
     days = all_days(raw.store)
     if bounds == (None, None):
         _check_others(raw, list(files_elsewhere(raw.store)), state)

@@ -42,7 +42,7 @@ def test_every_service_is_named_and_only_this_machine_reaches_it() -> None:
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ())), name
         for volume in service.get("volumes", ()):
             place = volume.partition(":")[0]
-            # The users are for whoever starts it to name.
+            # The operator makes this file.
             assert place in COMPOSE["volumes"] or place == "./users.toml" or (FOLDER / place).exists(), place
     assert (FOLDER / COMPOSE["x-audit"]["build"]["context"]).resolve() == ROOT
     assert (ROOT / COMPOSE["x-audit"]["build"]["dockerfile"]).exists()

@@ -297,7 +297,7 @@ def test_a_worker_that_is_killed_leaves_what_upkeep_removes(
         update(settings)
     assert len(lost) == 2
     require_same(settings, alone)
-    # What it wrote into the data folder is known by nobody. It is told, and goes when somebody says so.
+    # What it wrote into the data folder is known by nobody. It is reported, and goes when somebody says so.
     left = data_files(settings) - published_files(settings)
     assert left
     for path in left:

@@ -1,4 +1,4 @@
-"""The serving copy in a real PostgreSQL: always one whole snapshot of the warehouse, whatever happens."""
+"""The serving copy in a real PostgreSQL: always one whole snapshot of the warehouse."""
 
 from __future__ import annotations
 

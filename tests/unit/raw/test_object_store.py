@@ -236,7 +236,7 @@ def test_where_the_raw_lake_is(settings: Settings, monkeypatch: pytest.MonkeyPat
     far = named(AUDIT_RAW_PATH="s3://bucket/raw/")
     beside = home / "warehouse/catalog.sqlite.raw-index"
     assert (far.space, far.index.database.name, far.is_shared) == (home / "work/raw", str(beside), True)
-    # Without AUDIT_RAW_PATH each home has its own, whatever the catalog is.
+    # Without AUDIT_RAW_PATH each home has its own, with any catalog.
     assert not named(AUDIT_CATALOG="postgres:dbname=audit").is_shared
     both = named(AUDIT_RAW_PATH=str(elsewhere), AUDIT_CATALOG="postgres:dbname=audit")
     assert (both.space, both.is_shared) == (elsewhere, True)

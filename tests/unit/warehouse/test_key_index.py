@@ -1,4 +1,4 @@
-"""The index of the known ids finds what a scan of the table finds, whatever was done to the table."""
+"""The index of the known ids finds what a scan of the table finds, after every kind of change."""
 
 from __future__ import annotations
 
