@@ -190,7 +190,7 @@ class RawIndex:
             return [manifest for _, manifest in newest.values()]
 
     def expect(self, paths: Iterable[str], at: datetime) -> None:
-        """Record files that are about to be put into the raw lake, for the pass that takes up what a killed one left."""
+        """Record files that are about to be put into the raw lake, for a pass that takes up what a killed one left."""
         with self.connect() as connection:
             connection.ensure(EXPECTED)
             statement = "insert into expected values (?, ?) on conflict (path) do nothing"
