@@ -5,7 +5,6 @@ Tables and the small pure functions that read them. Nothing here draws events or
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -18,7 +17,7 @@ Layout = Literal["lines", "array", "page", "csv", "parquet"]
 Spelling = Literal["camel", "snake", "report"]
 InstanceStyle = Literal["uuid", "number", "code"]
 
-# Stands in for the activities that the document does not have; nobody can take it for one that it has.
+# Stand in where the document has none of a feed's activities; nobody can take them for documented ones.
 SYNTHETIC_ACTIVITIES = ("Synthetic View", "Synthetic Update", "Synthetic Create", "Synthetic Delete")
 
 IMPERSONATED = "Impersonated admin"
@@ -78,15 +77,13 @@ PARQUET = FileFormat("parquet", "parquet")
 class Profile:
     """How one feed behaves.
 
-    `weight` is its relative size in its normal hours. `lost_share` is the share of its events on entities
-    whose activities the catalogue does not have. `formats` are taken in turns, hour by hour; every
+    `weight` is its relative size in its normal hours. `formats` are taken in turns, hour by hour; every
     `split_every` hours it delivers two files. With `extra_field` some records carry a field that the contract
     does not name.
     """
 
     weight: float = 0.3
     automated: bool = False
-    lost_share: float = 0.5
     instances: InstanceStyle = "code"
     formats: tuple[FileFormat, ...] = (NDJSON,)
     split_every: int = 0
@@ -94,29 +91,27 @@ class Profile:
     extra_field: bool = False
 
 
+# The document has lost all activities of the feeds with a weight below 0.1: together they have less than one event
+# of a hundred, so that what is not in the catalogue stays as rare as it is in a real warehouse.
 _PROFILES = {
-    "analytics": Profile(18, lost_share=0.06, instances="uuid", extra_field=True),
+    "analytics": Profile(18, instances="uuid", formats=(NDJSON, SNAKE_LINES), extra_field=True),
     "screen_agent": Profile(1.5, instances="uuid", formats=(PAGE,)),
-    "data_policies": Profile(0.3, formats=(REPORT_CSV,), milliseconds=False, extra_field=True),
-    "data_request_registry": Profile(1.5, automated=True, formats=(JSONL_ZST,)),
-    "extract_data_apis": Profile(1.5, automated=True, formats=(NDJSON_GZ,), extra_field=True),
-    "recording": Profile(3, instances="uuid", formats=(PARQUET, PARQUET, NDJSON)),
-    "recording_policies": Profile(0.3, formats=(CSV,)),
-    "qm": Profile(4, formats=(SNAKE_LINES,), extra_field=True),
+    "data_policies": Profile(0.04, formats=(REPORT_CSV,), milliseconds=False, extra_field=True),
+    "data_request_registry": Profile(0.06, automated=True, formats=(JSONL_ZST,)),
+    "extract_data_apis": Profile(0.06, automated=True, formats=(NDJSON_GZ,), extra_field=True),
+    "recording": Profile(0.08, instances="uuid", formats=(PARQUET, PARQUET, NDJSON)),
+    "recording_policies": Profile(0.04, formats=(CSV,)),
+    "qm": Profile(0.08, formats=(SNAKE_LINES,), extra_field=True),
     "search": Profile(22, instances="uuid", formats=(NDJSON_GZ, NDJSON), split_every=6),
-    "storage": Profile(4, automated=True, lost_share=0.95, instances="uuid", formats=(SNAKE_CSV_GZ,)),
-    "supervisor": Profile(3, instances="number", formats=(ARRAY,)),
-    "tenant_management": Profile(0.2, instances="number", formats=(CSV,), extra_field=True),
+    "storage": Profile(7, automated=True, instances="uuid", formats=(SNAKE_CSV_GZ,)),
+    "supervisor": Profile(0.06, instances="number", formats=(ARRAY,)),
+    "tenant_management": Profile(0.04, instances="number", formats=(CSV,), extra_field=True),
     "tenant_meta_data_manager": Profile(0.2, instances="number", formats=(PAGE,)),
-    "userhub": Profile(10, lost_share=0.35, instances="number", formats=(NDJSON,), split_every=4),
+    "userhub": Profile(12, instances="number", formats=(NDJSON, ARRAY, CSV), split_every=4),
     "webapp_player": Profile(
-        30,
-        lost_share=0.12,
-        instances="uuid",
-        formats=(NDJSON, NDJSON, NDJSON, PARQUET, JSONL_ZST),
-        split_every=7,
+        30, instances="uuid", formats=(NDJSON, NDJSON, PARQUET, PARQUET, JSONL_ZST), split_every=7
     ),
-    "wfm": Profile(1.2, lost_share=0.4, instances="number", formats=(REPORT_CSV,), milliseconds=False),
+    "wfm": Profile(2, instances="number", formats=(REPORT_CSV,), milliseconds=False),
 }
 
 
@@ -167,17 +162,16 @@ def application(slug: str) -> catalogue.Application:
 
 @cache
 def pairs(slug: str) -> tuple[tuple[tuple[str, str], ...], tuple[float, ...]]:
-    """The feed's (entity, activity) pairs, most frequent first, and their cumulative weights up to 1."""
+    """The feed's (entity, activity) pairs, most frequent first, and their cumulative weights up to 1.
+
+    These are the documented ones. Only a feed without any has synthetic activities on its documented entities.
+    """
     rows = [row for row in catalogue.entity_activities() if row.application == application(slug).name]
-    documented = [(row.entity, row.activity) for row in rows if row.activity is not None]
-    known = {entity for entity, _ in documented}
-    lost = list(dict.fromkeys(row.entity for row in rows if row.entity not in known))
-    synthetic = [(entity, activity) for activity in SYNTHETIC_ACTIVITIES for entity in lost]
-    if not rows:
-        synthetic = [("Synthetic Entity", activity) for activity in SYNTHETIC_ACTIVITIES]
-    lost_share = profile(slug).lost_share if documented and synthetic else float(bool(synthetic))
-    weights = [*_falling(len(documented), 1 - lost_share), *_falling(len(synthetic), lost_share)]
-    return (*documented, *synthetic), tuple(accumulate(weights))
+    kinds = [(row.entity, row.activity) for row in rows if row.activity is not None]
+    if not kinds:
+        entities = list(dict.fromkeys(row.entity for row in rows)) or ["Synthetic Entity"]
+        kinds = [(entity, activity) for activity in SYNTHETIC_ACTIVITIES for entity in entities]
+    return tuple(kinds), falling_weights(len(kinds))
 
 
 @cache
@@ -197,7 +191,7 @@ def users(slug: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
     return (IMPERSONATED, AUTOMATION, *people), tuple(accumulate(weights))
 
 
-def falling_weights(count: int) -> Sequence[float]:
+def falling_weights(count: int) -> tuple[float, ...]:
     """Cumulative weights of `count` things of which each is less popular than the one before (Zipf-like)."""
     return tuple(accumulate(_falling(count, 1.0)))
 

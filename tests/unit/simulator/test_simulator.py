@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from activity_audit.base import catalogue
 from activity_audit.simulator.simulate import simulate
 from tests.unit.feed_judge import judge, records
 
@@ -185,6 +186,13 @@ def test_shares_are_about_what_they_should_be(tmp_path: Path) -> None:
     # Some records have two reasons.
     assert sum(result["reasons"].values()) > result["quarantined"]
     assert all(number >= 2 for reason, number in result["reasons"].items() if reason != "too_large")
+
+
+@pytest.mark.parametrize("defects", [True, False])
+def test_about_one_event_of_a_hundred_is_not_in_the_catalogue(tmp_path: Path, defects: bool) -> None:
+    result = run(tmp_path, hours=24, until=NOON, defects=defects)
+    assert 0.002 < result["warnings"]["undocumented"] / result["accepted"] < 0.015
+    assert {path.parts[-4] for path, _ in parsed(tmp_path)} == set(catalogue.report_prompt_slugs())
 
 
 def test_it_looks_like_audit_events(tmp_path: Path) -> None:
