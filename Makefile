@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-full bench-bucket bench-report superset bi-clients docs test tests lint types unit integration browser test-slow system-packages clean
+.PHONY: help setup run serve bench bench-full bench-bucket bench-report superset bi-clients docs test tests lint types unit integration browser test-slow torture system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -56,8 +56,12 @@ integration: setup ## Run the tests with real processes only
 browser: setup ## Run the tests of the pages in a real browser only
 	@$(BIN)/pytest -q tests/browser
 
-test-slow: setup ## Run the long tests: a simulated week, kill -9 at random moments, the longest of the others
+test-slow: setup ## Run the long tests: a simulated week, the longest of the others
 	@$(BIN)/pytest -q -m slow
+
+torture: setup system-packages ## Run many rounds of faults, load and hostile input, and write the figures to docs/torture.md (hours)
+	@$(BIN)/pytest -q -n auto --dist worksteal -m torture --rounds $(or $(ROUNDS),200) --seed $(or $(SEED),1) \
+		--figures docs/torture.md $(if $(ONLY),-k "$(ONLY)")
 
 superset: ## Install Apache Superset in an environment of its own and start it on the warehouse in AUDIT_HOME
 	@deploy/superset/start

@@ -16,6 +16,8 @@ from activity_audit.settings.core import Settings, load_settings
 from tests.made_once import FOLDER, leave_no_settings
 from tests.s3_server import Bucket, S3Server, s3_server, use_s3
 
+pytest_plugins = ["tests.torture.figures"]
+
 # Homes that tests make are as the product makes them, which has nothing to warn of then.
 os.umask(0o077)
 
@@ -24,7 +26,7 @@ gc.set_threshold(200_000, 20, 20)
 
 # The modules of which a test takes more than ten seconds.
 _FIRST = (
-    "test_retention_holds", "test_set_aside", "test_crashes", "test_promises", "test_files_without_duckdb",
+    "test_retention_holds", "test_set_aside", "test_processes", "test_promises", "test_files_without_duckdb",
     "test_folder_names", "test_two_homes", "test_landing_crashes", "test_models",
     "test_lake_in_a_bucket", "test_postgres", "test_postgres_copy", "test_acknowledgements", "test_retention",
     "test_replay", "test_bucket_memory", "test_places", "test_dagster",

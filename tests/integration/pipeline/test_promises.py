@@ -6,9 +6,7 @@ import json
 import re
 import shutil
 import sqlite3
-import subprocess
 import sys
-import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -158,45 +156,6 @@ def _same_events(tmp_path_factory, in_order, plan) -> None:  # type: ignore[no-u
     if [hour for start, hours in plan for hour in range(start, start + hours)] == list(range(HOURS)):
         # A range is its hours in order, so even lineage and every count are the same.
         assert dump(settings) == tables
-
-
-def test_a_reader_never_sees_half_a_run_and_blocks_nobody(settings: Settings) -> None:
-    begin(settings)
-    reader = warm_process.Popen(
-        [sys.executable, "-c", _READER, str(settings.home)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    for hour in range(1, 3):
-        deliver(settings, lines([event(f"{hour}-{n}") for n in range(200)]), hour=hour)
-        run(settings, hour)
-    time.sleep(0.5)
-    (settings.home / "stop").touch()
-    output, errors = reader.communicate(timeout=60)
-    assert reader.returncode == 0, errors
-    seen = json.loads(output)
-    assert seen["reads"] > 10
-    assert set(seen["counts"]) <= {1, 201, 401}
-    assert seen["counts"][-1] == 401
-
-
-_READER = """
-import json, sys, time
-from pathlib import Path
-from activity_audit.warehouse import lake
-from activity_audit.settings.core import load_settings
-settings = load_settings(home=sys.argv[1])
-counts = []
-while not (settings.home / "stop").exists() or not counts or counts[-1] != 401:
-    with lake.reader(settings) as connection:
-        connection.execute("begin")
-        found = [connection.execute(f"select {sum}::bigint from {table}").fetchall()[0][0] for sum, table in (
-            ("count(*)", "fact_activity_event"), ("sum(event_count)", "agg_activity_hourly"),
-            ("sum(event_count)", "dim_entity_activity"), ("sum(accepted)", "quality.feed_reconciliation"),
-            ("sum(accepted)", "quality.pipeline_run"))]
-    assert len(set(found)) == 1, found
-    counts.append(found[0])
-    time.sleep(0.02)
-print(json.dumps({"reads": len(counts), "counts": sorted(set(counts))}))
-"""
 
 
 @pytest.mark.slow
