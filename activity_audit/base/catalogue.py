@@ -62,9 +62,14 @@ def applications() -> tuple[Application, ...]:
     )
 
 
+def display_name(slug: str) -> str:
+    """The name by which people know the application of a feed; the slug if the catalogue does not have it."""
+    return next((one.display_name for one in applications() if one.slug == slug), slug)
+
+
 def feed_title(slug: str) -> str:
     """A feed for people: the name of its application, and its slug where the name does not give it away."""
-    name = next((one.display_name for one in applications() if one.slug == slug), slug)
+    name = display_name(slug)
     return name if name.lower().replace(" ", "_") == slug else f"{name} ({slug})"
 
 

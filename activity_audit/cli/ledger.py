@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
-from activity_audit.cli.output import OUTPUT, print_json, print_table
+from activity_audit.cli.output import OUTPUT, print_json, say
 from activity_audit.settings.core import Settings
 
 
@@ -23,7 +25,7 @@ def head(settings: Settings, output: str) -> None:
     """
     from activity_audit.evidence.verify.verify import NoLedgerError
     from activity_audit.ledger import ledger
-    from activity_audit.ledger.head import describe
+    from activity_audit.ledger.head import describe, line_of
     from activity_audit.warehouse import lake
 
     try:
@@ -36,5 +38,8 @@ def head(settings: Settings, output: str) -> None:
     report = describe(newest)
     if output == "json":
         print_json(report)
-    else:
-        print_table(list(report), [list(report.values())])
+        return
+    # The line of AUDIT_LEDGER_HEAD_FILE, so that what is kept by hand and by runs looks alike.
+    say(line_of(newest))
+    if sys.stdout.isatty():
+        say("Keep this line elsewhere; `audit verify --expect-head` takes its 64 digits.")

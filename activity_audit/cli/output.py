@@ -7,7 +7,7 @@ would clear the screen, set the clipboard, or write lines that pass for ours.
 from __future__ import annotations
 
 import base64
-import csv
+import itertools
 import json
 import math
 import re
@@ -23,6 +23,7 @@ import click
 from activity_audit.base.shown_text import FORMULA, visible
 
 OUTPUT = click.Choice(["table", "json"])
+_LEAST_APART = 10_000
 
 
 def plain(value: Any) -> Any:
@@ -118,11 +119,13 @@ def print_table(
     colours: Mapping[str, str] = MappingProxyType({}),
     optional: Sequence[str] = (),
     whole: str = "`--output json`",
-) -> None:
+    null: str = "",
+) -> int:
     """A table on standard output: as wide as the terminal, or as its content in a file or a pipe.
 
-    `fg` is the colour of its title; a cell of the column `level` has its colour of `colours`. Where a terminal has no
-    room, the `optional` columns are left out first, and what is long is cut; then it says that `whole` has all of it.
+    `fg` is the colour of its title; a cell of the column `level` has its colour of `colours`. `null` stands for no
+    value. Where a terminal has no room, the `optional` columns are left out first, and what is long is cut; then it
+    says that `whole` has all of it. Returns the number of rows.
     """
     from rich.console import Console
     from rich.text import Text
@@ -133,8 +136,9 @@ def print_table(
     laid_out = [
         tables.column(
             visible(name),
-            [visible(_cell(row[index])) for row in body],
+            [visible(null if row[index] is None else _cell(row[index])) for row in body],
             is_whole=any(isinstance(row[index], datetime | date) for row in body),
+            is_number=_are_numbers(row[index] for row in body),
         )
         for index, name in enumerate(columns)
     ]
@@ -150,41 +154,63 @@ def print_table(
         console.print(part, soft_wrap=isinstance(part, Text))
     if layout.left_out:
         say(f"Not shown, for lack of room: {', '.join(layout.left_out)}; {whole} shows all columns.")
-    if layout.is_cut:
-        say(f"Values that end in … are cut to the width of the terminal; {whole} shows them whole.")
+    if layout.longest_cut:
+        say(
+            f"Values with … are cut to the width of the terminal, the longest of {layout.longest_cut:,} characters; "
+            f"{whole} shows them whole."
+        )
+    return len(body)
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """CSV with a header on standard output; a null is an empty field.
+    """CSV with a header on standard output; a null is an empty field, and the empty text is `""`.
 
     A text that a spreadsheet would run as a formula begins with an apostrophe, as in the report's files. All others are
     as they are, for a program to read; a terminal gets them in their visible form.
     """
     shown = visible if sys.stdout.isatty() else str
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(map(shown, columns))
-    for row in rows:
-        cells = ("" if value is None else _csv_cell(value) for value in row)
-        writer.writerow([shown(cell) if isinstance(cell, str) else cell for cell in cells])
+    for row in itertools.chain([columns], rows):
+        cells = ("" if value is None else _csv_field(shown(_csv_cell(value))) for value in row)
+        # A line without anything would be no row to most readers.
+        sys.stdout.write((",".join(cells) or '""') + "\n")
 
 
-def _csv_cell(value: Any) -> Any:
+def _csv_field(text: str) -> str:
+    return f'"{text.replace(chr(34), chr(34) * 2)}"' if not text or re.search(r'[",\r\n]', text) else text
+
+
+def _csv_cell(value: Any) -> str:
     if isinstance(value, float):
-        return value
+        return str(value)
     value = plain(value)
     if isinstance(value, str):
         return re.sub(FORMULA, r"'\1", value)
-    return as_json(value) if isinstance(value, dict | list) else value
+    return as_json(value) if isinstance(value, dict | list) else str(value)
+
+
+def number(value: int) -> str:
+    """A number for people: on a terminal, one of five digits and more has its thousands apart (a year has not)."""
+    return f"{value:,}" if abs(value) >= _LEAST_APART and sys.stdout.isatty() else str(value)
+
+
+def counted(count: int, thing: str) -> str:
+    """How many of a thing, in words: `1 row`, `12,345 rows`."""
+    return f"{number(count)} {thing}{'' if count == 1 else 's'}"
+
+
+def _are_numbers(values: Iterable[Any]) -> bool:
+    kinds = {type(value) for value in values} - {type(None)}
+    return bool(kinds) and kinds <= {int, float, Decimal}
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return ""
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, bool):
         return "yes" if value else "no"
     value = plain(value)
+    if isinstance(value, int):
+        return number(value)
     return as_json(value) if isinstance(value, dict | list) else str(value)
 
 

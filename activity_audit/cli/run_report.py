@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from activity_audit.base.catalogue import feed_title
+from activity_audit.base.catalogue import display_name, feed_title
 from activity_audit.base.hours import naive
 from activity_audit.base.vocabulary import COUNTS
-from activity_audit.cli.output import print_table, say
+from activity_audit.cli.output import number, print_table, say
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
 
@@ -87,10 +88,9 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
         say("Nothing new in these hours: every delivery is published already.")
     elif is_published:
         new = report["new"]
+        became = ", ".join(f"{number(new[name])} {name}" for name in ("accepted", "duplicate", "quarantined"))
         say(
-            f"New in this run: {new.get('deliveries', 0)} deliveries with {new.get('received', 0)} records: "
-            f"{new.get('accepted', 0)} accepted, {new.get('duplicate', 0)} duplicate, "
-            f"{new.get('quarantined', 0)} quarantined."
+            f"New in this run: {number(new['deliveries'])} deliveries with {number(new['received'])} records: {became}."
         )
     if is_published:
         _print_next_steps(settings)
@@ -129,12 +129,12 @@ def _print_reconciliation(rows: list[dict[str, Any]]) -> None:
             feed[name] += row[name]
         feed[row["status"]] += 1
     first, last = rows[0]["feed_hour_utc"], rows[-1]["feed_hour_utc"]
-    columns = ["feed", *COUNTS, "hours balanced", "incomplete", "missing"]
-    body = [[feed_title(slug), *feed.values()] for slug, feed in sorted(feeds.items())]
-    body.append(["total", *(sum(feed[name] for feed in feeds.values()) for name in next(iter(feeds.values())))])
+    columns = ["feed", "application", *COUNTS, "hours balanced", "incomplete", "missing"]
+    body = [[slug, display_name(slug), *feed.values()] for slug, feed in sorted(feeds.items())]
+    body.append(["total", "", *(sum(feed[name] for feed in feeds.values()) for name in next(iter(feeds.values())))])
     title = f"Reconciliation, feed hours {first:%Y-%m-%dT%HZ} to {last:%Y-%m-%dT%HZ}"
     # Incomplete hours are named below.
-    print_table(columns, body, title, optional=("offset_normalised", "late", "incomplete", "missing"))
+    print_table(columns, body, title, optional=("offset_normalised", "application", "late", "incomplete", "missing"))
     troubled = [row for row in rows if row["status"] == "incomplete" or row["detail"]]
     for row in troubled[:_MOST_LINES]:
         say(
@@ -147,27 +147,33 @@ def _print_reconciliation(rows: list[dict[str, Any]]) -> None:
 
 def _print_checks(checks: list[dict[str, Any]]) -> None:
     failed = [check for check in checks if not check["success"]]
-    columns = ["check", "level", "unexpected", "of", "for example"]
+    columns = ["check", "level", "unexpected", "of", "first in"]
     body = [
         [
             check["title"],
             level(check),
             check["unexpected_count"],
             check["evaluated_count"],
-            _beginning(check["sample"]),
+            _first_place(check["sample"]),
         ]
         for check in failed[:_MOST_LINES]
     ]
     title, colour = found("Checks", checks)
     if body:
-        print_table(columns, body, title, fg=colour, colours=LEVELS)
+        print_table(columns, body, title, fg=colour, colours=LEVELS, optional=("of", "level"))
     else:
         say(title, fg=colour)
         say("")
 
 
-def _beginning(sample: str) -> str:
-    return sample if len(sample) <= _LONGEST_EXAMPLE else sample[:_LONGEST_EXAMPLE] + "…"
+def _first_place(sample: str) -> str:
+    """The feed and the feed hour of the first unexpected item; the item itself if it belongs to none."""
+    first = next(iter(json.loads(sample)), None)
+    if first is None:
+        return ""
+    if not first.get("feed") or not first.get("feed_hour_utc"):
+        return json.dumps(first, ensure_ascii=False)[:_LONGEST_EXAMPLE]
+    return f"{first['feed']} {first['feed_hour_utc'][:13]}Z"
 
 
 def level(check: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ import click
 import duckdb
 
 from activity_audit.base.masking import without_secrets
-from activity_audit.cli.output import print_csv, print_json_rows, print_table, say, unique
+from activity_audit.cli.output import counted, print_csv, print_json_rows, print_table, say, unique
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake, read_only_sql
 
@@ -54,4 +54,5 @@ def _print(columns: list[str], rows: Iterable[tuple[Any, ...]], output: str) -> 
         for _, text in rows:
             say(*text.split("\n"))
     else:
-        print_table(columns, rows, whole="`--output json` or `csv`")
+        shown = print_table(columns, rows, whole="`--output json` or `csv`", null="NULL")
+        say(counted(shown, "row"))

@@ -19,6 +19,10 @@ from rich.text import Text
 _GAPS, _EDGE = (3, 2), 1
 # What is longer than a SHA-256 may be cut, JSON and running text beyond so much; in characters of a terminal.
 _LONGEST_WORD, _LEAST_JSON, _LONGEST_TEXT = 64, 24, 240
+# Running text in a narrower column, or on more lines of one, is hard to read.
+_LEAST_TEXT, _MOST_LINES = 24, 4
+# From so much room on, what is cut says its size.
+_LEAST_WITH_SIZE = 48
 # Beyond it a row of a file is no line that anything can show.
 _LONGEST_LINE = 4_000
 
@@ -37,27 +41,31 @@ class Column:
 
 @dataclass(frozen=True)
 class Layout:
-    """What to write on so many characters, and what of it is missing."""
+    """What to write on so many characters, and what of it is missing.
+
+    `longest_cut` is the length of the longest cell that is not shown whole, in characters; 0 if all are.
+    """
 
     parts: list[Table | Text]
     width: int
-    is_cut: bool = False
+    longest_cut: int = 0
     left_out: tuple[str, ...] = ()
 
 
-def column(name: str, cells: Sequence[str], *, is_whole: bool = False) -> Column:
+def column(name: str, cells: Sequence[str], *, is_whole: bool = False, is_number: bool = False) -> Column:
     """A column of these cells; those of one that `is_whole`, such as times, are one piece although they have blanks."""
     is_json = any(cell.startswith(("{", "[")) for cell in cells)
     is_text = not is_whole and not is_json and any(" " in cell for cell in cells)
     words = [word for cell in cells for word in (cell[:_LONGEST_TEXT].split() if is_text else [cell])]
     longest = min(_widest(words), _LEAST_JSON if is_json else _LONGEST_WORD)
+    natural = _widest([name, *cells])
     return Column(
         name,
         cells,
         is_text=is_text,
-        is_number=any(cells) and all(map(_is_number, cells)),
-        least=max(_widest(name.split()), longest),
-        natural=_widest([name, *cells]),
+        is_number=is_number,
+        least=max(_widest(name.split()), longest, min(natural, _LEAST_TEXT) if is_text else 0),
+        natural=natural,
     )
 
 
@@ -70,11 +78,11 @@ def on_terminal(
         chosen = [one for one in columns if one.name not in left_out]
         if (widths := _widths(chosen, width, gap)) is not None:
             shown = [_shown(one, room) for one, room in zip(chosen, widths, strict=True)]
-            return Layout([_grid(chosen, shown, widths, gap, colours)], width, _differs(chosen, shown), left_out)
+            return Layout([_grid(chosen, shown, widths, gap, colours)], width, _longest_cut(chosen, shown), left_out)
     # Below each other there is room for all.
     room = max(width - _widest([one.name for one in columns]) - 1, 1)
     shown = [_shown(one, room) for one in columns]
-    return Layout(_blocks(columns, shown, colours), width, _differs(columns, shown))
+    return Layout(_blocks(columns, shown, colours), width, _longest_cut(columns, shown))
 
 
 def in_file(columns: Sequence[Column], colours: Mapping[str, str]) -> Layout:
@@ -89,8 +97,9 @@ def in_file(columns: Sequence[Column], colours: Mapping[str, str]) -> Layout:
     return Layout([line for row in rows for line in (*row, Text())], width)
 
 
-def _differs(columns: Sequence[Column], shown: Sequence[Sequence[str]]) -> bool:
-    return any(one.cells != cells for one, cells in zip(columns, shown, strict=True))
+def _longest_cut(columns: Sequence[Column], shown: Sequence[Sequence[str]]) -> int:
+    pairs = (pair for one, cells in zip(columns, shown, strict=True) for pair in zip(one.cells, cells, strict=True))
+    return max((len(cell) for cell, text in pairs if cell != text), default=0)
 
 
 def _widths(columns: Sequence[Column], width: int, gap: int) -> list[int] | None:
@@ -120,16 +129,19 @@ def _shown(one: Column, room: int) -> list[str]:
     """The cells as they have room. Running text may wrap at its words, but is not endless: some is megabytes long."""
     if not one.is_text:
         return [_cut(cell, room) for cell in one.cells]
-    shown = [_cut(cell, _LONGEST_TEXT) for cell in one.cells]
+    shown = [_cut(cell, min(_LONGEST_TEXT, _MOST_LINES * room)) for cell in one.cells]
     return [" ".join(_cut(word, room) for word in cell.split(" ")) for cell in shown]
 
 
 def _cut(text: str, room: int) -> str:
     if cell_len(text[: room + 1]) <= room:
         return text
+    size = f" ({len(text):,} characters)"
+    if room < _LEAST_WITH_SIZE:
+        size = ""
     shown = Text(text[: room + 1])
-    shown.truncate(room, overflow="ellipsis")
-    return shown.plain
+    shown.truncate(room - len(size), overflow="ellipsis")
+    return shown.plain + size
 
 
 def _grid(
@@ -166,7 +178,3 @@ def _blocks(
 
 def _text(one: Column, cell: str, colours: Mapping[str, str]) -> Text:
     return Text(cell, colours.get(cell, "") if one.name == "level" else "", no_wrap=not one.is_text)
-
-
-def _is_number(text: str) -> bool:
-    return text == "" or text.lstrip("-").replace(".", "", 1).isdigit()

@@ -32,6 +32,11 @@ def describe(entry: Entry) -> dict[str, Any]:
     }
 
 
+def line_of(entry: Entry) -> str:
+    """The line of the file for this entry, without a line break."""
+    return " ".join(map(str, describe(entry).values()))
+
+
 def keep(connection: duckdb.DuckDBPyConnection, settings: Settings) -> str | None:
     """Add the newest entry to the file, unless its last line has it; what went wrong, for the operator, or None.
 
@@ -74,7 +79,7 @@ def _not_kept(path: Path, entry: Entry) -> str:
 def _append(path: Path, entry: Entry) -> None:
     # A folder that is not there is not made: it is a mount that is away, and the file would be on the wrong disk.
     before = path.read_text(encoding="utf-8") if path.exists() else ""
-    line = " ".join(map(str, describe(entry).values()))
+    line = line_of(entry)
     if before.splitlines()[-1:] == [line]:
         return
     # A line that a crash cut off must not swallow this one.
