@@ -33,6 +33,7 @@ COMMANDS = {
     "ledger": "Show the ledger of published batches.",
     "replay": "Judge quarantined records again.",
     "maintain": "Apply retention, merge small files, expire old snapshots.",
+    "alert": "Show open alerts, and try where they are sent.",
     "report": "Serve the report as a web page, and print its link.",
     "dbt": "Run dbt by hand, on the project of this release.",
     "password": "Print an entry of AUDIT_REPORT_USERS_FILE.",

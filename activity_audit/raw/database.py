@@ -1,5 +1,7 @@
 """The database of the raw lake's index: its tables, what every such database does, and a SQLite file that does it.
 
+Other books of a home or a warehouse are kept in the same way, with tables of their own.
+
 The SQL is what SQLite and PostgreSQL have in common; `postgres` has the few words that differ.
 """
 
@@ -133,10 +135,12 @@ class SqliteConnection(sqlite3.Connection):
 
 
 class SqliteDatabase:
-    """The index in a SQLite file, which is made where it is not there."""
+    """The index in a SQLite file, which is made where it is not there; `rebuild` is what to do if it is damaged."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tables: Sequence[str] = SCHEMA, rebuild: str = _REBUILD) -> None:
         self._path = path
+        self._tables = tables
+        self._rebuild = rebuild
         self.place = self.name = str(path)
         self.how_to_rebuild = f"remove {path}"
 
@@ -171,7 +175,7 @@ class SqliteDatabase:
             with closing(sqlite3.connect(self._path, timeout=_TIMEOUT, factory=SqliteConnection)) as connection:
                 yield connection
         except (sqlite3.Error, ValueError, TypeError) as error:
-            raise damaged(self._path, error, _REBUILD) from error
+            raise damaged(self._path, error, self._rebuild) from error
 
     def _create(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -179,4 +183,6 @@ class SqliteDatabase:
         with FileLock(self._path.with_name(f".{self._path.name}.lock")), self._open() as connection:
             if not connection.execute("pragma user_version").fetchone()[0]:
                 connection.execute("pragma journal_mode = wal")
-                connection.executescript(f"begin; {'; '.join(SCHEMA)}; pragma user_version = {_INCOMPLETE}; commit;")
+                connection.executescript(
+                    f"begin; {'; '.join(self._tables)}; pragma user_version = {_INCOMPLETE}; commit;"
+                )

@@ -1,4 +1,4 @@
-"""The index of a shared raw lake, in the database of the catalog: PostgreSQL.
+"""The index of a shared raw lake, in the database of the catalog: PostgreSQL. Other books have schemas of their own.
 
 It is reached as the catalog itself is, by DuckDB's extension: with the same connection string, the same environment and
 password file of libpq, and no driver beside it. The statements are PostgreSQL's own and run there. Writers take turns,
@@ -8,6 +8,7 @@ by a lock that PostgreSQL lets go of with their transaction.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -22,8 +23,7 @@ from activity_audit.raw.database import ALL, IndexConnection
 from activity_audit.warehouse import extensions
 
 SCHEMA = "activity_audit_raw"
-# The table that came last; with it there are all others.
-_NEWEST = "expected"
+_TABLE = re.compile(r"create table if not exists (\w+)")
 _COMPLETE = "complete"
 # Any number that no other program in this database takes for a lock of its own.
 _LOCK = 0x61756469_74726177
@@ -40,13 +40,20 @@ _numbers = itertools.count()
 
 
 class PostgresDatabase:
-    """The index in the schema `activity_audit_raw` of a database; `dsn` is a connection string of libpq."""
+    """The index in the schema `activity_audit_raw` of a database; `dsn` is a connection string of libpq.
 
-    name = f"the schema {SCHEMA} of the catalog's database"
-    how_to_rebuild = f"drop the schema {SCHEMA} of the catalog's database"
+    With another schema and its tables it is another book, which `what` names; the last table is the one that came last.
+    """
 
-    def __init__(self, dsn: str) -> None:
+    def __init__(
+        self, dsn: str, schema: str = SCHEMA, tables: Sequence[str] = ALL, what: str = "the index of the raw lake"
+    ) -> None:
         self._dsn = self.place = dsn
+        self._schema = schema
+        self._tables = tables
+        self.name = f"the schema {schema} of the catalog's database"
+        self.how_to_rebuild = f"drop {self.name}"
+        self._what = f"{what}, in {self.name},"
 
     def is_complete(self) -> bool:
         """See IndexDatabase."""
@@ -62,8 +69,8 @@ class PostgresDatabase:
         """See IndexDatabase."""
         with self._attached() as (connection, alias):
             try:
-                found = PostgresConnection(connection, alias)
-                found.begin()
+                found = PostgresConnection(connection, alias, self._what)
+                found.begin(self._schema, self._tables)
                 yield found
             except BaseException:
                 # A database that is gone cannot roll back either, and that is not what went wrong first.
@@ -80,7 +87,7 @@ class PostgresDatabase:
             try:
                 connection.execute(f"attach {literal(self._dsn)} as {alias} (type postgres)")
             except duckdb.Error as error:
-                raise _unusable(error) from None
+                raise _unusable(self._what, error) from None
             yield connection, alias
         finally:
             with suppress(duckdb.Error):
@@ -91,20 +98,22 @@ class PostgresDatabase:
 class PostgresConnection:
     """See IndexConnection."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, alias: str) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, alias: str, what: str) -> None:
         self._connection = connection
         self._alias = literal(alias)
+        self._what = what
         self._has_lock = False
 
-    def begin(self) -> None:
-        """Begin the transaction, and make the tables where they are not there."""
+    def begin(self, schema: str, tables: Sequence[str]) -> None:
+        """Begin the transaction, and make the tables of the schema where they are not there."""
         self._run("begin")
         # Each statement is to see what was committed before it, and not before a lock was waited for.
-        self._send(f"set transaction isolation level read committed; set local search_path to {SCHEMA}")
-        if not self._is_made():
+        self._send(f"set transaction isolation level read committed; set local search_path to {schema}")
+        newest = f"{schema}.{_TABLE.findall('; '.join(tables))[-1]}"
+        if not self._is_made(newest):
             self.lock()
-            if not self._is_made():
-                self._send(f"create schema if not exists {SCHEMA}; {'; '.join(map(_translated, ALL))}")
+            if not self._is_made(newest):
+                self._send(f"create schema if not exists {schema}; {'; '.join(map(_translated, tables))}")
 
     def commit(self) -> None:
         """Commit the transaction."""
@@ -148,8 +157,8 @@ class PostgresConnection:
             self._send(f"select pg_advisory_xact_lock({_LOCK})")
             self._has_lock = True
 
-    def _is_made(self) -> bool:
-        return self._ask(f"select to_regclass('{SCHEMA}.{_NEWEST}') is not null") == [(True,)]
+    def _is_made(self, newest: str) -> bool:
+        return self._ask(f"select to_regclass('{newest}') is not null") == [(True,)]
 
     def _ask(self, text: str) -> list[Any]:
         return self._run(f"from postgres_query({self._alias}, {literal(text)})").fetchall()
@@ -161,7 +170,7 @@ class PostgresConnection:
         try:
             return self._connection.execute(statement)
         except duckdb.Error as error:
-            raise _unusable(error) from None
+            raise _unusable(self._what, error) from None
 
 
 class _Rows:
@@ -214,10 +223,10 @@ def _literal(value: Any) -> str:
     return f"E'{text}'"
 
 
-def _unusable(error: duckdb.Error) -> FaultError:
+def _unusable(what: str, error: duckdb.Error) -> FaultError:
     # A message quotes the statement, or the connection string, which may have a password.
     said = str(error).rpartition("ERROR: ")[2].partition("\n")[0].strip()
     return FaultError(
-        f"the index of the raw lake, in {PostgresDatabase.name}, cannot be used: {without_secrets(said)}. "
+        f"{what} cannot be used: {without_secrets(said)}. "
         "Nothing is half done: run the same command again when the database is back"
     )

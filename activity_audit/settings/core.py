@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from activity_audit.base import catalogue
 from activity_audit.base.delivery_limits import DEFAULT as LIMITS
@@ -21,6 +21,7 @@ from activity_audit.base.masking import has_credentials
 from activity_audit.base.sql_text import PATTERN
 from activity_audit.base.storage_paths import local_path
 from activity_audit.settings import environment
+from activity_audit.settings.alerts import places, places_in
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.folders import Folders, overlaps
 from activity_audit.settings.report import ReportSettings
@@ -154,6 +155,10 @@ class Settings(Folders, BaseModel):
         default_factory=list,
         description="copies that each run brings up to date, as `audit publish --to` takes them",
     )
+    alert_to: SecretStr | None = Field(
+        None, description="where alerts are sent: URLs of apprise, separated by spaces or commas"
+    )
+    alert_to_file: AbsolutePath | None = Field(None, description="a file with such URLs, one a line")
     docs_runs: int = Field(200, ge=1, le=100_000, description="how many runs' validation pages the data docs keep")
     report: ReportSettings = ReportSettings.model_validate({})
     cxone: CxoneSettings = CxoneSettings.model_validate({})
@@ -221,6 +226,18 @@ class Settings(Folders, BaseModel):
                 raise ValueError("must have no password in it; put it into PGPASSWORD, or a file that PGPASSFILE names")
         return value
 
+    @field_validator("alert_to")
+    @classmethod
+    def _places(cls, value: SecretStr | None) -> SecretStr | None:
+        places(value.get_secret_value() if value else "")
+        return value
+
+    @field_validator("alert_to_file")
+    @classmethod
+    def _file_of_places(cls, value: Path | None) -> Path | None:
+        places_in(value)
+        return value
+
     @field_validator("cxone", mode="before")
     @classmethod
     def _only_as_the_source(cls, value: Any, others: ValidationInfo) -> Any:
@@ -264,6 +281,15 @@ class Settings(Folders, BaseModel):
     def retention_rules(self) -> RetentionRules:
         """How long the feed hours of each feed are kept."""
         return parse_retention(self.retention or "", catalogue.slugs())
+
+    @property
+    def alert_urls(self) -> list[str]:
+        """Where alerts are sent: URLs of apprise, which are secrets. The file is read each time.
+
+        Raises:
+            ValueError: if the file cannot be read, or has something else in it.
+        """
+        return places(self.alert_to.get_secret_value() if self.alert_to else "") + places_in(self.alert_to_file)
 
     @cached_property
     def expected_feeds(self) -> list[str]:

@@ -83,8 +83,9 @@ def _explain(item: Any) -> str:
         message = f"must be at least {_number(item['ctx']['ge'])}"
     elif item["type"] == "less_than_equal":
         message = f"must be at most {_number(item['ctx']['le'])}"
-    # A URL of the API may have a password or a key in it.
-    value = "…" if name.startswith("CXONE_") and re.search("[@?]", str(item["input"])) else item["input"]
+    # A URL of the API may have a password or a key in it, and one of a service that takes alerts is one.
+    is_secret = name == "AUDIT_ALERT_TO" or (name.startswith("CXONE_") and re.search("[@?]", str(item["input"])))
+    value = "…" if is_secret else item["input"]
     return f"{name}={without_secrets(repr(value))}: {message}"
 
 

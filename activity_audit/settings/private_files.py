@@ -50,7 +50,7 @@ def _mask(settings: Settings) -> int:
 
 
 def open_doors(settings: Settings) -> list[str]:
-    """What of the home, the cache, the users' file and `.env` other users of the machine may read or change.
+    """What of the home, the cache, the files with secrets and `.env` other users of the machine may read or change.
 
     A sentence each.
     """
@@ -71,8 +71,7 @@ def open_doors(settings: Settings) -> list[str]:
     if cache and cache.st_uid not in (0, os.geteuid()):
         found.append(_foreign(settings.cache))
     secrets = [Path(environment.FILE).absolute()]
-    if settings.report.users_file:
-        secrets.append(settings.report.users_file.expanduser().absolute())
+    secrets += [path for path in (settings.report.users_file, settings.alert_to_file) if path]
     for path in secrets:
         file = _stat(path)
         if file is None:
