@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from activity_audit.cli.options import Choose, filter_options
+from activity_audit.cli.options import MASKED, Choose, filter_options
 from activity_audit.cli.output import OUTPUT, print_json, print_table, say, say_if_empty
 from activity_audit.settings.core import Settings
 from activity_audit.settings.private_files import for_people
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--whole-ledger", is_flag=True, help="Add all entries of the ledger, which shows that no batch is left out."
 )
+@MASKED
 @click.option(
     "--out",
     "target",
@@ -39,6 +40,7 @@ def command(
     at: str | None,
     with_raw: bool,
     whole_ledger: bool,
+    masked: bool,
     target: Path,
     output: str,
 ) -> None:
@@ -51,6 +53,8 @@ def command(
     from activity_audit.evidence.pack.pack import Options, make_pack
     from activity_audit.warehouse.lake import WarehouseError
 
+    if masked and with_raw:
+        raise click.UsageError("--masked and --with-raw exclude each other: raw files have all that is masked")
     try:
         with for_people():
             pack = make_pack(
@@ -58,7 +62,7 @@ def command(
                 choose,
                 target.absolute(),
                 at,
-                Options(with_raw, whole_ledger),
+                Options(with_raw, whole_ledger, masked),
             )
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None

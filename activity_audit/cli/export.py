@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from activity_audit.base.hours import now_utc
-from activity_audit.cli.options import Choose, filter_options
+from activity_audit.cli.options import MASKED, Choose, filter_options
 from activity_audit.cli.output import OUTPUT, print_json, print_table, say_if_empty
 from activity_audit.settings.core import Settings
 from activity_audit.settings.private_files import for_people
@@ -25,6 +25,7 @@ from activity_audit.settings.private_files import for_people
     help="Ends in .csv, .xlsx or .parquet.",
 )
 @click.option("--at", metavar="RUN_ID|TIME", help="Export the report as it was after that run, or at that time (UTC).")
+@MASKED
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(
@@ -32,6 +33,7 @@ def command(
     choose: Choose,
     target: Path,
     at: str | None,
+    masked: bool,
     output: str,
 ) -> None:
     """Write the events of a period to a CSV, XLSX or Parquet file.
@@ -58,7 +60,7 @@ def command(
                 ) as bar,
                 for_people(),
             ):
-                about = export(connection, settings, chosen, target, now_utc(), bar.update)
+                about = export(connection, settings, chosen, target, now_utc(), bar.update, masked=masked)
     except lake.WarehouseError as error:
         raise click.ClickException(str(error)) from None
     except OSError as error:

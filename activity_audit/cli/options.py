@@ -14,7 +14,11 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import ceil_hour, floor_hour, parse_time
 from activity_audit.base.vocabulary import OUTCOMES
 from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.masked import FIELDS, WORD
 
+MASKED = click.option(
+    "--masked", is_flag=True, help=f"Write the word `{WORD}` in place of {', '.join(FIELDS[:-1])} and {FIELDS[-1]}."
+)
 Choose = Callable[[duckdb.DuckDBPyConnection], Filters]
 _NAMES = ("start", "end", "applications", "entities", "activities", "outcomes")
 

@@ -24,6 +24,7 @@ from activity_audit.settings.private_files import for_people
 @click.option("--no-verify", is_flag=True, help="Skip the check of all hashes, which reads every event.")
 @click.option("--to-file", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="The file to write; default: review.html in the data docs.")  # fmt: skip
+@click.option("--masked", is_flag=True, help="Show no text of quarantined records, which says who did what.")
 @click.pass_obj
 def command(
     settings: Settings,
@@ -33,6 +34,7 @@ def command(
     at: str | None,
     no_verify: bool,
     to_file: Path | None,
+    masked: bool,
 ) -> None:
     """Write the auditor's page of a period, as one HTML file.
 
@@ -48,7 +50,7 @@ def command(
     asked = window(start, end)
     target = (to_file or settings.review_file).absolute()
     try:
-        review = collect(settings, asked, feeds, at, check_integrity=not no_verify)
+        review = collect(settings, asked, feeds, at, check_integrity=not no_verify, masked=masked)
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
     try:

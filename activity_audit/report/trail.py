@@ -17,6 +17,7 @@ from activity_audit.ingest.sources.journal import Journal
 from activity_audit.report.access.permissions import User
 from activity_audit.warehouse.events.filters import CHOICES, Filters
 from activity_audit.warehouse.events.long_texts import whole_text
+from activity_audit.warehouse.events.masked import SAID
 
 APPLICATION = "Activity Audit"
 REPORT, EVENT, EXPORT, QUARANTINE, SAVED, USER = "Report", "Event", "Export", "Quarantine", "Saved Report", "User"
@@ -47,11 +48,11 @@ class Trail:
 
     def ran(self, user: User, text: str, *, ok: bool = True) -> None:
         """The report was run, or failed; `text` is what was `said`."""
-        self.record(user.name, REPORT, "Run", OWN_FEED, text, ok=ok)
+        self.record(user.name, REPORT, "Run", OWN_FEED, _as_seen(user, text), ok=ok)
 
     def viewed_event(self, user: User, event_id: str) -> None:
         """One event was opened."""
-        self.record(user.name, EVENT, "Viewed", event_id)
+        self.record(user.name, EVENT, "Viewed", event_id, _as_seen(user))
 
     def viewed_quarantine(self, user: User) -> None:
         """Records in quarantine were looked at."""
@@ -59,11 +60,11 @@ class Trail:
 
     def exported(self, user: User, job: str, filters: Filters, how: str, *, ok: bool = True) -> None:
         """An export was made, or failed; `how` says the format, the snapshot and the rows."""
-        self.record(user.name, EXPORT, "Created", job, said(filters, how), ok=ok)
+        self.record(user.name, EXPORT, "Created", job, _as_seen(user, said(filters, how)), ok=ok)
 
     def changed_export(self, user: User, job: str, activity: str) -> None:
         """A file was downloaded, or its export stopped."""
-        self.record(user.name, EXPORT, activity, job)
+        self.record(user.name, EXPORT, activity, job, _as_seen(user))
 
     def changed_saved(self, user: User, activity: str, saved_id: str, name: str) -> None:
         """A named report was saved, shared, unshared or deleted."""
@@ -111,6 +112,11 @@ class Trail:
             self._journal.append(record, now)
         except OSError as error:
             raise TrailError(f"the request cannot be recorded: {error.strerror or error}") from error
+
+
+def _as_seen(user: User, text: str = "") -> str:
+    """What is on record of a reading, and whether the reader had fields masked. That comes first, and is never cut."""
+    return "; ".join(part for part in (SAID if user.is_masked else "", text) if part)
 
 
 def said(filters: Filters, how: str = "") -> str:

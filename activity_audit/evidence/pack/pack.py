@@ -43,10 +43,14 @@ class EvidenceError(lake.WarehouseError):
 
 @dataclass(frozen=True)
 class Options:
-    """What else a pack has: the deliveries' raw files; the whole ledger in place of its own entries."""
+    """What else a pack has: the deliveries' raw files; the whole ledger in place of its own entries.
+
+    A `masked` one has neither who did what to whom nor raw records, and no hash by which a guess at them is tested.
+    """
 
     with_raw: bool = False
     whole_ledger: bool = False
+    masked: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,8 +123,8 @@ def _write(
         raise NoLedgerError
     scope.choose(connection, filters)
     report = verify_snapshot(connection, settings, scope.windows(connection), expected, scratch)
-    tables = write_tables(connection, folder, filters)
-    entries = write_ledger(connection, folder, filters, whole=options.whole_ledger)
+    tables = write_tables(connection, folder, filters, masked=options.masked)
+    entries = write_ledger(connection, folder, filters, whole=options.whole_ledger, masked=options.masked)
     tables.append(entries.entries)
     if options.with_raw:
         _copy_raw(connection, raw_lake(settings).store, folder)
@@ -142,12 +146,12 @@ def _write(
         "head": describe(newest),
         "intact": report.intact,
         "coverage": covered.as_dict() | {"says": covered.says},
-        "rows": rows | {RECORD_HASHES: entries.record_hashes, CHAIN: entries.chain_rows},
+        "rows": rows | ({} if options.masked else {RECORD_HASHES: entries.record_hashes}) | {CHAIN: entries.chain_rows},
         "filtered": bool(filters.fields),
         **asdict(options),
     }
     _write_texts(connection, settings, filters, folder, about, report)
-    sql = texts.check_sql(tables, entries, whole_ledger=options.whole_ledger, with_raw=options.with_raw)
+    sql = texts.check_sql(tables, entries, options)
     (folder / "check.sql").write_text(sql, encoding="utf-8")
     return about
 

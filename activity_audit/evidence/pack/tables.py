@@ -17,10 +17,12 @@ from activity_audit.base.vocabulary import FACT
 from activity_audit.dbt_runner import project
 from activity_audit.evidence.pack.scope import FEED_HOURS, IN_SCOPE, RUNS
 from activity_audit.ledger import digests, ledger
-from activity_audit.ledger.chain import VERSION
+from activity_audit.ledger.chain import HOLD, VERSION
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.contract import published_models
 from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.masked import WORD
+from activity_audit.warehouse.events.masked import masked as masked_rows
 
 EVENTS = "events"
 _OF_FEED_HOURS = {
@@ -54,21 +56,23 @@ class WrittenTable:
     longest_line: int
 
 
-def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, filters: Filters) -> list[WrittenTable]:
+def write_tables(
+    connection: duckdb.DuckDBPyConnection, folder: Path, filters: Filters, *, masked: bool = False
+) -> list[WrittenTable]:
     """Write every table but the ledger's; the connection is a pinned reader, with the scope of the pack chosen.
+
+    `masked` events and quarantined records have no hash of their fields.
 
     Raises:
         duckdb.Error: if a table of the warehouse cannot be read, or a file not be written.
     """
     where, values = filters.where()
-    events = (
-        f"select *, {digests.record_sha256()} as record_sha256 from {FACT} "
-        f"where {where} order by event_time_utc, event_id"
-    )
+    hashed = f"select *, {digests.record_sha256()} as record_sha256 from {FACT}"
+    events = f"{f'from {masked_rows(FACT)}' if masked else hashed} where {where} order by event_time_utc, event_id"
     written = [write_table(connection, folder, EVENTS, events, values)]
     own = {"feed_hours": f"from {FEED_HOURS} order by feed_hour_utc, feed"}
     own |= {
-        name: f"from {_quality(connection, table)} {IN_SCOPE} order by {order}"
+        name: f"from {_quality(connection, table, masked=masked)} {IN_SCOPE} order by {order}"
         for name, (table, order) in _OF_FEED_HOURS.items()
     }
     own |= {
@@ -83,8 +87,12 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
     return written + [write_table(connection, folder, name, query) for name, query in own.items()]
 
 
-def _quality(connection: duckdb.DuckDBPyConnection, table: str) -> str:
+def _quality(connection: duckdb.DuckDBPyConnection, table: str, *, masked: bool) -> str:
     """A quality table as a relation; one without rows where the snapshot is older than the release that brought it."""
+    if masked and table == "quarantined_event":
+        return (
+            f"(select * exclude (record_bytes, record_sha256) replace ('{WORD}' as record) from audit.quality.{table})"
+        )
     if lake.has_table(connection, "quality", table):
         return f"audit.quality.{table}"
     model = next(found for found in published_models(project.manifest()) if found.name == table)
@@ -131,11 +139,13 @@ def entry_sha256(previous: str, leaf: str) -> str:
     return f"sha256('\\x01'::blob || unhex({previous}) || unhex({leaf}))"
 
 
-def write_ledger(connection: duckdb.DuckDBPyConnection, folder: Path, filters: Filters, *, whole: bool) -> LedgerFiles:
+def write_ledger(
+    connection: duckdb.DuckDBPyConnection, folder: Path, filters: Filters, *, whole: bool, masked: bool = False
+) -> LedgerFiles:
     """Write the entries of the pack's feed hours, or with `whole` all entries, the chain and the hashes.
 
     The chain goes from the first of these entries to the head. The hashes are those of every event of the batches,
-    whether it is in the pack or not.
+    whether it is in the pack or not; a `masked` pack has none.
 
     Raises:
         duckdb.Error: if a table of the warehouse cannot be read, or a file not be written.
@@ -151,6 +161,12 @@ def write_ledger(connection: duckdb.DuckDBPyConnection, folder: Path, filters: F
         f"where sequence >= coalesce({first}, {head}) order by sequence",
         [],
     )
+    if masked:
+        hours = connection.execute(
+            f"select feed_hour_utc, count(*) from {parquet_rows(folder / f'{LEDGER}.parquet')} "
+            f"where kind <> '{HOLD}' group by all order by all"
+        ).fetchall()
+        return LedgerFiles(entries, chain, 0, hours)
     where, values = filters.where()
     path = folder / f"{RECORD_HASHES}.parquet"
     hashes = _write(

@@ -35,12 +35,17 @@ from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters, choice,
 if TYPE_CHECKING:
     import jinja2
 
+    from activity_audit.evidence.pack.pack import Options
+
 # The checks of check.sql, in its order; with raw files there is one more.
 CHECKS = (
     "row_counts", "csv_equals_parquet", "event_hashes", "event_filters", "events_in_batches", "feed_hours",
     "events_in_ledger", "deliveries_in_ledger", "quarantined_in_ledger", "replayed_in_ledger",
     "ledger_entries", "chain", "reconciliation",
 )  # fmt: skip
+# What is hashed with the fields that a masked pack has not, and the checks of that.
+_HASHED_WHOLE = ("events", "quarantined")
+UNMASKED_CHECKS = ("event_hashes", "events_in_batches", *(f"{what}_in_ledger" for what in _HASHED_WHOLE))
 # The kinds of entries whose batch has deliveries, and those that added events to the fact.
 _DELIVERED = ", ".join(map(literal, (BATCH, ADOPTED)))
 _ACCEPTED = ", ".join(map(literal, (BATCH, ADOPTED, REPLAY)))
@@ -63,15 +68,15 @@ _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _PACKAGES = ("activity-audit", "dbt-core", "dbt-duckdb", "great-expectations", "dagster", "pyarrow")
 
 
-def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledger: bool, with_raw: bool) -> str:
+def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, options: Options) -> str:
     """The SQL by which a stranger checks the pack that has these tables, one row for each check."""
     return _template("check.sql.j2").render(
         tables=tables,
-        rows=[*(table.name for table in tables), CHAIN, RECORD_HASHES],
+        rows=[*(table.name for table in tables), CHAIN, *([] if options.masked else [RECORD_HASHES])],
         choices=[(field, choice(field)) for field in EXCLUDABLE],
         slices=[condition(part) for part in slices(ledger.hours)],
-        digests=[(what, file, row_sha256()) for what, file, row_sha256 in _DIGESTS],
-        batches=_BATCHES,
+        digests=[(what, file, row_sha256()) for what, file, row_sha256 in _of(_DIGESTS, options.masked)],
+        batches=_of(_BATCHES, options.masked),
         delivered=_DELIVERED,
         accepted=_ACCEPTED,
         deletion=literal(DELETION),
@@ -80,14 +85,21 @@ def check_sql(tables: Sequence[WrittenTable], ledger: LedgerFiles, *, whole_ledg
         leaf_sha256=leaf_sha256(),
         entry_sha256=entry_sha256("previous_sha256", "leaf_sha256"),
         empty_sha256=EMPTY_SHA256,
-        whole_ledger=whole_ledger,
-        with_raw=with_raw,
+        whole_ledger=options.whole_ledger,
+        with_raw=options.with_raw,
+        masked=options.masked,
     )
+
+
+def _of(digests: Sequence[tuple[Any, ...]], masked: bool) -> list[tuple[Any, ...]]:
+    """Those that a pack has the rows of, with all that they are hashed from."""
+    return [one for one in digests if not (masked and one[0] in _HASHED_WHOLE)]
 
 
 def readme(pack: dict[str, Any], filters: Filters, findings: Sequence[dict[str, Any]]) -> str:
     """The page that tells a stranger what a pack is and how to check it; `pack` is what pack.json has."""
-    checks = [*CHECKS, *(["raw_files"] if pack["with_raw"] else [])]
+    checks = [name for name in CHECKS if not (pack["masked"] and name in UNMASKED_CHECKS)]
+    checks += ["raw_files"] if pack["with_raw"] else []
     return _template("README.md.j2").render(pack=pack, chosen=chosen_texts(filters), findings=findings, checks=checks)
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from activity_audit.report.access.attempts import Attempts
 from activity_audit.report.access.pending import LIFE, Pending, PendingSignIns
-from activity_audit.report.access.permissions import PERMISSIONS, User, permissions_of
+from activity_audit.report.access.permissions import PERMISSIONS, User, user_of
 from activity_audit.report.access.sessions import Session, Sessions
 from activity_audit.report.access.tokens import Tokens
 from activity_audit.report.access.users import Users
@@ -90,7 +90,7 @@ class Access:
             return User(session.name, frozenset(PERMISSIONS))
         if self.users:
             return self.users.find(session.name)
-        return User(session.name, permissions_of(session.roles))
+        return user_of(session.name, session.roles)
 
     def sign_in(self, response: Response, old: Session | None, name: str, roles: tuple[str, ...] = ()) -> Session:
         """Begin a session with a new id, in place of the one that there was before."""

@@ -32,7 +32,14 @@ ROLES = {
     # Dagster's pages show samples of raw records, so who looks there must be one who may see those.
     "operator": (VIEW, QUARANTINE, RUNS, LAUNCH),
     "admin": PERMISSIONS,
+    # They see one word in place of who did what to whom (activity_audit/warehouse/events/masked.py).
+    "masked-viewer": (VIEW,),
+    "masked-analyst": (VIEW, EXPORT, EDIT),
 } | {permission: (permission,) for permission in PERMISSIONS}
+
+_MASKED = frozenset(["masked-viewer", "masked-analyst"])
+# With any of these one sees events, or raw records, as they are.
+_PLAIN = frozenset([VIEW, QUARANTINE, RUNS])
 
 Endpoint = Callable[[Request], Response | Awaitable[Response]]
 FIELD = "csrf"
@@ -42,10 +49,11 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class User:
-    """Who reads the report: the name that its audit trail has, and what they may do."""
+    """Who reads the report: the name that its audit trail has, what they may do, and whether fields are masked."""
 
     name: str
     permissions: frozenset[str]
+    is_masked: bool = False
 
     def may(self, permission: str) -> bool:
         """Whether they have the permission."""
@@ -55,6 +63,16 @@ class User:
 def permissions_of(roles: Iterable[str]) -> frozenset[str]:
     """The permissions of roles; a role that is not known gives none, because a provider has others besides ours."""
     return frozenset(permission for role in roles for permission in ROLES.get(role.strip().lower(), ()))
+
+
+def user_of(name: str, roles: Iterable[str]) -> User:
+    """The user of this name with these roles. Roles add up: of one that masks and one that does not, nothing is masked.
+
+    So who is masked has neither the quarantine nor runs, where raw records are.
+    """
+    named = {role.strip().lower() for role in roles}
+    is_masked = bool(named & _MASKED) and not permissions_of(named - _MASKED) & _PLAIN
+    return User(name, permissions_of(named), is_masked)
 
 
 class NotSignedInError(HTTPException):

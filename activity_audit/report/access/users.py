@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from activity_audit.report.access.permissions import ROLES, User, permissions_of
+from activity_audit.report.access.permissions import ROLES, User, user_of
 
 _FREE_FAILURES = 3
 _LONGEST_WAIT = 300.0
@@ -125,7 +125,7 @@ def _entry(path: Path, name: str, entry: Any) -> _Entry:
         raise UsersFileError(f"{where}: roles must be a list of {', '.join(ROLES)}")
     if unknown := [role for role in roles if role not in ROLES]:
         raise UsersFileError(f"{where}: there is no role {', '.join(unknown)}; the roles are {', '.join(ROLES)}")
-    return _Entry(entry["password"], User(name, permissions_of(roles)))
+    return _Entry(entry["password"], user_of(name, roles))
 
 
 def hashed(password: str) -> str:

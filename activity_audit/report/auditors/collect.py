@@ -70,8 +70,11 @@ def collect(
     at: str | None = None,
     *,
     check_integrity: bool = True,
+    masked: bool = False,
 ) -> Review:
     """The figures of a period, by default the 31 days up to the newest feed hour that brought something.
+
+    A `masked` review has no raw record in it.
 
     Raises:
         NothingPublishedError: if no run has published anything yet.
@@ -87,7 +90,7 @@ def collect(
     ):
         period = Period(*window) if window else _newest_month(connection, feeds)
         scope = Scope(period, tuple(sorted(set(feeds))))
-        asked = queries(scope, has_replays=replays.is_there(connection))
+        asked = queries(scope, has_replays=replays.is_there(connection), masked=masked)
         answers = {query.name: lake.rows(connection, query.sql) for query in asked}
         snapshot, made_at = lake.snapshot(connection), now_utc()
         read_at = min(made_at, snapshot.taken_at) if at else made_at

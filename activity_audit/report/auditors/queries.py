@@ -8,6 +8,7 @@ from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import literal
 from activity_audit.report.auditors.period import Period
 from activity_audit.report.heat import cells_sql
+from activity_audit.warehouse.events.masked import WORD
 
 SAMPLES_PER_REASON = 3
 SAMPLE_CHARACTERS = 400
@@ -38,13 +39,13 @@ class Scope:
         return f"{hours} and {prefix}feed in ({', '.join(map(literal, self.feeds))})" if self.feeds else hours
 
 
-def queries(scope: Scope, *, has_replays: bool = True) -> list[Query]:
-    """Every query of the page, in the order in which the page has their figures.
+def queries(scope: Scope, *, has_replays: bool = True, masked: bool = False) -> list[Query]:
+    """Every query of the page, in the order in which the page has their figures; `masked` ones ask for no raw record.
 
     A snapshot of a release that could not replay has no table of replays.
     """
     return [
-        _cells(scope), _gaps(scope), _totals(scope), _reasons(scope, has_replays), _samples(scope, has_replays),
+        _cells(scope), _gaps(scope), _totals(scope), _reasons(scope, has_replays), _samples(scope, has_replays, masked),
         _late(scope), _drift(scope), _checks(scope), _runs(scope),
     ]  # fmt: skip
 
@@ -150,10 +151,12 @@ order by standing desc, records desc, reason"""
     return Query("reasons", "Quarantined records by reason; a record may have several", sql)
 
 
-def _samples(scope: Scope, has_replays: bool) -> Query:
+def _samples(scope: Scope, has_replays: bool, masked: bool) -> Query:
+    length = "null::bigint as record_length" if masked else "record_length"
+    record = f"'{WORD}' as record" if masked else f"left(record, {SAMPLE_CHARACTERS}) as record"
     sql = f"""{_records_of(scope, has_replays)}
 select
-    reason, feed, feed_hour_utc, source_uri, source_record, record_length, left(record, {SAMPLE_CHARACTERS}) as record
+    reason, feed, feed_hour_utc, source_uri, source_record, {length}, {record}
 from (
     select *, unnest(reasons_now) as reason
     from record

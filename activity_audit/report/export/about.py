@@ -9,6 +9,7 @@ from typing import Any
 from activity_audit.base.hours import iso
 from activity_audit.warehouse.coverage import Coverage
 from activity_audit.warehouse.events.filters import LISTS, Filters, chosen_texts
+from activity_audit.warehouse.events.masked import FIELDS as MASKED
 from activity_audit.warehouse.lake import Snapshot
 
 _NAME = "Activity Audit"
@@ -18,13 +19,14 @@ COMPLETENESS = "Feed hours of the period"
 
 @dataclass(frozen=True)
 class About:
-    """The filters, the state of the warehouse, when the file was made (UTC), its rows, and its coverage."""
+    """The filters, the state of the warehouse, when the file was made (UTC), its rows, its coverage; is it masked?"""
 
     filters: Filters
     snapshot: Snapshot
     made_at: datetime
     rows: int
     coverage: Coverage
+    is_masked: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: times are ISO 8601, UTC; no values of a filter are an empty list."""
@@ -37,6 +39,7 @@ class About:
             "snapshot_taken_at": iso(self.snapshot.taken_at),
             "newest_run_id": self.snapshot.run_id,
             "made_at": iso(self.made_at),
+            **({"masked": list(MASKED)} if self.is_masked else {}),
         }
 
     def as_texts(self) -> dict[str, str]:
@@ -57,4 +60,5 @@ class About:
             "Snapshot taken at (UTC)": iso(self.snapshot.taken_at),
             "Newest run": self.snapshot.run_id or "",
             "Made at (UTC)": iso(self.made_at),
+            **({"Masked": ", ".join(MASKED)} if self.is_masked else {}),
         }

@@ -28,6 +28,7 @@ from activity_audit.warehouse import lake
 from activity_audit.warehouse.events.columns import COLUMNS, NEWEST_FIRST
 from activity_audit.warehouse.events.coverage import coverage_of_file
 from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.masked import masked as masked_rows
 
 if TYPE_CHECKING:
     from activity_audit.settings.core import Settings
@@ -50,6 +51,8 @@ def export(
     target: Path,
     made_at: datetime,
     on_rows: Callable[[int], None] = lambda _: None,
+    *,
+    masked: bool = False,
 ) -> About:
     """Write everything that the filters keep to `target`, in the format of its suffix, in place of what is there.
 
@@ -60,6 +63,7 @@ def export(
         target: ends in a key of `FORMATS`; its folder exists.
         made_at: the time that the file says it was made.
         on_rows: told of every batch of rows that is written.
+        masked: whether the rows have fields masked, which the file then says.
 
     Raises:
         OSError: if the file cannot be written. What was there under its name then is still there.
@@ -68,12 +72,12 @@ def export(
     try:
         rows = 0
         file = FORMATS[target.suffix.lower()](unfinished, schema())
-        for batch in batches(connection, filters):
+        for batch in batches(connection, filters, masked=masked):
             file.write(batch)
             rows += batch.num_rows
             on_rows(batch.num_rows)
         covered = coverage_of_file(connection, settings, filters, made_at)
-        about = About(filters, lake.snapshot(connection), made_at, rows, covered)
+        about = About(filters, lake.snapshot(connection), made_at, rows, covered, masked)
         file.close(about)
         unfinished.replace(target)
     finally:
@@ -88,15 +92,18 @@ def expected_rows(connection: duckdb.DuckDBPyConnection, filters: Filters) -> in
     return sum(count for _, count in hourly_counts(connection, filters))
 
 
-def batches(connection: duckdb.DuckDBPyConnection, filters: Filters) -> Iterator[pa.RecordBatch]:
+def batches(
+    connection: duckdb.DuckDBPyConnection, filters: Filters, *, masked: bool = False
+) -> Iterator[pa.RecordBatch]:
     """The nine columns under their titles; times are plain UTC timestamps to the microsecond.
 
     Nothing else may be asked of the connection meanwhile.
     """
     names = ", ".join(f'{column.field} as "{column.title}"' for column in COLUMNS)
+    events = masked_rows(FACT) if masked else FACT
     for part in parts(filters, hourly_counts(connection, filters)):
         where, values = part.where()
-        found = connection.execute(f"select {names} from {FACT} where {where} order by {NEWEST_FIRST}", values)
+        found = connection.execute(f"select {names} from {events} where {where} order by {NEWEST_FIRST}", values)
         yield from found.to_arrow_reader(_BATCH)
 
 

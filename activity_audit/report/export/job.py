@@ -104,7 +104,7 @@ class Job:
         document = None
         try:
             self.folder.mkdir()
-            with warehouse.query(snapshot=self.snapshot, timeout=timeout) as query:
+            with warehouse.query(snapshot=self.snapshot, timeout=timeout, masked=self.user.is_masked) as query:
                 self._query = query
                 written(0)
                 self.snapshot = query.snapshot.snapshot_id
@@ -114,7 +114,9 @@ class Job:
                     connection = query.scanner()
                     spelled = query.labels.spelled(self.filters)
                     self.of = expected_rows(connection, spelled)
-                    self.about = export(connection, query.settings, spelled, self.file, now(), written)
+                    self.about = export(
+                        connection, query.settings, spelled, self.file, now(), written, masked=query.is_masked
+                    )
             if document:
                 # Nobody who asks the warehouse waits while it is set.
                 self.of = document.about.rows

@@ -17,6 +17,7 @@ from activity_audit.report.export.typeset import FAMILIES, readable, typeset
 from activity_audit.report.texts import cell_text, count_text, hour_text, time_text, value_text
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.masked import FIELDS as MASKED
 
 if TYPE_CHECKING:
     from activity_audit.report.queries.charts import Point
@@ -63,11 +64,12 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
     state = known(query)
     outcomes = groups(query, filters, ("outcome",))
     unit, points = charts.unit_of(filters.end - filters.start), charts.looked_over_time(query, filters, made_at)
-    tops = {field: charts.top(query, filters, field, _TOP) for field in _TOPS}
+    shown = {field: title for field, title in _TOPS.items() if not (query.is_masked and field in MASKED)}
+    tops = {field: charts.top(query, filters, field, _TOP) for field in shown}
     rows = events.page(query, filters, events.Order(), limit=MOST_ROWS).rows
     cells = [[_cell(value) for value in row] for row in rows]
     total = sum(group.count for group in outcomes)
-    about = About(filters, query.snapshot, made_at, len(rows), coverage_of(query, filters, made_at))
+    about = About(filters, query.snapshot, made_at, len(rows), coverage_of(query, filters, made_at), query.is_masked)
     facts = about.as_texts()
     content = {
         "title": _TITLE,
@@ -87,7 +89,7 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
         "outcomes": [_group(group, total) for group in outcomes],
         "unit": unit,
         "chart": _chart(points, unit),
-        "tops": [[title, [_group(group, total) for group in tops[field]]] for field, title in _TOPS.items()],
+        "tops": [[title, [_group(group, total) for group in tops[field]]] for field, title in shown.items()],
         "columns": [column.title for column in COLUMNS],
         "rows": cells,
         "listed": f"the newest {count_text(len(rows))} of {count_text(total)}" if len(rows) < total else "all",

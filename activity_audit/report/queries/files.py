@@ -7,6 +7,7 @@ same as the lake does.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -19,6 +20,7 @@ from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.vocabulary import FACT, FACT_NAME
 from activity_audit.report.queries.event_ids import EventIds
 from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters
+from activity_audit.warehouse.events.masked import masked
 from activity_audit.warehouse.lake import ALIAS
 
 _CATALOG = f"__ducklake_metadata_{ALIAS}"
@@ -56,10 +58,17 @@ class FactFiles:
     `event_ids` knows which of them may have an id.
     """
 
-    def __init__(self, files: list[FactFile], event_ids: EventIds, *, are_all: bool) -> None:
+    def __init__(
+        self, files: list[FactFile], event_ids: EventIds, *, are_all: bool, shown: Callable[[str], str] = str
+    ) -> None:
         self._files = files
         self._event_ids = event_ids
         self._are_all = are_all
+        self._shown = shown
+
+    def masked(self) -> FactFiles:
+        """The same files, whose events are read with fields masked."""
+        return FactFiles(self._files, self._event_ids, are_all=self._are_all, shown=masked)
 
     def learn_ids(self, scanner: duckdb.DuckDBPyConnection) -> None:
         """Find out which event ids the files have, where it is not known yet."""
@@ -77,9 +86,9 @@ class FactFiles:
         rows = sum(_rows(file, begin, stop) for file in files)
         where, values = filters.where()
         if not files and self._are_all:
-            return Reading(f"from {FACT} where false", [], 0)
+            return Reading(f"from {self._shown(FACT)} where false", [], 0)
         if not (files and self._are_all and all(file.is_plain for file in files)):
-            return Reading(f"from {FACT} where {where}", values, rows)
+            return Reading(f"from {self._shown(FACT)} where {where}", values, rows)
         # To look at the time of every event takes longer than most other conditions do: it is left out where all of
         # a file is in the period.
         inside: list[FactFile] = []
@@ -89,7 +98,7 @@ class FactFiles:
         conditions, others = filters.conditions(EXCLUDABLE)
         parts = [(inside, " and ".join(["true", *conditions]), others), (cut, where, values)]
         found = [
-            (f"from {parquet_rows(*(file.path for file in part))} where {condition}", bound)
+            (f"from {self._shown(parquet_rows(*(file.path for file in part)))} where {condition}", bound)
             for part, condition, bound in parts
             if part
         ]

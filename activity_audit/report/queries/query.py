@@ -42,16 +42,21 @@ class Query:
     """Open until its block ends; it is used by one thread, and `cancel` may be called by any.
 
     It waits for its turn when it first asks something that is not known yet, and keeps it until it is closed; the time
-    in which it waits to read much of the history is not counted.
+    in which it waits to read much of the history is not counted. A `masked` one has the word for masked in place of
+    every value of a masked field, whatever it is asked.
     """
 
-    def __init__(self, attached: Attached, timeout: float, turns: Turns, scans: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, attached: Attached, timeout: float, turns: Turns, scans: ThreadPoolExecutor, *, masked: bool = False
+    ) -> None:
+        self.is_masked = masked
         self.snapshot = attached.snapshot
         self.settings = attached.settings
-        self.files = attached.files
+        self.files = attached.files.masked() if masked else attached.files
         self.labels = attached.labels
-        self.has_people = attached.has_people
-        self.instances = attached.instances
+        # What was counted by fields that are masked is not there for who has them masked.
+        self.has_people = attached.has_people and not masked
+        self.instances = None if masked else attached.instances
         self.is_prepared = attached.is_prepared
         self._attached = attached
         self._turns = turns
@@ -175,7 +180,14 @@ def remembered(ask: Callable[Concatenate[Query, P], T]) -> Callable[Concatenate[
 
     @wraps(ask)
     def asked(query: Query, *args: P.args, **kwargs: P.kwargs) -> T:
-        question = (ask.__module__, ask.__name__, query.has_people, args, tuple(sorted(kwargs.items())))
+        question = (
+            ask.__module__,
+            ask.__name__,
+            query.has_people,
+            query.is_masked,
+            args,
+            tuple(sorted(kwargs.items())),
+        )
         return query.remember(question, lambda: ask(query, *args, **kwargs))
 
     return asked

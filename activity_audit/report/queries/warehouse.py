@@ -62,8 +62,10 @@ class Warehouse:
         self._closed = False
 
     @contextmanager
-    def query(self, *, snapshot: int | None = None, timeout: float = TIMEOUT) -> Iterator[Query]:
+    def query(self, *, snapshot: int | None = None, timeout: float = TIMEOUT, masked: bool = False) -> Iterator[Query]:
         """A question to the newest snapshot, or to the one of this number; `timeout` is in seconds.
+
+        For a reader who may not know who did what to whom it is `masked`.
 
         Raises:
             NothingPublishedError: if no run has published anything yet.
@@ -72,7 +74,7 @@ class Warehouse:
         """
         attached = self._take(self._newest_number() if snapshot is None else snapshot)
         try:
-            query = Query(attached, timeout, self._turns, self._scans)
+            query = Query(attached, timeout, self._turns, self._scans, masked=masked)
             try:
                 yield query
             except duckdb.InterruptException:

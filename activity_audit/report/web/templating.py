@@ -20,6 +20,7 @@ from activity_audit.report.queries import lists
 from activity_audit.report.texts import encode
 from activity_audit.report.web.cells import cell
 from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.masked import FIELDS as MASKED
 from activity_audit.warehouse.verdicts import SIGNS, WORDS
 
 if TYPE_CHECKING:
@@ -95,6 +96,7 @@ def environment() -> jinja2.Environment:
         "meanings": MEANINGS,
         "columns": COLUMNS,
         "titles": TITLES,
+        "masked_fields": MASKED,
         "period_titles": periods.TITLES,
         "most_applications": lists.MOST_APPLICATIONS,
     }

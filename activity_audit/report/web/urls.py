@@ -114,6 +114,13 @@ class State:
         return f"{page}?{self._query}{'&' if extra else ''}{urlencode(extra)}"
 
     @property
+    def asked_by(self) -> frozenset[str]:
+        """The fields that events are chosen, excluded, sorted or grouped by."""
+        chosen = [name for name, values in self.lists.items() if values]
+        texts = ["comments"] if self.comments else []
+        return frozenset([*chosen, *texts, *(name for name, _ in self.excluded), self.sort, *self.group])
+
+    @property
     def is_short(self) -> bool:
         """Whether a page may have hundreds of links with all of this state."""
         return len(self._query) <= _SHORT

@@ -7,16 +7,19 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from click.testing import CliRunner
 
 from activity_audit.base.hours import parse_time
 from activity_audit.cli.evidence import command
 from activity_audit.evidence.pack.pack import EvidenceError, make_pack
-from activity_audit.evidence.pack.texts import CHECKS, settings_shown
+from activity_audit.evidence.pack.texts import CHECKS, UNMASKED_CHECKS, settings_shown
 from activity_audit.evidence.verify.verify import NoLedgerError
+from activity_audit.ledger.digests import record_sha256
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.masked import WORD
 from tests.integration.evidence_support import (
     PERIOD,
     check_pack,
@@ -25,8 +28,14 @@ from tests.integration.evidence_support import (
     failed_checks,
     pack_of,
 )
-from tests.integration.support import audit, one, said
+from tests.integration.support import audit, one, query, said
 from tests.integration.tampering import change, copied, fact_files
+
+# What a masked pack must not have: the fields, the records as they came, and the hashes of both.
+_HIDDEN = f"""
+    select unnest([triggered_by, instance, comments, {record_sha256()}]) from fact_activity_event
+    union all select unnest([record, record_sha256]) from quality.quarantined_event
+"""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +73,29 @@ def test_a_stranger_can_check_a_pack(home: Settings, tmp_path: Path) -> None:
     assert "exists already; name a folder that does not exist, or an empty one" in again.stderr
     assert check_sums(target).returncode == 0
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_masked_pack_holds_and_tells_nobody_who_did_what(home: Settings, tmp_path: Path) -> None:
+    target = tmp_path / "masked"
+    command_line = ["evidence", *PERIOD, "--out", str(target), "--masked"]
+    printed = json.loads(said(home, *command_line, "--output", "json").stdout)
+    assert (printed["intact"], printed["masked"], printed["rows"]["events"]) == (True, True, 35)
+    checked = check_pack(target)
+    assert tuple(checked) == tuple(name for name in CHECKS if name not in UNMASKED_CHECKS)
+    assert {name: detail for name, (ok, detail) in checked.items() if not ok} == {}
+    assert check_sums(target).returncode == 0
+    assert "`masked` stands in place of" in (target / "README.md").read_text()
+    hidden = {str(value) for row in query(home, _HIDDEN) for value in row if value is not None and len(str(value)) > 3}
+    with duckdb.connect() as connection:
+        tables = {path: connection.execute(f"from '{path}'").fetchall() for path in target.glob("*.parquet")}
+    texts = {str(value) for rows in tables.values() for row in rows for value in row}
+    assert hidden & texts == set()
+    written = "".join(path.read_text() for path in target.iterdir() if path.suffix != ".parquet")
+    assert [value for value in hidden if value in written] == []
+    events = duckdb.sql(f"select distinct triggered_by, instance, comments from '{target}/events.parquet'").fetchall()
+    assert events == [(WORD,) * 3]
+    refused = audit(home, *command_line, "--with-raw", check=False)
+    assert (refused.returncode, "exclude each other" in refused.stderr) == (2, True)
 
 
 def test_the_pack_of_an_earlier_run(home: Settings, tmp_path: Path) -> None:

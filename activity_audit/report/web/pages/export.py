@@ -151,7 +151,8 @@ def _answer(request: Request, job: Job, status: int = 200) -> Response:
 
 def _job(request: Request) -> Job:
     job = _jobs(request).find(request.state.session.key, request.path_params["job"])
-    if job is None:
+    # One whose roles were changed meanwhile may have begun it when nothing was masked.
+    if job is None or (request.state.user.is_masked and not job.user.is_masked):
         raise HTTPException(404, "this session has no such export; exports end with the session, or were removed")
     return job
 

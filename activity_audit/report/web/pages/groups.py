@@ -14,7 +14,7 @@ from activity_audit.report.queries.groups import Group, groups
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web import audited
 from activity_audit.report.web.cursors import decode_group, encode_group
-from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, frame, prompt_text
+from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, fields_of, frame, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import GROUPABLE, MOST_LEVELS, State
@@ -77,7 +77,7 @@ async def page(request: Request) -> Response:
         field=state.group[len(state.path)],
         opened=lambda value: opened(state, value),
         more=encode_group(shown[-1]) if len(found.groups) > most else None,
-        groupable=GROUPABLE,
+        groupable=fields_of(request, GROUPABLE),
         levels=range(MOST_LEVELS),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import partial, wraps
@@ -21,6 +21,7 @@ from activity_audit.report.web.templating import TITLES, render
 from activity_audit.report.web.urls import FROM_TO, BadPeriodError, State
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Value, short
+from activity_audit.warehouse.events.masked import FIELDS as MASKED
 from activity_audit.warehouse.verdicts import Condition
 
 # These lists come with every page, unless much must be read for them; the others when they are opened.
@@ -97,7 +98,7 @@ def frame(query: Query, request: Request, state: State | None, filters: Filters 
             counted = lists.values(query, filters, "application", limit=MOST_APPLICATIONS)
             # Of more applications than these it is not known which have none.
             events_of = {one.value: one.count for one in counted} if len(counted) < MOST_APPLICATIONS else None
-        for field in FILTER_FIELDS:
+        for field in fields_of(request, FILTER_FIELDS):
             search = request.query_params.get(f"find-{field}", "")
             chosen = state.lists.get(field, ())
             is_asked = field in show or bool(search)
@@ -109,6 +110,11 @@ def frame(query: Query, request: Request, state: State | None, filters: Filters 
     if last_day and last_day.year < EARLIEST_YEAR:
         last_day = None
     return Frame(trust(query, filters=filters), last_day, applications(query), found, events_of)
+
+
+def fields_of(request: Request, fields: Iterable[str]) -> list[str]:
+    """Those of the fields that the user may ask by."""
+    return [field for field in fields if not (request.state.user.is_masked and field in MASKED)]
 
 
 def chips(state: State, page: str) -> list[Chip]:

@@ -15,7 +15,7 @@ from activity_audit.report.queries.charts import Point, looked_over_time, top, u
 from activity_audit.report.queries.groups import Group
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web import audited
-from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, frame, prompt_text
+from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, fields_of, frame, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import FROM_TO, State
@@ -44,7 +44,7 @@ async def page(request: Request) -> Response:
     filters = state.filters(now)
 
     def work(query: Query) -> _Found:
-        tops = {field: top(query, filters, field, 10) for field in _TOP}
+        tops = {field: top(query, filters, field, 10) for field in fields_of(request, _TOP)}
         named, points = state.named(query.labels.of), looked_over_time(query, filters, now_utc())
         return _Found(named, frame(query, request, named, filters), points, tops, query.snapshot.snapshot_id)
 
@@ -78,7 +78,7 @@ async def page(request: Request) -> Response:
             for point in points
         ],
         total=sum(point.success + point.failure for point in points),
-        tops=[(field, title, found.tops[field]) for field, title in _TOP.items()],
+        tops=[(field, title, found.tops[field]) for field, title in _TOP.items() if field in found.tops],
         filtered=lambda field, value: state.with_list(field, (value,)).url("/pictures"),
     )
 

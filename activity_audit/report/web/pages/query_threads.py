@@ -14,6 +14,8 @@ from activity_audit.base.hours import aware, now_utc, parse_time
 from activity_audit.report import periods
 from activity_audit.report.queries.trust import known
 from activity_audit.report.web.urls import BadLinkError, State, parse
+from activity_audit.warehouse.events.masked import FIELDS as MASKED
+from activity_audit.warehouse.events.masked import SAID
 
 if TYPE_CHECKING:
     from activity_audit.report.queries.warehouse import Query
@@ -39,7 +41,8 @@ async def ask(request: Request, work: Callable[[Query], T], snapshot: int | None
         raise HTTPException(429, why, {"Retry-After": "2"})
 
     def run() -> T:
-        with request.app.state.warehouse.query(snapshot=snapshot) as query:
+        is_masked = request.state.user.is_masked
+        with request.app.state.warehouse.query(snapshot=snapshot, masked=is_masked) as query:
             asked.append(query)
             return work(query)
 
@@ -63,8 +66,12 @@ def state_of(request: Request, others: Iterable[str] = ()) -> State:
 
     Raises:
         BadLinkError: if it says something unknown.
+        HTTPException: 403 if it asks by a field that is masked for the user.
     """
-    return parse(request.query_params.multi_items(), others)
+    state = parse(request.query_params.multi_items(), others)
+    if request.state.user.is_masked and (by := sorted(state.asked_by.intersection(MASKED))):
+        raise HTTPException(403, f"for you {SAID}, so events cannot be chosen, sorted or grouped by {by[0]}")
+    return state
 
 
 async def moment_of(request: Request, state: State) -> datetime:

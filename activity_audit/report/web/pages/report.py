@@ -23,6 +23,7 @@ from activity_audit.report.web.pages.layout import (
     Frame,
     asks_again,
     chips,
+    fields_of,
     frame,
     prompt,
     prompt_text,
@@ -144,7 +145,7 @@ async def filter_list(request: Request) -> Response:
     state = state_of(request, ("field", "search", "snapshot"))
     filters = state.filters(await moment_of(request, state))
     field, search = request.query_params.get("field", ""), request.query_params.get("search", "")
-    if field not in FILTER_FIELDS:
+    if field not in fields_of(request, FILTER_FIELDS):
         raise BadLinkError(f"there is no list of “{field}”")
 
     def work(query: Query) -> FilterList:

@@ -28,6 +28,7 @@ from activity_audit.report.web.pages.layout import chips, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import BadLinkError, State, parse
+from activity_audit.warehouse.events.masked import FIELDS as MASKED
 
 # By their names, and the page of each.
 VIEWS = {"table": "/", "groups": "/groups", "pictures": "/pictures"}
@@ -39,11 +40,12 @@ async def page(request: Request) -> Response:
     state = state_of(request, ("view",)) if request.query_params else None
     view = view_of(request.query_params)
     filters = state.filters(await moment_of(request, state)) if state else None
-    name = request.state.user.name
+    user = request.state.user
 
     def work(query: Query) -> tuple[State | None, list[SavedReport], list[Application]]:
         named = state.named(query.labels.of) if state else None
-        return named, [example(query, now_utc()), *request.app.state.saved.visible_to(name)], applications(query)
+        theirs = [one for one in request.app.state.saved.visible_to(user.name) if not user.is_masked or _is_open(one)]
+        return named, [example(query, now_utc()), *theirs], applications(query)
 
     state, reports, known = await ask(request, work)
     return render(
@@ -143,6 +145,14 @@ async def _changed(request: Request, activity: str, change: Callable[[SavedRepor
             {"id": saved.id, "name": saved.name, "shared": saved.shared, "view": saved.view, "query": saved.query}
         )
     return RedirectResponse("/saved", 303)
+
+
+def _is_open(report: SavedReport) -> bool:
+    """Whether a reader with masked fields may open it: its filters have values that others saw."""
+    try:
+        return not parse(parse_qsl(report.query)).asked_by.intersection(MASKED)
+    except BadLinkError:
+        return False
 
 
 def _is_json(request: Request) -> bool:
