@@ -35,6 +35,7 @@ COMMANDS = {
     "maintain": "Apply retention, merge small files, expire old snapshots.",
     "alert": "Show open alerts, and try where they are sent.",
     "report": "Serve the report as a web page, and print its link.",
+    "link": "Print a fresh link to the report that is running.",
     "dbt": "Run dbt by hand, on the project of this release.",
     "password": "Print an entry of AUDIT_REPORT_USERS_FILE.",
     "hold": "Place, release and list legal holds.",

@@ -12,7 +12,8 @@ import json
 import math
 import re
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -64,6 +65,26 @@ def say(*lines: str, fg: str | None = None, err: bool = False) -> None:
     """Lines of text for people, on standard output or standard error; a line break inside of one is shown as such."""
     for line in lines:
         click.secho(visible(line), fg=fg, err=err)
+
+
+@contextmanager
+def pinned(*lines: str) -> Iterator[None]:
+    """Keep these lines at the foot of the terminal, below all that this process writes meanwhile.
+
+    In a file or a pipe they are written once. A line that is too long is cut.
+    """
+    if not (sys.stdout.isatty() and sys.stderr.isatty()):
+        say(*lines)
+        sys.stdout.flush()
+        yield
+        return
+    from rich.console import Console
+    from rich.live import Live
+    from rich.text import Text
+
+    foot = Text("\n".join(map(visible, lines)), "bold", no_wrap=True, overflow="ellipsis")
+    with Live(foot, console=Console(highlight=False), auto_refresh=False):
+        yield
 
 
 def visible_lines(text: str) -> str:

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from activity_audit.base.files import rewrite
 from activity_audit.base.hours import now_utc
 from activity_audit.base.process_tree import kept
-from activity_audit.cli.output import say
+from activity_audit.cli.output import pinned, say
 from activity_audit.settings.core import Settings, SettingsError
 
 # Dagster's log has them wherever it goes.
@@ -85,8 +85,12 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
 
             def start(served: Served) -> None:
                 say(f"Report: {served.url}   (Ctrl-C stops)")
-                first = "   (open the report first, which signs you in)" if served.url != served.base else ""
+                by_link = served.url != served.base
+                first = "   (open the report first, which signs you in)" if by_link else ""
                 say(f"Dagster: {served.base}{PATH}/{first}   data docs: {settings.docs_dir / 'index.html'}")
+                if by_link:
+                    # The first link scrolls away above Dagster's log, and works only once.
+                    stack.enter_context(pinned(f"Report: {served.base}   `audit link` prints a fresh link to it"))
                 sys.stdout.flush()
                 stack.enter_context(leads_to(old_address, served.base))
                 dagster.append(_start_dagster(folder))

@@ -83,6 +83,7 @@ def serve(
     from activity_audit.report.access.access import Access
     from activity_audit.report.queries.warehouse import Warehouse
     from activity_audit.report.web.app import build_app
+    from activity_audit.report.web.running import announced
 
     check(settings, host)
     with _listen(host, port) as listening:
@@ -94,7 +95,7 @@ def serve(
         app = build_app(settings, warehouse, access, dagster)
         server = uvicorn.Server(configuration(app, with_dagster=dagster is not None))
         try:
-            with _signals_end_here():
+            with _signals_end_here(), announced(settings, access):
                 ready = partial(_say, on_ready, access)
                 asyncio.run(_run(server, listening, ready, stop, access.sessions.sweep))
         finally:

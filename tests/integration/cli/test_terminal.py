@@ -9,6 +9,8 @@ import os
 import pty
 import re
 import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -60,11 +62,11 @@ def published(home: Settings) -> Settings:
     return home
 
 
-def _on_a_terminal(settings: Settings, *arguments: str) -> str:
+def _on_a_terminal(settings: Settings, *arguments: str, command: Sequence[str] = (AUDIT,)) -> str:
     """All that a command writes, on both streams, on a terminal."""
     ours, theirs = pty.openpty()
     environment = process_environment(settings, TERM="xterm-256color", COLUMNS="160")
-    process = warm_process.Popen([AUDIT, *arguments], env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
+    process = warm_process.Popen([*command, *arguments], env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     written = b""
     while True:
@@ -104,6 +106,18 @@ def test_events_and_names_on_a_terminal(home: Settings) -> None:
     assert "run 1/1: 2026-05-01T10:00Z" in " ".join(said.values())
     (kept,) = set(home.dagster_home.glob(logs)) - before
     assert "run 1/1" not in kept.read_text()
+
+
+def test_what_is_pinned_stays_below_a_log(settings: Settings) -> None:
+    program = (
+        "from activity_audit.cli.output import pinned, say\n"
+        "with pinned('Report: http://127.0.0.1:8080'):\n"
+        "    for line in range(50): say(f'line {line}', err=True)\n"
+    )
+    said = _on_a_terminal(settings, program, command=[sys.executable, "-c"])
+    assert [f"line {number}" for number in range(50)] == re.findall(r"line \d+", said)
+    assert said.rindex("Report: http://127.0.0.1:8080") > said.rindex("line 49")
+    assert _steers(said) == []
 
 
 @pytest.mark.slow

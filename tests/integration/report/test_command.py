@@ -81,6 +81,29 @@ def test_from_nothing_to_a_report_that_has_its_own_trail(settings: Settings) -> 
     assert plan(settings, FEEDS).ranges == []
 
 
+def test_another_process_of_the_user_has_a_fresh_link(settings: Settings) -> None:
+    nothing = audit(settings, "link", check=False)
+    assert (nothing.returncode, "no report is running" in nothing.stderr) == (1, True)
+    with served(settings) as server:
+        link = audit(settings, "link").stdout.strip()
+        assert link.startswith(f"{server.base}/open?token=")
+        assert [get(link).status_code for _ in range(2)] == [303, 403]
+        assert get(link + "x").status_code == 403
+        (record,) = (settings.report_dir / "running").glob("*.json")
+        assert record.stat().st_mode & 0o077 == 0
+        server.process.kill()
+        server.process.wait(30)
+    # A report that was killed leaves its record, and the next command removes it.
+    assert audit(settings, "link", check=False).returncode == 1
+    assert not list((settings.report_dir / "running").iterdir())
+
+
+def test_where_readers_sign_in_by_name_there_is_only_an_address(settings: Settings) -> None:
+    proxy = {"AUDIT_REPORT_AUTH": "proxy", "AUDIT_REPORT_PROXY_HEADER": "X-User"}
+    with served(settings, **proxy, AUDIT_REPORT_PROXY_FROM="127.0.0.0/8") as server:
+        assert audit(settings, "link").stdout.strip() == server.base
+
+
 def _run_what_is_new(settings: Settings) -> None:
     """What `audit run` does without a range."""
     for window in plan(settings, FEEDS).ranges:
