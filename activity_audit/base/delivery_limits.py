@@ -72,6 +72,33 @@ class Limits:
             "(AUDIT_MAX_DELIVERY_MEMORY); write it in smaller parts, or raise the limit"
         )
 
+
+DEFAULT = Limits()
+
+
+@dataclass
+class Expansion:
+    """Counts what a delivery of `size` bytes becomes: by decompression, and as records.
+
+    A row of a table has the names of its columns as a record, and a few bytes of a Parquet file may be millions of
+    rows; so records are bounded like what comes out of compression.
+    """
+
+    limits: Limits
+    size: int
+    _expanded: int = 0
+
+    def add(self, count: int) -> None:
+        """So many more bytes came out of compression.
+
+        Raises:
+            DeliveryError: if that is too much.
+        """
+        self._expanded += count
+        if self._expanded > self.limits.delivery_bytes:
+            raise self.limits.too_many_bytes()
+        self._check(self._expanded, self.size, "expand to")
+
     def checked(self, batches: Iterator[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, int]]:
         """The same batches of records, each with its bytes, as long as they are not too many or too large together.
 
@@ -83,37 +110,18 @@ class Limits:
             rows += batch.num_rows
             nbytes = batch.nbytes
             size += nbytes
-            if rows > self.delivery_records:
-                raise self.too_many_records()
-            if size > self.delivery_bytes:
-                raise self.too_many_bytes()
+            if rows > self.limits.delivery_records:
+                raise self.limits.too_many_records()
+            if size > self.limits.delivery_bytes:
+                raise self.limits.too_many_bytes()
+            self._check(size, max(self.size, self._expanded), "become records of")
             yield batch, nbytes
 
-
-DEFAULT = Limits()
-
-
-@dataclass
-class Expansion:
-    """Counts what a compressed delivery of `size` bytes expands to."""
-
-    limits: Limits
-    size: int
-    _expanded: int = 0
-
-    def add(self, count: int) -> None:
-        """So many more bytes came out.
-
-        Raises:
-            DeliveryError: if that is too much.
-        """
-        self._expanded += count
-        if self._expanded > self.limits.delivery_bytes:
-            raise self.limits.too_many_bytes()
-        if self._expanded > max(self.limits.delivery_expansion * self.size, _SMALL):
+    def _check(self, result: int, of: int, verb: str) -> None:
+        if result > max(self.limits.delivery_expansion * of, _SMALL):
             raise DeliveryError(
-                f"its {self.size} bytes expand to more than {self._expanded // self.size} times as many "
-                "(AUDIT_MAX_DELIVERY_EXPANSION); deliver it less compressed, or raise the limit"
+                f"its {of} bytes {verb} more than {result // of} times as many (AUDIT_MAX_DELIVERY_EXPANSION); "
+                "deliver it with less repetition, or raise the limit"
             )
 
 

@@ -61,8 +61,9 @@ def write_parquet(
         MemoryError: if this machine lacks the memory to read it.
         OSError: if the delivery cannot be read, or the file cannot be written; never for what is in it.
     """
-    batches = read_delivery(stream, size, declared, max_record_bytes, target.parent, limits)
-    return _write(limits.checked(_read_ahead(batches) if size > _LARGE else batches), target, metadata)
+    expansion = Expansion(limits, size)
+    batches = _read(stream, declared, max_record_bytes, target.parent, expansion)
+    return _write(expansion.checked(_read_ahead(batches) if size > _LARGE else batches), target, metadata)
 
 
 def read_delivery(
@@ -76,19 +77,25 @@ def read_delivery(
     """Every record of a delivery, in order, as batches without positions. An empty file has none.
 
     Raises:
-        DeliveryError: if it is past one of the limits.
+        DeliveryError: if it is past one of the limits; how many records it has and what they take is not looked at.
         MemoryError: if this machine lacks the memory to read it.
         OSError: if it cannot be read.
     """
-    if not size:
+    return _read(stream, declared, max_record_bytes, scratch, Expansion(limits, size))
+
+
+def _read(
+    stream: BinaryIO, declared: FeedFormat, max_record_bytes: int, scratch: Path, expansion: Expansion
+) -> Iterator[pa.RecordBatch]:
+    limits = expansion.limits
+    if not expansion.size:
         return
-    limits.check_size(size)
+    limits.check_size(expansion.size)
     stream.seek(0)
     if declared.compression and not is_compressed(stream.read(4), declared.compression):
         yield from records.to_batches([unreadable(stream, max_record_bytes)])
         return
     stream.seek(0)
-    expansion = Expansion(limits, size)
     if declared.shape != "parquet":
         blocks = Blocks(stream, declared.compression, expansion)
         if encoding := encoding_without_mark(blocks.peek()[:_HEAD_BYTES]):

@@ -96,11 +96,14 @@ def read_header(lines: Lines, max_bytes: int) -> Header:
 
 def _names(lines: Lines, declared: str | None, max_bytes: int) -> tuple[list[str], str]:
     """The row at the mark, whose first line is read, as column names, and their delimiter; none where it is no row."""
-    while lines.row().count(b'"') % 2 and lines.at - lines.mark < _HEADER_LINES and lines.more():
+    row = lines.row()
+    # What is read of a header that never ends is held.
+    while row.count(b'"') % 2 and len(row) <= max_bytes and lines.at - lines.mark < _HEADER_LINES and lines.more():
         lines.next()
-    if len(lines.row()) > max_bytes:
+        row = lines.row()
+    if len(row) > max_bytes:
         return [], declared or ","
-    text = lines.row().decode("utf-8", errors="backslashreplace")
+    text = row.decode("utf-8", errors="backslashreplace")
     delimiter = declared or max(_DELIMITERS, key=_QUOTED.sub("", text).count)
     try:
         (names,) = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 
 # What DuckDB's JSON parser takes and the standard does not: trailing commas, and NaN and Infinity in any case.
 _LENIENT = re.compile(r",\s*[}\]]|nan|inf", re.IGNORECASE)
-_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+# One that never closes goes on to the end: to look for its end again from each of its quotes would take for ever.
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)', re.DOTALL)
 # The same, where it may also stand inside a string; each begins with a literal, which makes them fast.
 _SUSPECTS = (
     r",\s*(?:[}\]]|-?(?:[nN][aA]|[iI][nN]))",

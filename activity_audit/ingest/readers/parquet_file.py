@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, BinaryIO
@@ -15,6 +16,7 @@ from activity_audit.base.delivery_limits import Limits
 from activity_audit.ingest.readers.csv_rows import unique
 from activity_audit.ingest.readers.parquet_footer import DamageError, footer, row_groups, without_note
 from activity_audit.ingest.readers.parquet_groups import errors, raise_if_real
+from activity_audit.ingest.readers.parquet_plan import Extent
 
 _BUFFER = 1 << 20
 
@@ -30,6 +32,7 @@ class ParquetFile:
         self.stream = stream
         self._footer = footer(stream, limits)
         self.groups = row_groups(self._footer)
+        self.extent = Extent(stream.seek(0, os.SEEK_END))
         self.metadata = pq.read_metadata(self._source())
         schema = self._open(self.metadata, []).schema_arrow
         self.names = unique(schema.names)

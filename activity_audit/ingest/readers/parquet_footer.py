@@ -15,8 +15,8 @@ from activity_audit.base.delivery_limits import Limits
 # A file ends with the footer, its length and these.
 _MAGIC = b"PAR1"
 _TAIL = 4 + len(_MAGIC)
-# In memory a footer takes some ten times what it has in the file.
-_FACTOR = 16
+# In memory a footer takes some forty times what it has in the file: Arrow's forms of it, and ours.
+_FACTOR = 48
 # The name under which Arrow notes the types that it wrote, and one of the same length that means nothing.
 _NOTE, _NO_NOTE = b"ARROW:schema", b"ARROW_schema"
 _GROUPS = 4
@@ -30,7 +30,7 @@ _INTEGERS = (4, 5, 6)
 _WIDTHS = {_TRUE: 0, _FALSE: 0, _BYTE: 1, _DOUBLE: 8}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ColumnChunk:
     """Where a column of a row group is in the file, and what it is said to have; sizes in bytes."""
 
@@ -40,7 +40,7 @@ class ColumnChunk:
     values: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RowGroup:
     """A row group as the footer has it."""
 

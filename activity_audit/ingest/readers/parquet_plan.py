@@ -24,6 +24,8 @@ BATCH_BYTES = 16 << 20
 # So large may a value be that is decoded for each row of a batch though the file has it once.
 _WIDEST = BATCH_BYTES // BATCH_ROWS
 _WIDEST_ROW = 4 * BATCH_BYTES
+# What Arrow takes to read a column, whatever is in it.
+_COLUMN_BYTES = 4 << 10
 # What a level and a value of a nested column take in Arrow at least.
 _NESTED_VALUE_BYTES = 16
 # The length of the longest value in the dictionary of a column, by the column's number and path; None if not known.
@@ -34,6 +36,8 @@ Longest = Callable[[int, str], int | None]
 class Page:
     """A page's header: its size in bytes when it is decompressed, its number of values, and how they are encoded.
 
+    `length` is what it takes of the file with its header.
+
     Where it `repeats`, a value may be written as the beginning of the one before it; where it `refers`, as one of the
     dictionary. Then few bytes are many values.
     """
@@ -42,6 +46,7 @@ class Page:
     values: int
     is_dictionary: bool
     encoding: int | None
+    length: int
 
     @property
     def repeats(self) -> bool:
@@ -70,13 +75,33 @@ def pages(stream: BinaryIO, start: int, length: int) -> Iterator[Page]:
         kind = next((kind for kind in (_DATA, _DICTIONARY, _DATA_V2) if kind in fields), None)
         if not isinstance(size, int) or not isinstance(compressed, int) or size < 0 or compressed < 0:
             raise DamageError("a page has no size")
+        end = header.at + compressed
         if kind is not None:
             inner = fields[kind]
             values = inner.get(_VALUES) if isinstance(inner, dict) else None
             if not isinstance(values, int) or values < 0:
                 raise DamageError("a page has no number of values")
-            yield Page(size, values, kind == _DICTIONARY, inner.get(_ENCODINGS[kind]))
-        at = header.at + compressed
+            yield Page(size, values, kind == _DICTIONARY, inner.get(_ENCODINGS[kind]), end - at)
+        at = end
+
+
+class Extent:
+    """How many bytes of a file its pages may take together: a file can say of many columns that the same pages are
+    theirs, and would take for ever.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._left = size
+
+    def take(self, page: Page) -> None:
+        """Another page is looked at.
+
+        Raises:
+            DamageError: if the pages so far are more than the file has.
+        """
+        self._left -= page.length
+        if self._left < 0:
+            raise DamageError("its pages are those of other columns")
 
 
 @dataclass(frozen=True)
@@ -116,14 +141,15 @@ class Plan:
         return not any(chunk.error for chunk in self.chunks)
 
 
-def plan(stream: BinaryIO, schema: Any, group: RowGroup, limits: Limits, longest: Longest) -> Plan:
-    """How the row group is read; `schema` is the file's own, of its columns.
+def plan(stream: BinaryIO, schema: Any, group: RowGroup, limits: Limits, extent: Extent, longest: Longest) -> Plan:
+    """How the row group is read; `schema` is the file's own, of its columns, and `extent` of all its row groups.
 
     Raises:
         DeliveryError: if it takes more memory than `limits` say.
     """
     chunks = [
-        _chunk(stream, schema.column(index), column, group.rows, limits) for index, column in enumerate(group.columns)
+        _chunk(stream, schema.column(index), column, group.rows, limits, extent)
+        for index, column in enumerate(group.columns)
     ]
     needed = sum(chunk.memory for chunk in chunks)
     if needed > limits.delivery_memory:
@@ -138,13 +164,14 @@ def plan(stream: BinaryIO, schema: Any, group: RowGroup, limits: Limits, longest
     return Plan(batch_rows, [chunk.path for chunk in chunks if chunk.as_dictionary], chunks)
 
 
-def _chunk(stream: BinaryIO, column: Any, chunk: ColumnChunk, rows: int, limits: Limits) -> Chunk:
+def _chunk(stream: BinaryIO, column: Any, chunk: ColumnChunk, rows: int, limits: Limits, extent: Extent) -> Chunk:
     dictionary = largest = values = 0
     densest = 0.0
     is_dictionary_first = False
     error = None
     try:
         for page in pages(stream, chunk.start, chunk.length):
+            extent.take(page)
             if page.size > max(chunk.uncompressed, 0) and page.size > limits.delivery_memory // 2:
                 raise DamageError(f"a page says that it has {page.size} bytes, its column fewer")
             if page.is_dictionary:
@@ -165,7 +192,7 @@ def _chunk(stream: BinaryIO, column: Any, chunk: ColumnChunk, rows: int, limits:
         # A null has the width of a value in memory.
         densest, largest = max(densest, column.length), max(largest, column.length)
     is_nested = column.max_repetition_level > 0
-    memory = dictionary + largest
+    memory = dictionary + largest + _COLUMN_BYTES
     if is_nested:
         memory += values * _NESTED_VALUE_BYTES
         densest = max(densest, _NESTED_VALUE_BYTES) * max(values / max(rows, 1), 1)

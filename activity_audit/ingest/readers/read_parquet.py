@@ -85,7 +85,12 @@ def _group(file: ParquetFile, group: int, there: int, rows: _Rows) -> Iterator[r
             yield records.Record("{}", length=2)
         return
     planned = plan(
-        file.stream, file.metadata.schema, file.groups[group], rows.limits, lambda *column: file.longest(group, *column)
+        file.stream,
+        file.metadata.schema,
+        file.groups[group],
+        rows.limits,
+        file.extent,
+        lambda *column: file.longest(group, *column),
     )
 
     def read(columns: Sequence[int] | None, batch_rows: int) -> Iterator[Any]:

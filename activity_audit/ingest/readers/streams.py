@@ -33,6 +33,8 @@ _FEW_CHARACTERS = 8
 _MANY_ZEROS = 0.7
 # Compressed bytes for each call: a call's whole output is held in memory, and zstd may make 32 KiB of one byte.
 _STEPS: dict[Compression, int] = {"gz": 16 * 1024, "zst": 1024}
+# So much of what follows a member is looked at for padding.
+_PADDING = 4096
 # No zstd stream looks further back.
 _WIDEST_WINDOW = 1 << 31
 _MAGIC: dict[Compression, tuple[bytes, ...]] = {
@@ -153,13 +155,13 @@ def _decompressed(stream: BinaryIO, compression: Compression, expansion: Expansi
     start = 0
     while True:
         stream.seek(start)
-        # Zeros after a member are padding, as gzip itself has it.
-        head = stream.read(1)
-        while compression == "gz" and start and head == b"\0":
-            head = stream.read(1)
+        # Zeros after a member are padding, as gzip itself has it; there may be gigabytes of them.
+        while (head := stream.read(_PADDING)) and compression == "gz" and start and not head.strip(b"\0"):
+            start += len(head)
         if not head:
             return
-        start = stream.tell() - 1
+        if compression == "gz" and start:
+            start += len(head) - len(head.lstrip(b"\0"))
         used = yield from _member(stream, compression, start, limits)
         start += used
 

@@ -78,6 +78,21 @@ def test_expansion_is_bounded_beyond_what_is_small(monkeypatch: pytest.MonkeyPat
         read(10)
 
 
+def test_rows_of_few_bytes_are_no_flood_of_records(feeds: Feeds, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each row has all names: a small table would fill the disk."""
+    monkeypatch.setattr("activity_audit.base.delivery_limits._SMALL", 2 * MEBIBYTE)
+    feeds.deliver("x.csv", b"%s,eventId\n" % (b"a" * 9000) + b",\n" * 999)
+    feeds.deliver("x.csv.gz", gzip.compress(b"%s,eventId\n" % (b"a" * 9000) + b",\n" * 999))
+    feeds.deliver("good.ndjson", A + B)
+    limits = Limits(delivery_expansion=200)
+    report = feeds.land(limits=limits)
+    assert [(one.name, "AUDIT_MAX_DELIVERY_EXPANSION" in one.sentence) for one in report.set_aside] == [
+        ("x.csv", True), ("x.csv.gz", True),
+    ]  # fmt: skip
+    assert [delivery.name for delivery in report.new] == ["good.ndjson"]
+    assert [delivery.records for delivery in feeds.land(limits=Limits(delivery_expansion=1000)).new] == [999, 999]
+
+
 def test_a_zstd_stream_with_a_wide_window_is_read(feeds: Feeds) -> None:
     records = feeds.one("a.ndjson.zst", wide_window(A + B))
     assert texts(records) == [A.decode().strip(), B.decode().strip()]

@@ -24,6 +24,7 @@ from activity_audit.ingest.raw_writer import read_delivery
 from activity_audit.ingest.readers.formats import feed_format
 from activity_audit.ingest.readers.parquet_footer import Compact, footer, row_groups
 from activity_audit.ingest.readers.parquet_plan import pages
+from tests.unit.ingest.readers.forged_parquet import page, parquet
 from tests.unit.raw_lake import Feeds, Kept, problems, raw_files, texts
 
 GOOD = [f'{{"eventId":"{n}"}}' for n in range(100)]
@@ -105,6 +106,7 @@ LAND = """
 import resource, sys
 from pathlib import Path
 from activity_audit.ingest.readers.parquet_footer import Compact
+from tests.unit.ingest.readers.forged_parquet import page, parquet
 from tests.unit.raw_lake import Feeds
 import pyarrow.parquet, pyarrow.compute, duckdb
 now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
@@ -331,6 +333,29 @@ def test_what_rows_expand_to_is_bounded() -> None:
     content = written(with_large(1 << 20, 60, []))
     assert "AUDIT_MAX_DELIVERY_BYTES" in refused(content, Limits(delivery_bytes=50 << 20))
     assert len(parse(content, limits=Limits(delivery_bytes=70 << 20))) == 60
+
+
+def test_columns_that_share_their_pages_are_walked_through_once() -> None:
+    """A few megabytes of empty pages, each a hundred columns', would be looked at for hours."""
+    body = page(0) * 2000
+    content = parquet(body, [f"c{number}" for number in range(100)], [(5, [(4, len(body), 5)] * 100)], 5)
+    records = parse(content)
+    assert problems(records) == ["unparseable"] * 5
+    assert "c0: its pages end before its values" in records[0].text
+    assert "c99: its pages are those of other columns" in records[0].text
+
+
+@pytest.mark.parametrize("columns", [["a"], []])
+def test_rows_that_only_the_footer_has_are_no_flood_of_records(
+    feeds: Feeds, monkeypatch: pytest.MonkeyPatch, columns: list[str]
+) -> None:
+    monkeypatch.setattr("activity_audit.base.delivery_limits._SMALL", 1 << 20)
+    feeds.deliver("x.parquet", parquet(b"", columns, [(2**40, [(4, 0, 2**40) for _ in columns])], 2**40))
+    feeds.deliver("good.parquet", written(pa.table({"n": GOOD})))
+    report = feeds.land(limits=Limits(delivery_records=200_000))
+    (aside,) = report.set_aside
+    assert (aside.name, "AUDIT_MAX_DELIVERY_EXPANSION" in aside.sentence) == ("x.parquet", True)
+    assert [delivery.name for delivery in report.new] == ["good.parquet"]
 
 
 def test_a_schema_that_nests_too_deep_is_no_parquet_file(feeds: Feeds) -> None:

@@ -25,7 +25,10 @@ from hypothesis import strategies as st
 
 from activity_audit.ingest.raw_writer import read_delivery
 from activity_audit.ingest.readers import json_values, streams
+from activity_audit.ingest.readers.csv_lines import Lines
+from activity_audit.ingest.readers.csv_rows import read_header
 from activity_audit.ingest.readers.formats import feed_format
+from activity_audit.ingest.readers.line_blobs import line_blobs
 from activity_audit.raw import records
 
 LIMIT = 1 << 20
@@ -212,6 +215,23 @@ def test_padding_and_skippable_frames_are_no_content() -> None:
     assert texts(parse("a.ndjson.zst", frame + COMPRESS["zst"](b"{}") + frame)) == ["{}"]
 
 
+def test_much_padding_takes_little_time() -> None:
+    """Of a sparse file it may be gigabytes, which cost who made it nothing."""
+
+    class Counting(io.BytesIO):
+        reads = 0
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.reads += 1
+            return super().read(size)
+
+    for ending, expected in ((b"", ["{}"]), (COMPRESS["gz"](b"\n[]"), ["{}", "[]"])):
+        stream = Counting(COMPRESS["gz"](b"{}") + bytes(8 << 20) + ending)
+        found = [row for batch in batches("a.ndjson.gz", stream) for row in batch.to_pylist()]
+        assert texts(found) == expected
+        assert stream.reads < 10_000
+
+
 # --- damaged Parquet
 
 
@@ -314,6 +334,16 @@ def test_a_delivery_of_any_size_takes_little_memory(name: str, parts: Iterable[b
     assert peak < 24 << 20
 
 
+def test_a_header_that_never_closes_takes_little_memory() -> None:
+    stream = Stream(itertools.chain([b'"'], itertools.repeat(b"x" * (100 << 10) + b"\n", 200)))
+    tracemalloc.start()
+    lines = Lines(line_blobs(streams.Blocks(stream), 1 << 18, b"\n"), b"\n")  # type: ignore[arg-type]
+    assert read_header(lines, 1 << 18).names == []
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 12 << 20
+
+
 HARMLESS = b"aaaaaaaa,bbbbbbbb,cccccccc\n"
 
 
@@ -334,6 +364,7 @@ HARMLESS = b"aaaaaaaa,bbbbbbbb,cccccccc\n"
         pytest.param("a.json", b"[" + b'{"a": tru, "b": [1, {"c": 2}]},\n' * 30_000, id="wrong records"),
         pytest.param("a.json", b'{"a":1\n' + b'{"a": tru}\n' * 60_000, id="wrong documents"),
         pytest.param("a.json", b'{"a":[' + b'"x\\"values\\":[",' * 30_000, id="pages in strings"),
+        pytest.param("a.ndjson", b'{"a":nan,"b":"' + b'\\"' * 80_000, id="quotes in a string that never closes"),
     ],
 )
 def test_no_content_takes_time_that_grows_with_the_square(name: str, content: bytes) -> None:
