@@ -14,14 +14,18 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 
+from activity_audit.alerts.looks import look_at_feeds
+from activity_audit.alerts.rounds import deliver_all
 from activity_audit.base import catalogue
 from activity_audit.base.hours import HOUR, floor_hour, hour_range, iso, now_utc
 from activity_audit.ingest.beginning import runnable
 from activity_audit.ingest.planning import plan, run_ranges
 from activity_audit.settings.core import Settings
+from activity_audit.warehouse.coverage import due
 from orchestration import instance
 from orchestration.jobs import FRESHNESS, HOURLY, UPKEEP
 from orchestration.partitions import range_tags
+from orchestration.run_alerts import tell_of_runs, told_if_it_fails
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -29,6 +33,9 @@ _ACTIVE = [
     dg.DagsterRunStatus.STARTING,
     dg.DagsterRunStatus.STARTED,
 ]
+
+
+_OVER = dg.RunsFilter(statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE])
 
 
 def build_schedule(settings: Settings, begin: datetime) -> dg.ScheduleDefinition:
@@ -51,7 +58,8 @@ def build_schedule(settings: Settings, begin: datetime) -> dg.ScheduleDefinition
         instance.fail_dead_runs(context.instance)
         due = floor_hour(context.scheduled_execution_time - lag) - HOUR
         hours = {due}
-        work = plan(settings, catalogue.slugs())
+        with told_if_it_fails(settings, "The schedule"):
+            work = plan(settings, catalogue.slugs())
         for start, end in work.ranges:
             hours |= {hour for hour in hour_range(start, end) if hour <= due}
         ranges, _ = runnable(settings, begin, run_ranges(hours, work.apart, work.again))
@@ -122,6 +130,30 @@ def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
             yield dg.RunRequest(tags=dict(range_tags(start, end)))
 
     return late_deliveries
+
+
+def build_alert_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The sensor that tells of failed runs, and every hour of feeds that are late."""
+
+    @dg.sensor(
+        name="alerts",
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Sends alerts to the places of AUDIT_ALERT_TO, whenever a run or an hour is over.",
+    )
+    def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        newest = context.instance.get_run_records(_OVER, limit=1, order_by="update_timestamp")
+        seen = f"{newest[0].dagster_run.run_id if newest else ''} {iso(due(now_utc(), settings.freshness))}"
+        if context.cursor == seen:
+            warnings = deliver_all(settings)
+        else:
+            warnings = tell_of_runs(settings, context.instance) + look_at_feeds(settings)
+            context.update_cursor(seen)
+        for warning in dict.fromkeys(warnings):
+            context.log.warning(warning)
+        return dg.SkipReason("what there was to tell is told; it starts no run")
+
+    return alerts
 
 
 def _hourly_cron(lag: timedelta) -> str:

@@ -58,7 +58,10 @@ def build_definitions(
             automation.build_freshness_schedule(settings),
             automation.build_upkeep_schedule(),
         ],
-        sensors=[automation.build_sensor(settings, begin)],
+        sensors=[
+            automation.build_sensor(settings, begin),
+            *([automation.build_alert_sensor(settings)] if settings.alert_urls else []),
+        ],
     )
     return dg.Definitions.merge(always, watched)
 

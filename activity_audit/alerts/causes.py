@@ -47,7 +47,7 @@ KINDS: dict[str, Kind] = {
         "Check that the schedule or cron runs, then that the feeds arrive: `audit status`.",
     ),
     "integrity": Kind(
-        "`audit verify` found a difference",
+        "A check of integrity found a difference",
         "A person or a disk changed what was published. Keep everything as it is, and see docs/integrity.md.",
     ),
     "backup_failed": Kind(

@@ -42,7 +42,7 @@ def observe(
         book = book_of(settings, kind)
         book.note(kind, list(found), judged, [place.key for place in places])
         return deliver(settings, book, places)
-    except (FaultError, OSError, ValueError) as error:
+    except (FaultError, OSError) as error:
         return [f"alerts could not be noted: {without_secrets(str(error))}"]
 
 
@@ -52,7 +52,7 @@ def deliver_all(settings: Settings) -> list[str]:
         places = targets(settings.alert_urls)
         books = (home_book(settings), warehouse_book(settings)) if places else ()
         return [warning for book in books for warning in deliver(settings, book, places)]
-    except (FaultError, OSError, ValueError) as error:
+    except (FaultError, OSError) as error:
         return [f"alerts could not be sent: {without_secrets(str(error))}"]
 
 

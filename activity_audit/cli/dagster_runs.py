@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from activity_audit.base.faults import sentence
 from activity_audit.base.hours import HOUR
 from activity_audit.cli.exit_codes import raise_if_stopped
 from activity_audit.settings.core import Settings
@@ -19,9 +17,6 @@ if TYPE_CHECKING:
 
 # What the run has to say, the command says.
 CONSOLE: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-_PACKAGES = "activity_audit|orchestration|expectations"
-_OWN = re.compile(rf"({_PACKAGES})\.")
-_EXCEPTION_NAME = re.compile(rf"^(dagster|{_PACKAGES})[\w.]*: ")
 _STAGES = {"staging": 1, "checking": 2, "publishing": 3}
 
 
@@ -55,20 +50,13 @@ def error_of(result: dg.ExecuteInProcessResult, settings: Settings) -> str:
     Raises:
         KeyboardInterrupt: the run was stopped by Ctrl-C.
     """
-    for event in result.all_events:
-        if event.is_step_failure:
-            error = event.step_failure_data.error
-            while error:
-                # The one is of Dagster's handler, the other of the handler while dbt runs.
-                if error.cls_name in ("DagsterExecutionInterruptedError", "KeyboardInterrupt"):
-                    raise KeyboardInterrupt
-                if said := sentence(error.cls_name or "", error.message, settings.home):
-                    return said
-                # What one of ours has to say is made for people; what caused it may be of a library.
-                if error.cause is None or _OWN.match(error.message):
-                    return _EXCEPTION_NAME.sub("", error.message.strip())
-                error = error.cause
-    return "the run failed; see its events in Dagster"
+    from orchestration.run_errors import RunStoppedError
+    from orchestration.run_errors import error_of as said_of
+
+    try:
+        return said_of(result.all_events, settings.home)
+    except RunStoppedError:
+        raise KeyboardInterrupt from None
 
 
 class ProgressBar:

@@ -14,7 +14,7 @@ import click
 
 from activity_audit.base.seeds import SeedError
 from activity_audit.cli import exit_codes
-from activity_audit.cli.output import say, visible_lines
+from activity_audit.cli.output import visible_lines, warn
 from activity_audit.settings.core import VARIABLES, SettingsError, load_settings
 from activity_audit.settings.environment import misspelt
 from activity_audit.settings.private_files import keep_private, open_doors
@@ -97,8 +97,7 @@ def cli(context: click.Context) -> None:
     alike = [
         f"{name} is not a setting and is ignored; did you mean {meant}?" for name, meant in misspelt(VARIABLES).items()
     ]
-    for warning in (*alike, *open_doors(context.obj)):
-        say(f"warning: {warning}", fg="yellow", err=True)
+    warn((*alike, *open_doors(context.obj)))
 
 
 def main() -> None:

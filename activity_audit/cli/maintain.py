@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from activity_audit.base.catalogue import feed_title
-from activity_audit.cli.output import OUTPUT, print_json, print_table, say
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say, warn
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def command(
         print_json(upkeep.as_dict())
     else:
         _print(upkeep, dry_run)
-    for warning in upkeep.warnings:
-        say(f"warning: {warning}", err=True)
+    warn(upkeep.warnings)
     for doubt in upkeep.doubts:
         say(f"Error: {doubt}", err=True)
     if upkeep.refused:

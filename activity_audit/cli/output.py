@@ -87,6 +87,12 @@ def pinned(*lines: str) -> Iterator[None]:
         yield
 
 
+def warn(warnings: Iterable[str]) -> None:
+    """Say on standard error what somebody should look at, though the command goes on."""
+    for warning in warnings:
+        say(f"warning: {warning}", fg="yellow", err=True)
+
+
 def visible_lines(text: str) -> str:
     """`text` with every character that a reader could not see as its code point, but for its line breaks.
 

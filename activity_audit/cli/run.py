@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from activity_audit.base import catalogue
 from activity_audit.base.hours import EARLIEST_YEAR, HOUR, floor_hour, iso, now_utc
 from activity_audit.cli.dagster_runs import bury_dead_runs, error_of, execute
 from activity_audit.cli.options import TIME, known_feeds, window
-from activity_audit.cli.output import OUTPUT, print_json
+from activity_audit.cli.output import OUTPUT, print_json, warn
 from activity_audit.cli.run_report import collect, print_report
 from activity_audit.ingest.sources.source import SourceError
 from activity_audit.pipeline.status import set_aside, shown
@@ -37,9 +38,10 @@ def command(
     """
     chosen = known_feeds(feeds) or catalogue.slugs()
     asked = window(start, end)
-    ranges, warnings = _ranges(settings, chosen, asked)
-    bury_dead_runs(settings)
-    runs = _execute(settings, chosen, ranges, warnings) if ranges else []
+    with _alerting(settings):
+        ranges, warnings = _ranges(settings, chosen, asked)
+        bury_dead_runs(settings)
+        runs = _execute(settings, chosen, ranges, warnings) if ranges else []
     report = collect(settings, runs, ranges, chosen, warnings)
     report["set_aside"] = [shown(one) for one in set_aside(settings, chosen, asked)]
     if output == "json":
@@ -48,6 +50,24 @@ def command(
         print_report(settings, report)
     if report["set_aside"] or any(not run["success"] for run in runs):
         raise click.exceptions.Exit(1)
+
+
+@contextmanager
+def _alerting(settings: Settings) -> Iterator[None]:
+    """Tell of what goes wrong in the block, in these runs and those before, and of feeds that are late."""
+    if not settings.alert_urls:
+        yield
+        return
+    from activity_audit.alerts.looks import look_at_feeds
+    from activity_audit.alerts.rounds import deliver_all
+    from orchestration import instance as dagster_instance
+    from orchestration.run_alerts import tell_of_runs, told_if_it_fails
+
+    with told_if_it_fails(settings, "`audit run`"):
+        yield
+    with dagster_instance.instance(settings) as instance:
+        told = tell_of_runs(settings, instance)
+    warn(dict.fromkeys([*told, *look_at_feeds(settings), *deliver_all(settings)]))
 
 
 def _ranges(

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from activity_audit.base.catalogue import feed_title
-from activity_audit.cli.output import OUTPUT, print_json, print_table, say
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say, warn
 from activity_audit.cli.run_report import LEVELS, found, level
 from activity_audit.settings.core import Settings
 
@@ -24,11 +24,13 @@ def command(settings: Settings, output: str) -> None:
     It shows the last published hour, late or missing feeds, quarantine, drift and checks. The exit code is 1
     if the data is stale or incomplete.
     """
+    from activity_audit.alerts.looks import look_at_feeds
     from activity_audit.pipeline.status import status
     from activity_audit.warehouse.lake import WarehouseError
 
     try:
         report = status(settings)
+        warn(look_at_feeds(settings))
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
     if output == "json":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from activity_audit.cli.options import TIME, window
-from activity_audit.cli.output import OUTPUT, print_json, print_table, say
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say, warn
 from activity_audit.settings.core import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def command(
 
     The exit code is 1 if there is a difference.
     """
+    from activity_audit.alerts.looks import tell_of_findings
     from activity_audit.evidence.verify.verify import verify
     from activity_audit.ledger.head import HASH
     from activity_audit.warehouse.lake import WarehouseError
@@ -44,6 +45,7 @@ def command(
         report = verify(settings, asked, expected)
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
+    warn(tell_of_findings(settings, report, is_whole=asked is None))
     if output == "json":
         print_json(report.as_dict())
     else:

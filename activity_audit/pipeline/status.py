@@ -33,15 +33,7 @@ def status(settings: Settings) -> dict[str, Any]:
     """
     with lake.reader(settings) as connection:
         found = verdicts.now_judged(coverage.rows_of(connection), settings, now_utc())
-        gaps = lake.rows(
-            connection,
-            """
-            select status, feed, feed_hour_utc, detail from quality.feed_reconciliation
-            where status <> 'balanced' and feed_hour_utc >= ? and feed_hour_utc < ?
-            order by feed_hour_utc desc, feed
-            """,
-            [naive(end) for end in found.recent] if found.recent else [None, None],
-        )
+        lacking = gaps(connection, found.recent)
         reasons = lake.rows(
             connection,
             f"""
@@ -72,7 +64,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "acknowledged_drift": found.acknowledged,
         "unpublished_deliveries": forgotten,
         "last_run": run if found.checked_run_id else None,
-        "gaps": gaps,
+        "gaps": lacking,
         "coverage": asdict(covered),
         "set_aside": [shown(one) for one in aside],
         "reasons": reasons,
@@ -82,6 +74,19 @@ def status(settings: Settings) -> dict[str, Any]:
         "broken": [one.answer for one in judged if one.breaks_promise],
         "unknown": [text for level, text in covered.parts if level == "unknown"],
     }
+
+
+def gaps(connection: duckdb.DuckDBPyConnection, recent: tuple[datetime, datetime] | None) -> list[dict[str, Any]]:
+    """The feed hours of a period, of the newest days most often, that are missing or incomplete; the newest first."""
+    return lake.rows(
+        connection,
+        """
+        select status, feed, feed_hour_utc, detail from quality.feed_reconciliation
+        where status <> 'balanced' and feed_hour_utc >= ? and feed_hour_utc < ?
+        order by feed_hour_utc desc, feed
+        """,
+        [naive(end) for end in recent] if recent else [None, None],
+    )
 
 
 def set_aside(

@@ -282,13 +282,9 @@ class Settings(Folders, BaseModel):
         """How long the feed hours of each feed are kept."""
         return parse_retention(self.retention or "", catalogue.slugs())
 
-    @property
+    @cached_property
     def alert_urls(self) -> list[str]:
-        """Where alerts are sent: URLs of apprise, which are secrets. The file is read each time.
-
-        Raises:
-            ValueError: if the file cannot be read, or has something else in it.
-        """
+        """Where alerts are sent: URLs of apprise, which are secrets."""
         return places(self.alert_to.get_secret_value() if self.alert_to else "") + places_in(self.alert_to_file)
 
     @cached_property
