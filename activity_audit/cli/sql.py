@@ -11,7 +11,7 @@ import duckdb
 from activity_audit.base.masking import without_secrets
 from activity_audit.cli.output import counted, print_csv, print_json_rows, print_table, say, unique
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import lake, read_only_sql
+from activity_audit.warehouse import lake, query_bounds, read_only_sql
 
 _AT_ONCE = 10_000
 
@@ -29,11 +29,13 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
     """
     try:
         with lake.reader(settings, at) as connection:
+            query_bounds.bound_spill(connection, settings)
             lake.lock_down(connection, settings)
-            cursor = connection.execute(read_only_sql.reading(connection, query))
-            columns = unique([column[0] for column in cursor.description or []])
-            _print(columns, _rows(cursor), output)
-    except (lake.WarehouseError, read_only_sql.NotReadingError) as error:
+            with query_bounds.bounded(connection, settings):
+                cursor = connection.execute(read_only_sql.reading(connection, query))
+                columns = unique([column[0] for column in cursor.description or []])
+                _print(columns, _rows(cursor), output)
+    except (lake.WarehouseError, read_only_sql.NotReadingError, query_bounds.QueryTooLargeError) as error:
         raise click.ClickException(str(error)) from None
     except duckdb.Error as error:
         raise click.ClickException(f"the query failed: {without_secrets(str(error))}") from None

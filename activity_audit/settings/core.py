@@ -26,7 +26,16 @@ from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.folders import Folders, overlaps
 from activity_audit.settings.report import ReportSettings
 from activity_audit.settings.retention import RetentionRules, parse_retention
-from activity_audit.settings.value_types import AbsolutePath, Duration, Hour, Memory, Names, Umask, bytes_of
+from activity_audit.settings.value_types import (
+    AbsolutePath,
+    Duration,
+    Hour,
+    Memory,
+    Names,
+    PositiveDuration,
+    Umask,
+    bytes_of,
+)
 
 # As JSON a record may take six times its bytes, and Arrow's texts have 2 GiB at most.
 _MOST_RECORD_BYTES = 256 << 20
@@ -135,6 +144,7 @@ class Settings(Folders, BaseModel):
     memory_limit: Memory = Field(
         "3GB", description="what a run may use before DuckDB spills to disk, two thirds of it for DuckDB"
     )
+    sql_timeout: PositiveDuration = Field(timedelta(minutes=30), description="how long a query of `audit sql` may take")
     workers: int = Field(
         1, ge=1, le=64, description="how many processes of this machine parse and judge the records of a large run"
     )

@@ -57,7 +57,7 @@ def value_of(name: str) -> Any:
 
 def test_each_whole_number_is_known() -> None:
     assert len(WHOLE) == 10
-    assert len(DURATIONS) == 16
+    assert len(DURATIONS) == 17
 
 
 @pytest.mark.parametrize("name", WHOLE)
