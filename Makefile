@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-full bench-bucket bench-report superset bi-clients docs test tests lint types unit integration browser test-slow torture system-packages clean
+.PHONY: help setup run serve bench bench-full bench-bucket bench-report superset bi-clients docs sbom audit-dependencies test tests lint types unit integration browser test-slow torture system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -73,6 +73,12 @@ docs: setup ## Write what is worked out of the code: docs/warehouse.md, expectat
 	@$(BIN)/python scripts/warehouse_docs.py
 	@$(BIN)/python scripts/gx_suites.py
 	@$(BIN)/python scripts/dbt_sources.py
+
+sbom: setup ## Write docs/sbom.cdx.json, the list of all packages of uv.lock with their licences
+	@$(BIN)/python scripts/sbom.py
+
+audit-dependencies: setup ## Ask the database of known vulnerabilities (OSV) about every package of uv.lock; needs the internet
+	@$(BIN)/uv audit --frozen
 
 bench: setup ## Measure everything at small sizes, peers too; writes benchmarks/results/small.* (some minutes)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))
