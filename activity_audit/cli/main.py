@@ -39,6 +39,8 @@ COMMANDS = {
     "dbt": "Run dbt by hand, on the project of this release.",
     "password": "Print an entry of AUDIT_REPORT_USERS_FILE.",
     "hold": "Place, release and list legal holds.",
+    "backup": "Back up the home and the warehouse, or list backups.",
+    "restore": "Make a home of a backup, and verify it.",
     "move": "Move the warehouse to another catalog, as to PostgreSQL.",
     "serve": "Start the report, and Dagster with its schedule.",
 }

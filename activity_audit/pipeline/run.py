@@ -30,6 +30,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.transform import staging
 from activity_audit.transform.scratch import Batch, Workbench
 from activity_audit.warehouse import lake
+from activity_audit.warehouse.lake_location import why_unfinished
 from activity_audit.warehouse.run_lock import OnStage, WarehouseBusyError
 from activity_audit.warehouse.transactions import PublishedMeanwhileError
 
@@ -52,6 +53,8 @@ def land_feeds(
         WarehouseError: if the raw lake was moved elsewhere, or is not where AUDIT_RAW_PATH says.
     """
 
+    if unfinished := why_unfinished(settings):
+        raise lake.WarehouseError(unfinished)
     raw = raw_lake(settings)
     if moved := raw.notes.read(MOVED):
         raise lake.WarehouseError(

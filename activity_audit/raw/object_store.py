@@ -93,6 +93,11 @@ class ObjectStore:
                 if not is_beside(parts[0]) and not any(part.startswith(".") for part in parts):
                     yield name
 
+    def sizes(self) -> dict[str, int]:
+        """See RawStore."""
+        found = self._found("")
+        return {name: size for name, size in found.items() if not any(part.startswith(".") for part in name.split("/"))}
+
     def folders(self, name: str = "") -> list[str]:
         """See RawStore."""
         return [own for own, is_folder in self._children(name) if is_folder]
@@ -183,15 +188,19 @@ class ObjectStore:
             raise RawStoreError(f"there is no bucket {bucket}; check {self._setting}={self._url!r}") from None
 
     def _find(self, folder: str) -> list[str]:
-        """Every file below a folder, by name; none if it is not there."""
+        """Every file below a folder, by name, sorted; none if it is not there."""
+        return sorted(self._found(folder))
+
+    def _found(self, folder: str) -> dict[str, int]:
+        """Every file below a folder with its bytes; none if it is not there."""
         root = self._at("")
         try:
-            found = self._asking(folder, lambda: self._fresh.find(self._at(folder).rstrip("/")))
+            found = self._asking(folder, lambda: self._fresh.find(self._at(folder).rstrip("/"), detail=True))
         except FileNotFoundError:
-            found = []
+            found = {}
         if not (found or folder) and self._is_s3:
             self._require_bucket()
-        return sorted(path.removeprefix(root) for path in found if not path.endswith("/"))
+        return {path.removeprefix(root): info["size"] for path, info in found.items() if not path.endswith("/")}
 
     def _children(self, folder: str) -> list[tuple[str, bool]]:
         """The names in a folder, sorted, and whether each is a folder itself; none if it is not there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -76,6 +76,9 @@ class RawStore(Protocol):
 
         What `is_beside` says of names at the top of the lake is left out.
         """
+
+    def sizes(self) -> dict[str, int]:
+        """Every file and how many bytes it has; without hidden ones."""
 
     def folders(self, name: str = "") -> list[str]:
         """The names of the folders in a folder; none if it is not there."""
@@ -155,6 +158,15 @@ class LocalStore:
             for name in sorted(names):
                 if not name.startswith(".") and Path(folder, name).is_file():
                     yield name if within == "." else f"{within}/{name}"
+
+    def sizes(self) -> dict[str, int]:
+        """See RawStore."""
+        found: dict[str, int] = {}
+        for name in self.files(lambda _: False, None) if self.is_there() else ():
+            # It may be removed meanwhile.
+            with suppress(FileNotFoundError):
+                found[name] = self.size(name)
+        return found
 
     def folders(self, name: str = "") -> list[str]:
         """See RawStore."""

@@ -169,11 +169,13 @@ class Settings(Folders, BaseModel):
         None, description="where alerts are sent: URLs of apprise, separated by spaces or commas"
     )
     alert_to_file: AbsolutePath | None = Field(None, description="a file with such URLs, one a line")
+    backup_to: str | None = Field(None, description="where `audit backup` keeps backups: a folder, or any fsspec URL")
+    backup_keep: int = Field(7, ge=1, le=10_000, description="how many backups are kept there")
     docs_runs: int = Field(200, ge=1, le=100_000, description="how many runs' validation pages the data docs keep")
     report: ReportSettings = ReportSettings.model_validate({})
     cxone: CxoneSettings = CxoneSettings.model_validate({})
 
-    @field_validator("feed_url", "data_path", "raw_path", "exchange_path")
+    @field_validator("feed_url", "data_path", "raw_path", "exchange_path", "backup_to")
     @classmethod
     def _without_credentials(cls, value: str | None) -> str | None:
         if value and has_credentials(value):

@@ -23,6 +23,7 @@ class Folders:
         raw_path: str | None
         exchange_path: str | None
         catalog: str | None
+        backup_to: str | None
 
     @property
     def feed_root(self) -> str:
@@ -164,6 +165,9 @@ def _overlaps(settings: Settings) -> Iterator[str]:
     if found := _holder(feeds, folders | warehouse):
         yield f"AUDIT_FEED_URL={settings.feed_root!r}: must not lie in {found}"
     taken = folders | {"AUDIT_DATA_PATH": data} | ({} if holds_home else {"AUDIT_FEED_URL": feeds})
+    kept = {"AUDIT_HOME": home, "AUDIT_DATA_PATH": data, "AUDIT_RAW_PATH": raw} | landing
+    if settings.backup_to and (found := _first(place(settings.backup_to), kept)):
+        yield f"AUDIT_BACKUP_TO={settings.backup_to!r}: must be a place of its own, elsewhere; it overlaps {found}"
     files: dict[str, Path | None] = {
         "AUDIT_CATALOG": settings.catalog_file,
         "AUDIT_LEDGER_HEAD_FILE": settings.ledger_head_file,

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 
-from activity_audit.raw.store import RawStore
+from activity_audit.base.storage_paths import local_path
+from activity_audit.raw.object_store import ObjectStore
+from activity_audit.raw.store import LocalStore, RawStore
 from activity_audit.warehouse.lake import WarehouseError
 
 # The files of a block are on this machine at a time.
 _BLOCK = 500
+_PREFIX = ".move-"
+
+
+def store_at(url: str, setting: str) -> RawStore:
+    """The files below a folder of this machine, or below the URL that a setting names."""
+    folder = local_path(url)
+    return LocalStore(folder.absolute()) if folder else ObjectStore(url, setting)
 
 
 def copy_missing(old: RawStore, new: RawStore, names: Iterable[str], space: Path) -> tuple[int, int]:
@@ -27,17 +37,11 @@ def copy_missing(old: RawStore, new: RawStore, names: Iterable[str], space: Path
     """
     left = iter(names)
     files = size = 0
-    space.mkdir(parents=True, exist_ok=True)
-    with new.writing() as writer, ThreadPoolExecutor(max(old.at_once, new.at_once)) as pool:
+    with ThreadPoolExecutor(max(old.at_once, new.at_once)) as pool:
         while block := list(islice(left, _BLOCK)):
             sizes = dict(zip(block, pool.map(old.size, block), strict=True))
             files, size = files + len(block), size + sum(sizes.values())
-            missing = new.missing(block)
-            with tempfile.TemporaryDirectory(prefix=".move-", dir=space) as folder:
-                parts = [(Path(folder, str(number)), name) for number, name in enumerate(missing)]
-                list(pool.map(lambda part: old.copy(part[1], part[0]), parts))
-                writer.publish(parts)
-            writer.settle(missing)
+            copy(old, new, ((name, name) for name in new.missing(block)), space)
             for name, found in zip(block, pool.map(new.size, block), strict=True):
                 if found != sizes[name]:
                     raise WarehouseError(
@@ -45,3 +49,42 @@ def copy_missing(old: RawStore, new: RawStore, names: Iterable[str], space: Path
                         "there, and repeat the command"
                     )
     return files, size
+
+
+def copy(
+    old: RawStore,
+    new: RawStore,
+    names: Iterable[tuple[str, str]],
+    space: Path,
+    look: Callable[[str, Path], None] = lambda *_: None,
+) -> None:
+    """Copy files, each from its name in the old store to its name in the new one, where it is not there.
+
+    They go through `space` as in `copy_missing`. `look` is given the old name and the copy on this machine, in any
+    thread, before the new store has it.
+
+    Raises:
+        FileNotFoundError: if one is not there any more.
+        OSError, FaultError: if one of the two cannot be read or written.
+    """
+    left = iter(names)
+    space.mkdir(parents=True, exist_ok=True)
+    # What a killed copy left; one copies into a space at a time.
+    for leftover in space.glob(f"{_PREFIX}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+    def fetch(part: tuple[Path, str]) -> None:
+        old.copy(part[1], part[0])
+        look(part[1], part[0])
+
+    with new.writing() as writer, ThreadPoolExecutor(max(old.at_once, new.at_once)) as pool:
+        while block := list(islice(left, _BLOCK)):
+            with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=space) as folder:
+                parts = [Path(folder, str(number)) for number in range(len(block))]
+                fetched = [pool.submit(fetch, (part, name)) for part, (name, _) in zip(parts, block, strict=True)]
+                # If one fails, the others still write into the folder.
+                wait(fetched)
+                for one in fetched:
+                    one.result()
+                writer.publish([(part, name) for part, (_, name) in zip(parts, block, strict=True)])
+            writer.settle([name for _, name in block])

@@ -8,8 +8,7 @@ when it is repeated.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,20 +22,27 @@ from activity_audit.base.storage_paths import local_path
 from activity_audit.ledger import ledger
 from activity_audit.ledger.chain import Entry
 from activity_audit.raw.lake import RawLake, raw_lake
-from activity_audit.raw.object_store import ObjectStore
-from activity_audit.raw.store import LocalStore, RawStore
+from activity_audit.raw.store import RawStore
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep import move_raw
-from activity_audit.upkeep.copying import copy_missing
-from activity_audit.warehouse import data_folder, extensions, lake, lake_catalog, move_marks, spill
+from activity_audit.upkeep.catalogs import (
+    attached,
+    attached_lake,
+    connected,
+    copy_rows,
+    files_of,
+    is_file_missing,
+    own_tables,
+    require_rows_in_files,
+)
+from activity_audit.upkeep.copying import copy_missing, store_at
+from activity_audit.warehouse import data_folder, lake, lake_catalog, move_marks
 from activity_audit.warehouse.lake_catalog import CATALOG
 from activity_audit.warehouse.lake_location import (
     ALIAS,
     Location,
     WarehouseError,
-    attach_at,
     location,
-    prepare,
     unreachable,
 )
 from activity_audit.warehouse.run_lock import exclusive
@@ -44,9 +50,6 @@ from activity_audit.warehouse.transactions import PublishedMeanwhileError, snaps
 
 _OLD, _NEW = "moved_from", "moved_to"
 _FENCE = "moved away"
-# Files to be removed are not copied, and rows in the catalog itself are not there any more when it is copied.
-_NOT_COPIED = ("ducklake_files_scheduled_for_deletion", "ducklake_inlined_data_tables")
-_INLINED = "ducklake_inlined_"
 
 
 class MoveError(WarehouseError):
@@ -80,18 +83,18 @@ def move(settings: Settings, target: Settings, progress: Callable[[str], None] =
         raise MoveError(f"{without_secrets(old.catalog)} is the catalog already; name another one")
     old_raw, new_raw = raw_lake(settings), raw_lake(target)
     there = {"catalog": without_secrets(new.catalog), "data_path": new.data_path}
-    with exclusive(settings, progress), _connected(settings, old, new) as connection:
+    with exclusive(settings, progress), connected(settings, old, new) as connection:
         try:
             is_closed = _mark(connection, old).get("to") == there
             if is_closed and not _mark(connection, new):
-                with _lake(connection, new):
+                with attached_lake(connection, new):
                     return _there_is(connection, (0, 0))
             if not is_closed:
                 progress("copying the data")
                 _make_room(connection, settings, old, new, old_raw, new_raw)
                 if old.data_path != new.data_path:
                     space = local_path(new.data_path) or settings.work_dir
-                    copy_missing(_store(old.data_path), _store(new.data_path), _files(connection, old), space)
+                    copy_missing(_data(old), _data(new), _files(connection, old), space)
                 move_raw.copy_files(old_raw, new_raw)
                 progress("copying the catalog")
                 _copy_catalog(connection, old, new)
@@ -101,53 +104,15 @@ def move(settings: Settings, target: Settings, progress: Callable[[str], None] =
             raise unreachable(new, error) from None
 
 
-@contextmanager
-def _connected(settings: Settings, old: Location, new: Location) -> Iterator[duckdb.DuckDBPyConnection]:
-    folder = str(spill.folder(settings))
-    connection = extensions.connect(memory_limit=settings.memory_limit, temp_directory=folder)
-    try:
-        # All at once, because afterwards DuckDB loads no more.
-        extensions.load(connection, tuple({*old.extensions, *new.extensions}))
-        for where in (old, new):
-            prepare(connection, where)
-        yield connection
-    finally:
-        connection.close()
-
-
-@contextmanager
-def _lake(connection: duckdb.DuckDBPyConnection, where: Location) -> Iterator[None]:
-    """Attach a warehouse as `audit`, also one that is closed."""
-    attach_at(connection, where, "", is_move=True)
-    try:
-        yield
-    finally:
-        connection.execute(f"detach {ALIAS}")
-
-
-@contextmanager
-def _catalog(connection: duckdb.DuckDBPyConnection, where: Location, name: str) -> Iterator[None]:
-    """Attach a catalog as the database that it is."""
-    connection.execute(f"attach {literal(where.catalog.removeprefix('ducklake:'))} as {name}")
-    try:
-        yield
-    finally:
-        connection.execute(f"detach {name}")
-
-
-def _is_file_missing(where: Location) -> bool:
-    return where.catalog_file is not None and not Path(where.catalog_file).exists()
-
-
 def _mark(connection: duckdb.DuckDBPyConnection, where: Location) -> dict[str, Any]:
-    if _is_file_missing(where):
+    if is_file_missing(where):
         return {}
-    with _catalog(connection, where, _OLD):
-        return move_marks.read(connection, _OLD) if _tables(connection, _OLD) else {}
+    with attached(connection, where, _OLD):
+        return move_marks.read(connection, _OLD) if own_tables(connection, _OLD) else {}
 
 
 def _set_mark(connection: duckdb.DuckDBPyConnection, where: Location, name: str, mark: dict[str, Any]) -> None:
-    with _catalog(connection, where, name):
+    with attached(connection, where, name):
         move_marks.write(connection, name, mark)
 
 
@@ -176,7 +141,7 @@ def _make_room(
         raise MoveError(reason)
     if new.catalog_file:
         Path(new.catalog_file).parent.mkdir(parents=True, exist_ok=True)
-    with _lake(connection, new):
+    with attached_lake(connection, new):
         move_marks.write(connection, CATALOG, mark)
         data_folder.mark(connection, new.data_path, warehouse)
     move_raw.take(old_raw, new_raw, warehouse)
@@ -184,10 +149,10 @@ def _make_room(
 
 def _is_taken(connection: duckdb.DuckDBPyConnection, new: Location, mark: dict[str, Any]) -> bool:
     """Whether a catalog has tables, or is that of another move."""
-    if _is_file_missing(new):
+    if is_file_missing(new):
         return False
-    with _catalog(connection, new, _NEW):
-        if not _tables(connection, _NEW):
+    with attached(connection, new, _NEW):
+        if not own_tables(connection, _NEW):
             return False
         found = move_marks.read(connection, _NEW)
         tables = connection.execute(f"select 1 from {_NEW}.ducklake_table limit 1").fetchone()
@@ -195,42 +160,23 @@ def _is_taken(connection: duckdb.DuckDBPyConnection, new: Location, mark: dict[s
 
 
 def _files(connection: duckdb.DuckDBPyConnection, old: Location) -> list[str]:
-    """The names of all data files that a snapshot has, relative to the data folder."""
-    with _lake(connection, old):
-        for table in _tables(connection, CATALOG):
-            is_held = table.startswith(_INLINED) and table not in _NOT_COPIED
-            if is_held and connection.execute(f'select 1 from {CATALOG}."{table}" limit 1').fetchone():
-                raise MoveError(
-                    "the catalog itself has rows of an earlier release; `audit maintain` brings them to files"
-                )
-        names = sorted(lake_catalog.files_of_snapshots(connection))
-    if strange := [
-        name for name in names if not data_folder.is_in_folder(name) or name.startswith("/") or "://" in name
-    ]:
-        raise MoveError(f"the catalog knows data files that are not in {old.data_path}, such as {strange[0]}")
-    return names
+    with attached_lake(connection, old):
+        require_rows_in_files(connection)
+        return files_of(connection, old.data_path)
 
 
-def _store(data_path: str) -> RawStore:
-    folder = local_path(data_path)
-    return LocalStore(folder) if folder else ObjectStore(data_path, "AUDIT_DATA_PATH")
+def _data(where: Location) -> RawStore:
+    return store_at(where.data_path, "AUDIT_DATA_PATH")
 
 
 def _copy_catalog(connection: duckdb.DuckDBPyConnection, old: Location, new: Location) -> None:
     """Make every row of the new catalog that of the old one, in one transaction."""
-    with _catalog(connection, old, _OLD), _catalog(connection, new, _NEW):
+    with attached(connection, old, _OLD), attached(connection, new, _NEW):
         connection.execute("begin transaction")
         if (mark := move_marks.read(connection, _NEW)) != {"from": without_secrets(old.catalog)}:
             connection.execute("rollback")
             raise MoveError(f"another move into {without_secrets(new.catalog)} began meanwhile; name another place")
-        for table in _tables(connection, _OLD):
-            if table.startswith(_INLINED) or table in _NOT_COPIED:
-                continue
-            connection.execute(f'delete from {_NEW}."{table}"')
-            connection.execute(f'insert into {_NEW}."{table}" by name select * from {_OLD}."{table}"')
-        connection.execute(
-            f"update {_NEW}.ducklake_metadata set value = {literal(new.data_path)} where key = 'data_path'"
-        )
+        copy_rows(connection, _OLD, _NEW, new.data_path)
         move_marks.write(connection, _NEW, mark)
         connection.execute("commit")
 
@@ -239,9 +185,9 @@ def _hand_over(
     connection: duckdb.DuckDBPyConnection, old: Location, new: Location, hand_over_raw: Callable[[], tuple[int, int]]
 ) -> Moved:
     """Open the new catalog, once it is known to have all that the old one has, which no run can change any more."""
-    with _lake(connection, new):
+    with attached_lake(connection, new):
         since, rows, head = snapshot_now(connection), _rows(connection), ledger.newest(connection)
-    with _lake(connection, old):
+    with attached_lake(connection, old):
         try:
             _fence(connection, since)
         except PublishedMeanwhileError:
@@ -251,7 +197,7 @@ def _hand_over(
             raise MoveError(f"{without_secrets(new.catalog)} has not what the old catalog has; the old one is closed")
     copied = hand_over_raw()
     _set_mark(connection, new, _NEW, {})
-    with _lake(connection, new):
+    with attached_lake(connection, new):
         return _there_is(connection, copied)
 
 
@@ -283,13 +229,3 @@ def _rows(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         f"{schema}.{table}": connection.execute(f"select count(*) from {ALIAS}.{schema}.{table}").fetchall()[0][0]
         for schema, table in tables
     }
-
-
-def _tables(connection: duckdb.DuckDBPyConnection, catalog: str) -> list[str]:
-    """DuckLake's own tables in an attached catalog."""
-    rows = connection.execute(
-        "select table_name from duckdb_tables() where database_name = ? and table_name like 'ducklake\\_%' escape '\\' "
-        "order by all",
-        [catalog],
-    ).fetchall()
-    return [name for (name,) in rows]

@@ -11,16 +11,16 @@ from activity_audit.base.hours import iso, now_utc
 from activity_audit.base.masking import without_secrets
 from activity_audit.ingest.scratch import in_use
 from activity_audit.raw.database import ALL, IndexConnection
-from activity_audit.raw.index import INDEX_NAME
+from activity_audit.raw.index import INDEX_NAME, RawIndex
 from activity_audit.raw.lake import RawLake
-from activity_audit.raw.notes import MOVED, NAMES, OWNER
+from activity_audit.raw.notes import MOVED, NAMES, OWNER, Notes
 from activity_audit.upkeep.copying import copy_missing
 from activity_audit.warehouse.lake import WarehouseError
 
 # So many rows are sent at a time.
 _BLOCK = 500
 _PAUSE = 0.5
-_TABLES = ("delivery", "manifest", "seen", "waiting", "looked", "set_aside")
+_TABLES = ("seen", "delivery", "manifest", "waiting", "looked", "set_aside")
 
 
 def is_elsewhere(old: RawLake, new: RawLake) -> bool:
@@ -45,7 +45,7 @@ def why_taken(old: RawLake, new: RawLake, warehouse: str) -> str | None:
 def take(old: RawLake, new: RawLake, warehouse: str) -> None:
     """Note in the new place that it is for this warehouse, so that the move can be repeated."""
     if _differ(old, new):
-        _note(new, OWNER, warehouse)
+        note(new, OWNER, warehouse)
 
 
 def _differ(old: RawLake, new: RawLake) -> bool:
@@ -54,6 +54,12 @@ def _differ(old: RawLake, new: RawLake) -> bool:
 
 def _files(raw: RawLake) -> Iterator[str]:
     return (name for name in raw.store.files(lambda name: name.startswith(INDEX_NAME), None) if name not in NAMES)
+
+
+def sizes(raw: RawLake) -> dict[str, int]:
+    """Every raw file and its bytes; without the index and what is noted."""
+    found = raw.store.sizes().items()
+    return {name: size for name, size in found if not name.startswith(INDEX_NAME) and name not in NAMES}
 
 
 def copy_files(old: RawLake, new: RawLake) -> tuple[int, int]:
@@ -71,7 +77,7 @@ def hand_over(old: RawLake, new: RawLake, patience: timedelta) -> tuple[int, int
     """
     copied = 0, 0
     if _differ(old, new):
-        _note(
+        note(
             old,
             MOVED,
             f"to {new.store.shown('')}, its index to {without_secrets(new.index.database.place)}, at {iso(now_utc())}",
@@ -86,22 +92,35 @@ def hand_over(old: RawLake, new: RawLake, patience: timedelta) -> tuple[int, int
             time.sleep(_PAUSE)
         copied = copy_files(old, new)
     if old.index.database.place != new.index.database.place:
-        is_complete = old.index.is_complete()
-        with old.index.connect() as source, new.index.connect() as target:
-            source.ensure(ALL)
-            target.lock()
-            target.ensure(ALL)
-            for table in _TABLES:
-                _copy_rows(source, target, table)
-            if is_complete:
-                new.index.database.set_complete(target)
-    for name in NAMES - {MOVED, OWNER}:
-        if (text := old.notes.read(name)) is not None:
-            _note(new, name, text)
+        copy_index(old.index, new.index, is_complete=old.index.is_complete())
+    for name, text in read_notes(old.notes).items():
+        note(new, name, text)
     return copied
 
 
-def _note(raw: RawLake, name: str, text: str) -> None:
+def copy_index(old: RawIndex, new: RawIndex, *, is_complete: bool) -> None:
+    """Make the rows of the new index those of the old one, in one transaction; whether it then counts as complete.
+
+    What was seen is copied before what was landed, so that nothing passes for landed that is not in the copy.
+    """
+    with old.connect() as source, new.connect() as target:
+        source.ensure(ALL)
+        target.lock()
+        target.ensure(ALL)
+        for table in _TABLES:
+            _copy_rows(source, target, table)
+        if is_complete:
+            new.database.set_complete(target)
+
+
+def read_notes(notes: Notes) -> dict[str, str]:
+    """What is noted of the feeds, by name; not what is noted of the place."""
+    found = ((name, notes.read(name)) for name in sorted(NAMES - {MOVED, OWNER}))
+    return {name: text for name, text in found if text is not None}
+
+
+def note(raw: RawLake, name: str, text: str) -> None:
+    """Note a text with a raw lake."""
     raw.notes.update(name, lambda _: text)
 
 

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.files import rewrite
 
@@ -39,8 +39,19 @@ def read(settings: Settings) -> str | None:
         ValueError: if the file is damaged; the message says what to do.
         OSError: if it cannot be read.
     """
+    content = _content(settings)
+    return None if content is None else str(content["warehouse_id"])
+
+
+def restoring(settings: Settings) -> str | None:
+    """The id of the backup that is being restored into this home; None where none is. Raises as `read` does."""
+    return (_content(settings) or {}).get("restoring")
+
+
+def _content(settings: Settings) -> dict[str, Any] | None:
     try:
-        return str(json.loads(path(settings).read_text(encoding="utf-8"))["warehouse_id"])
+        content = json.loads(path(settings).read_text(encoding="utf-8"))
+        return {**content, "warehouse_id": content["warehouse_id"]}
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
@@ -49,9 +60,9 @@ def read(settings: Settings) -> str | None:
         ) from None
 
 
-def write(settings: Settings, warehouse: str) -> None:
-    """Keep that this home has published into this warehouse."""
-    content = {"warehouse_id": warehouse, "about": _ABOUT}
+def write(settings: Settings, warehouse: str, *, restoring: str | None = None) -> None:
+    """Keep that this home has published into this warehouse, or that the backup `restoring` of it is not all there."""
+    content = {"warehouse_id": warehouse, "about": _ABOUT} | ({"restoring": restoring} if restoring else {})
     rewrite(path(settings), json.dumps(content, indent=2) + "\n")
 
 

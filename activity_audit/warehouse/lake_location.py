@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,18 +114,30 @@ def unreachable(where: Location, error: Exception) -> WarehouseError:
 
 def recorded_id(settings: Settings) -> str | None:
     """The id of the warehouse that this home has published into; None if it has not. Raises WarehouseError."""
+    return _asked(settings, home_record.read)
+
+
+def _asked(settings: Settings, question: Callable[[Settings], str | None]) -> str | None:
     try:
-        return home_record.read(settings)
+        return question(settings)
     except (OSError, ValueError) as error:
         raise WarehouseError(sentence_of(error, settings.home) or str(error)) from None
+
+
+def why_unfinished(settings: Settings) -> str | None:
+    """What is to be said if a backup is being restored into this home; None if not. Raises WarehouseError."""
+    backup = _asked(settings, home_record.restoring)
+    return backup and (
+        f"the backup {backup} is being restored into this home, and not all of it is there: repeat the same "
+        "`audit restore`"
+    )
 
 
 def why_lost(settings: Settings) -> str | None:
     """What is to be said if this home has published, and nothing is where it did; None if it has not."""
-    try:
-        why = home_record.why_lost(settings)
-    except (OSError, ValueError) as error:
-        raise WarehouseError(sentence_of(error, settings.home) or str(error)) from None
+    if unfinished := why_unfinished(settings):
+        return unfinished
+    why = _asked(settings, home_record.why_lost)
     return why and without_secrets(f"{why}, and its catalog is not at {location(settings).catalog}: {REMEDY}")
 
 

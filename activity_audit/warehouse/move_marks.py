@@ -1,4 +1,4 @@
-"""The mark in a catalog that closes it: its warehouse was moved away, or is being moved into it.
+"""The mark in a catalog that closes it: its warehouse was moved away, or is being moved or restored into it.
 
 Two catalogs of one warehouse that both take runs would part its ledger in two. The mark is a row among DuckLake's own
 options, which it leaves alone.
@@ -20,7 +20,7 @@ _OF_AUDIT = "__ducklake_metadata_audit"
 
 
 def read(connection: duckdb.DuckDBPyConnection, catalog: str = _OF_AUDIT) -> dict[str, Any]:
-    """The mark of an attached catalog database: `to` and `at`, or `from`; empty where the catalog is open."""
+    """The mark of an attached catalog database: `to` and `at`, `from`, or `restore`; empty where it is open."""
     query = f"select value from {catalog}.ducklake_metadata where key = {literal(_KEY)}"
     row = connection.execute(query).fetchone()
     return json.loads(row[0]) if row else {}
@@ -41,6 +41,11 @@ def why_closed(connection: duckdb.DuckDBPyConnection, catalog: str = "this catal
         return without_secrets(
             f"the warehouse of {catalog} was moved to {_plain(to['catalog'])} at {mark['at']}; set AUDIT_CATALOG and "
             f"AUDIT_DATA_PATH ({to['data_path']}) to where it is now"
+        )
+    if backup := mark.get("restore"):
+        return without_secrets(
+            f"the backup {backup} is being restored into {catalog}, and not all of it is there; repeat the same "
+            "`audit restore`"
         )
     if mark:
         return without_secrets(

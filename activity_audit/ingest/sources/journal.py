@@ -77,7 +77,7 @@ class Journal:
                 together = [one for one in waiting if one.folder == folder]
                 error: OSError | None = None
                 try:
-                    with self._locked():
+                    with self.locked():
                         self._append(folder, b"".join(one.line for one in together))
                 except OSError as failed:
                     error = failed
@@ -115,7 +115,7 @@ class Journal:
         """
         if not any(window[0] <= hour < window[1] for hour in self.unsealed()):
             return
-        with self._locked():
+        with self.locked():
             for hour, (path, _) in self.unsealed().items():
                 if window[0] <= hour < window[1]:
                     path.replace(path.with_name(f"{uuid4()}.ndjson"))
@@ -137,7 +137,8 @@ class Journal:
         return FileSource(str(self._root), [self._feed])
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        """Nothing is appended or sealed while the block runs, which must be short."""
         self._root.mkdir(parents=True, exist_ok=True)
         with FileLock(self._root / _LOCK, timeout=_PATIENCE):
             yield

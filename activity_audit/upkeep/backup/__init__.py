@@ -1,0 +1,1 @@
+"""Backups of a whole home in another place, and how one becomes a home again."""
