@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,10 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "docs" / "sbom.cdx.json"
 # The licences that a package may have, by their SPDX names; of several that it offers one is enough.
-ALLOWED = frozenset(
-    "0BSD Apache-2.0 Artistic-1.0-Perl BSD-2-Clause BSD-3-Clause CC0-1.0 CNRI-Python ISC LGPL-3.0-or-later MIT MIT-0 "
-    "MPL-2.0 OFL-1.1 PSF-2.0 Zlib".split()
-)
+ALLOWED = frozenset((
+    "0BSD", "Apache-2.0", "Artistic-1.0-Perl", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "CNRI-Python", "ISC",
+    "LGPL-3.0-or-later", "MIT", "MIT-0", "MPL-2.0", "OFL-1.1", "PSF-2.0", "Zlib",
+))  # fmt: skip
 _YES = "yes"
 # What packages say that have no SPDX expression.
 _SAID = {
@@ -84,7 +83,9 @@ def _licence(name: str, package: Distribution | None) -> str | None:
         return None
     if expression := package.metadata.get("License-Expression"):
         return expression
-    said = [text.split(" :: ")[-1] for text in package.metadata.get_all("Classifier") or [] if text.startswith("License ::")]
+    said = [
+        text.split(" :: ")[-1] for text in package.metadata.get_all("Classifier") or [] if text.startswith("License ::")
+    ]
     named = [text for text in said if text != "OSI Approved"] or [(package.metadata.get("License") or "").strip()]
     return " OR ".join(sorted({_SAID.get(text, text.split("\n")[0]) for text in named}))
 
