@@ -16,6 +16,7 @@ from activity_audit.cli.options import TIME, known_feeds, window
 from activity_audit.cli.output import OUTPUT, print_json, warn
 from activity_audit.cli.run_report import collect, print_report
 from activity_audit.ingest.sources.source import SourceError
+from activity_audit.metrics.exposition import write_file
 from activity_audit.pipeline.status import set_aside, shown
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.lake import WarehouseError
@@ -43,6 +44,7 @@ def command(
         bury_dead_runs(settings)
         runs = _execute(settings, chosen, ranges, warnings) if ranges else []
     report = collect(settings, runs, ranges, chosen, warnings)
+    warn(write_file(settings))
     report["set_aside"] = [shown(one) for one in set_aside(settings, chosen, asked)]
     if output == "json":
         print_json(report)

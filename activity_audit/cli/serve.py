@@ -36,15 +36,13 @@ _LONGEST_FOLDER = 60
 
 
 @click.command("serve")
-@click.option(
-    "--host", default="127.0.0.1", show_default=True, help="The address of the port that redirects to Dagster's pages."
-)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address of the port for monitoring.")
 @click.option(
     "--port",
     type=click.IntRange(1, 65535),
     default=3000,
     show_default=True,
-    help="The port that redirects to Dagster's pages, behind the report's sign-in.",
+    help="The port that has /metrics and /health, and redirects to Dagster's pages.",
 )
 @click.option("--report-host", default="127.0.0.1", show_default=True, help="The address that the report listens on.")
 @click.option("--report-port", type=click.IntRange(0, 65535), default=8080, show_default=True)
@@ -58,13 +56,14 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
     If one of the two ends, the other ends too.
     """
     from activity_audit.dbt_runner.project import manifest
+    from activity_audit.metrics.exposition import Watched
     from activity_audit.report.access.users import UsersFileError
     from activity_audit.report.dagster_door import PATH
     from activity_audit.report.dagster_door.old_address import leads_to
     from activity_audit.report.web.app import DagsterAt
     from activity_audit.report.web.server import PortTakenError, Served, check, serve
     from orchestration import instance as dagster_instance
-    from orchestration.serving.processes import PAGES_SOCKET
+    from orchestration.serving.processes import PAGES_SOCKET, listens
 
     if port == report_port:
         raise click.UsageError(f"--port and --report-port are both {port}; give Dagster and the report a port each")
@@ -88,11 +87,14 @@ def command(settings: Settings, host: str, port: int, report_host: str, report_p
                 by_link = served.url != served.base
                 first = "   (open the report first, which signs you in)" if by_link else ""
                 say(f"Dagster: {served.base}{PATH}/{first}   data docs: {settings.docs_dir / 'index.html'}")
+                named = f"[{host}]" if ":" in host else host
+                say(f"Metrics: http://{named}:{port}/metrics   health: /health/live, /health/ready")
                 if by_link:
                     # The first link scrolls away above Dagster's log, and works only once.
                     stack.enter_context(pinned(f"Report: {served.base}   `audit link` prints a fresh link to it"))
                 sys.stdout.flush()
-                stack.enter_context(leads_to(old_address, served.base))
+                watched = Watched(settings, lambda: listens(folder / PAGES_SOCKET))
+                stack.enter_context(leads_to(old_address, served.base, watched.answer))
                 dagster.append(_start_dagster(folder))
 
             serve(

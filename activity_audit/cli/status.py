@@ -25,12 +25,13 @@ def command(settings: Settings, output: str) -> None:
     if the data is stale or incomplete.
     """
     from activity_audit.alerts.looks import look_at_feeds
+    from activity_audit.metrics.exposition import write_file
     from activity_audit.pipeline.status import status
     from activity_audit.warehouse.lake import WarehouseError
 
     try:
         report = status(settings)
-        warn(look_at_feeds(settings))
+        warn([*look_at_feeds(settings), *write_file(settings)])
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
     if output == "json":

@@ -35,6 +35,8 @@ def command(
     from activity_audit.alerts.looks import tell_of_findings
     from activity_audit.evidence.verify.verify import verify
     from activity_audit.ledger.head import HASH
+    from activity_audit.metrics.exposition import write_file
+    from activity_audit.pipeline.notes import note
     from activity_audit.warehouse.lake import WarehouseError
 
     asked = window(start, end)
@@ -45,7 +47,8 @@ def command(
         report = verify(settings, asked, expected)
     except WarehouseError as error:
         raise click.ClickException(str(error)) from None
-    warn(tell_of_findings(settings, report, is_whole=asked is None))
+    note(settings, "verify", {"whole": asked is None, "findings": report.errors})
+    warn([*tell_of_findings(settings, report, is_whole=asked is None), *write_file(settings)])
     if output == "json":
         print_json(report.as_dict())
     else:
@@ -63,8 +66,7 @@ def _print(report: Report) -> None:
             say(f"... and {len(report.findings) - _MOST_LINES} more with --output json")
     if report.head:
         say(f"The ledger ends with entry {report.head['sequence']}: {report.head['entry_sha256']}")
-    errors = sum(finding.severity == "error" for finding in report.findings)
-    if errors:
-        say(f"NOT INTACT: {errors} findings.", fg="red")
+    if report.errors:
+        say(f"NOT INTACT: {report.errors} findings.", fg="red")
     else:
         say("Intact: everything that was checked is as it was recorded.", fg="green")

@@ -23,6 +23,7 @@ from activity_audit.ingest.sources.file_systems import uri_of
 from activity_audit.ingest.sources.source import Source, SourceError
 from activity_audit.ledger.ledger import deleted_deliveries
 from activity_audit.pipeline import stages
+from activity_audit.pipeline.notes import timed_landing
 from activity_audit.pipeline.stages import ChecksFailedError, Outcome, Stages
 from activity_audit.raw.lake import raw_lake
 from activity_audit.raw.notes import MOVED
@@ -77,12 +78,13 @@ def land_feeds(
         )
 
     own = LandingReport()
-    if catalogue.OWN_FEED in feeds and settings.own_feeds_dir.is_dir():
-        # First, because a source that is out of reach must not hold up what is here.
-        journal = own_journal(settings)
-        journal.seal(window)
-        own = landed(journal.source(), [catalogue.OWN_FEED], is_own=True)
-    report = landed(source_of(settings), feeds)
+    with timed_landing(settings):
+        if catalogue.OWN_FEED in feeds and settings.own_feeds_dir.is_dir():
+            # First, because a source that is out of reach must not hold up what is here.
+            journal = own_journal(settings)
+            journal.seal(window)
+            own = landed(journal.source(), [catalogue.OWN_FEED], is_own=True)
+        report = landed(source_of(settings), feeds)
     report.new += own.new
     report.unknown += own.unknown
     report.deferred += own.deferred

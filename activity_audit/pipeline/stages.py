@@ -20,6 +20,7 @@ from activity_audit.dbt_runner import column_lineage, project
 from activity_audit.ledger import digests, head, ledger
 from activity_audit.ledger.adoption import adopt
 from activity_audit.pipeline.distributed import Spread
+from activity_audit.pipeline.notes import timed_run
 from activity_audit.publish import data_docs, publish
 from activity_audit.raw.lake import raw_lake
 from activity_audit.serving.follow import follow
@@ -205,10 +206,16 @@ def begin(settings: Settings, run_id: str, progress: OnStage) -> Iterator[Stages
     """
     acknowledgements.check()
     manifest = project.manifest()
-    with exclusive(settings, progress):
-        progress("staging")
-        stages = Stages(settings, run_id, progress, manifest)
-        yield stages
+    with timed_run(settings, run_id, progress) as timed:
+        with exclusive(settings, timed.stage):
+            timed.stage("staging")
+            stages = Stages(settings, run_id, timed.stage, manifest)
+            try:
+                yield stages
+            except ChecksFailedError:
+                timed.outcome = "blocked"
+                raise
+        timed.outcome = "published" if stages.outcome else None
     # The next run need not wait for that.
     if stages.outcome and settings.publish_to:
         stages.outcome.warnings += follow(settings)

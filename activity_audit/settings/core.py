@@ -171,6 +171,9 @@ class Settings(Folders, BaseModel):
     alert_to_file: AbsolutePath | None = Field(None, description="a file with such URLs, one a line")
     backup_to: str | None = Field(None, description="where `audit backup` keeps backups: a folder, or any fsspec URL")
     backup_keep: int = Field(7, ge=1, le=10_000, description="how many backups are kept there")
+    metrics_file: AbsolutePath | None = Field(
+        None, description="a file *.prom that node_exporter reads, which runs and looks write metrics to"
+    )
     docs_runs: int = Field(200, ge=1, le=100_000, description="how many runs' validation pages the data docs keep")
     report: ReportSettings = ReportSettings.model_validate({})
     cxone: CxoneSettings = CxoneSettings.model_validate({})
@@ -236,6 +239,13 @@ class Settings(Folders, BaseModel):
         for target in value:
             if has_credentials(target):
                 raise ValueError("must have no password in it; put it into PGPASSWORD, or a file that PGPASSFILE names")
+        return value
+
+    @field_validator("metrics_file")
+    @classmethod
+    def _for_node_exporter(cls, value: Path | None) -> Path | None:
+        if value and value.suffix != ".prom":
+            raise ValueError("must end with .prom; node_exporter reads no other file")
         return value
 
     @field_validator("alert_to")

@@ -171,6 +171,7 @@ def _overlaps(settings: Settings) -> Iterator[str]:
     files: dict[str, Path | None] = {
         "AUDIT_CATALOG": settings.catalog_file,
         "AUDIT_LEDGER_HEAD_FILE": settings.ledger_head_file,
+        "AUDIT_METRICS_FILE": settings.metrics_file,
     }
     for name, path in files.items():
         if path and (found := _holder(place(str(path)), taken)):

@@ -59,7 +59,7 @@ def run(folder: Path) -> int:
                 over.wait(_PAUSE)
                 known = _what_code_is_of()
                 code = _start_code_server(folder)
-            elif not others and _listens(folder / _CODE_SOCKET):
+            elif not others and listens(folder / _CODE_SOCKET):
                 others = {"web server": _start_web_server(folder, workspace), "daemon": _start_daemon(workspace)}
             elif others and (now := _what_code_is_of()) != known:
                 known = now
@@ -125,7 +125,8 @@ def _program(name: str) -> str:
     return str(Path(sys.executable).with_name(name))
 
 
-def _listens(at: Path) -> bool:
+def listens(at: Path) -> bool:
+    """Whether somebody listens on a Unix socket."""
     with socket.socket(socket.AF_UNIX) as looking:
         return looking.connect_ex(str(at)) == 0
 

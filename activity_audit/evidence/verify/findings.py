@@ -56,7 +56,12 @@ class Report:
     @property
     def intact(self) -> bool:
         """Whether nothing that the ledger vouches for differs; warnings do not count."""
-        return not any(finding.severity == "error" for finding in self.findings)
+        return not self.errors
+
+    @property
+    def errors(self) -> int:
+        """How many differences were found."""
+        return sum(finding.severity == "error" for finding in self.findings)
 
     def count(self, name: str, number: int) -> None:
         """Add to how many of something were looked at."""

@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from activity_audit.metrics.exposition import Watched
 from activity_audit.report.access.access import Access
 from activity_audit.report.access.headers import KnownHosts, SecurityHeaders
 from activity_audit.report.access.permissions import QUARANTINE, RUNS, VIEW, NotSignedInError
@@ -24,6 +25,7 @@ from activity_audit.report.dagster_door import PATH as DAGSTER
 from activity_audit.report.trail import Trail, TrailError
 from activity_audit.report.web.data_docs import PATH
 from activity_audit.report.web.request_limits import Bounds
+from activity_audit.report.web.sign_in import LIVE, READY
 from activity_audit.settings.core import Settings
 from expectations.docs_site import REVIEW
 
@@ -50,7 +52,7 @@ class ReportApp(Starlette):
         inside = WhoAsks(super().build_middleware_stack(), access=self.access)
         hosts = known_hosts(self.access.base_url)
         # A load balancer asks a server by its address.
-        known = KnownHosts(inside, hosts=hosts, anywhere=["/alive"])
+        known = KnownHosts(inside, hosts=hosts, anywhere=["/alive", LIVE, READY])
         return SecurityHeaders(Bounds(known), https=self.access.https)
 
 
@@ -119,6 +121,7 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster:
     app.state.access = access
     app.state.links = partial(links, settings, bool(dagster))
     app.state.trail = trail
+    app.state.watched = Watched(settings)
     app.state.saved = SavedReports(settings.report_dir / "saved.json")
     app.state.exports = ExportJobs(warehouse, settings.report_dir / "exports", settings.report.export_space)
     access.sessions.on_end = app.state.exports.end_session

@@ -13,6 +13,7 @@ from activity_audit.report.access.tokens import TokenRefusedError
 from activity_audit.report.access.users import TooManyFailuresError
 from activity_audit.report.trail import Trail
 
+LIVE, READY = "/health/live", "/health/ready"
 _LONGEST_NAME = 200
 _WRONG = "The name or the password is wrong."
 
@@ -26,6 +27,8 @@ def routes() -> list[BaseRoute]:
         Route("/login/callback", callback),
         Route("/logout", logout, methods=["POST"]),
         Route("/alive", alive),
+        Route(LIVE, alive),
+        Route(READY, ready),
     ]
 
 
@@ -148,6 +151,13 @@ def logout(request: Request) -> Response:
 async def alive(request: Request) -> Response:
     """For a load balancer: the server answers, whatever its threads are busy with. It says nothing of the data."""
     return PlainTextResponse("alive\n")
+
+
+@public
+def ready(request: Request) -> Response:
+    """For a load balancer: whether the warehouse can be read. It says nothing of the data."""
+    status, kind, content = request.app.state.watched.answer(READY)
+    return Response(content, status, media_type=kind)
 
 
 def safe_path(wanted: str) -> str:

@@ -187,7 +187,10 @@ def test_only_the_door_leads_to_dagster(settings: Settings, tmp_path: Path) -> N
         found = [connection for process in processes for connection in process.net_connections("inet")]
         ours = int(dagster.url.split(":")[2].split("/")[0])
         assert {found.laddr.port for found in found if found.status == psutil.CONN_LISTEN} == {port, ours}
-        # The old address leads to the door, and does nothing else.
+        # The old address leads to the door, and answers monitoring.
+        assert b"audit_warehouse_readable 1.0" in httpx.get(f"http://127.0.0.1:{port}/metrics").content
+        checks = httpx.get(f"http://127.0.0.1:{port}/health/ready").json()["checks"]
+        assert checks == {"warehouse": True, "pages": True}
         moved = httpx.get(f"http://127.0.0.1:{port}/runs/x?a=b")
         assert (moved.status_code, moved.headers["location"]) == (307, f"{dagster.url}runs/x?a=b")
         assert httpx.post(f"http://127.0.0.1:{port}/graphql", json={"query": "{version}"}).status_code == 501

@@ -28,6 +28,8 @@ ROUTES: dict[tuple[str, str], str | None] = {
     ("GET", "/login/callback"): None,
     ("POST", "/logout"): None,
     ("GET", "/alive"): None,
+    ("GET", "/health/live"): None,
+    ("GET", "/health/ready"): None,
     ("GET", "/"): "view",
     ("GET", "/rows"): "view",
     ("GET", "/values"): "view",
