@@ -220,25 +220,30 @@
 
 {#
   The same values of a record with such a number: every number is made a text with a mark, and the mark is taken away
-  again. No text is expected to have it.
+  again. The mark is the record's own hash, which no text in it can have.
 #}
 {% macro exact_texts(record) -%}
     list_transform(
-        json_extract({{ numbers_marked(record) }}, '$.*'),
-        lambda value: case
-            when json_type(value) in ('OBJECT', 'ARRAY')
-                then regexp_replace(cast(value as varchar), '"\\u0000number:([^"]*)"', '\1', 'g')
-            else replace(json_extract_string(value, '$'), chr(0) || 'number:', '')
-        end
-    )
+        [md5({{ record }}) || ':'],
+        lambda mark: list_transform(
+            json_extract({{ numbers_marked(record, 'mark') }}, '$.*'),
+            lambda value: case
+                when json_type(value) in ('OBJECT', 'ARRAY')
+                    then regexp_replace(cast(value as varchar), '"' || mark || '([^"]*)"', '\1', 'g')
+                else replace(json_extract_string(value, '$'), mark, '')
+            end
+        )
+    )[1]
 {%- endmacro %}
 
 {# A JSON text with every number a marked text: its tokens are texts, signs and words, of which numbers begin like one. #}
-{% macro numbers_marked(record) -%}
+{% macro numbers_marked(record, mark) -%}
     array_to_string(
         list_transform(
             regexp_extract_all({{ record }}, '(?s)"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^\s{}\[\],:"]+'),
-            lambda token: case when regexp_matches(token, '^[-0-9]') then '"\u0000number:' || token || '"' else token end
+            lambda token: case
+                when regexp_matches(token, '^[-0-9]') then '"' || {{ mark }} || token || '"' else token
+            end
         ),
         ''
     )

@@ -195,3 +195,12 @@ def test_the_hash_is_left_to_the_application_where_the_catalogue_has_several(
     parsed(database, [written(USUAL | {"application": name}) for name in ("Search", "QM", "Q.M.")])
     hashes = database.execute("select event_sha256 is null from parsed order by source_record").fetchall()
     assert hashes == [(False,), (True,), (True,)]
+
+
+@pytest.mark.parametrize("text", ["a\0number:b", "\0number:5", "0.10", "-1", '"\\u0000number:5"'])
+def test_a_text_beside_a_number_stays_what_it_is(database: duckdb.DuckDBPyConnection, text: str) -> None:
+    """Numbers with a fraction are marked while their digits are saved; no text may pass for such a number."""
+    record = written(USUAL | {"comments": [text, {"a": text}], "instance": text, "eventId": text})[:-1] + ',"n":0.10}'
+    (row,) = parsed(database, [record])
+    assert text in row
+    assert json.dumps([text, {"a": text}], separators=(",", ":")) in row
