@@ -7,6 +7,7 @@ there are depends on `now`, so that they can be late, or go again.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import random
 import re
@@ -14,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -256,15 +257,34 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(200, b'{"values": [{"a": 1}, {"b"' if fault == "truncated" else b"<html>later</html>")
         if fault == "nested":
             return self._send(200, b"[" * 100_000)
+        if fault == "bomb":
+            return self._send(200, gzip.compress(bytes(32 << 20)), {"Content-Encoding": "gzip"})
+        if fault == "large":
+            return self._send(200, b" " * (3 << 20))
+        if fault == "brotli":
+            return self._send(200, b"\x0b\x02\x80{}\x03", {"Content-Encoding": "gzip, br"})
+        if fault == "wrong gzip":
+            return self._send(200, b"{}", {"Content-Encoding": "gzip"})
+        if fault == "half a character":
+            return self._send(400, b'{"Message": "\\ud800"}')
+        if fault == "trickle":
+            self._head(200, 100)
+            with suppress(OSError):
+                for _ in range(100):
+                    self.wfile.write(b" ")
+                    self.wfile.flush()
+                    time.sleep(0.05)
+            return self._hang_up()
         if fault.startswith("429"):
             later = format_datetime(datetime.now(UTC) + timedelta(seconds=int(api.retry_after)), usegmt=True)
             return self._error(429, "slowly", {"Retry-After": later if "date" in fault else api.retry_after})
         return self._error(int(fault), "not now")
 
     def _hang_up(self) -> None:
-        self.wfile.flush()
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def _error(self, status: int, message: str, headers: dict[str, str] | None = None) -> None:
         self._json(status, {"Message": message}, headers)

@@ -46,7 +46,7 @@ class Home:
     def read(self, now: datetime = SEALED) -> list[str]:
         """The records of one reading of the first hour, which is not landed."""
         self.api.now = now
-        client = Client(self.settings.cxone, threading.Event())
+        client = Client(self.settings.cxone, threading.Event(), self.settings.limits)
         with tempfile.TemporaryDirectory() as folder:
             reading = read_hour(client, self.settings.cxone, HOUR, Path(folder))
             lines = [line for feed in catalogue.slugs() for line in reading.part(feed).read_text().splitlines()]

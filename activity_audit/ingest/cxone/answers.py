@@ -70,7 +70,7 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
         return float(value)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(((moment if moment.tzinfo else aware(moment)) - now).total_seconds(), 0.0)
 

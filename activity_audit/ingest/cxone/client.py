@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from activity_audit.base.delivery_limits import DEFAULT, Limits
 from activity_audit.base.hours import now_utc
 from activity_audit.base.masking import url_without_secrets
 from activity_audit.ingest.cxone.answers import (
@@ -50,7 +51,8 @@ class Fetched:
 class Client:
     """One connection to the API, for several threads. `stop` ends what it is waiting for."""
 
-    def __init__(self, settings: CxoneSettings, stop: threading.Event) -> None:
+    def __init__(self, settings: CxoneSettings, stop: threading.Event, limits: Limits = DEFAULT) -> None:
+        self.limits = limits
         self._settings = settings
         self._attempts = Attempts(settings, stop)
         self._secrets = Secrets(settings)
@@ -80,6 +82,7 @@ class Client:
         Raises:
             SourceRefusedError: if the API refuses the request or the token, or answers with no page.
             SourceError: if it could not be had, after all attempts.
+            DeliveryError: if it takes more memory than `limits` say.
         """
         base = self.api_url()
         if origin(str(self._parsed(url))) != origin(base):
@@ -93,17 +96,12 @@ class Client:
 
     @cached_property
     def _http(self) -> httpx.Client:
-        import httpx
-
+        from activity_audit.ingest.cxone import bounded
         from activity_audit.ingest.cxone.tokens import Tokens
 
         # It logs each URL as it is, and a link of the server's may have a token in it.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        client = httpx.Client(
-            timeout=self._settings.timeout.total_seconds(),
-            follow_redirects=False,
-            headers={"Accept": "application/json", "User-Agent": "activity-audit"},
-        )
+        client = bounded.client(self._settings.timeout.total_seconds(), self.limits)
         client.auth = Tokens(self._settings, client, self._attempts, self._secrets)
         return client
 

@@ -79,14 +79,25 @@ def next_url(url: str, page: Page) -> str | None:
     """Where the page after this one is, or None after the last; `url` is the request that gave the page.
 
     Raises:
-        PageError: if the link leads to another host, where the token must not be sent.
+        PageError: if what names it is no address, or leads to another host, where the token must not be sent.
     """
+    try:
+        target = _following(url, page)
+        # Half a character, as JSON can have it, is none that can be sent.
+        is_elsewhere = target is not None and (
+            origin(target.encode().decode()) != origin(url) or "@" in urlsplit(target).netloc
+        )
+    except ValueError:
+        raise PageError("what names its next page is not an address") from None
+    if target is not None and is_elsewhere:
+        raise PageError(f"its next page is on another host: {url_without_secrets(target)}")
+    return target
+
+
+def _following(url: str, page: Page) -> str | None:
     if page.next_link:
         # RFC 3986 takes a link that begins with a question mark for one to the same path, and so does urljoin.
-        target = urljoin(url, page.next_link)
-        if origin(target) != origin(url) or "@" in urlsplit(target).netloc:
-            raise PageError(f"its next page is on another host: {url_without_secrets(target)}")
-        return urlunsplit(urlsplit(target)._replace(fragment=""))
+        return urlunsplit(urlsplit(urljoin(url, page.next_link))._replace(fragment=""))
     if page.ref:
         parts = urlsplit(url)
         query = [(name, value) for name, value in parse_qsl(parts.query) if name != "Ref"]

@@ -21,6 +21,9 @@ from activity_audit.settings.cxone import CxoneSettings
 
 # Where a record goes whose application the catalogue does not know.
 UNATTRIBUTED = "unattributed"
+# Records are sorted in memory, and once more there when they are written; each takes some bytes besides its text.
+_FACTOR = 2
+_RECORD_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,19 @@ def read_hour(client: Client, settings: CxoneSettings, hour: datetime, folder: P
 
     Raises:
         SourceError: if it cannot be read to its end; the message says why.
+        DeliveryError: if its records take more memory than the client's limits say.
         OSError: if the folder cannot be written.
     """
     parts: dict[str, list[bytes]] = {slug: [] for slug in catalogue.slugs()}
+    held = 0
     with PageWriter(folder / "pages.parquet") as writer:
         for fetched in _pages(client, settings, hour):
             writer.add(fetched)
             for line, application in fetched.page.records:
                 parts[(application and catalogue.slug_of(application)) or UNATTRIBUTED].append(line)
+                held += _FACTOR * len(line) + _RECORD_BYTES
+            if held > client.limits.delivery_memory:
+                raise client.limits.too_much_memory("the records of an hour of the API", held)
         digest = hashlib.sha256()
         records = 0
         reading = Reading(folder, "", 0)

@@ -37,7 +37,7 @@ class CxoneSource:
         self._pages = PageFiles(raw.store)
         self._hours = ReadHours(raw)
         self._stop = threading.Event()
-        self._client = Client(self._cxone, self._stop)
+        self._client = Client(self._cxone, self._stop, settings.limits)
         self._lock = threading.Lock()
         self._listed: dict[datetime, str] = {}
         self._listed_feeds: set[str] = set()

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
+from activity_audit.base.delivery_limits import DeliveryError
 from activity_audit.base.hours import HOUR as ONE_HOUR
 from activity_audit.ingest.cxone.answers import TransientError
 from activity_audit.ingest.cxone.client import Client
@@ -272,3 +273,48 @@ def test_an_interrupted_pass_ends_soon(api: Api, patch: pytest.MonkeyPatch) -> N
     source.stop()
     assert time.monotonic() - started < 5
     assert isinstance(reading.exception(), SourceError)
+
+
+@pytest.mark.parametrize("fault", ["bomb", "large"])
+def test_an_answer_that_would_fill_the_memory_is_refused(api: Api, patch: pytest.MonkeyPatch, fault: str) -> None:
+    """While it is read, and as it is decompressed; the other hours are landed."""
+    home = Home(api, patch, AUDIT_MAX_DELIVERY_MEMORY=str(16 << 20))
+    api.events += [api_event("later", HOUR + ONE_HOUR)]
+    patch.setattr("activity_audit.ingest.cxone.source._AT_ONCE", 1)
+    api.script = [fault]
+    aside = home.land(window=(HOUR, HOUR + 2 * ONE_HOUR)).set_aside
+    assert {one.feed_hour for one in aside} == {HOUR}
+    assert all("AUDIT_MAX_DELIVERY_MEMORY" in one.sentence for one in aside)
+    assert len(home.records()) == 1
+
+
+def test_an_hour_of_more_records_than_fit_is_refused(api: Api, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("activity_audit.ingest.cxone.reading._FACTOR", 100)
+    with pytest.raises(DeliveryError, match=r"the records of an hour.*AUDIT_MAX_DELIVERY_MEMORY"):
+        Home(api, patch, AUDIT_MAX_DELIVERY_MEMORY=str(1 << 20)).read()
+
+
+@pytest.mark.parametrize("fault", ["brotli", "wrong gzip"])
+def test_an_answer_that_is_compressed_wrongly_is_asked_for_again(
+    api: Api, patch: pytest.MonkeyPatch, fault: str
+) -> None:
+    api.script = [fault]
+    assert Home(api, patch).read() == texts(api)
+
+
+def test_an_answer_that_trickles_in_is_given_up(api: Api, patch: pytest.MonkeyPatch) -> None:
+    """It is never silent for long, and would never end."""
+    patch.setattr("activity_audit.ingest.cxone.bounded._PATIENCE", 2)
+    api.script = ["trickle"]
+    assert Home(api, patch, CXONE_TIMEOUT="0.3s").read() == texts(api)
+    assert len(api.requests) == PAGES + 1
+
+
+def test_half_a_character_in_an_answer_stops_no_other_hour(api: Api, patch: pytest.MonkeyPatch) -> None:
+    home = Home(api, patch)
+    api.events += [api_event("later", HOUR + ONE_HOUR)]
+    patch.setattr("activity_audit.ingest.cxone.source._AT_ONCE", 1)
+    api.script = ["half a character"]
+    aside = home.land(window=(HOUR, HOUR + 2 * ONE_HOUR)).set_aside
+    assert "400 \\ud800" in aside[0].sentence
+    assert len(home.records()) == 1

@@ -144,6 +144,19 @@ def test_no_link_leads_to_another_host(link: str) -> None:
     assert "pw" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        *({"links": {"next": link}} for link in ("http://[", "//[::1", "\ud800", "?a=\udfff", "http://a\u2100b/")),
+        {"Ref": "\ud800"},
+    ],
+)
+def test_what_is_no_address_ends_the_pages(names: dict[str, object]) -> None:
+    page = parse_page(json.dumps({**names, "values": []}).encode())
+    with pytest.raises(PageError, match="what names its next page is not an address"):
+        next_url(URL, page)
+
+
 def test_circles_and_repeated_pages_end() -> None:
     trail, page = Trail(), parse_page(b'{"values": [{"a": 1}]}')
     trail.add(URL, page)
@@ -190,6 +203,8 @@ def test_what_an_answer_means() -> None:
         ("soon", None),
         ("-1", None),
         ("Fri, 99 May 2026 12:00:30 GMT", None),
+        ("Fri, 01 May 99999999999999999999 12:00:30 GMT", None),
+        ("Fri, 01 May 2026 99999999999999999999:00:30 GMT", None),
     ],
 )
 def test_retry_after(value: str | None, seconds: float | None) -> None:
