@@ -25,6 +25,20 @@ MOST_AT_ONCE = 20
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
+def rules(settings: Settings) -> dict[str, list[Rule]]:
+    """The rules of each suite, by its name, as these settings have them."""
+    from expectations import conformance, feed_contract
+
+    return {
+        feed_contract.NAME: feed_contract.rules(),
+        conformance.NAME: conformance.rules(
+            record_sha256_sql=digests.STAGED_SHA256,
+            event_id_key_sql=known_ids.event_id_key(),
+            future_tolerance_seconds=int(settings.future_tolerance.total_seconds()),
+        ),
+    }
+
+
 def complete(
     connection: duckdb.DuckDBPyConnection, settings: Settings, warn: Callable[[str], None], run_id: str | None = None
 ) -> None:
@@ -42,21 +56,9 @@ def complete(
     from expectations.docs_site import DocsSite
     from expectations.runner import TITLES
 
-    def rules() -> dict[str, list[Rule]]:
-        from expectations import conformance, feed_contract
-
-        return {
-            feed_contract.NAME: feed_contract.rules(),
-            conformance.NAME: conformance.rules(
-                record_sha256_sql=digests.STAGED_SHA256,
-                event_id_key_sql=known_ids.event_id_key(),
-                future_tolerance_seconds=int(settings.future_tolerance.total_seconds()),
-            ),
-        }
-
     try:
         site = DocsSite(settings.docs_dir, TITLES, _order(connection, settings))
-        put_up(connection, site, rules, settings.docs_runs, run_id)
+        put_up(connection, site, lambda: rules(settings), settings.docs_runs, run_id)
     except OSError as error:
         warn(
             f"the data docs have no page for this run, because {error.filename or settings.docs_dir} "

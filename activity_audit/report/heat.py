@@ -62,11 +62,15 @@ class Cell:
 
 @dataclass(frozen=True)
 class Mark:
-    """One field of the map: its state, what it says when it is read aloud, and whether records are in quarantine."""
+    """One field of the map: its state, what it says when it is read aloud, and whether records are in quarantine.
+
+    `slot_utc` is the beginning of its unit of time, plain UTC.
+    """
 
     state: State
     text: str
     is_refused: bool
+    slot_utc: datetime
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def rows(
     known = {(cell.feed, cell.slot_utc): cell for cell in cells}
     named = {*feeds, *(feed for feed, _ in [*known, *covered])}
     return [
-        Row(feed, [_mark(unit, known.get((feed, slot)), covered.get((feed, slot), Coverage())) for slot in slots])
+        Row(feed, [_mark(unit, slot, known.get((feed, slot)), covered.get((feed, slot), Coverage())) for slot in slots])
         for feed in sorted(named, key=lambda feed: feed_title(feed).casefold())
     ]
 
@@ -138,10 +142,10 @@ def merged(values: Iterable[T]) -> list[tuple[T, int, int]]:
     return found
 
 
-def _mark(unit: Unit, cell: Cell | None, covered: Coverage) -> Mark:
+def _mark(unit: Unit, slot: datetime, cell: Cell | None, covered: Coverage) -> Mark:
     state = state_of(cell, covered)
     counts = _hours(cell, covered) if unit != "hour" else ""
-    return Mark(state, counts or _hour(state, cell), bool(cell and cell.quarantined))
+    return Mark(state, counts or _hour(state, cell), bool(cell and cell.quarantined), slot)
 
 
 def _hour(state: State, cell: Cell | None) -> str:

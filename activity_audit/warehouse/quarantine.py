@@ -10,21 +10,22 @@ import duckdb
 
 from activity_audit.warehouse import lake
 
-# Every reason for quarantine, in the order in which a record's reasons are listed.
-REASONS = (
-    "unparseable",
-    "too_large",
-    "missing_event_id",
-    "missing_event_time",
-    "missing_entity",
-    "missing_activity",
-    "missing_outcome",
-    "invalid_event_time",
-    "event_time_zone_unknown",
-    "event_time_in_future",
-    "invalid_outcome",
-    "event_id_conflict",
-)
+# Every reason for quarantine, in the order in which a record's reasons are listed, and when it holds.
+MEANINGS = {
+    "unparseable": "It is not a JSON object, does not fit its CSV header, or has bytes that cannot be decoded.",
+    "too_large": "It is longer than AUDIT_MAX_RECORD_BYTES; its beginning, its length and its hash are kept.",
+    "missing_event_id": "Without an id nobody can tell whether the event came twice.",
+    "missing_event_time": "Without a time the event belongs to no hour.",
+    "missing_entity": "It does not say what kind of item somebody acted on.",
+    "missing_activity": "It does not say what somebody did.",
+    "missing_outcome": "It does not say whether the action succeeded.",
+    "invalid_event_time": "Its time is not one that is understood.",
+    "event_time_zone_unknown": "Its time names no zone, so that the moment is not known.",
+    "event_time_in_future": "Its time is later than its feed hour's end by more than AUDIT_FUTURE_TOLERANCE.",
+    "invalid_outcome": "Its outcome is neither SUCCESS nor FAILURE.",
+    "event_id_conflict": "An accepted event has the same id and other content; the accepted one never changes.",
+}
+REASONS = tuple(MEANINGS)
 # The raw lake has only the first part of such a record, so nobody can judge it again.
 CUT_OFF = "too_large"
 

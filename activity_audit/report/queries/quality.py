@@ -7,14 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from activity_audit.base.hours import Unit, naive
-from activity_audit.report.heat import Cell, cells_sql
+from activity_audit.report.heat import Cell, State, cells_sql
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.warehouse.events.filters import compared
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved_records
 from activity_audit.warehouse.verdicts import NEWEST_CHECKED
 
 # Events may name anything; a page of it has a bound.
-MOST_DRIFT, _MOST_REASONS = 500, 100
+MOST_DRIFT, MOST_DELIVERIES, _MOST_REASONS = 500, 500, 100
 QUARANTINE_KEY = ("quarantined_at_utc", "feed", "source_uri", "source_record", "delivery_id")
 
 
@@ -70,6 +70,8 @@ class Drift:
 class Check:
     """What one expectation found in the newest run that was checked."""
 
+    suite: str
+    expectation: str
     title: str
     severity: str
     is_blocking: bool
@@ -77,6 +79,59 @@ class Check:
     evaluated_count: int
     unexpected_count: int
     docs_link: str
+
+
+@dataclass(frozen=True)
+class FeedHour:
+    """What is recorded of one feed hour; `declared` is what its manifest says, None where it says nothing."""
+
+    status: State
+    declared: int | None
+    received: int
+    accepted: int
+    duplicate: int
+    quarantined: int
+    offset_normalised: int
+    late: int
+    detail: str | None
+    reconciled_at_utc: datetime
+    run_id: str
+    deleted_at_utc: datetime | None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of one file of a feed hour."""
+
+    name: str
+    source_uri: str
+    sha256: str
+    bytes: int
+    landed_at_utc: datetime
+    received: int
+    accepted: int
+    duplicate: int
+    quarantined: int
+
+
+def feed_hour(query: Query, feed: str, hour: datetime) -> FeedHour | None:
+    """The record of a feed hour (plain UTC); None where no run has looked at it."""
+    names = ", ".join(FeedHour.__dataclass_fields__)
+    rows = query.rows(
+        f"select {names} from audit.quality.feed_reconciliation where feed = ? and feed_hour_utc = ?", [feed, hour]
+    )
+    return FeedHour(*rows[0]) if rows else None
+
+
+def deliveries(query: Query, feed: str, hour: datetime) -> list[Delivery]:
+    """The first deliveries of a feed hour (plain UTC), in the order in which they were landed."""
+    names = ", ".join(Delivery.__dataclass_fields__)
+    rows = query.rows(
+        f"select {names} from audit.quality.feed_delivery where feed = ? and feed_hour_utc = ? "
+        f"order by landed_at_utc, name, delivery_id limit {MOST_DELIVERIES + 1}",
+        [feed, hour],
+    )
+    return [Delivery(*row) for row in rows]
 
 
 def heat_map(query: Query, start: datetime, end: datetime, unit: Unit = "hour") -> list[Cell]:
@@ -104,16 +159,22 @@ def quarantine(
     *,
     reason: str | None = None,
     feed: str | None = None,
+    hour: datetime | None = None,
     after: tuple[Any, ...] | None = None,
     only: tuple[Any, ...] | None = None,
     limit: int = 100,
 ) -> list[Quarantined]:
-    """The records that are in quarantine now, the newest first; of all, or for a reason, or of a feed.
+    """The records that are in quarantine now, the newest first; of all, for a reason, of a feed or a feed hour.
 
     `after` has the key of the last record that is known already, `only` that of the one that is asked for.
     """
-    conditions, values = ["true"], []
-    for condition, value in (("list_contains(reasons, ?)", reason), (f"{compared('feed', feed)} = ?", feed)):
+    conditions: list[str] = ["true"]
+    values: list[Any] = []
+    for condition, value in (
+        ("list_contains(reasons, ?)", reason),
+        (f"{compared('feed', feed)} = ?", feed),
+        ("feed_hour_utc = ?", hour),
+    ):
         if value is not None:
             conditions.append(condition)
             values.append(value)
@@ -155,13 +216,13 @@ def drift(query: Query, limit: int = MOST_DRIFT) -> list[Drift]:
 
 
 def checks(query: Query) -> list[Check]:
-    """The checks of the newest run that was checked: those that found something first."""
+    """The checks of the newest run that was checked: those that found something first, by their share."""
     names = ", ".join(Check.__dataclass_fields__)
     rows = query.rows(
         f"""
         select {names} from audit.quality.validation_result
         where run_id = ({NEWEST_CHECKED})
-        order by success, is_blocking desc, severity, title
+        order by success, is_blocking desc, severity, unexpected_count / greatest(evaluated_count, 1) desc, title
         """
     )
     return [Check(*row) for row in rows]

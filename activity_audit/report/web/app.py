@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
@@ -122,6 +123,7 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster:
     app.state.links = partial(links, settings, bool(dagster))
     app.state.trail = trail
     app.state.watched = Watched(settings)
+    app.state.reviewing = threading.Lock()
     app.state.saved = SavedReports(settings.report_dir / "saved.json")
     app.state.exports = ExportJobs(warehouse, settings.report_dir / "exports", settings.report.export_space)
     access.sessions.on_end = app.state.exports.end_session

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from activity_audit.report.access.permissions import QUARANTINE, requires
@@ -18,6 +19,11 @@ PATH = "/data-docs"
 # The pages are whole in themselves, their style included, so that they can be opened from a folder; no script runs.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; base-uri 'none'"
 
+_WAY_BACK = (
+    '<body><nav class="report" aria-label="Report"><a href="/">Activity Audit</a> <a href="/quality">Quality</a> '
+    '<a href="/quality/checks">Checks</a> <a href="/data-docs/index.html">Data docs</a></nav>'
+)
+
 
 @requires(QUARANTINE)
 @audited.quarantine
@@ -27,9 +33,9 @@ async def page(request: Request) -> Response:
     root = settings.docs_dir.resolve()
     if not (path := _file(root, request.path_params["path"])):
         raise HTTPException(404, "the data docs have no such page; they are made by each run")
-    return FileResponse(
-        path, media_type="text/html", headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-store"}
-    )
+    text = await run_in_threadpool(path.read_text, encoding="utf-8")
+    # In a folder the pages lead to one another only; here there is a report to go back to.
+    return HTMLResponse(text.replace("<body>", _WAY_BACK, 1), headers={"Content-Security-Policy": _POLICY})
 
 
 def _file(root: Path, name: str) -> Path | None:

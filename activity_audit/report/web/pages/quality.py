@@ -1,14 +1,18 @@
-"""The quality pages: feeds by hour, quarantine by reason, catalogue drift, and checks."""
+"""The quality pages: feeds by hour, one feed hour, quarantine by reason, catalogue drift, and checks."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from activity_audit.base import catalogue
 from activity_audit.base.hours import now_utc
+from activity_audit.publish import data_docs
 from activity_audit.report.access.permissions import QUARANTINE, VIEW, requires
 from activity_audit.report.heat import Cell, Row, rows
 from activity_audit.report.queries import quality
@@ -21,6 +25,7 @@ from activity_audit.report.web.pages.query_threads import ask, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import BadLinkError
 from activity_audit.warehouse.coverage import Coverage, total
+from activity_audit.warehouse.quarantine import MEANINGS
 from activity_audit.warehouse.verdicts import Condition
 
 _DAY = timedelta(days=1)
@@ -69,6 +74,8 @@ async def heat_map(request: Request) -> Response:
         day=found.day,
         earlier=found.day - _DAY,
         later=found.day + _DAY,
+        month_before=_month_before(found.day),
+        month_after=_month_after(found.day),
         days=found.days,
         wrong=[cell for cell in found.cells if cell.detail],
         by_hour=found.by_hour,
@@ -77,18 +84,47 @@ async def heat_map(request: Request) -> Response:
     )
 
 
+@requires(VIEW)
+async def feed_hour(request: Request) -> Response:
+    """One feed hour: its figures, its deliveries, and the ways to its events and its quarantine."""
+    state_of(request, ("feed", "hour"))
+    feed, hour = request.query_params.get("feed") or "", _hour(request.query_params.get("hour"))
+    if not feed or hour is None:
+        raise BadLinkError("a feed hour has a feed and an hour; choose one on the quality page")
+
+    def work(query: Query) -> tuple[quality.FeedHour | None, list[quality.Delivery], Condition]:
+        return quality.feed_hour(query, feed, hour), quality.deliveries(query, feed, hour), trust(query)
+
+    found, delivered, state = await ask(request, work)
+    return render(
+        request,
+        "feed_hour.html",
+        tab="hours",
+        trust=state,
+        feed=feed,
+        hour=hour,
+        application=next((one.name for one in catalogue.applications() if one.slug == feed), None),
+        found=found,
+        deliveries=delivered[: quality.MOST_DELIVERIES],
+        has_more=len(delivered) > quality.MOST_DELIVERIES,
+    )
+
+
 @requires(QUARANTINE)
 @audited.quarantine
 async def quarantine(request: Request) -> Response:
     """Records in quarantine, with every reason that holds now: the beginning of each, or all of the `only` one."""
-    state_of(request, ("reason", "feed", "after", "only"))
+    state_of(request, ("reason", "feed", "hour", "after", "only"))
     reason, feed = request.query_params.get("reason") or None, request.query_params.get("feed") or None
+    hour = _hour(request.query_params.get("hour"))
     after = decode_key(request.query_params.get("after"), quality.QUARANTINE_KEY, whole=True)
 
     only = decode_key(request.query_params.get("only"), quality.QUARANTINE_KEY, whole=True)
 
     def work(query: Query) -> tuple[list[quality.Quarantined], list[tuple[str, int]], Condition]:
-        records = quality.quarantine(query, reason=reason, feed=feed, after=after, only=only, limit=_RECORDS + 1)
+        records = quality.quarantine(
+            query, reason=reason, feed=feed, hour=hour, after=after, only=only, limit=_RECORDS + 1
+        )
         return records, quality.reasons(query), trust(query)
 
     records, reasons, state = await ask(request, work)
@@ -104,8 +140,12 @@ async def quarantine(request: Request) -> Response:
         at_most=_RECORDS,
         is_first=after is None,
         reasons=reasons,
+        reason_meanings=MEANINGS,
+        in_quarantine=state.quarantined,
         reason=reason,
         feed=feed,
+        hour=hour,
+        link=partial(_quarantine_link, reason=reason, feed=feed, hour=hour),
         after=encode_key(shown[-1].key, whole=True) if len(records) > _RECORDS else None,
     )
 
@@ -123,7 +163,37 @@ async def checks(request: Request) -> Response:
     """What the newest run checked."""
     state_of(request)
     found, state = await ask(request, lambda query: (quality.checks(query), trust(query)))
-    return render(request, "checks.html", tab="checks", trust=state, checks=found)
+    suites = data_docs.rules(request.app.state.settings)
+    why = {(suite, rule.id): rule.why for suite, rules in suites.items() for rule in rules}
+    return render(request, "checks.html", tab="checks", trust=state, checks=found, why=why)
+
+
+def _quarantine_link(**asked: object) -> str:
+    """The page of the quarantine with these parameters; those that are None are left out."""
+    said = {name: _hour_text(value) if name == "hour" else value for name, value in asked.items() if value}
+    return f"/quality/quarantine?{urlencode(said)}" if said else "/quality/quarantine"
+
+
+def _hour_text(value: object) -> str:
+    return f"{value:%Y-%m-%dT%H}"
+
+
+def _hour(text: str | None) -> datetime | None:
+    try:
+        return datetime.strptime(text, "%Y-%m-%dT%H") if text else None  # noqa: DTZ007 - plain UTC, as in the warehouse
+    except ValueError:
+        raise BadLinkError(f"“{text}” is not an hour; write it as 2026-05-31T10") from None
+
+
+def _month_before(day: date) -> date:
+    """The last day of the month before, so that its fortnight is of that month."""
+    return max(day.replace(day=1) - _DAY, _FIRST_DAY + _DAY)
+
+
+def _month_after(day: date) -> date:
+    """The last day of the month after."""
+    in_next = day.replace(day=1) + 31 * _DAY
+    return min((in_next.replace(day=1) + 31 * _DAY).replace(day=1) - _DAY, _LAST_DAY - _DAY)
 
 
 def _day(text: str | None) -> date | None:

@@ -9,7 +9,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from activity_audit.report.web.pages import detail, export, groups, pictures, quality, report, saved
+from activity_audit.report.web.pages import detail, export, groups, pictures, quality, report, review, saved
 from activity_audit.report.web.templating import STATIC
 
 
@@ -25,9 +25,12 @@ def routes() -> list[BaseRoute]:
         Route("/export", export.page),
         Route("/saved", saved.page),
         Route("/quality", quality.heat_map),
+        Route("/quality/hour", quality.feed_hour),
         Route("/quality/quarantine", quality.quarantine),
         Route("/quality/drift", quality.drift),
         Route("/quality/checks", quality.checks),
+        Route("/quality/review", review.form, methods=["GET"]),
+        Route("/quality/review", review.make, methods=["POST"]),
         Mount("/static/{version}", StaticFilesForEver()),
     ]
 
