@@ -1,4 +1,4 @@
-"""Dagster's instance in `$AUDIT_HOME/dagster`: its configuration, the runs that died, the runs that are old."""
+"""Dagster's instance in `$AUDIT_HOME/dagster`: its configuration, and the runs that died."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 LOCATION = "activity_audit"
 # How many events are written in one transaction; an hourly partition of an asset is one event.
 _EVENT_BATCH = 1000
-# An old run has its configuration and tags in memory while it is removed.
-_RUNS_AT_A_TIME = 100
 # How long a run may take from its launch to its start, in seconds.
 _START_TIMEOUT = 300
+# In days. A sensor looks every minute, and most often there is nothing to do.
+_TICKS_KEPT = 90
+_SENSOR_TICKS_KEPT = {"skipped": 7, "started": _TICKS_KEPT, "success": _TICKS_KEPT, "failure": _TICKS_KEPT}
 _GONE = (
     "The process of this run is gone: it was killed, or its machine or container stopped. Nothing "
     "is lost; the next run publishes what this one did not."
@@ -84,7 +85,10 @@ def configuration(home: Path, shared: str | None = None) -> dict[str, object]:
         },
         "concurrency": {"runs": {"max_concurrent_runs": 1}},
         "run_monitoring": {"enabled": True, "start_timeout_seconds": _START_TIMEOUT},
-        "retention": {"schedule": {"purge_after_days": 90}, "sensor": {"purge_after_days": {"skipped": 7}}},
+        "retention": {
+            "schedule": {"purge_after_days": _TICKS_KEPT},
+            "sensor": {"purge_after_days": _SENSOR_TICKS_KEPT},
+        },
     }
 
 
@@ -186,25 +190,3 @@ def _bury(dagster_instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
     else:
         dagster_instance.report_run_failed(run, _GONE)
     return True
-
-
-def forget_old_runs(settings: Settings, before: datetime) -> int:
-    """Remove finished runs that were created before that time (aware), with their events and output; how many."""
-    import dagster as dg
-    from dagster._core.storage.dagster_run import FINISHED_STATUSES
-    from dagster._core.storage.event_log import SqliteEventLogStorage
-
-    with instance(settings) as opened:
-        finished = dg.RunsFilter(statuses=list(FINISHED_STATUSES), created_before=before)
-        storage = opened.event_log_storage
-        forgotten = 0
-        # The first upkeep of a long history has very many to forget.
-        while old := opened.get_runs(finished, limit=_RUNS_AT_A_TIME):
-            for run in old:
-                opened.delete_run(run.run_id)
-                opened.compute_log_manager.delete_logs(prefix=[run.run_id])
-                if isinstance(storage, SqliteEventLogStorage):
-                    # Dagster empties the database of a run and leaves its file.
-                    Path(storage.path_for_shard(run.run_id)).unlink(missing_ok=True)
-            forgotten += len(old)
-    return forgotten

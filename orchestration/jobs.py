@@ -12,7 +12,7 @@ from activity_audit.pipeline.replay import replay
 from activity_audit.pipeline.stages import ChecksFailedError
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse.quarantine import REASONS
-from orchestration.instance import forget_old_runs
+from orchestration.old_runs import forget_old_runs
 from orchestration.resources import Home
 
 if TYPE_CHECKING:

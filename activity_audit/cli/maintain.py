@@ -42,7 +42,7 @@ def command(
     from activity_audit.upkeep.maintenance import Allowed, maintain, preview
     from activity_audit.warehouse.lake import WarehouseError
     from activity_audit.warehouse.run_lock import WarehouseBusyError
-    from orchestration.instance import forget_old_runs
+    from orchestration.old_runs import forget_old_runs
 
     allowed = Allowed(trust_clock, allow_large_deletion, remove_leftovers)
     try:

@@ -15,7 +15,7 @@ from activity_audit.upkeep import compaction
 from activity_audit.upkeep.compaction import FULL_FILE, to_rewrite
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse.contract import PublishedModel
-from orchestration.instance import forget_old_runs
+from orchestration.old_runs import forget_old_runs
 from tests.integration.support import audit, deliver, dump, event, lines, one, run
 from tests.integration.tampering import copied, fact_files, findings
 

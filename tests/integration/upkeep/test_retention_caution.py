@@ -22,6 +22,7 @@ from activity_audit.upkeep.retention.caution import clock_doubt
 from orchestration import instance as dagster_instance
 from orchestration.definitions import build_definitions
 from orchestration.jobs import UPKEEP
+from orchestration.old_runs import forget_old_runs
 from tests.integration.retention_support import BY_FEED, keeping
 from tests.integration.support import deliver, event, lines, query, run
 from tests.integration.tampering import copied
@@ -57,7 +58,7 @@ def test_with_the_clock_in_2040_nothing_goes(home: Settings) -> None:
     assert shown.exit_code == 1
     assert "Error: the clock says 2040-01-01T00:00:00Z, 47" in shown.stderr
     for allowed in (Allowed(), Allowed(large_deletion=True)):
-        done = maintain(kept, allowed, dagster_instance.forget_old_runs)
+        done = maintain(kept, allowed, forget_old_runs)
         assert (done.refused, done.retention.due, done.counts["runs forgotten"]) == (True, [], 0)
         assert "--trust-clock" in done.doubts[0]
         assert _state(home)[:2] == before[:2]
