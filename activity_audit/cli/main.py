@@ -15,7 +15,7 @@ import click
 from activity_audit.base.seeds import SeedError
 from activity_audit.cli import exit_codes
 from activity_audit.cli.output import visible_lines, warn
-from activity_audit.settings.core import VARIABLES, SettingsError, load_settings
+from activity_audit.settings.core import SECRETS, VARIABLES, SettingsError, load_settings
 from activity_audit.settings.environment import misspelt
 from activity_audit.settings.private_files import keep_private, open_doors
 
@@ -97,7 +97,8 @@ def cli(context: click.Context) -> None:
         raise click.UsageError(f"the catalogue is wrong\n{error}") from None
     keep_private(context.obj)
     alike = [
-        f"{name} is not a setting and is ignored; did you mean {meant}?" for name, meant in misspelt(VARIABLES).items()
+        f"{name} is not a setting and is ignored; did you mean {meant}?"
+        for name, meant in misspelt(VARIABLES, SECRETS).items()
     ]
     warn((*alike, *open_doors(context.obj)))
 

@@ -316,6 +316,8 @@ class Settings(Folders, BaseModel):
 
 
 VARIABLES = environment.variables(Settings)
+# Those whose value may be in a file that NAME_FILE names.
+SECRETS = tuple(environment.secrets(Settings))
 
 
 def load_settings(**overrides: Any) -> Settings:
@@ -327,7 +329,9 @@ def load_settings(**overrides: Any) -> Settings:
     """
     catalogue.check()
     try:
-        settings = Settings.model_validate(environment.values(VARIABLES) | overrides)
+        settings = Settings.model_validate(environment.values(VARIABLES, SECRETS) | overrides)
+    except environment.SecretFileError as error:
+        raise SettingsError(str(error)) from None
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise SettingsError(f"{Path(environment.FILE).absolute()} cannot be read: {reason}") from None

@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from activity_audit.base.masking import without_secrets
 
 FILE = ".env"
+# A secret may be in a file, as systems that hand out secrets have it; the variable with this ending names it.
+_IN_FILE = "_FILE"
 # How alike two names must be for one to be taken for the other, misspelt; 1 is the same.
 _ALIKE = 0.85
 Variables = Mapping[str, tuple[str, ...]]
+
+
+class SecretFileError(ValueError):
+    """The file of a secret cannot be used; the message names its variable, and nothing in it is secret."""
 
 
 def variables(model: type[BaseModel], *group: str) -> Variables:
@@ -34,14 +41,38 @@ def variables(model: type[BaseModel], *group: str) -> Variables:
     return found
 
 
-def values(variables: Variables) -> dict[str, Any]:
+def secrets(model: type[BaseModel], *group: str) -> Iterator[str]:
+    """The variable of every setting whose value is a secret, and which may be read from a file: `NAME_FILE` names it.
+
+    A setting that has a variable of that name of its own is none of them.
+    """
+    for name, field in model.model_fields.items():
+        kind, own = field.annotation, f"{name}_file"
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from secrets(kind, *group, name)
+        elif SecretStr in (kind, *get_args(kind)) and own not in model.model_fields:
+            yield _variable((*group, name))
+
+
+def secret_files(secrets: Iterable[str]) -> dict[str, Path]:
+    """The files of those secrets that the environment says are in one, by the variable of the secret."""
+    texts = _texts()
+    return {name: Path(file).expanduser() for name in secrets if (file := texts.get(name + _IN_FILE))}
+
+
+def values(variables: Variables, secrets: Iterable[str] = ()) -> dict[str, Any]:
     """What the environment says, or else the file, by field. An empty value says nothing.
 
     Raises:
+        SecretFileError: if the file of a secret cannot be read, or the secret is given twice.
         OSError: if the file cannot be read.
         UnicodeDecodeError: if it is not UTF-8.
     """
-    texts = {name.upper(): text for name, text in (*dotenv_values(FILE).items(), *os.environ.items()) if text}
+    texts = _texts()
+    for name, path in secret_files(secrets).items():
+        if name in texts:
+            raise SecretFileError(f"{name} and {name}{_IN_FILE} are both set: set one of them")
+        texts[name] = _secret_in(name, path)
     found: dict[str, Any] = {}
     for variable, (*group, field) in variables.items():
         if variable in texts:
@@ -49,12 +80,28 @@ def values(variables: Variables) -> dict[str, Any]:
     return found
 
 
-def misspelt(variables: Variables) -> dict[str, str]:
+def _texts() -> dict[str, str]:
+    return {name.upper(): text for name, text in (*dotenv_values(FILE).items(), *os.environ.items()) if text}
+
+
+def _secret_in(name: str, path: Path) -> str:
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SecretFileError(f"{name}{_IN_FILE}={str(path)!r} cannot be read: {reason}") from None
+    if not secret:
+        raise SecretFileError(f"{name}{_IN_FILE}={str(path)!r} is empty; it must have the secret and nothing else")
+    return secret
+
+
+def misspelt(variables: Variables, secrets: Iterable[str] = ()) -> dict[str, str]:
     """Names that look like those of `variables` and are none, each with the one it looks like.
 
     Others are left alone: a source of your own may have settings of its own.
     """
     given = {name.upper() for name in (*os.environ, *dotenv_values(FILE))} - variables.keys()
+    given -= {name + _IN_FILE for name in secrets}
     ours = sorted(name for name in given if name.startswith(("AUDIT_", "CXONE_")))
     alike = {name: get_close_matches(name, variables, n=1, cutoff=_ALIKE) for name in ours}
     return {name: found[0] for name, found in alike.items() if found}

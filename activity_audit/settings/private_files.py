@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from activity_audit.settings import environment
-from activity_audit.settings.core import Settings
+from activity_audit.settings.core import SECRETS, Settings
 
 _OWNER_ALONE = 0o077
 _OTHERS = 0o007
@@ -72,6 +72,7 @@ def open_doors(settings: Settings) -> list[str]:
         found.append(_foreign(settings.cache))
     secrets = [Path(environment.FILE).absolute()]
     secrets += [path for path in (settings.report.users_file, settings.alert_to_file) if path]
+    secrets += environment.secret_files(SECRETS).values()
     for path in secrets:
         file = _stat(path)
         if file is None:

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from activity_audit.settings.core import SettingsError, load_settings
+from activity_audit.settings.core import SECRETS, VARIABLES, SettingsError, load_settings
+from activity_audit.settings.environment import misspelt
+from activity_audit.settings.private_files import open_doors
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 
 def test_the_environment_goes_before_the_file_in_each_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +40,48 @@ def test_all_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SettingsError) as refused:
         load_settings()
     assert sorted(str(refused.value).splitlines()) == [f"{name}='0': must be at least 1" for name in sorted(wrong)]
+
+
+def test_secrets_come_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert set(SECRETS) == {
+        "AUDIT_REPORT_OIDC_CLIENT_SECRET", "CXONE_ACCESS_KEY_ID", "CXONE_ACCESS_KEY_SECRET", "CXONE_OAUTH_CLIENT_ID",
+        "CXONE_OAUTH_CLIENT_SECRET",
+    }  # fmt: skip
+    operations = (DOCS / "operations.md").read_text(encoding="utf-8")
+    listed = operations.split("### Secrets from files")[1].split("###")[0]
+    assert [name for name in SECRETS if f"`{name}`" not in listed] == []
+    file = tmp_path / "secret"
+    file.write_text(" s3cr et\n")
+    file.chmod(0o644)
+    monkeypatch.setenv("AUDIT_REPORT_OIDC_CLIENT_SECRET_FILE", str(file))
+    found = load_settings()
+    assert found.report.oidc_client_secret is not None
+    assert found.report.oidc_client_secret.get_secret_value() == "s3cr et"
+    assert "s3cr" not in repr(found)
+    assert misspelt(VARIABLES, SECRETS) == {}
+    assert any(str(file) in door for door in open_doors(found))
+    file.chmod(0o600)
+    assert not any(str(file) in door for door in open_doors(found))
+
+
+@pytest.mark.parametrize(
+    ("content", "given", "wrong"),
+    [
+        (None, "", "cannot be read: No such file"),
+        (b"\xff", "", "it is not UTF-8"),
+        (b" \n", "", "is empty"),
+        (b"s3cret", "s3cret", "are both set: set one of them"),
+    ],
+)
+def test_a_file_that_has_no_secret_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None, given: str, wrong: str
+) -> None:
+    file = tmp_path / "file"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("AUDIT_REPORT_OIDC_CLIENT_SECRET_FILE", str(file))
+    monkeypatch.setenv("AUDIT_REPORT_OIDC_CLIENT_SECRET", given)
+    with pytest.raises(SettingsError, match=wrong) as raised:
+        load_settings()
+    assert "AUDIT_REPORT_OIDC_CLIENT_SECRET_FILE" in str(raised.value)
+    assert "s3cret" not in str(raised.value)
