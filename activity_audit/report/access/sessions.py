@@ -110,6 +110,17 @@ class Sessions:
             ended = [self._forget(session)] if session.key in self._by_key else []
         self._tell(ended)
 
+    def end_all_of(self, name: str) -> None:
+        """Forget every session of a user."""
+        with self._lock:
+            ended = [self._forget(session) for session in list(self._of_user.get(name, OrderedDict()).values())]
+        self._tell(ended)
+
+    def count_of(self, name: str) -> int:
+        """How many sessions a user has."""
+        with self._lock:
+            return len(self._of_user.get(name, ()))
+
     def __len__(self) -> int:
         return len(self._by_key)
 

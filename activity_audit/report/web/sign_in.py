@@ -131,12 +131,21 @@ async def callback(request: Request) -> Response:
 
 
 @public
-def logout(request: Request) -> Response:
-    """The end of the session."""
+async def logout(request: Request) -> Response:
+    """The end of the session, or of all that the user has, where the form says `everywhere`."""
+    from starlette.concurrency import run_in_threadpool
+
+    is_everywhere = bool((await request.form()).get("everywhere"))
+    return await run_in_threadpool(_signed_out, request, is_everywhere=is_everywhere)
+
+
+def _signed_out(request: Request, *, is_everywhere: bool) -> Response:
     from activity_audit.report.web.pages.messages import message
 
     access = _access(request)
     if request.state.session:
+        if is_everywhere:
+            access.sessions.end_all_of(request.state.session.name)
         access.sessions.end(request.state.session)
     if request.state.user:
         _trail(request).signed_out(request.state.user)

@@ -259,3 +259,15 @@ def test_named_reports(clients: dict[str, httpx.Client]) -> None:
         assert client.post("/saved/example/delete").status_code == 409
     finally:
         del client.headers["Accept"]
+
+
+def test_a_user_ends_all_sessions(team: Served) -> None:
+    with browser(team.base) as one, browser(team.base) as other, browser(team.base) as somebody:
+        sign_in(one, "export", PASSWORD)
+        sign_in(other, "export", PASSWORD)
+        sign_in(somebody, "edit", PASSWORD)
+        token = csrf(one.get("/nowhere"))
+        assert "End all sessions" in one.get("/nowhere").text
+        assert one.post("/logout", data={"csrf": token, "everywhere": "1"}).status_code == 200
+        for client, user in ((one, "export"), (other, "export"), (somebody, "edit")):
+            assert (client.get("/export").status_code == 303) == (user == "export")
