@@ -116,18 +116,21 @@ def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
         scheduled = floor_hour(now_utc() - settings.schedule_lag)
         work = plan(settings, catalogue.slugs())
         hours = {hour for start, end in work.ranges for hour in hour_range(start, end) if hour + HOUR <= scheduled}
-        # A change is tried once; if its run fails, the schedule tries again every hour.
+        # A change is tried once, and once more if its run died with its process or machine; if its run fails, the
+        # schedule tries again every hour.
         ranges, is_more = runnable(settings, begin, run_ranges(hours, work.apart, work.again))
-        cursor = f"{work.fingerprint} from {iso(begin)}"
+        died = instance.last_that_died(context.instance, HOURLY)
+        cursor = f"{work.fingerprint} from {iso(begin)}" + (f" after {died}" if died else "")
         if is_more and (not ranges or context.cursor == cursor):
             yield dg.SkipReason(f"deliveries of hours before {iso(begin)} wait until Dagster loads its code again")
             return
         if not ranges or context.cursor == cursor:
             yield dg.SkipReason("no closed feed hour has a new or changed delivery")
             return
+        again = instance.again_tags(died) if died and died not in (context.cursor or "") else {}
         context.update_cursor(cursor)
         for start, end in ranges:
-            yield dg.RunRequest(tags=dict(range_tags(start, end)))
+            yield dg.RunRequest(tags={**range_tags(start, end), **again})
 
     return late_deliveries
 

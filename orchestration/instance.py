@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from importlib.util import find_spec
@@ -32,6 +32,8 @@ _START_TIMEOUT = 300
 # In days. A sensor looks every minute, and most often there is nothing to do.
 _TICKS_KEPT = 90
 _SENSOR_TICKS_KEPT = {"skipped": 7, "started": _TICKS_KEPT, "success": _TICKS_KEPT, "failure": _TICKS_KEPT}
+# The tags of a run that is dead, and of the one that does its work again, with the id of the former.
+_DIED, _AGAIN = "audit/died", "audit/again"
 _GONE = (
     "The process of this run is gone: it was killed, or its machine or container stopped. Nothing "
     "is lost; the next run publishes what this one did not."
@@ -188,5 +190,20 @@ def _bury(dagster_instance: dg.DagsterInstance, seen: dg.DagsterRun) -> bool:
     if run.status == dg.DagsterRunStatus.CANCELING:
         dagster_instance.report_run_canceled(run, "The process of this run is gone, so it is canceled.")
     else:
+        dagster_instance.add_run_tags(run.run_id, {_DIED: "true"})
         dagster_instance.report_run_failed(run, _GONE)
     return True
+
+
+def last_that_died(dagster_instance: dg.DagsterInstance, job_name: str) -> str | None:
+    """The newest run of a job that died with its process, by its id; the first of those that did the same work."""
+    import dagster as dg
+
+    for run in dagster_instance.get_runs(dg.RunsFilter(job_name=job_name, tags={_DIED: "true"}), limit=1):
+        return run.tags.get(_AGAIN, run.run_id)
+    return None
+
+
+def again_tags(run_id: str) -> Mapping[str, str]:
+    """The tags of a run that does again the work of one that died."""
+    return {_AGAIN: run_id}

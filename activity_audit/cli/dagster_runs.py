@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from datetime import datetime
 from types import TracebackType
@@ -37,9 +38,14 @@ def execute(
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed meanwhile. Dagster forgets one that it hears of after the last step.
     """
-    result = job.execute_in_process(
-        instance=instance, raise_on_error=False, run_config=CONSOLE | (run_config or {}), **options
-    )
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        result = job.execute_in_process(
+            instance=instance, raise_on_error=False, run_config=CONSOLE | (run_config or {}), **options
+        )
+    finally:
+        # Dagster leaves it with what SIGINT has: ignored, in the background of a script.
+        signal.signal(signal.SIGTERM, before)
     raise_if_stopped()
     return result
 

@@ -37,6 +37,8 @@ _UNEXPECTED = (
 class _Ctrl:
     """Whether Ctrl-C was pressed, and that it is heard: a long query lets nobody know, and an import may swallow it.
 
+    SIGTERM, by which a service or a container is stopped, is the same.
+
     During a run the handler is Dagster's or dbt's, so a thread hears of the signal from the interpreter.
     """
 
@@ -52,14 +54,15 @@ class _Ctrl:
         signal.default_int_handler(number, frame)
 
     def listen(self) -> None:
-        """Handle SIGINT from now on, and hear of SIGTERM where somebody handles it, as Dagster does during a run.
+        """Handle SIGINT and SIGTERM from now on.
 
         Where Ctrl-C is ignored, as in the background of a script, it stays so.
         """
-        numbers = {signal.SIGTERM}
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self)
-            numbers.add(signal.SIGINT)
+        numbers = set()
+        for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL)):
+            if signal.getsignal(number) is usual:
+                signal.signal(number, self)
+                numbers.add(number)
         heard, told = os.pipe()
         os.set_blocking(told, False)
         signal.set_wakeup_fd(told, warn_on_full_buffer=False)
@@ -74,9 +77,9 @@ class _Ctrl:
         self.pressed = True
         self.over.wait(_FIRST_PATIENCE)
         patience = 0.0 if handler is self and not self._is_raised else _PATIENCE
-        while not self.over.wait(patience) and self._is_to_raise(signal.getsignal(signal.SIGINT)):
+        while not self.over.wait(patience) and self._is_to_raise(signal.getsignal(number)):
             extensions.interrupt()
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
             patience = _PATIENCE
 
     def _is_to_raise(self, handler: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -24,7 +24,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.warehouse import extensions, lake
 from activity_audit.warehouse.contract import PublishedModel
 from activity_audit.warehouse.run_lock import OnStage
-from activity_audit.warehouse.transactions import cause
+from activity_audit.warehouse.transactions import cause, in_transaction
 
 _EXTENSION = "postgres_scanner"
 # The number of the lock of a database's serving copy; only that it is always the same matters.
@@ -47,7 +47,7 @@ def bring_up_to_date(
         with _alone(target, settings.lock_timeout, progress), lake.reader(settings, pinned=True) as connection:
             _attach(connection, target)
             progress("copying")
-            with _transaction(connection):
+            with in_transaction(connection):
                 return _bring(connection, manifest, target, how)
     except duckdb.Error as error:
         why = cause(error).rstrip(".?")
@@ -68,7 +68,7 @@ def _alone(target: Target, patience: timedelta, progress: OnStage) -> Iterator[N
         extensions.load(connection, (_EXTENSION,))
         _attach(connection, target)
         until = time.monotonic() + patience.total_seconds()
-        with _transaction(connection):
+        with in_transaction(connection):
             while not _try_lock(connection):
                 progress("waiting for another publication into the same copy")
                 if time.monotonic() > until:
@@ -82,19 +82,6 @@ def _alone(target: Target, patience: timedelta, progress: OnStage) -> Iterator[N
 def _try_lock(connection: duckdb.DuckDBPyConnection) -> bool:
     query = f"select pg_try_advisory_xact_lock({_LOCK})"
     return connection.execute("from postgres_query(?, ?)", [COPY, query]).fetchall() == [(True,)]
-
-
-@contextmanager
-def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    connection.execute("begin transaction")
-    try:
-        yield
-        connection.execute("commit")
-    except BaseException:
-        # A server that is gone cannot roll back, and a connection that is closed in a transaction ends the process.
-        with suppress(duckdb.Error):
-            connection.execute("rollback")
-        raise
 
 
 def _attach(connection: duckdb.DuckDBPyConnection, target: Target) -> None:

@@ -46,7 +46,12 @@ from activity_audit.warehouse.lake_location import (
     unreachable,
 )
 from activity_audit.warehouse.run_lock import exclusive
-from activity_audit.warehouse.transactions import PublishedMeanwhileError, snapshot_now, transaction
+from activity_audit.warehouse.transactions import (
+    PublishedMeanwhileError,
+    in_transaction,
+    snapshot_now,
+    transaction,
+)
 
 _OLD, _NEW = "moved_from", "moved_to"
 _FENCE = "moved away"
@@ -171,14 +176,11 @@ def _data(where: Location) -> RawStore:
 
 def _copy_catalog(connection: duckdb.DuckDBPyConnection, old: Location, new: Location) -> None:
     """Make every row of the new catalog that of the old one, in one transaction."""
-    with attached(connection, old, _OLD), attached(connection, new, _NEW):
-        connection.execute("begin transaction")
+    with attached(connection, old, _OLD), attached(connection, new, _NEW), in_transaction(connection):
         if (mark := move_marks.read(connection, _NEW)) != {"from": without_secrets(old.catalog)}:
-            connection.execute("rollback")
             raise MoveError(f"another move into {without_secrets(new.catalog)} began meanwhile; name another place")
         copy_rows(connection, _OLD, _NEW, new.data_path)
         move_marks.write(connection, _NEW, mark)
-        connection.execute("commit")
 
 
 def _hand_over(

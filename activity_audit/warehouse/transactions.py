@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import sleep
 from typing import Any
 
@@ -149,6 +150,20 @@ class transaction:
                 break
             sleep(_PAUSE)
         return [row[0] for row in newer]
+
+
+@contextmanager
+def in_transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """A transaction on databases that are no lake; rolled back if the block fails."""
+    connection.execute("begin transaction")
+    try:
+        yield
+        connection.execute("commit")
+    except BaseException:
+        # A server that is gone cannot roll back, and a connection that is closed in a transaction ends the process.
+        with suppress(duckdb.Error):
+            connection.execute("rollback")
+        raise
 
 
 def _not_published(error: duckdb.Error) -> NotPublishedError:

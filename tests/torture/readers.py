@@ -22,7 +22,7 @@ _PROGRAM = "from tests.torture.readers import _look; import sys; _look(*sys.argv
 
 
 @contextmanager
-def readers(settings: Settings, figures: Figures, number: int = 1) -> Iterator[list[int]]:
+def readers(settings: Settings, figures: Figures, number: int = 1, pause: float = 0.02) -> Iterator[list[int]]:
     """Have processes read a published home during the block; afterwards the list has every count of events they saw.
 
     Each look is one transaction, in which all counts agree and no feed hour is there by half; a later look never has
@@ -31,7 +31,7 @@ def readers(settings: Settings, figures: Figures, number: int = 1) -> Iterator[l
     seen: list[int] = []
     with TemporaryDirectory() as folder, ExitStack() as stack:
         stop = Path(folder) / "stop"
-        started = [stack.enter_context(_reader(settings, stop)) for _ in range(number)]
+        started = [stack.enter_context(_reader(settings, stop, pause)) for _ in range(number)]
         try:
             yield seen
         finally:
@@ -44,14 +44,14 @@ def readers(settings: Settings, figures: Figures, number: int = 1) -> Iterator[l
             seen += counts["counts"]
 
 
-def _reader(settings: Settings, stop: Path) -> subprocess.Popen:
-    command = [sys.executable, "-c", _PROGRAM, str(stop)]
+def _reader(settings: Settings, stop: Path, pause: float) -> subprocess.Popen:
+    command = [sys.executable, "-c", _PROGRAM, str(stop), str(pause)]
     return warm_process.Popen(
         command, env=process_environment(settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
 
 
-def _look(stop: str) -> None:
+def _look(stop: str, pause: str) -> None:
     """Be a reader, until the file is there."""
     settings, counts, reads = load_settings(), [0], 0
     while reads == 0 or not Path(stop).exists():
@@ -65,5 +65,5 @@ def _look(stop: str) -> None:
         assert events >= counts[-1], (events, counts[-1])
         counts += [events] if events != counts[-1] else []
         reads += 1
-        time.sleep(0.02)
+        time.sleep(float(pause))
     sys.stdout.write(json.dumps({"reads": reads, "counts": counts[1:]}))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pkgutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,25 +20,30 @@ from tests import warm_process
 from tests.integration.support import process_environment, until
 from tests.warm_process import AUDIT
 
+# Instead of a function: any function of the product, so that a call is counted wherever it is.
+ANY_CALL = "*"
 _PROGRAM = "from tests.torture.steps import _main; _main()"
 _PATIENCE = 300
+_ROOT = Path(__file__).parents[2]
+_PRODUCT = tuple(f"{_ROOT}/{room}/" for room in ("activity_audit", "orchestration", "expectations"))
 
 
 def start(
-    settings: Settings, *command: str, step: str = "", does: str = "SIGKILL", time: int = 1, **environment: str
+    settings: Settings, *command: str, step: str = "", does: str = "SIGKILL", call: int = 1, **environment: str
 ) -> subprocess.Popen:
     """Start `audit COMMAND` as the leader of its own session, with its output in pipes.
 
     Args:
         settings: The home, and its landing area.
         command: The words after `audit`.
-        step: A function or method of the product or of a library, as `package.module.Class.name`, that it calls.
+        step: A function or method of the product or of a library, as `package.module.Class.name`, that it calls; or
+            ANY_CALL.
         does: What happens just before that is called: the name of a signal that the process sends itself, or
             `wait:FOLDER`, for a test that goes on with `stopped`.
-        time: At which call of it.
+        call: At which call of it.
         environment: More settings.
     """
-    program = [sys.executable, "-c", _PROGRAM, step, does, str(time)] if step else [AUDIT]
+    program = [sys.executable, "-c", _PROGRAM, step, does, str(call)] if step else [AUDIT]
     return warm_process.Popen(
         [*program, *command],
         env=process_environment(settings, **environment),
@@ -48,13 +55,15 @@ def start(
 
 
 @contextmanager
-def stopped(settings: Settings, folder: Path, step: str, *command: str, **environment: str) -> Iterator[Any]:
+def stopped(
+    settings: Settings, folder: Path, step: str, *command: str, call: int = 1, **environment: str
+) -> Iterator[subprocess.Popen]:
     """A command that waits at a step; from the end of the block on it goes on.
 
     Fails if the command ends before it comes there.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    process = start(settings, *command, step=step, does=f"wait:{folder}", **environment)
+    process = start(settings, *command, step=step, does=f"wait:{folder}", call=call, **environment)
     until(lambda: (folder / "arrived").exists() or process.poll() is not None, _PATIENCE)
     assert (folder / "arrived").exists(), process.communicate()
     try:
@@ -76,6 +85,9 @@ def ended(process: subprocess.Popen, code: int | None = 0) -> str:
 
 def _at_step(step: str, does: str, at: int) -> None:
     """Have this process do something at a call of a function."""
+    if step == ANY_CALL:
+        _at_any_call(does, at)
+        return
     owner_name, _, name = step.rpartition(".")
     owner = pkgutil.resolve_name(owner_name)
     inner = getattr(owner, name)
@@ -90,6 +102,19 @@ def _at_step(step: str, does: str, at: int) -> None:
         return inner(*given, **options)
 
     setattr(owner, name, staticmethod(outer) if is_static else outer)
+
+
+def _at_any_call(does: str, at: int) -> None:
+    """The same at the call of a function of the product, whichever it is, in any thread."""
+    calls = itertools.count(1)
+
+    def count(frame: Any, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(_PRODUCT) and next(calls) == at:
+            sys.setprofile(None)
+            _happens(does)
+
+    threading.setprofile(count)
+    sys.setprofile(count)
 
 
 def _happens(does: str) -> None:
@@ -108,7 +133,7 @@ def _main() -> None:
     step, does, at = sys.argv[1:4]
     del sys.argv[1:4]
     _at_step(step, does, int(at))
-    from activity_audit.cli import main
+    from activity_audit.cli.main import main
 
     sys.argv[0] = AUDIT
     main()

@@ -216,8 +216,10 @@ def test_a_read_only_home_is_named(published: Settings, tmp_path: Path) -> None:
             assert "cannot be opened for writing" in _fails(settings, *arguments)
 
 
-def _interrupted(settings: Settings, tmp_path: Path, *arguments: str, when: str = "threads") -> tuple[int, str, str]:
-    """How a command ends that gets a Ctrl-C once it is at work."""
+def _interrupted(
+    settings: Settings, tmp_path: Path, *arguments: str, when: str = "threads", number: int = signal.SIGINT
+) -> tuple[int, str, str]:
+    """How a command ends that gets a Ctrl-C, or another signal, once it is at work."""
     process = subprocess.Popen(
         [AUDIT, *arguments],
         env=process_environment(settings),
@@ -231,7 +233,7 @@ def _interrupted(settings: Settings, tmp_path: Path, *arguments: str, when: str 
         time.sleep(0.5)
     else:
         until(lambda: process.poll() is not None or (settings.home / when).exists())
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     said, complaint = process.communicate(timeout=60)
     return process.returncode, said, complaint
 
@@ -240,8 +242,9 @@ _STOPPED = "stopped. Nothing is half done: the next run publishes what this one 
 _ENDLESS = "select count(*) from range(100000000) as a (x), range(100000) as b (y) where hash(x + y) = 3"
 
 
-def test_ctrl_c_ends_a_query_that_would_take_for_ever(published: Settings, tmp_path: Path) -> None:
-    assert _interrupted(published, tmp_path, "sql", _ENDLESS) == (130, "", _STOPPED)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_query_that_would_take_for_ever(published: Settings, tmp_path: Path, number: int) -> None:
+    assert _interrupted(published, tmp_path, "sql", _ENDLESS, number=number) == (130, "", _STOPPED)
     assert not list(tmp_path.glob("*.tmp"))
 
 

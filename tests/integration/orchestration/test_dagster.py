@@ -359,6 +359,34 @@ def test_the_sensor_takes_late_deliveries_once(settings: Settings) -> None:
         deliver(settings, lines([event("now")]), hour=now)
 
 
+def test_the_sensor_tries_once_more_what_died_with_its_machine(
+    settings: Settings, instance: dg.DagsterInstance
+) -> None:
+    sensor = build_definitions(settings, begin=HOUR).resolve_sensor_def("late_deliveries")
+    deliver(settings, lines([event("late")]))
+    cursor = None
+
+    def tick() -> list[dict[str, str]]:
+        nonlocal cursor
+        data = sensor.evaluate_tick(dg.build_sensor_context(instance=instance, cursor=cursor))
+        cursor = data.cursor
+        return [dict(request.tags) for request in data.run_requests or []]
+
+    def die(tags: dict[str, str]) -> None:
+        # A run that has begun and whose lock nobody holds.
+        instance.add_run(dg.DagsterRun(job_name=HOURLY, status=dg.DagsterRunStatus.STARTED, tags=tags))
+
+    for first in range(2):
+        (tags,) = tick()
+        assert tick() == []
+        die(tags)
+        # At the next tick, and if that dies as well, as where there is too little memory, not again.
+        (again,) = tick()
+        die(again)
+        assert [tick(), tick()] == [[], []]
+        deliver(settings, lines([event("late"), event(f"grown {first}")]))
+
+
 def test_freshness_asks_for_the_newest_hour_that_is_due(settings: Settings, instance: dg.DagsterInstance) -> None:
     newest = int((due(now_utc(), settings.freshness) - HOUR).total_seconds() // 3600) - 1
     deliver(settings, b"", feed="search", hour=newest)
