@@ -35,6 +35,7 @@ from activity_audit.upkeep.catalogs import (
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.lake_catalog import warehouse_id
 from activity_audit.warehouse.lake_location import Location, location
+from activity_audit.warehouse.transactions import in_transaction
 
 _OLD, _NEW = "backed_up", "backup"
 _QUICK = 1
@@ -93,10 +94,8 @@ def _copy_catalog(settings: Settings, path: Path) -> None:
             require_rows_in_files(connection)
         with attached_lake(connection, copied):
             pass
-        with attached(connection, own, _OLD), attached(connection, copied, _NEW):
-            connection.execute("begin transaction")
+        with attached(connection, own, _OLD), attached(connection, copied, _NEW), in_transaction(connection):
             copy_rows(connection, _OLD, _NEW, own.data_path)
-            connection.execute("commit")
 
 
 def state(place: Place, settings: Settings) -> State:

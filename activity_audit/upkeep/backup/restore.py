@@ -37,6 +37,7 @@ from activity_audit.warehouse import data_folder, home_record, move_marks
 from activity_audit.warehouse.lake_catalog import CATALOG
 from activity_audit.warehouse.lake_location import Location, location
 from activity_audit.warehouse.run_lock import OnStage, exclusive
+from activity_audit.warehouse.transactions import in_transaction
 
 _OLD, _NEW = "backup", "restored"
 _BEFORE = ".before-"
@@ -227,8 +228,6 @@ def _restore_catalog(
     _unpack(packed, Path(str(copied.catalog_file)))
     with attached_lake(connection, where):
         move_marks.write(connection, CATALOG, {"restore": backup.id})
-    with attached(connection, copied, _OLD), attached(connection, where, _NEW):
-        connection.execute("begin transaction")
+    with attached(connection, copied, _OLD), attached(connection, where, _NEW), in_transaction(connection):
         # The mark of the restore is a row of the catalog, and goes with the others.
         copy_rows(connection, _OLD, _NEW, where.data_path)
-        connection.execute("commit")
