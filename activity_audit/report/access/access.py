@@ -53,12 +53,12 @@ class Access:
         self._pending_cookie = f"{self.cookie}_sign_in"
         self._kept = f"Path=/; HttpOnly; SameSite=Lax{'; Secure' if self.https else ''}"
 
-    def session(self, connection: HTTPConnection) -> Session | None:
-        """The request's session. Whom a proxy names needs no cookie."""
+    def session(self, connection: HTTPConnection, *, is_seen: bool = True) -> Session | None:
+        """The request's session. Whom a proxy names needs no cookie. What a page asks by itself does not prolong it."""
         if self.proxy:
             named = self.proxy.named(connection)
             return self.sessions.of(*named) if named else None
-        return self.sessions.find(connection.cookies.get(self.cookie))
+        return self.sessions.find(connection.cookies.get(self.cookie), is_seen=is_seen)
 
     def csrf(self, connection: HTTPConnection, session: Session | None) -> str:
         """The token that the request's forms must carry; the empty text where there can be none."""

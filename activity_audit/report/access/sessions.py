@@ -77,15 +77,15 @@ class Sessions:
         self._tell(ended)
         return session
 
-    def find(self, token: str | None) -> Session | None:
-        """The session of this id, if it is not over; it has been seen now."""
+    def find(self, token: str | None, *, is_seen: bool = True) -> Session | None:
+        """The session of this id, if it is not over; it has been seen now, unless its reader did nothing."""
         if not token:
             return None
         now = self._clock()
         with self._lock:
             ended = self._over(now)
             session = self._by_key.get(_hash(token))
-            if session:
+            if session and is_seen:
                 self._see(session, now)
         self._tell(ended)
         return session

@@ -25,6 +25,7 @@ from activity_audit.report.access.users import UsersFileError
 from activity_audit.report.dagster_door import PATH as DAGSTER
 from activity_audit.report.trail import Trail, TrailError
 from activity_audit.report.web.data_docs import PATH
+from activity_audit.report.web.pages.newest import PATH as NEWEST
 from activity_audit.report.web.request_limits import Bounds
 from activity_audit.report.web.sign_in import LIVE, READY
 from activity_audit.settings.core import Settings
@@ -69,7 +70,7 @@ class WhoAsks:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        session = self._access.session(connection)
+        session = self._access.session(connection, is_seen=scope["path"] != NEWEST)
         state = scope.setdefault("state", {})
         state["session"] = session
         state["csrf"] = self._access.csrf(connection, session)

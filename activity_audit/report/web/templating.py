@@ -7,6 +7,7 @@ value is not looked at but sent back, in a form or an address, `real` or `code` 
 from __future__ import annotations
 
 import hashlib
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,11 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
     return HTMLResponse(text, status)
 
 
+def moment(value: datetime | None) -> str:
+    """A time for scripts to compare."""
+    return value.isoformat() if value else ""
+
+
 def static(name: str) -> str:
     """The path of a static file; it changes when one of them does, so that it can be kept for ever."""
     return f"/static/{static_version()}/{name}"
@@ -97,11 +103,13 @@ def environment() -> jinja2.Environment:
         "meanings": MEANINGS,
         "columns": COLUMNS,
         "titles": TITLES,
+        "column_meanings": {column.field: column.meaning for column in COLUMNS},
         "masked_fields": MASKED,
         "period_titles": periods.TITLES,
         "most_applications": lists.MOST_APPLICATIONS,
     }
     made.filters |= {
+        "moment": moment,
         "time": texts.time_text,
         "hour": texts.hour_text,
         "cell": texts.cell_text,

@@ -48,6 +48,8 @@ ROUTES: dict[tuple[str, str], str | None] = {
     ("POST", "/export/x/stop"): "export",
     ("GET", "/export/x/file"): "export",
     ("GET", "/export/x/about"): "export",
+    ("GET", "/newest"): "view",
+    ("GET", "/help"): "view",
     ("GET", "/quality"): "view",
     ("GET", "/quality/hour"): "view",
     ("GET", "/quality/review"): "quarantine",

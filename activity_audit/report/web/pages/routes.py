@@ -9,7 +9,18 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from activity_audit.report.web.pages import detail, export, groups, pictures, quality, report, review, saved
+from activity_audit.report.web.pages import (
+    detail,
+    export,
+    groups,
+    help,
+    newest,
+    pictures,
+    quality,
+    report,
+    review,
+    saved,
+)
 from activity_audit.report.web.templating import STATIC
 
 
@@ -24,6 +35,8 @@ def routes() -> list[BaseRoute]:
         Route("/pictures", pictures.page),
         Route("/export", export.page),
         Route("/saved", saved.page),
+        Route(newest.PATH, newest.page),
+        Route("/help", help.page),
         Route("/quality", quality.heat_map),
         Route("/quality/hour", quality.feed_hour),
         Route("/quality/quarantine", quality.quarantine),

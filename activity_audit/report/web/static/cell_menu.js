@@ -44,7 +44,8 @@ export function show(place, x, y) {
 }
 
 function headerItems(field) {
-  return [...sortItems(field), groupItem(field), null, ...columnItems(field)].filter((item) => item !== undefined);
+  const help = { text: "What this column means", run: () => location.assign(`/help#${field}`) };
+  return [...sortItems(field), groupItem(field), null, ...columnItems(field), null, help].filter((item) => item !== undefined);
 }
 
 function cellItems(owner, { field, value, shown, code, row }) {

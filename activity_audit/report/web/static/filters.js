@@ -2,6 +2,7 @@
 import { announce, debounced, element, parsed } from "./dom.js";
 import { formUrl, linkTo } from "./links.js";
 import { go } from "./pages.js";
+import { oneStopEach } from "./stops.js";
 
 const PAUSE = 250;
 
@@ -63,6 +64,7 @@ async function load(list, search) {
     // Who is not signed in any more is led to the form for that, which is no list of values.
     if (!answer.ok || answer.redirected) throw new Error(answer.statusText);
     values.replaceChildren(...parsed(await answer.text()).body.childNodes);
+    oneStopEach(values);
     announce(`${values.querySelectorAll("input").length} values`);
   } catch (error) {
     if (error.name === "AbortError") return;

@@ -43,11 +43,13 @@ class EventTable {
     this.after = this.before.cloneNode(true);
     this.body.replaceChildren(this.before, this.after);
     this.window = new Window(this.scroller, table.tHead.offsetHeight);
+    this.leave = debounced(() => { this.place.hidden = true; }, 900);
     this.settle = debounced(() => this.window.settle() && this.draw(), 200);
     this.scroller.addEventListener("scroll", () => {
       this.window.scrolled();
       this.draw();
       this.settle();
+      this.sayPlace();
     }, { passive: true });
     observer = new ResizeObserver(() => this.draw());
     observer.observe(this.scroller);
@@ -123,6 +125,21 @@ class EventTable {
     }
     this.mark(hadFocus);
     this.load(first, end);
+  }
+
+  /** Beside the scrollbar, while it moves: which row of how many is the first in sight. */
+  sayPlace() {
+    if (this.rows.length <= 3 * this.window.rowsInSight) return;
+    this.place ??= element("div", { class: "place", "aria-hidden": "true" });
+    if (!this.place.isConnected) this.scroller.after(this.place);
+    const box = this.scroller.getBoundingClientRect();
+    const share = this.scroller.scrollTop / Math.max(1, this.scroller.scrollHeight - this.scroller.clientHeight);
+    const count = (number) => number.toLocaleString("en");
+    this.place.textContent = `Row ${count(this.window.firstInSight + 1)} of ${count(this.rows.total)}`;
+    this.place.style.top = `${box.top + this.window.head + share * (box.height - this.window.head - 36)}px`;
+    this.place.style.right = `${innerWidth - box.right + 24}px`;
+    this.place.hidden = false;
+    this.leave();
   }
 
   async load(first, end) {
