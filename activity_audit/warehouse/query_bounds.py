@@ -25,7 +25,7 @@ from activity_audit.settings.value_types import bytes_of
 # How many times the memory limit a query may spill to disk.
 _SPILL = 4
 # What the process takes beside DuckDB's buffers: rows as Python's objects, threads, and what they need for a while.
-_BESIDE = 512 << 20
+_BESIDE = 1 << 30
 # How long an interrupted query has to end, in seconds.
 _PATIENCE = 10.0
 _LOOK_EVERY = 0.05

@@ -5,6 +5,7 @@ The same processes show who may reach what: only loopback is listened on, and fi
 
 from __future__ import annotations
 
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -77,6 +78,8 @@ def test_commands_keep_secrets_and_files_to_themselves(home: Settings) -> None:
     assert _say(home, "review", "review", "--no-verify") == 0
     period = ("--from", "2026-05-01", "--to", "2026-05-02")
     assert _say(home, "evidence", "evidence", *period, "--out", str(home.home.parent / "pack")) == 0
+    assert _say(home, "backup", "backup", "--to", str(home.home.parent / "backups")) == 0
+    assert _open_to_others(home.home.parent / "backups") == []
     # What cannot be reached is named, and how it would have been reached is not.
     wrong = "postgres:host=127.0.0.1 port=1 user=audit dbname=audit password=planted-in-dsn"
     assert _say(home, "lost", "sql", "select 1", AUDIT_CATALOG=wrong, AUDIT_DATA_PATH=str(home.home / "data")) == 1
@@ -103,16 +106,18 @@ def test_the_report_keeps_secrets_and_listens_on_loopback(home: Settings) -> Non
 @pytest.mark.slow
 def test_everything_that_serve_starts_does_so_too(home: Settings) -> None:
     said = home.home.parent / "said" / "serve"
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     with said.open("w") as output:
         serve = subprocess.Popen(
-            [AUDIT, "serve", "--port", "0", "--report-port", "0"],
+            [AUDIT, "serve", "--port", str(port), "--report-port", "0"],
             env=process_environment(home, **PLANTED),
             stdout=output,
             stderr=subprocess.STDOUT,
             umask=0o022,
         )
     try:
-        until(lambda: said.read_text().count("http://") >= 2, 240)
+        until(lambda: serve.poll() is not None or said.read_text().count("http://") >= 2, 240)
         process = psutil.Process(serve.pid)
         until(lambda: len(process.children(recursive=True)) >= 4, 240)
         assert _listening(process) == {"127.0.0.1"}
