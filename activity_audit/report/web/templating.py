@@ -51,7 +51,7 @@ def render(request: Request, template: str, status: int = 200, **values: Any) ->
             csrf=getattr(state, "csrf", ""),
             links=[link for link in request.app.state.links() if user and user.may(link.permission)],
             here=request.url.path,
-            has_more_sessions=bool(user) and request.app.state.access.sessions.count_of(user.name) > 1,
+            has_more_sessions=user is not None and request.app.state.access.sessions.count_of(user.name) > 1,
             **values,
         )
     )
