@@ -177,7 +177,7 @@ def _loaded(settings: Settings) -> dict[str, float]:
     """The hour as a run of Dagster's job, in a process that has imported everything and loaded the definitions."""
     _import_libraries()
     from activity_audit.base import catalogue
-    from activity_audit.cli.dagster_runs import CONSOLE
+    from activity_audit.cli.dagster_runs import console
     from orchestration import instance as dagster_instance
     from orchestration.assets.warehouse import FEEDS_TAG
     from orchestration.definitions import build_definitions
@@ -188,7 +188,7 @@ def _loaded(settings: Settings) -> dict[str, float]:
     with dagster_instance.instance(settings) as instance:
         wall, cpu = time.perf_counter(), time.process_time()
         tags = {**range_tags(*_WINDOW), FEEDS_TAG: ",".join(catalogue.slugs())}
-        result = job.execute_in_process(instance=instance, run_config=CONSOLE, tags=tags, raise_on_error=False)
+        result = job.execute_in_process(instance=instance, run_config=console(), tags=tags, raise_on_error=False)
         if not result.success:
             raise measure.Failed("the hour failed")
         return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}

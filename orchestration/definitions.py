@@ -6,6 +6,7 @@ from datetime import datetime
 
 import dagster as dg
 
+from activity_audit.base import json_log
 from activity_audit.base.progress import Progress
 from activity_audit.dbt_runner import project
 from activity_audit.ingest.beginning import beginning
@@ -18,6 +19,7 @@ from orchestration.assets.warehouse import build_warehouse_asset
 from orchestration.distributed import EXCHANGE, InExchange, distributed_run
 from orchestration.partitions import hourly
 from orchestration.resources import Home
+from orchestration.run_log import json_console
 
 
 def build_definitions(
@@ -47,6 +49,7 @@ def build_definitions(
             EXCHANGE: InExchange(settings),
         },
         executor=dg.in_process_executor,
+        loggers={"console": json_console} if json_log.is_on() else None,
     )
     if freshness is None:
         return always
@@ -70,5 +73,6 @@ def build_definitions(
 def defs() -> dg.Definitions:
     """What `workspace.yaml` and `dagster dev` load, for the settings of the environment."""
     settings = load_settings()
+    json_log.begin()
     keep_private(settings)
     return build_definitions(settings)

@@ -87,6 +87,11 @@ def iso(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def interval(start: datetime, end: datetime) -> str:
+    """The feed hours in [start, end), aware: an hour as its beginning, several as an ISO 8601 interval."""
+    return iso(start) if end - start <= HOUR else f"{iso(start)}/{iso(end)}"
+
+
 def naive(value: datetime) -> datetime:
     """The same UTC instant as the warehouse stores it: a plain timestamp."""
     return value.astimezone(UTC).replace(tzinfo=None)

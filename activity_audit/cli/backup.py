@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from activity_audit.base.masking import without_secrets
-from activity_audit.cli.output import OUTPUT, print_json, print_table, say
+from activity_audit.cli.output import OUTPUT, print_json, print_table, say, warn
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def command(settings: Settings, to: str | None, keep: int | None, is_list: bool,
 
     The exit code is 1 if --check finds a damaged file.
     """
+    from activity_audit.metrics.exposition import write_file
+    from activity_audit.pipeline.notes import note
     from activity_audit.upkeep.backup.check import check, whole_backups
     from activity_audit.upkeep.backup.make import backup
     from activity_audit.warehouse.lake import WarehouseError
@@ -50,8 +52,8 @@ def command(settings: Settings, to: str | None, keep: int | None, is_list: bool,
         else:
             with _told_if_it_fails(settings):
                 made = backup(settings, lambda step: say(f"{step} …", err=True))
-            for warning in made.warnings:
-                say(f"warning: {warning}", err=True)
+            note(settings, "backup", {"id": made.backup.id})
+            warn([*made.warnings, *write_file(settings)])
             if output == "json":
                 print_json(asdict(made.backup) | {"removed": made.removed, "warnings": made.warnings})
             else:
@@ -70,8 +72,7 @@ def _told_if_it_fails(settings: Settings) -> Iterator[None]:
     from activity_audit.alerts.rounds import observe
 
     def tell(*causes: Cause) -> None:
-        for warning in observe(settings, "backup_failed", causes):
-            say(f"warning: {warning}", err=True)
+        warn(observe(settings, "backup_failed", causes))
 
     try:
         yield

@@ -9,6 +9,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base import json_log
 from activity_audit.base.hours import HOUR
 from activity_audit.cli.exit_codes import raise_if_stopped
 from activity_audit.settings.core import Settings
@@ -16,8 +17,6 @@ from activity_audit.settings.core import Settings
 if TYPE_CHECKING:
     import dagster as dg
 
-# What the run has to say, the command says.
-CONSOLE: dict[str, Any] = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 _STAGES = {"staging": 1, "checking": 2, "publishing": 3}
 
 
@@ -41,13 +40,19 @@ def execute(
     before = signal.getsignal(signal.SIGTERM)
     try:
         result = job.execute_in_process(
-            instance=instance, raise_on_error=False, run_config=CONSOLE | (run_config or {}), **options
+            instance=instance, raise_on_error=False, run_config=console() | (run_config or {}), **options
         )
     finally:
         # Dagster leaves it with what SIGINT has: ignored, in the background of a script.
         signal.signal(signal.SIGTERM, before)
     raise_if_stopped()
     return result
+
+
+def console() -> dict[str, Any]:
+    """What of a run's log goes to standard error: in text nothing, because what it has to say, the command says."""
+    level = "INFO" if json_log.is_on() else "CRITICAL"
+    return {"loggers": {"console": {"config": {"log_level": level}}}}
 
 
 def error_of(result: dg.ExecuteInProcessResult, settings: Settings) -> str:

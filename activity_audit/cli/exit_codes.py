@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import click
 
+from activity_audit.base import json_log
 from activity_audit.base.faults import FaultError, sentence_of
 from activity_audit.cli.output import say, visible_lines
 from activity_audit.settings.core import Settings
@@ -134,13 +135,17 @@ def _explain(error: BaseException, settings: Settings | None, *, stopped: bool) 
     if isinstance(error, click.exceptions.Exit):
         return error.exit_code
     if isinstance(error, click.ClickException):
-        error.show()
+        if json_log.is_on():
+            say(f"Error: {error.format_message()}", err=True)
+        else:
+            error.show()
         return error.exit_code
     if isinstance(error, SystemExit):
         return error.code if isinstance(error.code, int) else 1
     if said := sentence_of(error, settings.home if settings else "AUDIT_HOME"):
         return _say(f"Error: {visible_lines(said)}", 1)
-    say(*"".join(traceback.format_exception(error)).splitlines(), err=True)
+    text = "".join(traceback.format_exception(error))
+    say(*([f"Error: {text}"] if json_log.is_on() else text.splitlines()), err=True)
     return _say(_UNEXPECTED, 1)
 
 

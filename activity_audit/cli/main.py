@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import Any
 
 import click
 
+from activity_audit.base import json_log
 from activity_audit.base.seeds import SeedError
 from activity_audit.cli import exit_codes
 from activity_audit.cli.output import visible_lines, warn
@@ -95,6 +97,10 @@ def cli(context: click.Context) -> None:
         raise click.UsageError(f"a setting is wrong\n{error}") from None
     except SeedError as error:
         raise click.UsageError(f"the catalogue is wrong\n{error}") from None
+    if context.obj.log == "json":
+        # A .env may say so; what this process starts reads the environment first.
+        os.environ[json_log.SETTING] = "json"
+    json_log.begin()
     keep_private(context.obj)
     alike = [
         f"{name} is not a setting and is ignored; did you mean {meant}?"

@@ -21,6 +21,7 @@ from typing import Any
 
 import click
 
+from activity_audit.base import json_log
 from activity_audit.base.shown_text import FORMULA, visible
 
 OUTPUT = click.Choice(["table", "json"])
@@ -64,7 +65,10 @@ def unique(columns: Sequence[str]) -> list[str]:
 def say(*lines: str, fg: str | None = None, err: bool = False) -> None:
     """Lines of text for people, on standard output or standard error; a line break inside of one is shown as such."""
     for line in lines:
-        click.secho(visible(line), fg=fg, err=err)
+        if err and json_log.is_on():
+            json_log.said(line)
+        else:
+            click.secho(visible(line), fg=fg, err=err)
 
 
 @contextmanager

@@ -143,6 +143,8 @@ def _of_home(settings: Settings) -> Iterator[Metric]:
     if verify := last.get("verify"):
         yield _metric("verify_timestamp_seconds", "When `audit verify` last ended.", [], [([], _time(verify))])
         yield _metric("verify_findings", "What it found that differs.", [], [([], verify["findings"])])
+    if backup := last.get("backup"):
+        yield _metric("backup_timestamp_seconds", "When `audit backup` last made one.", [], [([], _time(backup))])
     if settings.alert_urls:
         try:
             alerts = [*home_book(settings).alerts(), *warehouse_book(settings).alerts()]

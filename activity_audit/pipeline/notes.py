@@ -1,4 +1,4 @@
-"""What the home remembers of the last run and the last `audit verify`, for monitoring: `$AUDIT_HOME/last.json`.
+"""What the home remembers of the last run, `audit verify` and `audit backup`, for monitoring: `$AUDIT_HOME/last.json`.
 
 The warehouse does not have it: how long each stage took, a run that published nothing, and what a verification found.
 """
@@ -6,6 +6,7 @@ The warehouse does not have it: how long each stage took, a run that published n
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from activity_audit.base.files import rewrite
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.settings.core import Settings
 
+_log = logging.getLogger(__name__)
 _FILE = "last.json"
 # How a run may end.
 OUTCOMES = ("published", "blocked", "failed", "stopped")
@@ -26,7 +28,7 @@ _LANDING = "landing"
 
 
 def read(settings: Settings) -> dict[str, Any]:
-    """What is remembered: `run`, `landing` and `verify`, those that there were; times are ISO 8601, UTC."""
+    """What is remembered: `run`, `landing`, `verify` and `backup`, those that there were; times are ISO 8601, UTC."""
     try:
         found = json.loads((settings.home / _FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -59,6 +61,7 @@ class Timed:
 
     def stage(self, name: str) -> None:
         """A stage begins; the watcher of the run hears of it."""
+        _log.info("stage: %s", name)
         self.begun.append((name, time.monotonic()))
         self.progress(name)
 

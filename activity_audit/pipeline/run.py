@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
@@ -13,7 +14,8 @@ import duckdb
 
 from activity_audit.base import catalogue
 from activity_audit.base.call_stack import with_room
-from activity_audit.base.hours import naive, now_utc
+from activity_audit.base.hours import interval, iso, naive, now_utc
+from activity_audit.base.json_log import about
 from activity_audit.base.masking import masked_errors
 from activity_audit.ingest.landing import LandingReport, land, open_index
 from activity_audit.ingest.misplaced import refuse_misplaced
@@ -36,6 +38,7 @@ from activity_audit.warehouse.run_lock import OnStage, WarehouseBusyError
 from activity_audit.warehouse.transactions import PublishedMeanwhileError
 
 Window = tuple[datetime, datetime]
+_log = logging.getLogger(__name__)
 # How often a run that workers stage is judged and published, where others publish in the meantime.
 _TRIES = 3
 
@@ -90,6 +93,9 @@ def land_feeds(
     report.deferred += own.deferred
     report.source_warnings += own.source_warnings
     report.set_aside += own.set_aside
+    for delivery in report.new:
+        with about(feed=delivery.feed, hour=iso(delivery.feed_hour)):
+            _log.info("landed %s: %d records, %d bytes", delivery.name, delivery.records, delivery.bytes)
     return report
 
 
@@ -112,7 +118,7 @@ def update_warehouse(
         WarehouseError: the warehouse cannot be reached or written, or another home published into it meanwhile.
     """
     fault: staging.DataFaultError | None = None
-    with stages.begin(settings, run_id, progress) as run:
+    with about(run_id=run_id, hour=interval(*window)), stages.begin(settings, run_id, progress) as run:
         with Workbench(settings, run_id).kept() as bench:
             with bench.connect() as connection:
                 run.bring_up_to_date(bench, connection)

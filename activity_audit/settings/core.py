@@ -174,6 +174,7 @@ class Settings(Folders, BaseModel):
     metrics_file: AbsolutePath | None = Field(
         None, description="a file *.prom that node_exporter reads, which runs and looks write metrics to"
     )
+    log: Literal["text", "json"] = Field("text", description="how what is logged is written to standard error")
     docs_runs: int = Field(200, ge=1, le=100_000, description="how many runs' validation pages the data docs keep")
     report: ReportSettings = ReportSettings.model_validate({})
     cxone: CxoneSettings = CxoneSettings.model_validate({})

@@ -7,7 +7,8 @@ import dagster as dg
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt, wait_exponential, wait_random
 
 from activity_audit.base import catalogue
-from activity_audit.base.hours import hour_range
+from activity_audit.base.hours import hour_range, interval
+from activity_audit.base.json_log import about
 from activity_audit.ingest.landing import LandingReport
 from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ingest.sources.source import SourceRefusedError
@@ -75,7 +76,8 @@ def build_raw_asset(partitions: dg.PartitionsDefinition) -> dg.AssetsDefinition:
         window = window_of(context)
         feeds = selected_feeds(context)
         try:
-            report = _tries(context)(land_feeds, settings, feeds, window, home.progress.landing)
+            with about(run_id=context.run_id, hour=interval(*window)):
+                report = _tries(context)(land_feeds, settings, feeds, window, home.progress.landing)
         except SourceRefusedError as error:
             raise dg.Failure(str(error), allow_retries=False) from None
         home.warn(context.log, report.warnings)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import yaml
 
+from activity_audit.base import json_log
 from activity_audit.base.catalogue import SEEDS_DIR
 from activity_audit.base.process_tree import ending_with_parent
 from activity_audit.ingest.beginning import NOTE
@@ -85,6 +86,7 @@ def _start_code_server(folder: Path) -> subprocess.Popen[bytes]:
     return _start([
         _program("dagster"), "code-server", "start", "--module-name", "orchestration.definitions",
         "--working-directory", str(_ROOT), "--location-name", LOCATION, "--socket", str(at), "--log-level", "warning",
+        *_log_format(),
     ])  # fmt: skip
 
 
@@ -95,7 +97,11 @@ def _start_web_server(folder: Path, workspace: Path) -> subprocess.Popen[bytes]:
 
 
 def _start_daemon(workspace: Path) -> subprocess.Popen[bytes]:
-    return _start([_program("dagster-daemon"), "run", "--workspace", str(workspace)])
+    return _start([_program("dagster-daemon"), "run", "--workspace", str(workspace), *_log_format()])
+
+
+def _log_format() -> list[str]:
+    return ["--log-format", "json"] if json_log.is_on() else []
 
 
 def _start(command: Sequence[str]) -> subprocess.Popen[bytes]:

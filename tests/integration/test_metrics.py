@@ -156,6 +156,7 @@ def _named(expression: str) -> set[str]:
 
 def test_dashboard_and_rules_name_what_there_is(watched: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     notes.note(watched, "verify", {"whole": True, "findings": 0})
+    notes.note(watched, "backup", {"id": "a"})
     monkeypatch.setenv("AUDIT_ALERT_TO", "json://127.0.0.1:1")
     exposed = samples(text(load_settings()))
     labels: dict[str, set[str]] = {}

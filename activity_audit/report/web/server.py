@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from activity_audit.base import json_log
 from activity_audit.settings.core import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -119,6 +120,7 @@ def configuration(app: ASGIApp, *, with_dagster: bool) -> uvicorn.Config:
         h11_max_incomplete_event_size=LONGEST_HEAD,
         access_log=False,
         log_level="warning",
+        log_config=None if json_log.is_on() else uvicorn.config.LOGGING_CONFIG,
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE,
