@@ -60,6 +60,7 @@ test-slow: setup ## Run the long tests: a simulated week, the longest of the oth
 	@$(BIN)/pytest -q -m slow
 
 torture: setup system-packages ## Run many rounds of faults, load and hostile input, and write the figures to docs/torture.md (hours)
+	@$(BIN)/uv sync --quiet --locked --inexact --group fuzz --python $(BIN)/python || echo "the fuzzer is not installed; its tests are skipped"
 	@$(BIN)/pytest -q -n auto --dist worksteal -m torture --rounds $(or $(ROUNDS),200) --seed $(or $(SEED),1) \
 		--figures docs/torture.md $(if $(ONLY),-k "$(ONLY)")
 
