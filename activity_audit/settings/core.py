@@ -21,7 +21,7 @@ from activity_audit.base.masking import has_credentials
 from activity_audit.base.sql_text import PATTERN
 from activity_audit.base.storage_paths import local_path
 from activity_audit.settings import environment
-from activity_audit.settings.alerts import places, places_in
+from activity_audit.settings.alerts import places
 from activity_audit.settings.cxone import CxoneSettings
 from activity_audit.settings.folders import Folders, overlaps
 from activity_audit.settings.report import ReportSettings
@@ -168,7 +168,6 @@ class Settings(Folders, BaseModel):
     alert_to: SecretStr | None = Field(
         None, description="where alerts are sent: URLs of apprise, separated by spaces or commas"
     )
-    alert_to_file: AbsolutePath | None = Field(None, description="a file with such URLs, one a line")
     backup_to: str | None = Field(None, description="where `audit backup` keeps backups: a folder, or any fsspec URL")
     backup_keep: int = Field(7, ge=1, le=10_000, description="how many backups are kept there")
     metrics_file: AbsolutePath | None = Field(
@@ -255,12 +254,6 @@ class Settings(Folders, BaseModel):
         places(value.get_secret_value() if value else "")
         return value
 
-    @field_validator("alert_to_file")
-    @classmethod
-    def _file_of_places(cls, value: Path | None) -> Path | None:
-        places_in(value)
-        return value
-
     @field_validator("cxone", mode="before")
     @classmethod
     def _only_as_the_source(cls, value: Any, others: ValidationInfo) -> Any:
@@ -308,7 +301,7 @@ class Settings(Folders, BaseModel):
     @cached_property
     def alert_urls(self) -> list[str]:
         """Where alerts are sent: URLs of apprise, which are secrets."""
-        return places(self.alert_to.get_secret_value() if self.alert_to else "") + places_in(self.alert_to_file)
+        return places(self.alert_to.get_secret_value() if self.alert_to else "")
 
     @cached_property
     def expected_feeds(self) -> list[str]:

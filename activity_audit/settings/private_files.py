@@ -71,7 +71,7 @@ def open_doors(settings: Settings) -> list[str]:
     if cache and cache.st_uid not in (0, os.geteuid()):
         found.append(_foreign(settings.cache))
     secrets = [Path(environment.FILE).absolute()]
-    secrets += [path for path in (settings.report.users_file, settings.alert_to_file) if path]
+    secrets += [settings.report.users_file] if settings.report.users_file else []
     secrets += environment.secret_files(SECRETS).values()
     for path in secrets:
         file = _stat(path)
