@@ -9,7 +9,7 @@ export DAGSTER_DISABLE_TELEMETRY := 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run serve bench bench-full bench-bucket bench-report superset bi-clients docs sbom audit-dependencies test tests lint types unit integration browser test-slow torture system-packages clean
+.PHONY: help setup run serve definitions pack-home bench bench-full bench-bucket bench-report superset bi-clients docs sbom audit-dependencies test tests lint types unit integration browser test-slow torture system-packages clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -80,6 +80,12 @@ sbom: setup ## Write docs/sbom.cdx.json, the list of all packages of uv.lock wit
 
 audit-dependencies: setup ## Ask the database of known vulnerabilities (OSV) about every package of uv.lock; needs the internet
 	@$(BIN)/uv audit --frozen
+
+definitions: setup ## Write tests/integration/older_homes/definitions.txt, after a change of what homes keep
+	@$(BIN)/python scripts/pack_home.py --definitions
+
+pack-home: setup ## Pack a home of this release for the tests of later ones; once for each version of the home's format
+	@$(BIN)/python scripts/pack_home.py
 
 bench: setup ## Measure everything at small sizes, peers too; writes benchmarks/results/small.* (some minutes)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY))

@@ -7,11 +7,13 @@ from datetime import datetime
 import dagster as dg
 
 from activity_audit.base import json_log
+from activity_audit.base.faults import FaultError
 from activity_audit.base.progress import Progress
 from activity_audit.dbt_runner import project
 from activity_audit.ingest.beginning import beginning
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.settings.private_files import keep_private
+from activity_audit.warehouse.home_record import why_newer
 from orchestration import automation, checks, jobs
 from orchestration.assets import graph
 from orchestration.assets.raw import build_raw_asset
@@ -75,4 +77,6 @@ def defs() -> dg.Definitions:
     settings = load_settings()
     json_log.begin()
     keep_private(settings)
+    if newer := why_newer(settings):
+        raise FaultError(newer)
     return build_definitions(settings)

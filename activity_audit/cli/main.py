@@ -20,6 +20,7 @@ from activity_audit.cli.output import visible_lines, warn
 from activity_audit.settings.core import SECRETS, VARIABLES, SettingsError, load_settings
 from activity_audit.settings.environment import misspelt
 from activity_audit.settings.private_files import keep_private, open_doors
+from activity_audit.warehouse.home_record import why_newer
 
 # Each is a module of this package, which is imported when the command is run. So `audit --help` imports none.
 COMMANDS = {
@@ -102,6 +103,8 @@ def cli(context: click.Context) -> None:
         os.environ[json_log.SETTING] = "json"
     json_log.begin()
     keep_private(context.obj)
+    if newer := why_newer(context.obj):
+        raise click.ClickException(newer)
     alike = [
         f"{name} is not a setting and is ignored; did you mean {meant}?"
         for name, meant in misspelt(VARIABLES, SECRETS).items()

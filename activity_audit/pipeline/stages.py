@@ -29,7 +29,8 @@ from activity_audit.transform import parts, staging, threads
 from activity_audit.transform.built import Built, describe
 from activity_audit.transform.exchange import Exchange
 from activity_audit.transform.scratch import Batch, Workbench
-from activity_audit.warehouse import arrow_rows, known_ids, lake_writer, tables
+from activity_audit.upkeep.migrations import migrate
+from activity_audit.warehouse import arrow_rows, home_version, known_ids, lake_writer, tables
 from activity_audit.warehouse.fact_files import FactFile, WorkersFileError
 from activity_audit.warehouse.run_lock import OnStage, exclusive
 from activity_audit.warehouse.transactions import NotPublishedError, PublishedMeanwhileError, snapshot_now
@@ -93,6 +94,7 @@ class Stages:
     def bring_up_to_date(self, bench: Workbench, connection: duckdb.DuckDBPyConnection) -> None:
         """Make the warehouse what can be built on: its tables, its known ids and names, and its ledger."""
         threads.fit(connection)
+        migrate(connection, self.settings)
         self.warnings += tables.bring_up_to_date(connection, self.manifest, bench.known_ids)
         adopt(connection, raw_lake(self.settings).store, naive(now_utc()))
         self.since = snapshot_now(connection)
@@ -184,7 +186,7 @@ class Stages:
         self.outcome = outcome
         if self.spread:
             self.spread.discard_doubles(self.written.get(FACT_NAME, ()))
-        lake_writer.remember(connection, self.settings)
+        lake_writer.remember(connection, self.settings, home_version.VERSION)
         if warning := head.keep(connection, self.settings):
             outcome.warnings.append(warning)
         # Not before: they show what the warehouse has. What a killed run leaves out here, the next one puts up.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.files import rewrite
+from activity_audit.warehouse import home_version
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,8 +63,32 @@ def _content(settings: Settings) -> dict[str, Any] | None:
 
 def write(settings: Settings, warehouse: str, *, restoring: str | None = None) -> None:
     """Keep that this home has published into this warehouse, or that the backup `restoring` of it is not all there."""
-    content = {"warehouse_id": warehouse, "about": _ABOUT} | ({"restoring": restoring} if restoring else {})
+    _write(settings, {"warehouse_id": warehouse, "about": _ABOUT} | ({"restoring": restoring} if restoring else {}))
+
+
+def _write(settings: Settings, content: dict[str, Any]) -> None:
     rewrite(path(settings), json.dumps(content, indent=2) + "\n")
+
+
+def version(settings: Settings) -> int:
+    """The version of what the home holds, as it is recorded. Raises as `read` does."""
+    return int((_content(settings) or {}).get("version", home_version.UNRECORDED))
+
+
+def set_version(settings: Settings, number: int) -> None:
+    """Keep that what the home holds is of this version, once it has published. Raises as `read` does."""
+    if content := _content(settings):
+        _write(settings, content | {"version": number})
+
+
+def why_newer(settings: Settings) -> str | None:
+    """What is to be said if a newer release has written the home; None if not, or where nobody can tell."""
+    try:
+        found = version(settings)
+    except (OSError, ValueError):
+        # What needs a record that is damaged says so.
+        return None
+    return home_version.newer(f"the home {settings.home}", found) if found > home_version.VERSION else None
 
 
 def why_lost(settings: Settings) -> str | None:

@@ -31,6 +31,7 @@ from activity_audit.warehouse.lake_location import (
     unreachable,
     why_lost,
 )
+from activity_audit.warehouse.lake_location import NewerReleaseError as NewerReleaseError
 from activity_audit.warehouse.lake_location import OlderReleaseError as OlderReleaseError
 from activity_audit.warehouse.object_storage import ObjectStorageError
 

@@ -14,7 +14,7 @@ from activity_audit.base.faults import sentence_of
 from activity_audit.base.masking import without_secrets
 from activity_audit.base.sql_text import literal
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import extensions, home_record, move_marks
+from activity_audit.warehouse import extensions, home_record, home_version, move_marks
 from activity_audit.warehouse.object_storage import open_storage
 
 ALIAS = "audit"
@@ -36,6 +36,10 @@ class NothingPublishedError(WarehouseError):
 
 class LostCatalogueError(WarehouseError):
     """There was a warehouse, and its catalog is not where it was."""
+
+
+class NewerReleaseError(WarehouseError):
+    """A newer release has written the warehouse, so that this one does not know what it has."""
 
 
 class OlderReleaseError(WarehouseError):
@@ -90,6 +94,7 @@ def attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: s
 
     Raises:
         WarehouseError: if it was moved away, or a move into it is not complete; the move itself may attach it.
+        NewerReleaseError: if a newer release has written it.
     """
     connection.execute(
         f"attach {literal(where.catalog)} as {ALIAS} "
@@ -98,6 +103,10 @@ def attach_at(connection: duckdb.DuckDBPyConnection, where: Location, options: s
     if not is_move and (closed := move_marks.why_closed(connection, where.catalog)):
         connection.execute(f"detach {ALIAS}")
         raise WarehouseError(closed)
+    if (found := home_version.of_warehouse(connection)) > home_version.VERSION:
+        connection.execute(f"detach {ALIAS}")
+        what = without_secrets(f"the warehouse of {where.catalog.removeprefix('ducklake:')}")
+        raise NewerReleaseError(home_version.newer(what, found))
 
 
 def unreachable(where: Location, error: Exception) -> WarehouseError:

@@ -8,7 +8,7 @@ from time import sleep
 import duckdb
 
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import data_folder, extensions, home_record
+from activity_audit.warehouse import data_folder, extensions, home_record, home_version
 from activity_audit.warehouse.data_folder import DataFolderError
 from activity_audit.warehouse.lake_catalog import warehouse_id
 from activity_audit.warehouse.lake_location import (
@@ -110,7 +110,8 @@ def _require_known(connection: duckdb.DuckDBPyConnection, settings: Settings, wh
         raise
 
 
-def remember(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
-    """Keep in the home that it has published, once it has; the connection has `audit` attached."""
+def remember(connection: duckdb.DuckDBPyConnection, settings: Settings, version: int = home_version.UNRECORDED) -> None:
+    """Keep in the home that it has published, once it has, and its version; the connection has `audit` attached."""
     if recorded_id(settings) is None and is_set_up(connection):
         home_record.write(settings, warehouse_id(connection))
+        home_record.set_version(settings, version)

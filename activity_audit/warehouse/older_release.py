@@ -6,7 +6,7 @@ import duckdb
 
 from activity_audit.dbt_runner import project
 from activity_audit.settings.core import Settings
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import home_record, home_version, lake
 from activity_audit.warehouse.contract import published_models
 
 
@@ -27,14 +27,15 @@ def lacking(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 
 def is_older(settings: Settings) -> bool:
-    """Whether something is published, and lacks what this release has.
+    """Whether something is published, and lacks what this release has, or is of an earlier version.
 
     Raises:
         WarehouseError: if the warehouse cannot be reached.
     """
     try:
         with lake.reader(settings) as connection:
-            return bool(lacking(connection))
+            versions = home_version.of_warehouse(connection), home_record.version(settings)
+            return min(versions) < home_version.VERSION or bool(lacking(connection))
     except lake.NothingPublishedError:
         return False
 
