@@ -23,6 +23,7 @@ from activity_audit.report.access.access import Access
 from activity_audit.report.access.permissions import user_of
 from activity_audit.report.queries import charts, detail, events, groups, lists
 from activity_audit.report.queries.events import Order
+from activity_audit.report.queries.files import FactFiles
 from activity_audit.report.queries.warehouse import Query, Warehouse
 from activity_audit.report.web.app import build_app
 from activity_audit.settings.core import Settings
@@ -87,6 +88,17 @@ def test_a_masked_query_finds_no_value(asked: Query, masked: Query, rows: list[d
     # By a hash of all fields, of the file or of the batch a guess could be tested.
     assert re.findall("[0-9a-f]{64}", repr(seen))
     assert re.findall("[0-9a-f]{64}", repr(one)) == []
+
+
+def test_events_that_are_read_through_the_lake_are_masked_too(masked: Query) -> None:
+    """So are those of which some are in no data file of their own."""
+    through_lake = FactFiles([], masked.files._event_ids, are_all=False)
+    fields = ", ".join(FIELDS)
+    for files, expected in ((through_lake.masked(), 1), (through_lake, 20)):
+        sql, values, _ = files.reading(WHOLE)
+        found = masked.rows(f"select distinct {fields} {sql}", values)
+        assert len(found) >= expected
+        assert (found == [(WORD,) * 3]) == (files is not through_lake)
 
 
 @pytest.mark.parametrize(
