@@ -37,6 +37,7 @@ _SAID = {
 # Looked up by hand: packages that say nothing, say it in other words, or are for other systems and so not installed.
 _BY_HAND = {
     "async-timeout": "Apache-2.0",
+    "atheris": "Apache-2.0",
     "axe-playwright-python": "MIT",
     "pyreadline3": "BSD-3-Clause",
     "pywin32": "PSF-2.0",
