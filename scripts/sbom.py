@@ -50,7 +50,7 @@ def bill() -> dict[str, Any]:
     uv = [str(ROOT / ".venv/bin/uv"), "export", "--quiet", "--frozen", "--no-emit-project"]
     everything = ["--all-extras", "--all-groups", "--format", "cyclonedx1.5", "--preview-features", "sbom-export"]
     done = subprocess.run([*uv, *everything], cwd=ROOT, capture_output=True, text=True, check=True)
-    found = json.loads(done.stdout)
+    found = _without_numbers(json.loads(done.stdout))
     del found["serialNumber"], found["metadata"]["timestamp"]
     known = {_key(one.metadata["Name"]): one for one in distributions()}
     before = {one["bom-ref"]: one for one in written()["components"]} if TARGET.exists() else {}
@@ -62,6 +62,18 @@ def bill() -> dict[str, Any]:
         if not (expression := said or old):
             raise SystemExit(f"{component['name']} is not installed, so its licence is not known; install all extras")
         component["licenses"] = [{"expression": expression}]
+    return found
+
+
+def _without_numbers(found: dict[str, Any]) -> dict[str, Any]:
+    """With names for references that do not change when another package comes."""
+    parts = [found["metadata"]["component"], *found["components"]]
+    names = {part["bom-ref"]: f"{part['name']}@{part['version']}" for part in parts}
+    for part in parts:
+        part["bom-ref"] = names[part["bom-ref"]]
+    for one in found["dependencies"]:
+        one["ref"] = names[one["ref"]]
+        one["dependsOn"] = sorted(names[other] for other in one.get("dependsOn", []))
     return found
 
 
