@@ -6,6 +6,7 @@ an undecodable or oversized line is looked at line by line.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,15 +20,17 @@ from activity_audit.ingest.readers.streams import Blocks
 from activity_audit.raw import records
 
 _BLANK = r"\A[\t-\r ]*\z"
-# Where one object may end and another begin.
+# Where one object may end and another begin: on one line, and where lines end in several ways.
 _ADJACENT = r"\}[ \t\r]*\{"
+_OTHER_END = re.compile(rb"\}[ \t]*[\r\n][ \t\r\n]*\{")
 
 
 def read_lines(blocks: Blocks, max_bytes: int, *, concatenated: bool = False) -> Iterator[pa.RecordBatch]:
     """The records of a line-delimited delivery, in batches of about a block.
 
-    If `concatenated`, a line may have several objects one after the other, which are a record each. A line of them that
-    is too large to be held is left unread in `blocks`, with all that follows.
+    Where some lines end in a carriage return and others in a line feed, both do, between objects. If `concatenated`, a
+    line may have several objects one after the other, which are a record each. A line of them that is too large to be
+    held is left unread in `blocks`, with all that follows.
     """
     end = line_end(blocks)
     for item in line_blobs(blocks, max_bytes, end, _begins_with_several if concatenated else lambda _: False):
@@ -57,10 +60,13 @@ def _lines(blob: bytes, end: bytes, max_bytes: int, concatenated: bool) -> Itera
         text is None
         or pc.max(lengths).as_py() > max_bytes
         or (concatenated and pc.any(pc.match_substring_regex(text, _ADJACENT)).as_py())
+        or ((b"\n" if end == b"\r" else b"\r") in blob and _OTHER_END.search(blob))
     ):
         contents = (line for line in blob.split(end) if line and not line.isspace())
         yield from records.to_batches(
-            _one_line(part, max_bytes) for line in contents for part in (_parts(line) if concatenated else [line])
+            _one_line(part, max_bytes)
+            for line in contents
+            for part in (_parts(line) if concatenated or _OTHER_END.search(line) else [line])
         )
         return
     if _may_have_blank_lines(blob, ends):
