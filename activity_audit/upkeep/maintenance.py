@@ -134,11 +134,10 @@ def preview(settings: Settings, allowed: Allowed = Allowed()) -> Upkeep:
         _is_believed(connection, settings, allowed, now, would)
         would.retention = make_plan(connection, settings, now)
         _is_moderate(connection, settings, allowed, would)
-        expired = "call ducklake_expire_snapshots('audit', dry_run => true, older_than => ?)"
         retired = "call ducklake_cleanup_old_files('audit', dry_run => true, older_than => ?)"
         would.counts = {
             "raw files left by an earlier upkeep": len(of_deleted(connection, raw_lake(settings))),
-            "snapshots to expire": len(connection.execute(expired, [_expire_before(settings, now)]).fetchall()),
+            "snapshots to expire": len(_past_retention(connection, settings, now)),
             "data files to remove": len(connection.execute(retired, [_retired(now)]).fetchall()),
         }
     return would
@@ -188,7 +187,8 @@ def _remove_raw_files(connection: duckdb.DuckDBPyConnection, settings: Settings)
 
 
 def _expire(connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime) -> None:
-    connection.execute("call ducklake_expire_snapshots('audit', older_than => ?)", [_expire_before(settings, now)])
+    if expired := _past_retention(connection, settings, now):
+        connection.execute("call ducklake_expire_snapshots('audit', versions => ?)", [expired])
 
 
 def _clean(
@@ -229,8 +229,16 @@ def _data_files(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def _expire_before(settings: Settings, now: datetime) -> datetime:
-    return _day_before(now - settings.snapshot_retention)
+def _past_retention(connection: duckdb.DuckDBPyConnection, settings: Settings, now: datetime) -> list[int]:
+    """The numbers of the snapshots to expire: not of one that was the newest within the grace, as readers have it."""
+    query = """
+        with snapshot as (
+            select *, lead(snapshot_time) over (order by snapshot_id) as replaced_at from audit.snapshots()
+        )
+        select snapshot_id from snapshot where snapshot_time <= ? and replaced_at < ? order by all
+    """
+    times = [_day_before(now - settings.snapshot_retention), now - _GRACE]
+    return [number for (number,) in connection.execute(query, times).fetchall()]
 
 
 def _retired(now: datetime) -> datetime:

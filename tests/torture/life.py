@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import duckdb
 
@@ -21,6 +22,10 @@ FEEDS = ("search", "qm", "wfm")
 # With it a replay accepts the records whose times were too far ahead.
 TOLERANT = {"AUDIT_FUTURE_TOLERANCE": "6h"}
 _FACT = "select event_id from main.fact_activity_event"
+
+
+# At which step of a command something happens and at which call of that, or after how many seconds.
+Fault: TypeAlias = tuple[str, int, float]
 
 
 @dataclass
@@ -82,12 +87,14 @@ class Life:
             case "publish":
                 return ("publish", *(word for target in self.copies for word in ("--to", target)))
             case "move":
-                self.moves += 1
-                there = folder / f"moved-{self.moves}"
-                self.moving = load_settings(
-                    home=settings.home, feed_url=settings.feed_url,
-                    catalog=str(there / "catalog.sqlite"), data_path=str(there / "data"),
-                )  # fmt: skip
+                # One that was interrupted is repeated as it was.
+                if self.moving is None:
+                    self.moves += 1
+                    there = folder / f"moved-{self.moves}"
+                    self.moving = load_settings(
+                        home=settings.home, feed_url=settings.feed_url,
+                        catalog=str(there / "catalog.sqlite"), data_path=str(there / "data"),
+                    )  # fmt: skip
                 return ("move", "--catalog", self.moving.catalog or "", "--data-path", self.moving.data_root)
             case "verify" | "status":
                 return (name,)
@@ -99,8 +106,8 @@ class Life:
                 return ("export", *whole, "--to-file", str(folder / f"events.{self.chance.choice(('csv', 'xlsx'))}"))
         raise ValueError(name)
 
-    def fault(self, name: str) -> tuple[str, int, float]:
-        """Where a command is killed: at which step of it and at which call of that, or after how many seconds."""
+    def fault(self, name: str) -> Fault:
+        """Where a command is killed."""
         if self.chance.random() < 0.5:
             # As many calls of the product's functions as a long run has.
             return ANY_CALL, int(10 ** self.chance.uniform(0, 4.4)), 0.0

@@ -54,6 +54,16 @@ def start(
     )
 
 
+def start_waiting(
+    settings: Settings, folder: Path, step: str, *command: str, call: int = 1, **environment: str
+) -> subprocess.Popen:
+    """Start a command that waits at a step until there is a file `go` in the folder; it is there, or has ended."""
+    folder.mkdir(parents=True, exist_ok=True)
+    process = start(settings, *command, step=step, does=f"wait:{folder}", call=call, **environment)
+    until(lambda: (folder / "arrived").exists() or process.poll() is not None, _PATIENCE)
+    return process
+
+
 @contextmanager
 def stopped(
     settings: Settings, folder: Path, step: str, *command: str, call: int = 1, **environment: str
@@ -62,9 +72,7 @@ def stopped(
 
     Fails if the command ends before it comes there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    process = start(settings, *command, step=step, does=f"wait:{folder}", call=call, **environment)
-    until(lambda: (folder / "arrived").exists() or process.poll() is not None, _PATIENCE)
+    process = start_waiting(settings, folder, step, *command, call=call, **environment)
     assert (folder / "arrived").exists(), process.communicate()
     try:
         yield process

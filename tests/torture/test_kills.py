@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,22 +14,22 @@ import dagster as dg
 import psutil
 import pytest
 
-from activity_audit.settings.core import load_settings
+from activity_audit.settings.core import Settings, load_settings
 from orchestration import instance as dagster_instance
-from tests.integration.support import until
+from tests.integration.support import begin, event, until
 from tests.torture.figures import Figures
-from tests.torture.life import Life
+from tests.torture.life import Fault, Life
 from tests.torture.readers import readers
 from tests.torture.state import require_well
-from tests.torture.steps import start
+from tests.torture.steps import ANY_CALL, start
 
 # The ones that write into the warehouse come up more often.
 COMMANDS = ("run",) * 6 + ("replay", "maintain", "publish") * 2 + ("verify", "evidence", "review", "export", "status")
 
 
-def _killed(life: Life, name: str, figures: Figures) -> tuple[str, ...]:
-    words = tuple(life.command(name))
-    step, call, seconds = life.fault(name)
+def _kill(life: Life, words: Sequence[str], fault: Fault, figures: Figures) -> None:
+    """Start a command and kill it; it may be done before."""
+    step, call, seconds = fault
     process = start(life.settings, *words, step=step, call=call, **life.environment(words))
     if not step:
         time.sleep(seconds)
@@ -39,7 +40,6 @@ def _killed(life: Life, name: str, figures: Figures) -> tuple[str, ...]:
     figures.add(faults=int(process.returncode == -signal.SIGKILL))
     # What it started ends with it.
     until(lambda: not _is_group_there(process.pid))
-    return words
 
 
 def _is_group_there(group: int) -> bool:
@@ -68,7 +68,8 @@ def _round(life: Life, name: str, figures: Figures, about: str) -> None:
     if name == "replay" and life.chance.random() < 0.5:
         life.heal("run", life.command("run"))
     for _ in range(life.chance.choice((1, 1, 2))):
-        words = _killed(life, name, figures)
+        words = life.command(name)
+        _kill(life, words, life.fault(name), figures)
     started = time.monotonic()
     try:
         life.heal(name, words)
@@ -89,6 +90,20 @@ def _require_nothing_left(life: Life) -> None:
     with dagster_instance.instance(settings) as instance:
         under_way = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
         assert instance.get_runs_count(under_way) == 0
+
+
+def test_ten_kills(settings: Settings) -> None:
+    """Without anything that heals in between, and each killed rather early, which is cheap."""
+    begin(settings, event("first"))
+    figures = Figures("kill -9 of ten commands in a row")
+    life = Life(settings, random.Random(1), hour=1, accepted=["first"])
+    for name in ("run", "replay", "run", "maintain", "run", "publish", "run", "evidence", "run", "verify"):
+        words = life.command(name)
+        _kill(life, words, (ANY_CALL, int(10 ** life.chance.uniform(0, 3.5)), 0.0), figures)
+    life.heal("replay", ("replay",))
+    require_well(settings, life.accepted, figures)
+    _require_nothing_left(life)
+    figures.add(rounds=1)
 
 
 @pytest.mark.torture

@@ -4,6 +4,7 @@ the cause.
 
 from __future__ import annotations
 
+import random
 import re
 import selectors
 import socket
@@ -18,11 +19,11 @@ import pytest
 from activity_audit.base.hours import iso
 from activity_audit.settings.core import Settings, load_settings
 from tests.integration.postgres_server import INITDB, postgres_server
-from tests.integration.support import HOUR, audit, begin, event, lines, run
+from tests.integration.support import HOUR, audit, begin, deliver, event, lines, run
 from tests.s3_server import Bucket
 from tests.torture.figures import Figures
 from tests.torture.state import require_well
-from tests.torture.steps import ended, stopped
+from tests.torture.steps import ANY_CALL, ended, start_waiting, stopped
 
 pytestmark = pytest.mark.skipif(INITDB is None, reason="PostgreSQL is not installed; `make system-packages` does it")
 
@@ -153,3 +154,31 @@ def test_a_postgresql_that_is_lost_while_a_warehouse_moves_there(settings: Setti
         require_well(settings, IDS, FIGURES)
         audit(settings, *command)
         require_well(there, IDS, FIGURES)
+
+
+@pytest.mark.torture
+def test_a_postgresql_that_is_lost_at_any_moment_of_a_run(
+    settings: Settings, tmp_path: Path, rounds: int, seed: int
+) -> None:
+    figures, chance = Figures("PostgreSQL lost at any call of a run"), random.Random(seed)
+    delivered: list[str] = []
+    with postgres_server() as server:
+        there = settings.model_copy(update={"catalog": server.new_database()})
+        environment = {"AUDIT_CATALOG": there.catalog or ""}
+        for round_ in range(max(1, rounds // 10)):
+            new = [f"{round_}-{number}" for number in range(20)]
+            deliver(there, lines([*map(event, new), "junk"]), hour=round_)
+            delivered += new
+            folder, call = tmp_path / f"round-{round_}", int(10 ** chance.uniform(2, 4.3))
+            process = start_waiting(there, folder, ANY_CALL, "run", call=call, **environment)
+            if process.poll() is None:
+                server.kill()
+                (folder / "go").touch()
+                said = ended(process, None)
+                assert process.returncode in (0, 1), f"seed {seed}, round {round_}, call {call}: {said}"
+                server.start()
+                figures.add(faults=1)
+            process.communicate()
+            audit(there, "run", **environment)
+            require_well(there, delivered, figures)
+            figures.add(rounds=1)

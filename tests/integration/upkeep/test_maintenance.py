@@ -14,9 +14,10 @@ from activity_audit.settings.core import Settings
 from activity_audit.upkeep import compaction
 from activity_audit.upkeep.compaction import FULL_FILE, to_rewrite
 from activity_audit.upkeep.maintenance import maintain
+from activity_audit.warehouse import lake
 from activity_audit.warehouse.contract import PublishedModel
 from orchestration.old_runs import forget_old_runs
-from tests.integration.support import audit, deliver, dump, event, lines, one, run
+from tests.integration.support import audit, begin, deliver, dump, event, lines, one, run
 from tests.integration.tampering import copied, fact_files, findings
 
 COUNT = "select count(*) from fact_activity_event"
@@ -66,6 +67,20 @@ def test_upkeep_merges_files_and_expires_snapshots(settings: Settings) -> None:
     deliver(settings, lines([event("after")]), hour=5)
     run(settings, 5)
     assert one(settings, COUNT) == 81
+
+
+def test_a_reader_of_what_was_the_newest_snapshot_goes_on(settings: Settings) -> None:
+    """Nothing was published for long, and then a run and an upkeep come while somebody reads."""
+    begin(settings, event("a"))
+    age(settings, days=40)
+    with lake.reader(settings, pinned=True) as connection:
+        connection.execute("from fact_activity_event").fetchall()
+        deliver(settings, lines([event("b")]), hour=1)
+        run(settings, 1)
+        maintain(settings)
+        assert connection.execute("select event_id from fact_activity_event").fetchall() == [("a",)]
+        # A table that it has not looked at before.
+        assert len(connection.execute("from quality.pipeline_run").fetchall()) == 1
 
 
 def test_only_many_small_files_of_one_partition_are_rewritten() -> None:
