@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shutil
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 # A quote inside a word is of the path itself.
@@ -21,6 +22,23 @@ _KINDS = re.compile(
 )
 _FAILS = r"input/output error|disk i/o error|\[errno 5\]"
 _LITTLE_SPACE = 1 << 20
+# What DuckDB says of a Parquet file that is not as it was written: with its name, and without it.
+_DAMAGED_FILE = (
+    r"too small to be a parquet file|no magic bytes found|cannot open file .*no such file"
+    r"|(?:could not read|failed to read|footer length|encoding found in|no longer exists).*(?:parquet|file) ['\"]"
+)
+_DAMAGED_DATA = (
+    r"tprotocolexception|ttransportexception|out of buffer|don't know what type|invalid ttype|corrupted file"
+    r"|might be corrupted|bit width too large|dbp decode|delta_binary_packed|incorrect stats size"
+    r"|converted type can only|invalid unicode \(byte sequence"
+)
+_OF_DATA = (
+    (
+        _DAMAGED_FILE,
+        "{where} is damaged or missing. `audit verify` lists everything that changed; restore it from a backup",
+    ),
+    (_DAMAGED_DATA, "a data file of the warehouse is damaged. `audit verify` names it; restore it from a backup"),
+)
 _DAGSTER = (
     "Dagster's records of runs in {home}/dagster are damaged: {error}. The warehouse does not "
     "need them. Move that folder away and run the command again; a new history of runs begins"
@@ -70,10 +88,7 @@ _SENTENCES: tuple[tuple[str, str], ...] = (
         r"file is not a database|disk image is malformed|malformed database schema",
         "{where} is damaged, or is not a database. Restore it from a backup",
     ),
-    (
-        r"too small to be a parquet file|no magic bytes found|cannot open file .*no such file",
-        "{where} is damaged or missing. `audit verify` lists everything that changed; restore it from a backup",
-    ),
+    *_OF_DATA,
     (
         r"not a directory|\[errno 20\]|is a directory|\[errno 21\]|file exists|\[errno 17\]",
         "{where} is in the way: a file is where a folder should be, or a folder where a file should be. Move it away",
@@ -121,11 +136,21 @@ def sentence(kind: str, text: str, home: object) -> str | None:
     if re.search(_FAILS, text, re.IGNORECASE) and _is_full(home):
         # SQLite says so of its shared memory, which it maps.
         text += " (no space left on device)"
-    for pattern, said in _SENTENCES:
+    return _first(_SENTENCES, text, f"something below {home}")
+
+
+def _first(sentences: Iterable[tuple[str, str]], text: str, otherwise: str) -> str | None:
+    """The first sentence whose pattern the text has, about the path in it, or about `otherwise`."""
+    for pattern, said in sentences:
         if re.search(pattern, text, re.IGNORECASE):
             path = _PATH.search(text)
-            return said.format(where=path[2] if path else f"something below {home}")
+            return said.format(where=path[2] if path else otherwise)
     return None
+
+
+def damaged_data(error: Exception) -> str | None:
+    """What a person is told of an error of DuckDB that a damaged data file causes; None for any other error."""
+    return _first(_OF_DATA, str(error), "a data file of the warehouse") if _KINDS.fullmatch(_name(error)) else None
 
 
 def damaged(path: object, error: Exception, what_to_do: str) -> FaultError:

@@ -18,6 +18,7 @@ from activity_audit.base.storage_paths import local_path
 from activity_audit.warehouse.lake_catalog import CATALOG, table_folders
 
 MARKER = ".activity-audit-data"
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _OWN_NAME = re.compile(r"ducklake-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}(-delete)?\.parquet")
 # What a file system itself puts into the root of a disk.
 _OF_THE_DISK = "lost+found"
@@ -117,17 +118,32 @@ def _require_owner(owner: str | None, data_path: str, warehouse: str) -> None:
 
 
 def _owner(connection: duckdb.DuckDBPyConnection, data_path: str) -> str | None:
-    """The id of the warehouse that the folder is marked with; None where it is not marked."""
+    """The id of the warehouse that the folder is marked with; None where it is not marked.
+
+    Raises:
+        DataFolderError: if the mark has something else.
+    """
+    owner = _mark(connection, data_path).strip()
+    if owner and not _ID.fullmatch(owner):
+        raise DataFolderError(
+            f"{data_path}{MARKER} is damaged: it does not have the id of a warehouse. Restore it from a backup, or "
+            "remove it: the next command that writes makes it again, if all files there belong to the warehouse"
+        )
+    return owner or None
+
+
+def _mark(connection: duckdb.DuckDBPyConnection, data_path: str) -> str:
+    """What the mark has; nothing where there is none."""
     if (folder := local_path(data_path)) is not None:
         try:
-            return (folder / MARKER).read_text(encoding="utf-8", errors="replace").strip() or None
+            return (folder / MARKER).read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
-            return None
+            return ""
     # A bucket is listed, because reading what is not there is an error like any other.
     if not connection.execute("select 1 from glob(?)", [f"{data_path}{MARKER}*"]).fetchall():
-        return None
+        return ""
     ((content,),) = connection.execute("select content from read_text(?)", [data_path + MARKER]).fetchall()
-    return content.strip() or None
+    return str(content)
 
 
 def _files(connection: duckdb.DuckDBPyConnection, data_path: str) -> Iterator[str]:

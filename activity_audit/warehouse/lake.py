@@ -14,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from activity_audit.base.faults import damaged_data
 from activity_audit.base.hours import parse_time
 from activity_audit.base.sql_text import literal
 from activity_audit.settings.core import Settings
@@ -95,7 +96,8 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
     Raises:
         NothingPublishedError: if no run has published anything yet.
         OlderReleaseError: if what the caller asks for is not there, because an older release published last.
-        WarehouseError: if the warehouse cannot be reached, or has nothing at that point.
+        WarehouseError: if the warehouse cannot be reached, or has nothing at that point; also from the block, if
+            a data file that it reads is damaged.
     """
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
@@ -121,6 +123,10 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
             from activity_audit.warehouse.older_release import explained
 
             raise explained(connection, error, is_newest=at is None) or error from None
+        except duckdb.Error as error:
+            if said := damaged_data(error):
+                raise WarehouseError(said) from error
+            raise
     finally:
         connection.close()
 

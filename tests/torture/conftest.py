@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.integration.conftest import column_lineage_is_known, postgres
+from tests.integration.conftest import column_lineage_is_known, postgres, retention_home
 
-__all__ = ["column_lineage_is_known", "postgres"]
+__all__ = ["column_lineage_is_known", "postgres", "retention_home"]

@@ -8,22 +8,25 @@ import duckdb
 
 from activity_audit.base.sql_text import file_literal, parquet_rows
 from activity_audit.base.vocabulary import FACT_NAME
-from activity_audit.evidence.verify.findings import Finding, Layer
+from activity_audit.evidence.verify.findings import Finding, Layer, unreadable
 from activity_audit.warehouse import lake
 
 FACT = f"main.{FACT_NAME}"
-_TABLES: tuple[tuple[str, str, Layer], ...] = (
-    ("main", FACT_NAME, "fact"),
-    ("quality", "known_event_id", "key"),
-    ("quality", "observed_name", "derived"),
-    ("main", "agg_activity_hourly", "derived"),
-    ("main", "dim_application", "derived"),
-    ("main", "dim_entity_activity", "derived"),
-    ("quality", "feed_delivery", "delivery"),
-    ("quality", "quarantined_event", "quarantine"),
-    ("quality", "feed_reconciliation", "reconciliation"),
-    ("quality", "integrity_ledger", "ledger"),
-)
+_LAYERS: dict[str, Layer] = {
+    FACT: "fact",
+    "quality.known_event_id": "key",
+    "quality.observed_name": "derived",
+    "main.agg_activity_hourly": "derived",
+    "main.dim_application": "derived",
+    "main.dim_entity_activity": "derived",
+    "quality.feed_delivery": "delivery",
+    "quality.quarantined_event": "quarantine",
+    "quality.replayed_record": "replay",
+    "quality.feed_reconciliation": "reconciliation",
+    "quality.deletion": "deletion",
+    "quality.legal_hold": "hold",
+    "quality.integrity_ledger": "ledger",
+}
 
 
 @dataclass(frozen=True)
@@ -37,16 +40,35 @@ class WrongFile:
 
 
 def wrong_files(connection: duckdb.DuckDBPyConnection) -> list[WrongFile]:
-    """Those of the data files of the tables that verify reads."""
-    found = []
-    for schema, table, layer in _TABLES:
-        # One that a newer release brought is in no snapshot of before.
-        if not lake.has_table(connection, schema, table):
+    """Those of the data files of all tables that the snapshot has."""
+    return [wrong for name in _tables(connection) for wrong in _wrong_files_of(connection, name)]
+
+
+def unread_files(connection: duckdb.DuckDBPyConnection) -> list[Finding]:
+    """The same of the tables that no other check reads, so that damage in them is named as well."""
+    found: list[Finding] = []
+    for name in _tables(connection):
+        if name in _LAYERS:
             continue
-        files = lake.data_files(connection, schema, table)
-        name = f"{schema}.{table}"
-        found += [wrong for path, size in files if (wrong := _look(connection, name, layer, path, size))]
+        try:
+            connection.execute(f"select bit_xor(hash(one)) from {lake.ALIAS}.{name} as one").fetchall()
+        except duckdb.Error as error:
+            files = [wrong.finding for wrong in _wrong_files_of(connection, name)]
+            found += files or [unreadable(name, error)]
     return found
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The tables of the snapshot, `schema.name`: those that the checks read first, as they read them."""
+    query = "select schema_name || '.' || table_name from duckdb_tables() where database_name = ? order by all"
+    found = [name for (name,) in connection.execute(query, [lake.ALIAS]).fetchall()]
+    return [name for name in _LAYERS if name in found] + [name for name in found if name not in _LAYERS]
+
+
+def _wrong_files_of(connection: duckdb.DuckDBPyConnection, table: str) -> list[WrongFile]:
+    layer = _LAYERS.get(table, "warehouse")
+    files = lake.data_files(connection, *table.split("."))
+    return [wrong for path, size in files if (wrong := _look(connection, table, layer, path, size))]
 
 
 def _look(connection: duckdb.DuckDBPyConnection, table: str, layer: Layer, path: str, size: int) -> WrongFile | None:

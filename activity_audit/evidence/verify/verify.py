@@ -20,7 +20,7 @@ from activity_audit.evidence.verify import published_deliveries
 from activity_audit.evidence.verify.check_files import check_files
 from activity_audit.evidence.verify.check_ledger import Expected, LedgerState, check_holds, check_ledger, expected_heads
 from activity_audit.evidence.verify.check_slices import FEWEST_AT_A_TIME, check_slices
-from activity_audit.evidence.verify.data_files import wrong_files
+from activity_audit.evidence.verify.data_files import unread_files, wrong_files
 from activity_audit.evidence.verify.findings import Finding, Report, batch_name, listed, unreadable
 from activity_audit.evidence.verify.naming import name_events
 from activity_audit.ledger import ledger
@@ -103,6 +103,8 @@ def verify_snapshot(
             report.count("rows of legal holds", holds)
         for window in windows:
             _check_window(connection, settings, _bounds(window), state, report, scratch, now)
+    if None in windows:
+        report.findings += unread_files(connection)
     # A data file that cannot be read is met in every window.
     report.findings = list(dict.fromkeys(report.findings))
     return report

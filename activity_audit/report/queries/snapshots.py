@@ -12,6 +12,7 @@ from functools import partial
 
 import duckdb
 
+from activity_audit.base.faults import damaged_data
 from activity_audit.base.masking import without_secrets
 from activity_audit.report.queries import labels, rollups
 from activity_audit.report.queries.cache import Answers
@@ -176,4 +177,4 @@ def as_read(connection: duckdb.DuckDBPyConnection, error: duckdb.Error) -> lake.
         with connection.cursor() as cursor:
             if older := explained(cursor, error):
                 return older
-    return lake.WarehouseError(without_secrets(f"the warehouse cannot be read: {error}"))
+    return lake.WarehouseError(damaged_data(error) or without_secrets(f"the warehouse cannot be read: {error}"))

@@ -1,0 +1,124 @@
+"""Damaged files of a home: each command works rightly, or says in a sentence what is wrong."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from activity_audit.settings.core import Settings
+from activity_audit.warehouse.data_folder import MARKER
+from tests.integration.support import audit, deliver, event, lines, one, query
+from tests.integration.support import run as run_hours
+from tests.integration.support import said as said_here
+from tests.integration.tampering import copied
+from tests.torture import damage
+from tests.torture.figures import Figures
+from tests.torture.state import require_well
+
+_ROW = "damaged files of a home"
+_IDS = "select event_id from fact_activity_event"
+# From here on a Parquet file says what it has; the last eight bytes say how long that is.
+_FOOTER_LENGTH = -8
+
+
+@pytest.fixture
+def home(retention_home: Settings, tmp_path: Path) -> Settings:
+    return copied(retention_home, tmp_path / "home")
+
+
+def _file_of(settings: Settings, table: str) -> Path:
+    return sorted((settings.home / "warehouse/data" / table).rglob("*.parquet"))[0]
+
+
+def _spoil_footer(path: Path) -> None:
+    """Have the footer be nothing that a reader knows; its messages name no file then."""
+    content = bytearray(path.read_bytes())
+    length = int.from_bytes(content[_FOOTER_LENGTH:-4], "little")
+    content[-8 - length : -8] = b"\xff" * length
+    path.write_bytes(content)
+
+
+def _spoil_length(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[_FOOTER_LENGTH:-4] = b"\xff\xff\xff\x7f"
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("table", ["quality/pipeline_run", "quality/known_event_id_digest"])
+def test_a_damaged_data_file_is_named(home: Settings, table: str) -> None:
+    calm = said_here(home, "sql", damage.EVENTS, "--output", "csv").output
+    path, figures = _file_of(home, table), Figures(_ROW)
+    whole = path.read_bytes()
+    named = f"{path} is damaged or missing. `audit verify` lists everything that changed; restore it from a backup"
+    unnamed = "a data file of the warehouse is damaged. `audit verify` names it; restore it from a backup"
+    asked = f"select * from {table.replace('/', '.')}"
+    for spoil, complaint in ((_spoil_length, named), (_spoil_footer, unnamed)):
+        spoil(path)
+        commands = [("sql", asked)]
+        if table == "quality/pipeline_run":
+            period = ("--from", "2026-05-01", "--to", "2026-05-02")
+            commands += [("status",), ("export", *period, "--to-file", str(home.home.with_name("events.csv")))]
+        for command in commands:
+            assert said_here(home, *command, exit_code=1).output.endswith(f"Error: {complaint}\n"), command
+        found = json.loads(said_here(home, "verify", "--output", "json", exit_code=1).output)["findings"]
+        assert [(one["layer"], one["problem"], one["what"]) for one in found] == [
+            ("warehouse", "unreadable", str(path))
+        ]
+        path.write_bytes(whole)
+        figures.add(faults=1)
+    assert said_here(home, "sql", damage.EVENTS, "--output", "csv").output == calm
+    assert json.loads(said_here(home, "verify", "--output", "json").output)["intact"]
+
+
+def test_a_damaged_mark_of_the_data_folder_is_named_and_made_again(home: Settings) -> None:
+    mark = Path(home.data_root) / MARKER
+    whole = mark.read_bytes()
+    for content in (whole + b"\x00\xff", whole[:20], b"junk"):
+        mark.write_bytes(content)
+        complaint = said_here(home, "hold", "place", "--application", "search", "--from", "2026-05-01", "--to",
+                              "2026-05-02", "--reason", "r", "--by", "me", exit_code=1).output  # fmt: skip
+        assert complaint.startswith(f"Error: {mark} is damaged: it does not have the id of a warehouse. Restore it")
+    mark.unlink()
+    run_hours(home)
+    assert mark.read_bytes() == whole
+
+
+@pytest.mark.torture
+def test_any_damage_of_any_file(retention_home: Settings, tmp_path: Path, rounds: int, seed: int) -> None:
+    figures, moments = Figures(_ROW), random.Random(seed)
+    calm = damage.answers(retention_home)
+    ids = [row[0] for row in query(retention_home, _IDS)]
+    kinds: dict[str, list[str]] = {}
+    for name in damage.files_of(retention_home):
+        kinds.setdefault(re.sub(r"[0-9a-f-]{32,}", "*", name), []).append(name)
+    for number in range(rounds):
+        name, how = moments.choice(kinds[moments.choice(sorted(kinds))]), moments.choice(damage.HOWS)
+        context = f"round {number} of seed {seed}: {name}: {how}"
+        home = damage.fresh(retention_home, tmp_path / "round")
+        damage.damage(home.home / name, how, moments)
+        damage.require_no_wrong_answer(damage.answers(home), calm, context)
+        deliver(home, lines([event(f"new-{n}", eventTime="2026-05-01T12:15:00Z") for n in range(12)]), hour=2)
+        for command in (("status",), ("run",), ("maintain",), ("replay",)):
+            damage.said(home, *command)
+        figures.add(rounds=1, faults=1)
+        # With the file as it was, or without what was made since, all is well: nothing else was harmed.
+        _restore(retention_home, home)
+        assert audit(home, "run", check=False).returncode == 0, context
+        require_well(home, [*ids, *(f"new-{n}" for n in range(12))], figures)
+
+
+def _restore(backup: Settings, home: Settings) -> None:
+    """What docs/operations.md says: the warehouse of the backup, and all raw files there are."""
+    for name in ("warehouse", "dagster", "known_ids", "cache", "work", "data_docs"):
+        shutil.rmtree(home.home / name, ignore_errors=True)
+    for path in home.raw_dir.glob("index.sqlite*"):
+        path.unlink()
+    shutil.copytree(backup.home / "warehouse", home.home / "warehouse")
+    shutil.copy2(backup.home / "warehouse.json", home.home)
+    shutil.copytree(backup.raw_dir, home.raw_dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("index.sqlite*"))
+    assert one(home, "select count(*) from fact_activity_event")
