@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from activity_audit.base.delivery_limits import DEFAULT, Limits
 from activity_audit.base.hours import HOUR, now_utc
@@ -35,6 +35,8 @@ from activity_audit.raw.store import Writer
 _TOGETHER = 1_000
 _TOGETHER_BYTES = 64 << 20
 _THREADS = 2
+# The smallest difference between two times.
+_TICK = timedelta(microseconds=1)
 _SHOWN = 5
 
 
@@ -89,6 +91,7 @@ def land(
     index = open_index(raw)
     listing = source.list(feeds, window)
     offers = changed_offers(index, listing)
+    landed_at = _later(index, offers, landed_at)
     report = LandingReport(unknown=listing.unknown, source_warnings=listing.warnings)
     failed: list[Failed] = []
     follower = source if isinstance(source, PassFollower) else None
@@ -144,6 +147,15 @@ def land(
         aside.update(kept, over)
     report.set_aside = found
     return report
+
+
+def _later(index: RawIndex, offers: Collection[Offer], now: datetime) -> datetime:
+    """When these are landed: now, and after all that is landed of their feed hours, if the clock was set back since.
+
+    Of several manifests or readings of a feed hour, the one that was landed last counts.
+    """
+    last = index.last_landing({offer.feed_hour for offer in offers})
+    return now if last is None or last <= now else last + _TICK
 
 
 def _joined(errors: list[SourceError]) -> SourceError:

@@ -21,6 +21,8 @@ METADATA_KEY = "delivery"
 # What the name of a reading begins with; a file's name cannot.
 READING = "reading/"
 _IN_LIST = 500
+# As a text that sorts as the times do; one to the second has no fraction.
+_LANDED = "case when length(landed_at) = 20 then replace(landed_at, 'Z', '.000000Z') else landed_at end"
 # So long a pass may take to put a file into the raw lake after it has said so.
 _LONGEST_PUT = timedelta(days=1)
 
@@ -154,6 +156,19 @@ class RawIndex:
                 [feed, iso(feed_hour), source_uri],
             ).fetchone()
         return row[0] if row else None
+
+    def last_landing(self, hours: Collection[datetime]) -> datetime | None:
+        """When something of these feed hours was landed last, by the clock of that time."""
+        wanted = [iso(hour) for hour in hours]
+        found: list[str] = []
+        with self.connect() as connection:
+            for start in range(0, len(wanted), _IN_LIST):
+                part = wanted[start : start + _IN_LIST]
+                marks = ",".join("?" * len(part))
+                for table in ("delivery", "manifest"):
+                    query = f"select max({_LANDED}) from {table} where feed_hour in ({marks})"
+                    found += [time for (time,) in connection.execute(query, part).fetchall() if time]
+        return parse_time(max(found)) if found else None
 
     def first_hour(self) -> datetime | None:
         """The first feed hour of which something is landed."""

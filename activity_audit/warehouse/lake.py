@@ -223,7 +223,7 @@ def snapshot(connection: duckdb.DuckDBPyConnection) -> Snapshot:
         select
             snapshot_id,
             snapshot_time,
-            (select max_by(run_id, started_at_utc) from {ALIAS}.quality.pipeline_run)
+            (select max_by(run_id, rowid) from {ALIAS}.quality.pipeline_run)
         from {ALIAS}.snapshots() where snapshot_id = (select id from {ALIAS}.current_snapshot())
     """).fetchall()[0]
     return Snapshot(*row)

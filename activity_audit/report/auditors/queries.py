@@ -251,8 +251,8 @@ def _checks(scope: Scope) -> Query:
 select
     suite,
     expectation,
-    arg_max(title, validated_at_utc) as title,
-    arg_max(is_blocking, validated_at_utc) as is_blocking,
+    arg_max(title, result.rowid) as title,
+    arg_max(is_blocking, result.rowid) as is_blocking,
     count(*) as runs,
     count(*) filter (not success) as failed,
     count(*) filter (not success and severity = 'error') as errors,
@@ -260,12 +260,12 @@ select
     max(validated_at_utc) filter (not success) as last_failed_utc,
     max(unexpected_count) as worst,
     arg_max(evaluated_count, unexpected_count) as worst_of,
-    arg_max(success, validated_at_utc) as last_success,
-    arg_max(severity, validated_at_utc) as last_severity,
-    arg_max(unexpected_count, validated_at_utc) as last_unexpected,
-    arg_max(docs_link, validated_at_utc) as last_link,
+    arg_max(success, result.rowid) as last_success,
+    arg_max(severity, result.rowid) as last_severity,
+    arg_max(unexpected_count, result.rowid) as last_unexpected,
+    arg_max(docs_link, result.rowid) as last_link,
     arg_max(docs_link, unexpected_count) as worst_link
-from quality.validation_result
+from quality.validation_result as result
 semi join run using (run_id)
 group by suite, expectation
 order by bool_or(is_blocking and not success) desc, errors > 0 desc, failed > 0 desc, failed desc, suite, expectation"""
