@@ -6,13 +6,16 @@ import json
 import random
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from activity_audit.settings.core import Settings
+from activity_audit.upkeep.backup.make import backup
 from activity_audit.warehouse.data_folder import MARKER
-from tests.integration.support import audit, deliver, event, lines, one, query
+from tests.integration.support import audit, deliver, event, lines, one, process_environment, query
 from tests.integration.support import run as run_hours
 from tests.integration.support import said as said_here
 from tests.integration.tampering import copied
@@ -86,6 +89,34 @@ def test_a_damaged_mark_of_the_data_folder_is_named_and_made_again(home: Setting
     mark.unlink()
     run_hours(home)
     assert mark.read_bytes() == whole
+
+
+def _documented(title: str) -> str:
+    """The commands below a title of docs/operations.md, word by word."""
+    text = (Path(__file__).parents[2] / "docs/operations.md").read_text(encoding="utf-8")
+    return text.partition(f"# {title}\n")[2].partition("```bash\n")[2].partition("```")[0]
+
+
+def test_the_documented_restore_loses_nothing(home: Settings, tmp_path: Path) -> None:
+    ids = [row[0] for row in query(home, _IDS)]
+    backup(home.model_copy(update={"backup_to": str(tmp_path / "backups")}))
+    # Landed and published since, and gone at its source.
+    deliver(home, lines([event("since")]), hour=2)
+    run_hours(home, 2)
+    shutil.rmtree(home.feed_root)
+    Path(home.feed_root).mkdir()
+    damage.damage(home.home / "warehouse/catalog.sqlite", "foreign", random.Random())
+    for log in (home.home / "warehouse").glob("catalog.sqlite-*"):
+        log.unlink()
+    complaint = said_here(home, "status", exit_code=1).output
+    assert complaint.endswith("catalog.sqlite is damaged, or is not a database. Restore it from a backup\n")
+    environment = process_environment(home, AUDIT_BACKUP_TO=str(tmp_path / "backups"))
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    commands = ["bash", "-euxc", _documented("Restore what is damaged")]
+    done = subprocess.run(commands, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Intact" in done.stdout
+    require_well(home, [*ids, "since"], Figures(_ROW))
 
 
 @pytest.mark.torture
