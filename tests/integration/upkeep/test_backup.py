@@ -252,6 +252,7 @@ def test_a_restore_that_was_interrupted_goes_on(
     assert verify(new).findings == []
 
 
+@pytest.mark.slow
 def test_the_place_is_for_one_warehouse_and_nothing_else(published: Settings, settings: Settings) -> None:
     kept = Path(str(published.backup_to))
     kept.mkdir()
@@ -321,6 +322,7 @@ def test_a_shared_warehouse_goes_to_a_bucket_and_comes_back(
     assert dump(local, set()) == before
 
 
+@pytest.mark.slow
 def test_a_plain_copy_of_a_home_opens_elsewhere(published: Settings) -> None:
     before, new = dump(published, set()), _new(published, "copy")
     subprocess.run(["cp", "-a", published.home, new.home], check=True)
