@@ -21,7 +21,7 @@ from activity_audit.metrics.exposition import Watched, text
 from activity_audit.pipeline import notes
 from activity_audit.report.dagster_door.old_address import leads_to
 from activity_audit.settings.core import Settings, SettingsError, load_settings
-from tests.integration.support import begin, event, one, said
+from tests.integration.support import one, said
 
 GRAFANA = Path(__file__).parents[2] / "docs" / "grafana"
 RULES = GRAFANA / "rules.yaml"
@@ -42,17 +42,17 @@ def figure(found: Samples, name: str, **labels: str) -> float:
 
 
 @pytest.fixture
-def watched(settings: Settings) -> Settings:
-    """A home with an accepted event, a duplicate and a record in quarantine of one feed; others are missing."""
-    begin(settings, event("a"), event("a"), "junk")
+def watched(settings: Settings, report_home: Settings) -> Settings:
+    """A home with a hundred events and a record in quarantine of one feed; others are missing."""
+    shutil.copytree(report_home.home, settings.home)
     return settings
 
 
 def test_the_metrics_are_what_is_published(watched: Settings) -> None:
     found = samples(text(watched))
     assert figure(found, "warehouse_readable") == 1
-    assert figure(found, "events") == one(watched, "select count(*) from fact_activity_event") == 1
-    for disposition, number in (("accepted", 1), ("duplicate", 1), ("quarantined", 1)):
+    assert figure(found, "events") == one(watched, "select count(*) from fact_activity_event") == 100
+    for disposition, number in (("accepted", 100), ("duplicate", 0), ("quarantined", 1)):
         assert figure(found, "records", feed="search", disposition=disposition) == number
     assert figure(found, "quarantined_records", reason="unparseable") == 1
     assert figure(found, "quarantined_records", reason="event_id_conflict") == 0
@@ -76,7 +76,7 @@ def test_the_metrics_are_what_is_published(watched: Settings) -> None:
 def test_runs_and_looks_write_the_file_whole(watched: Settings, tmp_path: Path) -> None:
     file = tmp_path / "audit.prom"
     said(watched, "status", exit_code=1, AUDIT_METRICS_FILE=str(file))
-    assert figure(samples(file.read_bytes()), "events") == 1
+    assert figure(samples(file.read_bytes()), "events") == 100
     assert ("audit_verify_findings", ()) not in samples(file.read_bytes())
     said(watched, "verify", AUDIT_METRICS_FILE=str(file))
     assert figure(samples(file.read_bytes()), "verify_findings") == 0
@@ -121,7 +121,7 @@ def test_the_port_of_monitoring(watched: Settings) -> None:
     with leads_to(listening, "http://report", Watched(watched, lambda: is_up).answer):
         with urlopen(f"{base}/metrics") as answer:
             assert answer.headers["Content-Type"].startswith("text/plain; version=")
-            assert figure(samples(answer.read()), "events") == 1
+            assert figure(samples(answer.read()), "events") == 100
         with urlopen(f"{base}/health/live") as answer:
             assert json.load(answer) == {"status": "alive"}
         is_up = False
