@@ -1,31 +1,44 @@
-"""Charts of bars: numbers in, coordinates and labels out. Pages and files draw them, each in its own colours."""
+"""Charts of bars and lines: numbers in, places and labels out. Pages and files draw them, each in its own colours.
+
+Places across are in percent of the chart's width, and heights in units of which the chart has `HEIGHT`; so a page of
+any width has text of one size.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
-WIDTH, HEIGHT = 960.0, 220.0
-_LEFT, _BOTTOM, _TOP = 64.0, 26.0, 8.0
+Kind = Literal["stacked", "bar", "line"]
+HEIGHT = 220.0
+_BOTTOM, _TOP = 26.0, 8.0
+# So many labels have room on a wide page; every other one is shown on a narrow page.
 _MOST_LABELS = 8
-# The room that a label takes from the left edge of its bar.
-_LABEL = 76.0
+_MOST_TICKS = 6
 
 
 @dataclass(frozen=True)
-class Bar:
-    """One bar of two parts, one on the other; `label` stands below it where there is room."""
+class Mark:
+    """A part of a bar, or a point of a line: of the series of this number, from 0."""
+
+    series: int
+    y: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """What stands for one unit of time or group; `label` is below it where there is room, `point` is the caller's."""
 
     x: float
     width: float
-    success_y: float
-    success_height: float
-    failure_y: float
-    failure_height: float
-    point: Any
+    middle: float
+    marks: list[Mark]
     label: str
+    is_minor: bool
+    point: Any
 
 
 @dataclass(frozen=True)
@@ -38,50 +51,63 @@ class Tick:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of bars in a box of `width` by `height`."""
+    """A chart; `lines` has the places of each line, across in thousandths of the width."""
 
-    width: float
+    kind: Kind
     height: float
-    left: float
+    top: float
     baseline: float
-    bars: list[Bar]
+    columns: list[Column]
     ticks: list[Tick]
+    lines: list[str]
 
 
-def bars(points: Sequence[tuple[Any, int, int]], labels: Sequence[str]) -> Chart:
-    """Bars of (what, successes, failures), each under its label; of labels that would overlap, some are left out."""
-    highest = nice_ceiling(max((success + failure for _, success, failure in points), default=0))
+def chart(kind: Kind, labels: Sequence[str], series: Sequence[Sequence[float]], points: Sequence[Any]) -> Chart:
+    """The columns of these labels, with a number of each series for every column; a `bar` is of all series together.
+
+    The axis ends at the first round number that is not less than the highest.
+    """
+    columns: list[Sequence[float]] = list(zip(*series, strict=True)) if series else []
+    if kind == "bar":
+        columns = [(sum(numbers),) for numbers in columns]
+    heights = [sum(numbers) if kind == "stacked" else max(numbers, default=0) for numbers in columns]
+    step = tick_step(max(heights, default=0))
+    number = max(1, math.ceil(round(max(heights, default=0) / step, 6)))
     baseline = HEIGHT - _BOTTOM
-    scale = (baseline - _TOP) / highest
-    step = (WIDTH - _LEFT) / max(1, len(points))
-    every = -(-len(points) // _MOST_LABELS) or 1
+    scale = (baseline - _TOP) / (step * number)
+    width = 100 / max(1, len(columns))
+    every = -(-len(columns) // _MOST_LABELS) or 1
     made = []
-    for index, (point, success, failure) in enumerate(points):
+    for index, numbers in enumerate(columns):
+        marks, below = [], 0.0
+        for place, value in enumerate(numbers):
+            marks.append(Mark(place, round(baseline - (below + value) * scale, 2), round(value * scale, 2)))
+            below += value if kind == "stacked" else 0
         made.append(
-            Bar(
-                x=round(_LEFT + index * step + min(2, step * 0.1), 2),
-                width=round(max(1, step - min(4, step * 0.2)), 2),
-                success_y=round(baseline - success * scale, 2),
-                success_height=round(success * scale, 2),
-                failure_y=round(baseline - (success + failure) * scale, 2),
-                failure_height=round(failure * scale, 2),
-                point=point,
-                label=labels[index] if index % every == 0 and _LEFT + index * step + _LABEL <= WIDTH else "",
+            Column(
+                x=round(width * (index + 0.1), 3),
+                width=round(width * 0.8, 3),
+                middle=round(width * (index + 0.5), 3),
+                marks=marks,
+                label=labels[index] if index % every == 0 else "",
+                is_minor=index // every % 2 > 0,
+                point=points[index],
             )
         )
-    parts = 4 if highest % 4 == 0 else 5 if highest % 5 == 0 else 1
-    ticks = [
-        Tick(round(baseline - highest * part / parts * scale, 2), highest * part // parts) for part in range(parts + 1)
-    ]
-    return Chart(WIDTH, HEIGHT, _LEFT, baseline, made, ticks)
+    ticks = [Tick(round(baseline - place * step * scale, 2), place * step) for place in range(number + 1)]
+    lines = []
+    if kind == "line":
+        for place in range(len(series)):
+            lines.append(" ".join(f"{column.middle * 10:.2f},{column.marks[place].y}" for column in made))
+    return Chart(kind, HEIGHT, _TOP, baseline, made, ticks, lines)
 
 
-def nice_ceiling(value: int) -> int:
-    """The least of 1, 2, 4, 5, 10, 20, 40, 50, … that is not less than the value, and at least 1."""
+def tick_step(highest: float) -> int:
+    """The least of 1, 2, 5, 10, 20, 50, … of which a few reach the highest number."""
     power = 1
     while True:
-        for step in (1, 2, 4, 5):
-            if step * power >= value:
+        for step in (1, 2, 5):
+            if step * power * _MOST_TICKS >= highest:
                 return step * power
         power *= 10
 
@@ -104,12 +130,9 @@ def percent(value: int, total: int) -> str:
     return "< 0.1 %" if shown < 0.1 else "> 99.9 %" if shown > 99.9 else f"{shown:.1f} %"
 
 
-def label(at: datetime, unit: str) -> str:
-    """A unit of time below its bar."""
-    return at.strftime({"hour": "%m-%d %H:00", "month": "%Y-%m"}.get(unit, "%Y-%m-%d"))
-
-
-def long_label(at: datetime, unit: str) -> str:
-    """A unit of time where there is room for all of it."""
-    named = {"hour": "%Y-%m-%d %H:00", "week": "week of %Y-%m-%d", "month": "%Y-%m"}.get(unit, "%Y-%m-%d")
-    return at.strftime(named)
+def change(now: int, before: int) -> str:
+    """How a number has changed as people read it: `+12 (+8.3 %)`; from nothing there is no share."""
+    if now == before:
+        return "0"
+    moved = now - before
+    return f"{moved:+,}" + (f" ({100 * moved / before:+,.1f} %)" if before else " (new)")

@@ -7,7 +7,7 @@ sends, so they are escaped; a text that is too long is represented by its hash.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from activity_audit.warehouse.events.long_texts import Digest, Value, short
@@ -36,6 +36,14 @@ def time_text(value: datetime | None) -> str:
 def hour_text(value: datetime | None) -> str:
     """`2026-05-01 10:00`, UTC."""
     return time_text(value)[:16]
+
+
+def span_text(start: datetime, end: datetime) -> str:
+    """A period of whole hours, `end` not included: as days, both included, where it is of whole days."""
+    last = end - timedelta(microseconds=1)
+    if start.hour or end.hour:
+        return f"{hour_text(start)} to {hour_text(end)}"
+    return f"{start.date()}" if start.date() == last.date() else f"{start.date()} to {last.date()}"
 
 
 def cell_text(value: Any) -> str | None:
@@ -72,6 +80,16 @@ def opening(text: str, longest: int = 400, lines: int = 8) -> str:
 def count_text(value: int) -> str:
     """A count with its thousands apart: 1,234,567."""
     return f"{value:,}"
+
+
+def compact_text(value: int) -> str:
+    """A count where there is little room: 950, 1.2k, 35k, 1.2M."""
+    size = float(value)
+    for unit in ("", "k", "M"):
+        if round(size) < 1000:
+            return f"{size:.1f}{unit}" if unit and size < 9.95 else f"{size:.0f}{unit}"
+        size /= 1000
+    return f"{size:.0f}G"
 
 
 def bytes_text(value: int) -> str:

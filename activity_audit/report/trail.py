@@ -15,7 +15,7 @@ from activity_audit.base.hours import iso, now_utc
 from activity_audit.base.vocabulary import FAILURE, SUCCESS
 from activity_audit.ingest.sources.journal import Journal
 from activity_audit.report.access.permissions import User
-from activity_audit.warehouse.events.filters import CHOICES, Filters
+from activity_audit.warehouse.events.filters import CHOICES, SELDOM, Filters
 from activity_audit.warehouse.events.long_texts import whole_text
 from activity_audit.warehouse.events.masked import SAID
 
@@ -122,7 +122,7 @@ def _as_seen(user: User, text: str = "") -> str:
 def said(filters: Filters, how: str = "") -> str:
     """The filters in one line; `how` is what else was asked, such as the groups."""
     parts = [f"{iso(filters.start)} to {iso(filters.end)}"]
-    for name in (*CHOICES.values(), "comments_are"):
+    for name in (*CHOICES.values(), *SELDOM):
         if chosen := getattr(filters, name):
             parts.append(f"{name}: {', '.join(map(whole_text, chosen))}")
     if filters.comments:

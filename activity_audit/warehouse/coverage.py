@@ -19,6 +19,7 @@ Rows = Callable[[str, Sequence[Any]], list[tuple[Any, ...]]]
 Level = Literal["good", "bad", "unknown"]
 # How much of a stretch of time was looked at.
 Looked = Literal["wholly", "partly", "not"]
+_BESIDE = timedelta(days=40)
 # A look at an hour that was not over yet does not say that all of it came.
 IS_LOOKED_AT = "(reconciled_at_utc >= feed_hour_utc + interval 1 hour or status <> 'balanced')"
 
@@ -181,6 +182,45 @@ def coverage_by(
             incomplete=incomplete,
         )
     return result
+
+
+def looked_by(
+    rows: Rows, start: datetime, end: datetime, scope: Scope, slots: Callable[[str], Sequence[str]]
+) -> dict[tuple[Any, ...], Looked]:
+    """How much of the feed hours in [start, end), aware, was looked at, by what `slots` says in SQL of an hour.
+
+    Nothing was looked at of a slot that is not there. `rows` is as for `coverage_by`.
+    """
+    first, last = naive(floor_hour(start)), naive(end)
+    oldest, newest = rows("select min(feed_hour_utc), max(feed_hour_utc) from audit.quality.feed_reconciliation", [])[0]
+    if oldest is None:
+        return {}
+    # Hours of centuries need not be counted; so many days beside what is known are more than any slot has.
+    first, last = max(first, oldest - _BESIDE), min(last, newest + _BESIDE)
+    number = len(slots(""))
+    found = rows(
+        f"""
+        select * exclude (hours, recorded, looked), sum(hours), sum(recorded), sum(looked)
+        from (
+            select {", ".join(slots("each_hour"))}, count(*), 0, 0
+            from (select unnest(range(cast(? as timestamp), cast(? as timestamp), interval 1 hour)) as each_hour)
+            group by all
+            union all
+            select
+                {", ".join(slots("feed_hour_utc"))}, 0, count(*) filter ({IS_LOOKED_AT}),
+                count(*) filter ({IS_LOOKED_AT} and list_contains(?, feed))
+            from audit.quality.feed_reconciliation
+            where feed_hour_utc >= ? and feed_hour_utc < ? and (len(?) = 0 or list_contains(?, feed))
+            group by all
+        ) as counted({", ".join(f"slot_{place}" for place in range(number))}, hours, recorded, looked)
+        group by all
+        """,
+        [first, last, list(scope.expected), first, last, list(scope.feeds), list(scope.feeds)],
+    )
+    return {
+        tuple(slot): "not" if not recorded else "partly" if looked < hours * len(scope.expected) else "wholly"
+        for *slot, hours, recorded, looked in found
+    }
 
 
 def _slots(start: datetime, end: datetime, unit: Unit | None) -> dict[datetime, tuple[datetime, datetime]]:

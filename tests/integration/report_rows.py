@@ -37,8 +37,12 @@ FILTERS = [
     Filters(START, END, excluded=(("comments", "Reviewed"), ("comments", ""), ("instance", "1"), ("instance", "2"))),
     Filters(START, END, excluded=(("entity", "User"), ("entity", "Chat"), ("activity", "none"))),
     Filters(START, END, comments_are=("Reviewed", None)),
+    Filters(RAGGED.start, RAGGED.end, weekdays=("friday", "wednesday"), outcomes=("FAILURE",)),
+    Filters(START, END, hours_of_day=("10", "08"), triggered_by=(None, "zoë@x.example")),
+    Filters(START, END, weekdays=("thursday",), comments="rEVIEWED"),
     Filters(START, END, applications=("Nobody",)),
 ]
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
 def varied_records() -> list[dict[str, Any]]:
@@ -127,6 +131,8 @@ def kept_by(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]
         and all(any(same(field, row[field], value) for value in chosen) for field, chosen in lists_of.items() if chosen)
         and filters.comments.lower() in (row["comments"] or "").lower()
         and (not filters.comments or row["comments"] is not None)
+        and (not filters.weekdays or WEEKDAYS[row["event_time_utc"].weekday()] in filters.weekdays)
+        and (not filters.hours_of_day or f"{row['event_time_utc'].hour:02}" in filters.hours_of_day)
         and not any(same(field, row[field], value) for field, value in filters.excluded)
     ]
 

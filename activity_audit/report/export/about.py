@@ -8,7 +8,7 @@ from typing import Any
 
 from activity_audit.base.hours import iso
 from activity_audit.warehouse.coverage import Coverage
-from activity_audit.warehouse.events.filters import LISTS, Filters, chosen_texts
+from activity_audit.warehouse.events.filters import LISTS, SELDOM, Filters, chosen_texts
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
 from activity_audit.warehouse.lake import Snapshot
 
@@ -45,14 +45,14 @@ class About:
     def as_texts(self) -> dict[str, str]:
         """For people: each fact under its name."""
         chosen = chosen_texts(self.filters)
-        whole = {"Comments": chosen["Comments"]} if "Comments" in chosen else {}
+        seldom = {title: chosen[title] for title in SELDOM.values() if title in chosen}
         return {
             "Report": _NAME,
             "From (UTC)": iso(self.filters.start),
             "To (UTC, not included)": iso(self.filters.end),
             **{title: chosen.get(title, _ALL) for title in LISTS.values()},
             "Comments contain": chosen.get("Comments contain", "anything"),
-            **whole,
+            **seldom,
             "Excluded": chosen.get("Excluded", "nothing"),
             "Rows": str(self.rows),
             COMPLETENESS: self.coverage.says,

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from activity_audit.report.bars import bars, label, percent
+from activity_audit.report import time_fields
+from activity_audit.report.bars import chart, percent
 from activity_audit.report.export.about import COMPLETENESS, About
 from activity_audit.report.export.typeset import FAMILIES, readable, typeset
 from activity_audit.report.texts import cell_text, count_text, hour_text, time_text, value_text
@@ -100,9 +101,10 @@ def collect(query: Query, filters: Filters, made_at: datetime) -> PdfReport:
 
 
 def _chart(points: Sequence[Point], unit: str) -> dict[str, Any]:
-    heights = [(point.looked, point.success, point.failure) for point in points]
-    chart = asdict(bars(heights, [label(point.at, unit) for point in points]))
-    return chart | {"ticks": [tick | {"value": count_text(tick["value"])} for tick in chart["ticks"]]}
+    labels = [time_fields.short_title(unit, time_fields.value(unit, point.at)) for point in points]
+    series = [[point.success for point in points], [point.failure for point in points]]
+    drawn = asdict(chart("stacked", labels, series, [point.looked for point in points]))
+    return drawn | {"ticks": [tick | {"value": count_text(tick["value"])} for tick in drawn["ticks"]]}
 
 
 def _group(group: Group, total: int) -> dict[str, Any]:

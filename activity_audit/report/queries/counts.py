@@ -53,7 +53,7 @@ def cells_as_sent(query: Query, filters: Filters, fields: tuple[str, ...] = (), 
     needed = filters.fields.union(fields)
     begin, end = ceil_hour(filters.start), floor_hour(filters.end)
     first_day, last_day = ceil_day(begin), floor_day(end)
-    has_days = by != "hour" and first_day < last_day
+    has_days = by != "hour" and not filters.hours_of_day and first_day < last_day
     if begin < end and needed.issubset(AGGREGATED):
         parts = [(HOURLY, begin, end)]
         if has_days:
@@ -63,7 +63,7 @@ def cells_as_sent(query: Query, filters: Filters, fields: tuple[str, ...] = (), 
         begin, end = first_day, last_day
         parts = [(PEOPLE, begin, end)]
         first_month, last_month = ceil_month(begin), floor_month(end)
-        if by == "period" and first_month < last_month:
+        if by == "period" and not filters.weekdays and first_month < last_month:
             parts = [(PEOPLE, begin, first_month), (MONTHLY, first_month, last_month), (PEOPLE, last_month, end)]
         found = [_of_rollup(*part, PERSON, filters, fields, by) for part in parts if part[1] < part[2]]
     else:
@@ -122,7 +122,8 @@ def _of_rollup(
     number = "kind" if names == KIND else "person"
     # The counts of people lie by application, so that most of them need not be looked at.
     within, bound = filters.conditions(["application"] if names == PERSON else [])
-    counts = f"from {table} where {' and '.join(['begins >= ? and begins < ?', *within])}"
+    of_day, places = filters.day_conditions("begins")
+    counts = f"from {table} where {' and '.join(['begins >= ? and begins < ?', *of_day, *within])}"
     if by == "period":
         # Numbers are summed up before their names are looked at: that is far less to look up.
         counts = f"(select null::timestamp as begins, {number}, sum(n) as n {counts} group by {number})"
@@ -132,7 +133,7 @@ def _of_rollup(
     shown = "".join(f"{field}, " for field in fields)
     where = f" where {' and '.join(conditions)}" if conditions else ""
     sql = f"select begins, {shown}n from {counts} inner join {names} using ({number}){where}"
-    return Cells(sql, [naive(start), naive(end), *bound, *values])
+    return Cells(sql, [naive(start), naive(end), *places, *bound, *values])
 
 
 def _of_fact(query: Query, filters: Filters, fields: tuple[str, ...]) -> Cells:

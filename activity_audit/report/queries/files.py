@@ -96,7 +96,8 @@ class FactFiles:
         for file in files:
             (inside if begin <= file.first and file.last < stop else cut).append(file)
         conditions, others = filters.conditions(EXCLUDABLE)
-        parts = [(inside, " and ".join(["true", *conditions]), others), (cut, where, values)]
+        of_day, places = filters.day_conditions("event_time_utc")
+        parts = [(inside, " and ".join(["true", *of_day, *conditions]), [*places, *others]), (cut, where, values)]
         found = [
             (f"from {self._shown(parquet_rows(*(file.path for file in part)))} where {condition}", bound)
             for part, condition, bound in parts

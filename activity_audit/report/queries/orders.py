@@ -57,11 +57,11 @@ def order_by(terms: Terms, *, reverse: bool = False) -> str:
     return ", ".join(
         f"{shown} {'desc' if descending != reverse else 'asc'} nulls {'first' if reverse else 'last'}"
         for field, descending in terms
-        for shown in ((field,) if field in _AS_THEY_ARE else (_folded(field), field))
+        for shown in ((field,) if field in _AS_THEY_ARE else (folded(field), field))
     )
 
 
-def _folded(text: str) -> str:
+def folded(text: str) -> str:
     """SQL of a text without what makes no difference at first."""
     return f"lower(strip_accents({text}))"
 
@@ -96,5 +96,5 @@ def _beyond(field: str, descending: bool, value: Any, reverse: bool) -> tuple[st
     condition, bound = f"{compared(field, value)} {sign} ?", [value]
     if field in _AS_THEY_ARE:
         return condition, bound
-    condition = f"({_folded(field)} {sign} {_folded('?')} or ({_folded(field)} = {_folded('?')} and {condition}))"
+    condition = f"({folded(field)} {sign} {folded('?')} or ({folded(field)} = {folded('?')} and {condition}))"
     return condition if reverse else f"({condition} or {field} is null)", [value, value, *bound]

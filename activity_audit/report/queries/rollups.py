@@ -151,7 +151,12 @@ class Instances:
 
     def are_of(self, filters: Filters) -> bool:
         """Whether the filters keep every event."""
-        return not filters.fields and filters.start <= self.start and filters.end >= self.end
+        return (
+            not filters.fields
+            and not filters.day_conditions("")[0]
+            and filters.start <= self.start
+            and filters.end >= self.end
+        )
 
 
 def count_instances(connection: duckdb.DuckDBPyConnection, scanner: duckdb.DuckDBPyConnection) -> Instances | None:

@@ -88,7 +88,8 @@ def _time(text: str) -> datetime:
 
 def encode_group(group: Group) -> str:
     """A group, as the place behind which the next ones stand."""
-    return _text([_part(group.value), group.count, group.success, group.failure])
+    numbers = [group.count, group.success, group.failure, group.people, group.before]
+    return _text([_part(group.value), *numbers])
 
 
 def decode_group(text: str | None) -> Group | None:
@@ -99,12 +100,19 @@ def decode_group(text: str | None) -> Group | None:
     """
     if not text:
         return None
-    match _parts(text):
-        case [None | str() as value, int(count), int(success), int(failure)] if abs(count) < _LARGEST:
-            return Group(value, count, success, failure)
-        case [{"sha256": str(text)}, int(count), int(success), int(failure)] if abs(count) < _LARGEST:
-            return Group(_digest(text), count, success, failure)
+    value, *numbers = _parts(text) or [0]
+    if len(numbers) not in (3, 5) or not all(_is_number(one, place > 2) for place, one in enumerate(numbers)):
+        raise BadLinkError(_DAMAGED)
+    match value:
+        case None | str():
+            return Group(value, *numbers)
+        case {"sha256": str(text)}:
+            return Group(_digest(text), *numbers)
     raise BadLinkError(_DAMAGED)
+
+
+def _is_number(part: Any, may_lack: bool) -> bool:
+    return (may_lack and part is None) or (type(part) is int and abs(part) < _LARGEST)
 
 
 def _text(parts: list[Any]) -> str:

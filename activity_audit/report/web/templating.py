@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.base.shown_text import visible
-from activity_audit.report import periods, texts
-from activity_audit.report.bars import percent, share
+from activity_audit.report import periods, texts, time_fields
+from activity_audit.report.bars import change, percent, share
 from activity_audit.report.heat import MARKS, MEANINGS
 from activity_audit.report.queries import lists
 from activity_audit.report.texts import encode
 from activity_audit.report.web.cells import cell
+from activity_audit.report.web.drawing import name_of
 from activity_audit.warehouse.events.columns import COLUMNS
+from activity_audit.warehouse.events.filters import CHOICES
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
 from activity_audit.warehouse.verdicts import SIGNS, WORDS
 
@@ -34,7 +36,13 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).with_name("static")
 _TEMPLATES = Path(__file__).with_name("templates")
-TITLES = {column.field: column.title for column in COLUMNS}
+TITLES = {column.field: column.title for column in COLUMNS} | time_fields.TITLES
+_CHARTS = {"none": "No chart", "stacked": "Stacked bars", "bar": "Bars", "line": "Lines", "heat": "Heat map"}
+_MEASURES = {
+    "count": "Events", "share": "Share of all", "failure": "Failures", "failure_rate": "Failure rate",
+    "people": "People",
+}  # fmt: skip
+_LOOKED = {"wholly": "looked at", "partly": "looked at in part", "not": "not looked at"}
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -97,6 +105,10 @@ def environment() -> jinja2.Environment:
         "static": static,
         "percent": percent,
         "share": share,
+        "change": change,
+        "chart_titles": _CHARTS,
+        "measure_titles": _MEASURES,
+        "looked_texts": _LOOKED,
         "marks": MARKS,
         "signs": SIGNS,
         "words": WORDS,
@@ -106,6 +118,9 @@ def environment() -> jinja2.Environment:
         "column_meanings": {column.field: column.meaning for column in COLUMNS},
         "masked_fields": MASKED,
         "period_titles": periods.TITLES,
+        "named": name_of,
+        # What the filter form has fields for; all else of the state goes with it.
+        "kept_by_filters": (*(field for field in CHOICES if field != "application"), "comments"),
         "most_applications": lists.MOST_APPLICATIONS,
     }
     made.filters |= {
@@ -113,6 +128,7 @@ def environment() -> jinja2.Environment:
         "time": texts.time_text,
         "hour": texts.hour_text,
         "cell": texts.cell_text,
+        "span": texts.span_text,
         "value": texts.value_text,
         "count": texts.count_text,
         "feed": feed_title,

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import MAXYEAR, UTC, date, datetime
 from functools import cached_property
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from activity_audit.base.catalogue import normalised_name
 from activity_audit.base.hours import HOUR
-from activity_audit.report import periods
+from activity_audit.report import periods, time_fields
 from activity_audit.report.queries.groups import FIELDS as GROUPABLE
-from activity_audit.report.queries.groups import MOST_LEVELS
+from activity_audit.report.queries.groups import MOST_LEVELS, ORDERS, GroupOrder
 from activity_audit.report.texts import decode, encode
+from activity_audit.warehouse.events import day_parts
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE, NAMES, Filters, choice
 from activity_audit.warehouse.events.long_texts import LONGEST_QUERY, Value
@@ -25,8 +26,18 @@ from activity_audit.warehouse.events.long_texts import LONGEST_QUERY, Value
 FIELDS = tuple(column.field for column in COLUMNS)
 TIME = FIELDS[0]
 FROM_TO = "from-to"
-PARAMETERS = ("period", "from", "to", "hour", *CHOICES, "comments", "not", "sort", "columns", "group", "path")
-_SAID_ONCE = ("period", "from", "to", "hour", "comments", "sort")
+CHOSEN = (*CHOICES, *day_parts.CHOICES)
+# A cross table has columns of any of these: what is filtered by, or a unit of time.
+ACROSS = tuple(field for field in GROUPABLE if field != "comments")
+MEASURES = ("count", "share", "failure", "failure_rate", "people")
+CHARTS = ("stacked", "bar", "line", "heat", "none")
+# What of the URL says how groups and pictures look.
+LOOKS = ("order", "across", "measure", "chart", "compare", "people")
+PARAMETERS = (
+    "period", "from", "to", "hour", "zoom", *CHOSEN, "comments", "not", "sort", "columns", "group", "path", *LOOKS
+)  # fmt: skip
+_SAID_ONCE = ("period", "from", "to", "hour", "comments", "sort", *LOOKS)
+_MOST_ZOOMS = 8
 _HOUR = "%Y-%m-%dT%H"
 _SHORT = 1500
 
@@ -45,7 +56,10 @@ class BadPeriodError(BadLinkError):
 
 @dataclass(frozen=True)
 class State:
-    """One page of the report. `lists` has the chosen values by the parameter's name; times are UTC."""
+    """One page of the report. `lists` has the chosen values by the parameter's name; times are UTC.
+
+    `zoom` has the periods that were looked into more closely, one in the other; the last one is what is shown.
+    """
 
     period: str = periods.DEFAULT
     first_day: date | None = None
@@ -59,23 +73,34 @@ class State:
     columns: tuple[str, ...] = FIELDS
     group: tuple[str, ...] = ()
     path: tuple[Value, ...] = ()
+    zoom: tuple[tuple[datetime, datetime], ...] = ()
+    order: GroupOrder | None = None
+    across: str = ""
+    measure: str = "count"
+    chart: str = ""
+    compare: bool = False
+    people: bool = False
 
     def filters(self, now: datetime) -> Filters:
-        """The filters, with the groups that were opened.
+        """The filters, with the groups that were opened, of the period or of what was zoomed into.
 
         Raises:
             BadPeriodError: if the prompt's period is none.
             BadLinkError: if the hour is none of the period.
         """
-        opened = dict(zip(self.group, self.path, strict=False))
-        chosen = self.lists | {name: (value,) for name, value in opened.items()}
+        opened = list(zip(self.group, self.path, strict=False))
+        chosen = self.lists | {name: (value,) for name, value in opened if name not in time_fields.UNITS}
         try:
             start, end = periods.period(self.period, now, self.first_day, self.last_day)
         except ValueError as error:
             raise BadPeriodError(str(error), self) from None
         try:
-            if self.hour:
-                start, end = max(start, self.hour), min(end, self.hour + HOUR)
+            if self.zoom:
+                start, end = self.zoom[-1]
+            narrower = [(self.hour, self.hour + HOUR)] if self.hour else []
+            narrower += [time_fields.span(name, str(value)) for name, value in opened if name in time_fields.UNITS]
+            for begin, stop in narrower:
+                start, end = max(start, begin), min(end, stop)
             return Filters(
                 start,
                 end,
@@ -97,7 +122,8 @@ class State:
             found.append(("to", self.last_day.isoformat()))
         if self.hour:
             found.append(("hour", self.hour.strftime(_HOUR)))
-        found += [(name, encode(value)) for name in CHOICES for value in self.lists.get(name, ())]
+        found += [("zoom", f"{start.strftime(_HOUR)}/{end.strftime(_HOUR)}") for start, end in self.zoom]
+        found += [(name, encode(value)) for name in CHOSEN for value in self.lists.get(name, ())]
         if self.comments:
             found.append(("comments", self.comments))
         found += [("not", f"{name}:{encode(value)}") for name, value in self.excluded]
@@ -106,7 +132,13 @@ class State:
         if self.columns != FIELDS:
             found.append(("columns", ",".join(self.columns)))
         found += [("group", name) for name in self.group]
-        return found + [("path", encode(value)) for value in self.path]
+        found += [("path", encode(value)) for value in self.path]
+        if self.order:
+            found.append(("order", f"-{self.order.by}" if self.order.descending else self.order.by))
+        found += [(name, text) for name, text in (("across", self.across), ("chart", self.chart)) if text]
+        if self.measure != "count":
+            found.append(("measure", self.measure))
+        return found + [(name, "1") for name in ("compare", "people") if getattr(self, name)]
 
     def url(self, page: str = "/", **more: Any) -> str:
         """A page of the report with this state; `more` are parameters of that page, left out where they are None."""
@@ -118,7 +150,12 @@ class State:
         """The fields that events are chosen, excluded, sorted or grouped by."""
         chosen = [name for name, values in self.lists.items() if values]
         texts = ["comments"] if self.comments else []
-        return frozenset([*chosen, *texts, *(name for name, _ in self.excluded), self.sort, *self.group])
+        # Their number says something of the people, too.
+        by_people = self.people or self.measure == "people" or (self.order and self.order.by == "people")
+        people = ["triggered_by"] if by_people else []
+        across = [self.across] if self.across else []
+        excluded = [name for name, _ in self.excluded]
+        return frozenset([*chosen, *texts, *people, *excluded, self.sort, *self.group, *across])
 
     @property
     def is_short(self) -> bool:
@@ -150,9 +187,35 @@ class State:
         """Without the events that have this value."""
         return self if (name, value) in self.excluded else replace(self, excluded=(*self.excluded, (name, value)))
 
-    def of_day(self, day: date, hour: datetime | None = None) -> State:
-        """Of this one day, or this hour of it."""
-        return replace(self, period=FROM_TO, first_day=day, last_day=day, hour=hour)
+    def narrowed(self, name: str, value: Value, within: Filters) -> State:
+        """With this value of a field only: chosen in its list, or zoomed into as far as it is `within` the filters."""
+        if name in time_fields.UNITS:
+            start, end = time_fields.span(name, str(value))
+            return self.zoomed(max(start, within.start), min(end, within.end))
+        return self.with_list(name, (value,))
+
+    def zoomed(self, start: datetime, end: datetime) -> State:
+        """With this period, aware, whole hours, looked into more closely."""
+        kept = self.zoom[: _MOST_ZOOMS - 1]
+        return self if self.zoom[-1:] == ((start, end),) else replace(self, zoom=(*kept, (start, end)), hour=None)
+
+    def charted(self, kind: str) -> State:
+        """As this chart."""
+        return replace(self, chart=kind)
+
+    def counting_people(self) -> State:
+        """With different people counted, however much must be read for it."""
+        return replace(self, people=True)
+
+    def to_zoom(self, number: int) -> State:
+        """With so many of the closer looks."""
+        return replace(self, zoom=self.zoom[:number])
+
+    def with_order(self, by: str) -> State:
+        """The groups sorted by this: as is usual for it at first, and the other way round the next time."""
+        same = self.order and self.order.by == by
+        descending = not self.order.descending if self.order and same else by != "value"
+        return replace(self, order=GroupOrder(by, descending))
 
     def sorted(self, name: str) -> State:
         """Sorted by this column: as is usual for it at first, and the other way round the next time."""
@@ -166,7 +229,7 @@ class State:
     def without_filters(self) -> State:
         """As the prompt left it: the period and the applications, and how the table looks."""
         kept = {name: values for name, values in self.lists.items() if name == "application"}
-        return replace(self, lists=kept, comments="", excluded=(), hour=None, path=())
+        return replace(self, lists=kept, comments="", excluded=(), hour=None, path=(), zoom=())
 
 
 def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State:
@@ -198,7 +261,10 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
         except ValueError as error:
             days[name] = None
             wrong.append(str(error))
-    lists = {name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOICES if name in values}
+    lists = {name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOSEN if name in values}
+    for name in day_parts.CHOICES:
+        for value in lists.get(name, ()):
+            _known(str(value), day_parts.VALUES[name], name)
     state = State(
         period=_known((values.get("period") or [periods.DEFAULT])[0], periods.NAMES, "period"),
         first_day=days["from"],
@@ -212,6 +278,13 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
         columns=_columns(values),
         group=group,
         path=_path(values, group, lists),
+        zoom=_zoom(values.get("zoom", [])),
+        order=_order(values.get("order", [])),
+        across=_one(values, "across", ACROSS, ""),
+        measure=_one(values, "measure", MEASURES, "count"),
+        chart=_one(values, "chart", CHARTS, ""),
+        compare=_one(values, "compare", ("1",), "") == "1",
+        people=_one(values, "people", ("1",), "") == "1",
     )
     if (length := len(urlsplit(state.url()).query)) > LONGEST_QUERY:
         raise BadLinkError(
@@ -230,6 +303,9 @@ def _path(
     path = tuple(map(decode, values.get("path", [])))
     if len(path) > len(group):
         raise BadLinkError("“path” names more groups than “group” has levels")
+    for name, value in zip(group, path, strict=False):
+        if name in time_fields.FIELDS and not time_fields.is_value(name, value):
+            raise BadLinkError(f"“{value}” is not a {name} that the report knows")
     kept = [_is_kept(name, value, lists.get(name)) for name, value in zip(group, path, strict=False)]
     return path[: [*kept, False].index(False)]
 
@@ -257,6 +333,30 @@ def _known(name: str, names: Iterable[str], parameter: str) -> str:
     if name not in names:
         raise BadLinkError(f"“{name}” is not a {parameter} that the report knows")
     return name
+
+
+def _one(values: dict[str, list[str]], name: str, known: Iterable[str], default: str) -> str:
+    return _known(values[name][0], known, name) if name in values else default
+
+
+def _order(texts: list[str]) -> GroupOrder | None:
+    if not texts:
+        return None
+    return GroupOrder(_known(texts[0].removeprefix("-"), ORDERS, "order"), texts[0].startswith("-"))
+
+
+def _zoom(texts: list[str]) -> tuple[tuple[datetime, datetime], ...]:
+    found = []
+    for text in texts:
+        wrong = f"“{text}” is not a period to zoom into; write it as 2026-05-31T08/2026-05-31T12"
+        try:
+            start, end = (datetime.strptime(part, _HOUR).replace(tzinfo=UTC) for part in text.split("/"))
+        except ValueError:
+            raise BadLinkError(wrong) from None
+        if start >= end or end.year == MAXYEAR:
+            raise BadLinkError(wrong)
+        found.append((start, end))
+    return tuple(found[:_MOST_ZOOMS])
 
 
 def _day(values: dict[str, list[str]], name: str) -> date | None:

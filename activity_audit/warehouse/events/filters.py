@@ -9,6 +9,7 @@ from typing import Any
 
 from activity_audit.base.hours import floor_hour, iso, naive
 from activity_audit.warehouse import observed_names
+from activity_audit.warehouse.events import day_parts
 from activity_audit.warehouse.events.long_texts import Digest, Value, whole_text
 
 # The list of values that chooses by a field of the fact, for every field that can be chosen by.
@@ -38,11 +39,13 @@ LISTS = {
     "instance": "Instances",
     "event_id": "Event IDs",
 }
+# The same for what is named only where it is chosen by.
+SELDOM = {"comments_are": "Comments", "weekdays": "Weekdays", "hours_of_day": "Hours of the day (UTC)"}
 
 
 def choice(field: str) -> str:
-    """The name of the filters' list of values by which a field of the fact is chosen."""
-    return _CHOSEN[field]
+    """The name of the filters' list of values by which a field of the fact, or a part of its time, is chosen."""
+    return day_parts.CHOICES.get(field) or _CHOSEN[field]
 
 
 def compared(field: str, value: Any) -> str:
@@ -60,8 +63,8 @@ class Filters:
 
     Values are as the warehouse has them, or the digests of long ones; None is the value of an event that has none.
     `comments` is a text that the event's comments contain, in upper or lower case; `comments_are` are whole comments.
-    `excluded` has pairs of a field of the fact and a value that no event shall have. Raises ValueError if the period is
-    empty, or a field is none that can be excluded by.
+    `excluded` has pairs of a field of the fact and a value that no event shall have. `weekdays` and `hours_of_day` are
+    those of the event time. Raises ValueError if the period is empty, or a field is none that can be excluded by.
     """
 
     start: datetime
@@ -76,6 +79,8 @@ class Filters:
     comments: str = ""
     comments_are: tuple[Value, ...] = ()
     excluded: tuple[tuple[str, Value], ...] = ()
+    weekdays: tuple[Value, ...] = ()
+    hours_of_day: tuple[Value, ...] = ()
 
     def __post_init__(self) -> None:
         if self.start >= self.end:
@@ -110,9 +115,8 @@ class Filters:
     def as_dict(self) -> dict[str, Any]:
         """The filters for programs, as files carry them; times are ISO 8601, UTC, a digest is `{"sha256": …}`."""
         said = {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
-        if not said["comments_are"]:
-            del said["comments_are"]
-        return said
+        # What is seldom chosen by is said only then.
+        return {name: value for name, value in said.items() if value or name not in SELDOM}
 
     def conditions(self, fields: Iterable[str]) -> tuple[list[str], list[Any]]:
         """What is said about these fields: conditions that all hold, and the values to bind."""
@@ -138,9 +142,19 @@ class Filters:
                 values += bound
         return conditions, values
 
+    def day_conditions(self, time: str) -> tuple[list[str], list[Any]]:
+        """What is said about the weekday and the hour of the day of a time (SQL, plain UTC), and the values to bind."""
+        said = {part: getattr(self, name) for part, name in day_parts.CHOICES.items()}
+        return (
+            [f"list_contains(?, {day_parts.place(part, time)})" for part, chosen in said.items() if chosen],
+            [[day_parts.VALUES[part].index(value) for value in chosen] for part, chosen in said.items() if chosen],
+        )
+
     def _where(self, time: str, start: datetime, fields: Iterable[str]) -> tuple[str, list[Any]]:
         conditions, values = self.conditions(fields)
-        return " and ".join([f"{time} >= ?", f"{time} < ?", *conditions]), [start, naive(self.end), *values]
+        of_day, places = self.day_conditions(time)
+        conditions = [f"{time} >= ?", f"{time} < ?", *of_day, *conditions]
+        return " and ".join(conditions), [start, naive(self.end), *places, *values]
 
 
 def _none_of(field: str, excluded: list[Value]) -> tuple[list[str], list[Any]]:
@@ -176,8 +190,9 @@ def chosen_texts(filters: Filters) -> dict[str, str]:
     texts = {title: _listed(map(whole_text, values)) for title, values in said.items() if values}
     if filters.comments:
         texts["Comments contain"] = filters.comments
-    if filters.comments_are:
-        texts["Comments"] = _listed(map(whole_text, filters.comments_are))
+    for name, title in SELDOM.items():
+        if values := getattr(filters, name):
+            texts[title] = _listed(map(whole_text, values))
     if filters.excluded:
         texts["Excluded"] = _listed(f"{field}: {whole_text(value)}" for field, value in filters.excluded)
     return texts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -12,21 +13,33 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as trials
 from hypothesis import strategies as st
 
-from activity_audit.base.hours import naive
+from activity_audit.base.hours import HOUR, naive
 from activity_audit.report import bars as charts
-from activity_audit.report import periods
+from activity_audit.report import periods, time_fields
 from activity_audit.report.heat import Cell, rows
-from activity_audit.report.queries.groups import Group
+from activity_audit.report.queries.groups import ORDERS, Group, GroupOrder
 from activity_audit.report.queries.orders import Order
 from activity_audit.report.texts import bytes_text, decode, encode, time_text, value_text
 from activity_audit.report.web.cursors import decode_group, decode_key, encode_group, encode_key
 from activity_audit.report.web.pages.layout import chips
-from activity_audit.report.web.urls import FIELDS, GROUPABLE, PARAMETERS, BadLinkError, State, parse
+from activity_audit.report.web.urls import (
+    ACROSS,
+    CHARTS,
+    FIELDS,
+    GROUPABLE,
+    MEASURES,
+    PARAMETERS,
+    BadLinkError,
+    State,
+    parse,
+)
 from activity_audit.warehouse.coverage import Coverage
+from activity_audit.warehouse.events import day_parts
 from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE
 from activity_audit.warehouse.events.long_texts import LONGEST, LONGEST_QUERY, Digest, Value, short
 
 NOW = datetime(2026, 6, 10, 12, 30, tzinfo=UTC)
+NOON = NOW.replace(minute=0)
 
 
 def _opened(state: State) -> list[tuple[str, Value]]:
@@ -42,7 +55,20 @@ _values = (st.none() | _texts).map(short)
 _states = st.builds(
     State,
     period=st.sampled_from([name for name in periods.NAMES if name != "from-to"]),
-    lists=st.dictionaries(st.sampled_from(list(CHOICES)), st.lists(_values, min_size=1, unique=True).map(tuple)),
+    lists=st.builds(
+        lambda lists, parts: lists | parts,
+        st.dictionaries(st.sampled_from(list(CHOICES)), st.lists(_values, min_size=1, unique=True).map(tuple)),
+        st.fixed_dictionaries({}, optional={part: st.just(values[2:4]) for part, values in day_parts.VALUES.items()}),
+    ),
+    zoom=st.lists(
+        st.integers(0, 9999).map(lambda hour: (NOON + hour * HOUR, NOON + (hour + 5) * HOUR)), max_size=3
+    ).map(tuple),
+    order=st.none() | st.builds(GroupOrder, st.sampled_from(ORDERS), st.booleans()),
+    across=st.sampled_from(["", *ACROSS]),
+    measure=st.sampled_from(MEASURES),
+    chart=st.sampled_from(["", *CHARTS]),
+    compare=st.booleans(),
+    people=st.booleans(),
     comments=st.text(),
     excluded=st.lists(st.tuples(st.sampled_from(EXCLUDABLE), _values), unique=True).map(tuple),
     sort=st.sampled_from(FIELDS),
@@ -62,7 +88,7 @@ def _read(url: str) -> State:
 @given(_states)
 def test_a_state_comes_back_from_its_url(state: State) -> None:
     # The order of the lists is that of the columns, whoever chose first.
-    ordered = {name: state.lists[name] for name in CHOICES if name in state.lists}
+    ordered = {name: state.lists[name] for name in (*CHOICES, *day_parts.CHOICES) if name in state.lists}
     found = _read(state.url("/groups"))
     assert (found, list(found.lists)) == (state, list(ordered))
 
@@ -95,6 +121,30 @@ def test_groups_that_are_open_and_an_hour_narrow_the_filters() -> None:
     assert filters.outcomes == ()
 
 
+def test_times_that_are_grouped_by_narrow_the_filters() -> None:
+    def period(query: str) -> tuple[datetime, datetime]:
+        filters = _read(f"/?period=from-to&from=2026-05-03&to=2026-05-31&{query}").filters(NOW)
+        return filters.start, filters.end
+
+    def of(start: str, end: str) -> tuple[datetime, datetime]:
+        return _at(start).replace(tzinfo=UTC), _at(end).replace(tzinfo=UTC)
+
+    assert period("group=week&path=2026-04-27") == of("2026-05-03", "2026-05-04"), "no further than the period"
+    assert period("group=month&group=hour&path=2026-05&path=2026-05-31T23") == of("2026-05-31T23", "2026-06-01")
+    assert period("zoom=2026-05-05T00/2026-05-09T00&zoom=2026-05-06T08/2026-05-06T12") == of(
+        "2026-05-06T08", "2026-05-06T12"
+    )
+    state = _read("/?period=from-to&from=2026-05-03&to=2026-05-31&group=weekday&path=monday&hour_of_day=08")
+    filters = state.filters(NOW)
+    assert (filters.weekdays, filters.hours_of_day) == (("monday",), ("08",))
+    week = state.narrowed("week", "2026-04-27", filters)
+    assert week.zoom == (of("2026-05-03", "2026-05-04"),)
+    assert week.narrowed("week", "2026-04-27", week.filters(NOW)) == week, "twice the same is once"
+    assert week.to_zoom(0) == state
+    assert state.with_order("failure").order == GroupOrder("failure", descending=True)
+    assert state.with_order("failure").with_order("failure").order == GroupOrder("failure", descending=False)
+
+
 def test_a_group_whose_value_is_filtered_away_is_not_open() -> None:
     opened = "/?group=entity&group=outcome&group=instance&path=Chat&path=SUCCESS"
     assert _read(opened).path == ("Chat", "SUCCESS")
@@ -119,6 +169,20 @@ def test_a_group_whose_value_is_filtered_away_is_not_open() -> None:
         ("hour=noon", "noon"),
         ("sort=-run_id", "run_id"),
         ("columns=entity,secret", "secret"),
+        ("zoom=2026-05-31T12/2026-05-31T12", "zoom into"),
+        ("zoom=2026-05-31", "zoom into"),
+        ("zoom=2026-05-31T10/9999-12-31T10", "zoom into"),
+        ("weekday=someday", "someday"),
+        ("hour_of_day=24", "24"),
+        ("across=comments", "comments"),
+        ("order=-run_id", "run_id"),
+        ("measure=mood", "mood"),
+        ("chart=pie", "pie"),
+        ("compare=2", "“2”"),
+        ("group=day&path=2026-05-32", "2026-05-32"),
+        ("group=week&path=2026-05-05", "2026-05-05"),
+        ("group=month&path=9999-12", "9999-12"),
+        ("group=weekday&path=7", "“7”"),
         ("group=event_time_utc", "event_time_utc"),
         ("group=application&group=entity&group=activity&group=outcome", "3 times"),
         ("not=event_time_utc:x", "event_time_utc"),
@@ -180,16 +244,31 @@ def test_places_come_back_and_damage_is_told() -> None:
 
 
 def test_bars_are_as_high_as_their_numbers() -> None:
-    chart = charts.bars([("a", 30, 10), ("b", 0, 0), ("c", 10, 0)], ["a", "b", "c"])
-    first, second, third = chart.bars
-    assert first.success_height == pytest.approx(3 * first.failure_height, abs=0.05)
-    assert first.failure_y + first.failure_height == pytest.approx(first.success_y, abs=0.05)
-    assert first.success_y + first.success_height == pytest.approx(chart.baseline, abs=0.05)
-    assert (second.success_height, second.failure_height) == (0, 0)
-    assert third.x + third.width <= chart.width
+    labels, numbers = ["a", "b", "c"], [[30, 0, 10], [10, 0, 0]]
+    chart = charts.chart("stacked", labels, numbers, labels)
+    first, second, third = chart.columns
+    below, above = first.marks
+    assert below.height == pytest.approx(3 * above.height, abs=0.05)
+    assert above.y + above.height == pytest.approx(below.y, abs=0.05)
+    assert below.y + below.height == pytest.approx(chart.baseline, abs=0.05)
+    assert above.y == pytest.approx(chart.top, abs=0.05), "the axis ends where the highest does"
+    assert [mark.height for mark in second.marks] == [0, 0]
+    assert third.x + third.width <= 100
     assert [tick.value for tick in chart.ticks] == [0, 10, 20, 30, 40]
-    assert [charts.nice_ceiling(value) for value in (0, 1, 3, 5, 6, 99, 101, 1001)] == [1, 1, 4, 5, 10, 100, 200, 2000]
-    assert charts.bars([], []).bars == []
+    (whole,) = charts.chart("bar", labels, numbers, labels).columns[0].marks
+    assert whole.height == pytest.approx(below.height + above.height, abs=0.05)
+    lines = charts.chart("line", labels, numbers, labels)
+    assert [len(line.split()) for line in lines.lines] == [3, 3]
+    assert [tick.value for tick in lines.ticks][-1] == 30
+    assert charts.chart("stacked", [], [[], []], []).columns == []
+
+
+@pytest.mark.parametrize("highest", [0, 1, 3, 5, 7, 99, 101, 1001, 5100, 123_456_789])
+def test_an_axis_fits_what_it_shows(highest: int) -> None:
+    ticks = [tick.value for tick in charts.chart("bar", ["x"], [[highest]], ["x"]).ticks]
+    assert ticks[-2] < max(highest, 1) <= ticks[-1], "no step of it is empty"
+    assert len(ticks) <= 7
+    assert {later - earlier for earlier, later in pairwise(ticks)} == {ticks[1]}
 
 
 def test_the_parts_of_a_share_are_in_proportion() -> None:
@@ -247,4 +326,4 @@ def test_values_as_texts() -> None:
         "1.5 kB",
         "2.5 TB",
     ]
-    assert set(GROUPABLE) < set(FIELDS)
+    assert set(GROUPABLE) < {*FIELDS, *time_fields.FIELDS}

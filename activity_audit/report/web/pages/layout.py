@@ -16,6 +16,7 @@ from activity_audit.report.queries import lists
 from activity_audit.report.queries.lists import Application, applications
 from activity_audit.report.queries.trust import trust
 from activity_audit.report.queries.warehouse import Query
+from activity_audit.report.web.drawing import name_of
 from activity_audit.report.web.pages.query_threads import ask
 from activity_audit.report.web.templating import TITLES, render
 from activity_audit.report.web.urls import FROM_TO, BadPeriodError, State
@@ -133,7 +134,7 @@ def chips(state: State, page: str) -> list[Chip]:
             continue
         for value in chosen:
             add(
-                f"{TITLES[field]}: {texts.value_text(value)}",
+                f"{TITLES[field]}: {name_of(field, value)}",
                 partial(state.with_list, field, tuple(other for other in chosen if other != value)),
             )
     if state.comments:
@@ -154,15 +155,11 @@ def prompt_text(state: State, filters: Filters, known: list[Application]) -> str
 
 def period_text(state: State, filters: Filters) -> str:
     """The period with its ends as they are, both included."""
-    first, last = filters.start, filters.end - timedelta(microseconds=1)
-    if state.period in periods.OF_HOURS:
-        ends = f"{texts.hour_text(first)} to {texts.hour_text(filters.end)}"
-    elif first.date() == last.date():
-        ends = f"{first.date()}"
-    else:
-        ends = f"{first.date()} to {last.date()}"
-    named = "" if state.period == FROM_TO else f"{periods.TITLES[state.period]}: "
-    return f"{named}{ends} UTC"
+    if state.period in periods.OF_HOURS and not state.zoom:
+        # They may end at midnight, and are hours all the same.
+        return f"{periods.TITLES[state.period]}: {texts.hour_text(filters.start)} to {texts.hour_text(filters.end)} UTC"
+    named = "" if state.zoom or state.period == FROM_TO else f"{periods.TITLES[state.period]}: "
+    return f"{named}{texts.span_text(filters.start, filters.end)} UTC"
 
 
 async def prompt(request: Request) -> Response:

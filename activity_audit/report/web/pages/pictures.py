@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from activity_audit.base.hours import aware, iso, now_utc
+from activity_audit.base.hours import iso, now_utc
 from activity_audit.report.access.permissions import VIEW, requires
-from activity_audit.report.bars import bars, label, long_label
-from activity_audit.report.queries.charts import Point, looked_over_time, top, unit_of
-from activity_audit.report.queries.groups import Group
+from activity_audit.report.queries import events
+from activity_audit.report.queries.charts import looked_of, top, unit_of
+from activity_audit.report.queries.coverage import looked_by
+from activity_audit.report.queries.cross import Cross, cross
+from activity_audit.report.queries.groups import MOST_UNITS, Group, GroupOrder, ranked
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web import audited
+from activity_audit.report.web.drawing import MOST_SERIES, drawn, label_of, measured, name_of, shade
 from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, fields_of, frame, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
-from activity_audit.report.web.urls import FROM_TO, State
+from activity_audit.report.web.urls import State
+from activity_audit.warehouse.coverage import Looked
+from activity_audit.warehouse.events.filters import Filters
+from activity_audit.warehouse.events.long_texts import Value
 
 _TOP = {"entity": "Top entities", "activity": "Top activities", "triggered_by": "Top users and automations"}
-_DAY = timedelta(days=1)
 _MOST_LINKED = 30
+_KINDS = ("stacked", "bar", "line", "heat")
+_WEEK = ("weekday", "hour_of_day")
+_SPLIT = ("application", "entity", "activity", "triggered_by", "instance")
+_IN_ORDER = GroupOrder("value", descending=False)
 
 
 @dataclass(frozen=True)
 class _Found:
     state: State
     frame: Frame
-    points: list[Point]
+    groups: list[Group]
+    cross: Cross | None
+    looked: Mapping[tuple[str, ...], Looked]
     tops: dict[str, list[Group]]
+    total: int
     snapshot: int
 
 
@@ -42,18 +55,34 @@ async def page(request: Request) -> Response:
     state = state_of(request, OTHERS)
     now = await moment_of(request, state)
     filters = state.filters(now)
+    kind = state.chart if state.chart in _KINDS else "stacked"
+    unit = unit_of(filters.end - filters.start)
 
     def work(query: Query) -> _Found:
+        if kind == "heat":
+            crossed: Cross | None = cross(query, filters, _WEEK, _IN_ORDER)
+            groups: list[Group] = []
+        elif state.across and kind != "bar":
+            fields = (unit, state.across)
+            crossed = cross(query, filters, fields, _IN_ORDER, limit=MOST_UNITS, most_columns=MOST_SERIES)
+            groups = crossed.rows.rows
+        else:
+            crossed, groups = None, ranked(query, filters, unit, _IN_ORDER, limit=MOST_UNITS).rows
+        looked = looked_by(query, filters, _WEEK if kind == "heat" else (unit,), now_utc())
         tops = {field: top(query, filters, field, 10) for field in fields_of(request, _TOP)}
-        named, points = state.named(query.labels.of), looked_over_time(query, filters, now_utc())
-        return _Found(named, frame(query, request, named, filters), points, tops, query.snapshot.snapshot_id)
+        named, total = state.named(query.labels.of), events.count(query, filters)
+        shown = frame(query, request, named, filters)
+        return _Found(named, shown, groups, crossed, looked, tops, total, query.snapshot.snapshot_id)
 
     found = await ask(request, work)
-    state, unit, points = found.state, unit_of(filters.end - filters.start), found.points
+    state, groups = found.state, found.groups
     # Each point has two links, and a page of hundreds of long ones would be long.
-    is_linked = state.is_short or len(points) <= _MOST_LINKED
-    labels = [label(point.at, unit) for point in points]
-    first, last = filters.start.date(), (filters.end - timedelta(microseconds=1)).date()
+    is_linked = state.is_short or len(groups) <= _MOST_LINKED
+
+    def zoomed(value: Value) -> str | None:
+        return state.narrowed(unit, value, filters).url("/pictures") if is_linked else None
+
+    split = (state.across, found.cross) if found.cross and kind != "heat" else None
     return render(
         request,
         "pictures.html",
@@ -66,27 +95,31 @@ async def page(request: Request) -> Response:
         unit=unit,
         snapshot=found.snapshot,
         now=iso(now),
-        chart=bars([point[:3] for point in points], labels),
-        points=[
-            (
-                long_label(point.at, unit),
-                point.success,
-                point.failure,
-                narrowed(state, point.at, unit, first, last).url("/pictures") if is_linked else None,
-                point.looked,
-            )
-            for point in points
-        ],
-        total=sum(point.success + point.failure for point in points),
+        kind=kind,
+        is_linked=is_linked,
+        offered=_KINDS,
+        acrossable=fields_of(request, _SPLIT),
+        chart=None if kind == "heat" else drawn(kind, unit, groups, found.looked, zoomed, filters, split),
+        cross=found.cross if kind == "heat" else None,
+        name=partial(name_of, _WEEK[0]),
+        hour=partial(label_of, _WEEK[1]),
+        hour_name=partial(name_of, _WEEK[1]),
+        cell=lambda group: measured(group, "count", found.total),
+        compact_cell=lambda group: measured(group, "count", found.total, compact=True),
+        crossed_link=partial(_crossed, state, filters),
+        looked_cell=partial(_looked_cell, found.looked),
+        shade=partial(shade, "count", found.cross.highest("count") if found.cross else 0),
+        total=found.total,
         tops=[(field, title, found.tops[field]) for field, title in _TOP.items() if field in found.tops],
         filtered=lambda field, value: state.with_list(field, (value,)).url("/pictures"),
     )
 
 
-def narrowed(state: State, at: datetime, unit: str, first: date, last: date) -> State:
-    """The state of one unit of time, plain UTC, no further than the period that was shown."""
-    day = at.date()
-    if unit == "hour":
-        return state.of_day(day, aware(at))
-    end = {"day": day, "week": day + 6 * _DAY, "month": (day.replace(day=28) + 4 * _DAY).replace(day=1) - _DAY}[unit]
-    return replace(state, period=FROM_TO, first_day=max(day, first), last_day=min(end, last), hour=None)
+def _crossed(state: State, filters: Filters, weekday: Value, hour: Value) -> str | None:
+    if not state.is_short:
+        return None
+    return state.narrowed("weekday", weekday, filters).narrowed("hour_of_day", hour, filters).url("/pictures")
+
+
+def _looked_cell(looked: Mapping[tuple[str, ...], Looked], row: Group, column: Group, cell: Group | None) -> Looked:
+    return looked_of(looked, (str(row.value), str(column.value)), cell.count if cell else 0)

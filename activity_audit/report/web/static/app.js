@@ -1,5 +1,6 @@
 // Begins everything. The pages work without any of it; this adds what a browser can do beyond links and forms.
 import { startColumns, enhanceColumns } from "./columns.js";
+import { enhanceCharts, startCharts } from "./charts.js";
 import { startDialogs } from "./dialog.js";
 import { startExports } from "./export.js";
 import { loadLists, startFilters } from "./filters.js";
@@ -17,6 +18,7 @@ onPage(enhanceColumns);
 onPage(loadLists);
 onPage(() => oneStopEach());
 onPage(showTour);
+onPage(enhanceCharts);
 startPages();
 startFilters();
 startDialogs();
@@ -27,3 +29,4 @@ startHeatKeys();
 startNewer();
 startStops();
 startTour();
+startCharts();

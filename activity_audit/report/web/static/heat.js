@@ -3,7 +3,7 @@ import { moveBy } from "./table_keys.js";
 
 export function startHeatKeys() {
   document.addEventListener("keydown", (event) => {
-    const field = event.target.closest(".heat td");
+    const field = event.target.closest(".heat td, .cross td");
     if (!field || event.altKey || event.ctrlKey || event.metaKey) return;
     const lines = field.closest("tbody").rows;
     const [line, place] = [field.parentElement.sectionRowIndex, field.cellIndex];
@@ -20,6 +20,8 @@ export function startHeatKeys() {
     if (!to) return;
     event.preventDefault();
     const link = lines[to[0]].cells[to[1]].querySelector("a");
+    // A field of a cross table without events leads nowhere.
+    if (!link) return;
     event.target.tabIndex = -1;
     link.tabIndex = 0;
     link.focus();

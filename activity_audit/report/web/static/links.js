@@ -28,6 +28,7 @@ export function filteredTo(field, value, code) {
       to.set("from", value.slice(0, 10));
       to.set("to", value.slice(0, 10));
       to.delete("hour");
+      to.delete("zoom");
     } else to.set(field, field === "comments" ? value : code ?? encoded(value));
   });
 }
@@ -69,6 +70,14 @@ function closeGroups(to) {
       to.append("path", value);
     }
   }
+}
+
+/** Closer to the time from the first unit to the last, both of them included; a unit's end is the next one's begin. */
+export function zoomedInto(path, begin, end) {
+  return linkTo(path, (to) => {
+    to.delete("hour");
+    to.append("zoom", `${begin}/${end}`);
+  });
 }
 
 export function withColumns(fields) {
