@@ -81,7 +81,7 @@ def build(settings: Settings, events: int, days: int, *, progress: bool = False)
             if progress:
                 print(f"{last:%Y-%m-%d}", file=sys.stderr, flush=True)
         with transaction(connection, "history of the feeds", {}, since=snapshot_now(connection)):
-            _insert_quality(connection)
+            insert_quality(connection)
         known_ids.complete(connection, KeyIndex(settings.key_index_dir))
     finally:
         connection.close()
@@ -200,7 +200,7 @@ def _insert_day(connection: duckdb.DuckDBPyConnection, day: datetime) -> None:
     )
 
 
-def _insert_quality(connection: duckdb.DuckDBPyConnection) -> None:
+def insert_quality(connection: duckdb.DuckDBPyConnection) -> None:
     """A delivery of each feed in each hour, balanced, and the runs that brought them."""
     run_id = "strftime(feed_hour_utc, '00000000-0000-4000-8000-00%Y%m%d%H')"
     began = "feed_hour_utc + interval 70 minutes"

@@ -24,6 +24,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.warehouse.coverage import due
 from orchestration import instance
 from orchestration.jobs import FRESHNESS, HOURLY, UPKEEP
+from orchestration.pace import Pace
 from orchestration.partitions import range_tags
 from orchestration.run_alerts import tell_of_runs, told_if_it_fails
 
@@ -98,8 +99,10 @@ def build_upkeep_schedule() -> dg.ScheduleDefinition:
 def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
     """The sensor of late deliveries. Hours that the schedule has yet to run are left to it.
 
-    What is before the feed hour `begin` is left to the code that is loaded for it.
+    What is before the feed hour `begin` is left to the code that is loaded for it. Years of files in the landing folder
+    make a look long, and the next one late.
     """
+    pace = Pace()
 
     @dg.sensor(
         name="late_deliveries",
@@ -113,8 +116,14 @@ def build_sensor(settings: Settings, begin: datetime) -> dg.SensorDefinition:
         if context.instance.get_runs_count(dg.RunsFilter(job_name=HOURLY, statuses=_ACTIVE)):
             yield dg.SkipReason("a run is in progress; the sensor looks again after it")
             return
+        if seconds := pace.pause():
+            yield dg.SkipReason(
+                f"the last look took long, so the next is in {seconds} s; move old days out of the landing folder"
+            )
+            return
         scheduled = floor_hour(now_utc() - settings.schedule_lag)
-        work = plan(settings, catalogue.slugs())
+        with pace.look():
+            work = plan(settings, catalogue.slugs())
         hours = {hour for start, end in work.ranges for hour in hour_range(start, end) if hour + HOUR <= scheduled}
         # A change is tried once, and once more if its run died with its process or machine; if its run fails, the
         # schedule tries again every hour.

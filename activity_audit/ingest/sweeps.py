@@ -1,9 +1,9 @@
 """How much of a bucket each look lists: recent hours always, and all of the bucket once a day, in a sweep.
 
-A folder of this machine is cheap to list, and is listed whole each time. A bucket costs a request for every thousand
-objects, so of its feeds only the hours are listed in which something new is likely, and a sweep over everything finds
-what came late for an older hour. When each feed was swept last is kept between processes in a small note. If that is
-lost, the next look lists everything: nothing depends on it but the number of requests.
+A folder of this machine is cheap to list, and is listed whole each time, one feed after the other. A bucket costs a
+request for every thousand objects, so of its feeds only the hours are listed in which something new is likely, and a
+sweep over everything finds what came late for an older hour. When each feed was swept last is kept between processes in
+a small note. If that is lost, the next look lists everything: nothing depends on it but the number of requests.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from activity_audit.base.hours import iso, parse_time
 from activity_audit.ingest.landing import changed_offers
 from activity_audit.ingest.sources.bucket import BucketSource, Span
+from activity_audit.ingest.sources.files import FileSource
 from activity_audit.ingest.sources.source import Listing, Offer, Source
 from activity_audit.raw.files import SWEEPS
 from activity_audit.raw.index import RawIndex
@@ -85,11 +86,13 @@ class Reach:
 def list_changes(
     source: Source, index: RawIndex, feeds: Collection[str], now: datetime, reach: Reach, sweeps: Sweeps
 ) -> tuple[Listing, list[Offer]]:
-    """What the source is seen to offer for these feeds, and the offers among it that are new or may have changed.
+    """What a look at the source found for these feeds, and the offers that are new or may have changed.
 
     Raises:
         SourceError: if the source cannot be listed.
     """
+    if isinstance(source, FileSource):
+        return _changes_by_feed(source, index, feeds)
     if not isinstance(source, BucketSource):
         listing = source.list(feeds, None)
         return listing, changed_offers(index, listing)
@@ -104,6 +107,16 @@ def list_changes(
         {feed: after(known.get(feed), [o for o in offers if o.feed == feed], now, reach) for feed in spans}
     )  # fmt: skip
     return listing, offers
+
+
+def _changes_by_feed(source: FileSource, index: RawIndex, feeds: Collection[str]) -> tuple[Listing, list[Offer]]:
+    """What is in a folder, without the offers, and those that are new or may have changed: nearly all are neither."""
+    found = Listing()
+    offers: list[Offer] = []
+    for part in source.list_by_feed(feeds, None):
+        offers += changed_offers(index, part)
+        found.add(part, offers=False)
+    return found, offers
 
 
 def begin(sweep: Sweep | None, newest: datetime | None, now: datetime, reach: Reach) -> datetime | None:

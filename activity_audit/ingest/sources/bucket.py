@@ -65,9 +65,7 @@ class BucketSource:
                 found.append(name)
         with ThreadPoolExecutor(_FEEDS_AT_ONCE) as pool:
             for part in pool.map(lambda feed: self._feed(feed, spans[feed]), found):
-                listing.offers += part.offers
-                listing.unknown += part.unknown
-                listing.unlisted += part.unlisted
+                listing.add(part)
         return listing
 
     def open(self, offer: Offer) -> BinaryIO:

@@ -34,6 +34,13 @@ class FileSource:
 
     def list(self, feeds: Collection[str], window: tuple[datetime, datetime] | None) -> Listing:
         """See Source.list. A root that need not exist has no deliveries until it does."""
+        whole = Listing()
+        for part in self.list_by_feed(feeds, window):
+            whole.add(part)
+        return whole
+
+    def list_by_feed(self, feeds: Collection[str], window: tuple[datetime, datetime] | None) -> Iterator[Listing]:
+        """The same in parts, none with the offers of two feeds: a folder may have years of files."""
         files = self._files
         if self._must_exist and not Path(files.root).is_dir():
             raise SourceError(
@@ -45,7 +52,9 @@ class FileSource:
                 look.listing.unknown.append(f"{entry.name}/" if entry.is_folder else entry.name)
             elif entry.name in feeds:
                 look.feed(entry)
-        return look.listing
+                yield look.listing
+                look.listing = Listing()
+        yield look.listing
 
     def open(self, offer: Offer) -> BinaryIO:
         """See Source.open."""

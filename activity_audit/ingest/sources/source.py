@@ -79,6 +79,15 @@ class Listing:
     unlisted: list[Unlisted] = field(default_factory=list)
     is_whole: bool = True
 
+    def add(self, other: Listing, *, offers: bool = True) -> None:
+        """Add what another look found, with or without its offers."""
+        self.offers += other.offers if offers else []
+        self.unknown += other.unknown
+        self.apart += other.apart
+        self.warnings += other.warnings
+        self.unlisted += other.unlisted
+        self.is_whole = self.is_whole and other.is_whole
+
 
 class Source(Protocol):
     """Lists and opens the deliveries of (feed, feed hour)."""

@@ -1,0 +1,134 @@
+"""A long history of hourly feeds, landed and published, and what a look, `audit status` and the report take on it.
+
+`python -m tests.torture.year WHAT` does one of these again and again in a process of its own, on the home of the
+environment, and prints the CPU seconds of one and the peak of memory above what the process had before.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+
+from activity_audit.base import catalogue
+from activity_audit.base.hours import aware, iso, naive
+from activity_audit.raw.index import LandedDelivery
+from activity_audit.raw.lake import raw_lake
+from activity_audit.settings.core import Settings, load_settings
+from activity_audit.warehouse import lake_writer
+from activity_audit.warehouse.extensions import connect
+from activity_audit.warehouse.transactions import snapshot_now, transaction
+from benchmarks.history import insert_quality
+from orchestration import automation, instance
+from tests.integration.support import HOUR, process_environment
+
+_TIMES = 5
+
+
+def add_history(settings: Settings, back: range) -> None:
+    """Have a published home know a delivery of each feed in each hour that is so many `back` from its own.
+
+    They are in the raw lake's index and in the tables about deliveries, runs, checks and the ledger; there are neither
+    files nor events of them.
+    """
+    connection = connect(memory_limit="1GB", temp_directory=str(settings.spill_dir))
+    try:
+        lake_writer.attach(connection, settings)
+        connection.execute("attach ':memory:' as work")
+        connection.execute("use work")
+        connection.execute(
+            "create table feed_hour as select unnest(?) as feed, feed_hour_utc, 10 as n from "
+            "(select ? - to_hours(unnest(range(?, ?))) as feed_hour_utc)",
+            [catalogue.report_prompt_slugs(), naive(HOUR), back.start, back.stop],
+        )
+        with transaction(connection, "history", {}, since=snapshot_now(connection)):
+            insert_quality(connection)
+        rows = connection.execute(
+            "select delivery_id, feed, feed_hour_utc, name, source_uri, sha256, bytes, received, landed_at_utc "
+            "from audit.quality.feed_delivery inner join feed_hour using (feed, feed_hour_utc)"
+        ).fetchall()
+    finally:
+        connection.close()
+    landed = [LandedDelivery(*row[:2], aware(row[2]), *row[3:8], aware(row[8])) for row in rows]
+    raw_lake(settings).index.add(landed, seen=[(one.source_uri, one.sha256) for one in landed])
+
+
+def add_runs(settings: Settings, back: range) -> None:
+    """Have Dagster know a finished run of each of these hours."""
+    with instance.instance(settings) as opened:
+        for hours in back:
+            tags = {"dagster/partition": iso(HOUR - timedelta(hours=hours))}
+            opened.run_storage.add_run(
+                dg.DagsterRun(
+                    job_name="hourly_pipeline", run_id=str(uuid4()), status=dg.DagsterRunStatus.SUCCESS, tags=tags
+                )
+            )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """CPU seconds of one look in the middle, and MiB of memory that all of them took."""
+
+    cpu: float
+    mib: float
+
+
+def cost(settings: Settings, what: str) -> Cost:
+    """What `look`, `status` or `list` takes on this home, in a new process."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.torture.year", what],
+        env=process_environment(settings), cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return Cost(**json.loads(done.stdout))
+
+
+def _look(settings: Settings) -> Callable[[], object]:
+    sensor = automation.build_sensor(settings, HOUR)
+
+    def look() -> object:
+        with instance.instance(settings) as opened, dg.build_sensor_context(instance=opened) as context:
+            return sensor.evaluate_tick(context)
+
+    return look
+
+
+def _status(settings: Settings) -> Callable[[], object]:
+    from activity_audit.pipeline.status import status
+
+    return lambda: status(settings)
+
+
+def _measure(once: Callable[[], object]) -> Cost:
+    # The first one imports, and compares everything.
+    once()
+    held = _peak()
+    spent = []
+    for _ in range(_TIMES):
+        before = time.process_time()
+        once()
+        spent.append(time.process_time() - before)
+    return Cost(round(statistics.median(spent), 3), round(max(held, _peak()) - _BASE, 1))
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+_BASE = _peak()
+
+if __name__ == "__main__":
+    os.umask(0o077)
+    of = {"look": _look, "status": _status}
+    found = _measure(of[sys.argv[1]](load_settings()))
+    sys.stdout.write(json.dumps({"cpu": found.cpu, "mib": found.mib}))
