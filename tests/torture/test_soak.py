@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import csv
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -38,6 +43,35 @@ def test_an_hour_leaves_no_more_than_the_hour_before(settings: Settings, monkeyp
     grown = {name: after[name] - before[name] for name in sorted(after) if after[name] > before[name]}
     assert grown == _FOR_EVER
     Figures("an hour and its upkeep, short").add(rounds=3, kept_for_ever=sum(grown.values()))
+
+
+# After three days of events, a day of snapshots and runs, and the upkeep that follows.
+_SETTLED = 125
+_FLAT = (
+    "run_cpu_s", "runner_mib", "sensor_mib", "report_mib", "report_descriptors", "snapshots", "data_files", "raw_files",
+    "dagster_files", "dagster_bytes", "catalog_bytes",
+)  # fmt: skip
+
+
+@pytest.mark.torture
+def test_five_hundred_hours_at_full_speed_are_flat(tmp_path: Path) -> None:
+    """From the first quarter after all has settled to the last one, nothing grows by more than a fifth."""
+    table = tmp_path / "soak.csv"
+    command = [sys.executable, "-m", "tests.torture.soak", "--folder", str(tmp_path / "soak"), "--csv", str(table)]
+    subprocess.run(command, cwd=Path(__file__).parents[2], check=True)
+    with table.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    settled = rows[_SETTLED:]
+    quarter = len(settled) // 4
+    grown = {}
+    for name in _FLAT:
+        first, last = (
+            median(float(row[name]) for row in part if row[name]) for part in (settled[:quarter], settled[-quarter:])
+        )
+        grown[name] = last / first
+    Figures("500 hours at full speed").add(rounds=len(rows), events=int(rows[-1]["events"]))
+    Figures("500 hours at full speed").most(**{f"{name}_last_against_first": ratio for name, ratio in grown.items()})
+    assert {name: ratio for name, ratio in grown.items() if ratio > 1.2} == {}
 
 
 def test_ticks_of_the_schedules_and_sensors_are_kept_for_a_time(settings: Settings) -> None:
