@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from activity_audit.base.faults import DamagedError
 from activity_audit.base.files import rewrite
 from activity_audit.warehouse import home_version
 
@@ -28,6 +29,10 @@ _ABOUT = (
 _LINE = re.compile(r"([1-9]\d*) ([0-9a-f]{64}) \S+ \S+")
 
 
+class DamagedRecordError(DamagedError, ValueError):
+    """The file is not as it was written."""
+
+
 def path(settings: Settings) -> Path:
     """The file."""
     return settings.home / "warehouse.json"
@@ -37,7 +42,7 @@ def read(settings: Settings) -> str | None:
     """The id of the warehouse that this home has published into; None if it has not published.
 
     Raises:
-        ValueError: if the file is damaged; the message says what to do.
+        DamagedRecordError: if the file is damaged; the message says what to do.
         OSError: if it cannot be read.
     """
     content = _content(settings)
@@ -52,11 +57,12 @@ def restoring(settings: Settings) -> str | None:
 def _content(settings: Settings) -> dict[str, Any] | None:
     try:
         content = json.loads(path(settings).read_text(encoding="utf-8"))
+        int(content.get("version", home_version.UNRECORDED))
         return {**content, "warehouse_id": content["warehouse_id"]}
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
-        raise ValueError(
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise DamagedRecordError(
             f"{path(settings)} is damaged: restore it from a backup, or remove it if the catalog is unchanged"
         ) from None
 
@@ -95,7 +101,7 @@ def why_lost(settings: Settings) -> str | None:
     """One sentence if this home has published, so that a warehouse that is not there is lost; None if it has not.
 
     Raises:
-        ValueError: if the record is damaged.
+        DamagedRecordError: if the record is damaged.
         OSError: if it cannot be read.
     """
     if known := read(settings):

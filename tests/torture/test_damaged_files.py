@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from activity_audit.base.faults import DamagedError
 from activity_audit.settings.core import Settings
 from activity_audit.upkeep.backup.make import backup
+from activity_audit.warehouse import home_record
 from activity_audit.warehouse.data_folder import MARKER
 from tests.integration.support import audit, deliver, event, lines, one, process_environment, query
 from tests.integration.support import run as run_hours
@@ -89,6 +91,15 @@ def test_a_damaged_mark_of_the_data_folder_is_named_and_made_again(home: Setting
     mark.unlink()
     run_hours(home)
     assert mark.read_bytes() == whole
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b'"a"', b"{}", b'{"warehouse_id": "a", "version": "b"}'])
+def test_a_damaged_record_of_the_warehouse_is_named_whoever_reads_it(settings: Settings, content: bytes) -> None:
+    settings.home.mkdir()
+    home_record.path(settings).write_bytes(content)
+    for read in (home_record.read, home_record.restoring, home_record.version, home_record.why_lost):
+        with pytest.raises(DamagedError, match=r"warehouse\.json is damaged: restore it from a backup"):
+            read(settings)
 
 
 def _documented(title: str) -> str:
