@@ -36,6 +36,10 @@ from activity_audit.warehouse.lake_location import NewerReleaseError as NewerRel
 from activity_audit.warehouse.lake_location import OlderReleaseError as OlderReleaseError
 from activity_audit.warehouse.object_storage import ObjectStorageError
 
+# What DuckLake says of a snapshot that is gone, and what is to be said of it.
+_NO_SNAPSHOT = "No snapshot found at version"
+_EXPIRED = "an upkeep expired the snapshot that was being read, which is past AUDIT_SNAPSHOT_RETENTION; ask again for a newer one"
+
 
 @dataclass(frozen=True)
 class Snapshot:
@@ -97,7 +101,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
         NothingPublishedError: if no run has published anything yet.
         OlderReleaseError: if what the caller asks for is not there, because an older release published last.
         WarehouseError: if the warehouse cannot be reached, or has nothing at that point; also from the block, if
-            a data file that it reads is damaged.
+            a data file that it reads is damaged, or an upkeep expired the snapshot.
     """
     where = location(settings)
     if where.catalog_file and not Path(where.catalog_file).exists():
@@ -124,7 +128,7 @@ def reader(settings: Settings, at: str | None = None, *, pinned: bool = False) -
 
             raise explained(connection, error, is_newest=at is None) or error from None
         except duckdb.Error as error:
-            if said := damaged_data(error):
+            if said := damaged_data(error) or (_EXPIRED if _NO_SNAPSHOT in str(error) else None):
                 raise WarehouseError(said) from error
             raise
     finally:

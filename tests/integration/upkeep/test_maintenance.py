@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from activity_audit.settings.core import Settings
-from activity_audit.upkeep import compaction
+from activity_audit.upkeep import compaction, maintenance
 from activity_audit.upkeep.compaction import FULL_FILE, to_rewrite
 from activity_audit.upkeep.maintenance import maintain
 from activity_audit.warehouse import lake
@@ -69,8 +69,8 @@ def test_upkeep_merges_files_and_expires_snapshots(settings: Settings) -> None:
     assert one(settings, COUNT) == 81
 
 
-def test_a_reader_of_what_was_the_newest_snapshot_goes_on(settings: Settings) -> None:
-    """Nothing was published for long, and then a run and an upkeep come while somebody reads."""
+def test_a_reader_of_what_was_the_newest_snapshot_goes_on(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing was published for long, and then a run and an upkeep come while somebody reads; later it is told."""
     begin(settings, event("a"))
     age(settings, days=40)
     with lake.reader(settings, pinned=True) as connection:
@@ -81,6 +81,18 @@ def test_a_reader_of_what_was_the_newest_snapshot_goes_on(settings: Settings) ->
         assert connection.execute("select event_id from fact_activity_event").fetchall() == [("a",)]
         # A table that it has not looked at before.
         assert len(connection.execute("from quality.pipeline_run").fetchall()) == 1
+    age(settings, days=40)
+
+    def read_too_late() -> None:
+        with lake.reader(settings, pinned=True) as connection:
+            deliver(settings, lines([event("c")]), hour=2)
+            run(settings, 2)
+            maintain(settings)
+            connection.execute("from quality.feed_delivery").fetchall()
+
+    monkeypatch.setattr(maintenance, "_GRACE", timedelta())
+    with pytest.raises(lake.WarehouseError, match="expired the snapshot"):
+        read_too_late()
 
 
 def test_only_many_small_files_of_one_partition_are_rewritten() -> None:
