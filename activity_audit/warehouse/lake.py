@@ -38,7 +38,7 @@ from activity_audit.warehouse.object_storage import ObjectStorageError
 
 # What DuckLake says of a snapshot that is gone, and what is to be said of it.
 _NO_SNAPSHOT = "No snapshot found at version"
-_EXPIRED = "an upkeep expired the snapshot that was being read, which is past AUDIT_SNAPSHOT_RETENTION; ask again for a newer one"
+_EXPIRED = "an upkeep expired the snapshot that was read, which is past AUDIT_SNAPSHOT_RETENTION; ask for a newer one"
 
 
 @dataclass(frozen=True)
