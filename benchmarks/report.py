@@ -21,7 +21,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from activity_audit.base.hours import aware
-from activity_audit.report.queries import charts, events, groups, lists
+from activity_audit.report.queries import charts, coverage, cross, events, groups, lists, measures
 from activity_audit.report.queries.rollups import HOURLY, KIND
 from activity_audit.report.queries.warehouse import Query, Warehouse
 from activity_audit.settings.core import load_settings
@@ -70,6 +70,30 @@ def group_people(query: Query, filters: Filters, _: random.Random) -> object:
     return groups.groups(query, filters, ("triggered_by",))
 
 
+def group_hours(query: Query, filters: Filters, _: random.Random) -> object:
+    """Every hour of the period, with the period before."""
+    before = measures.the_period_before(filters)
+    return groups.ranked(query, filters, "hour", groups.GroupOrder("value", descending=False), before=before)
+
+
+def group_days_people(query: Query, filters: Filters, _: random.Random) -> object:
+    """Days with their different people, and how much of them was looked at."""
+    found = groups.ranked(query, filters, "day", groups.GroupOrder("people"), people=True)
+    return found, coverage.looked_by(query, filters, ("day",))
+
+
+def heat_map(query: Query, filters: Filters, _: random.Random) -> object:
+    """Weekdays by hours of the day."""
+    return cross.cross(query, filters, ("weekday", "hour_of_day")), coverage.looked_by(
+        query, filters, ("weekday", "hour_of_day")
+    )
+
+
+def cross_table(query: Query, filters: Filters, _: random.Random) -> object:
+    """Activities by entities."""
+    return cross.cross(query, filters, ("activity", "entity"))
+
+
 def pictures(query: Query, filters: Filters, _: random.Random) -> object:
     """All four pictures."""
     over_time = charts.over_time(query, filters)
@@ -88,6 +112,10 @@ QUESTIONS: dict[str, Question] = {
     "five filter lists": filter_lists,
     "group, two levels": group,
     "group by people": group_people,
+    "group by hour, with before": group_hours,
+    "group by day, with people": group_days_people,
+    "heat map of the week": heat_map,
+    "cross table": cross_table,
     "four pictures": pictures,
     "sort by entity": sort_by_entity,
 }
@@ -96,6 +124,7 @@ SLOW: dict[str, Question] = {
     "sort by event id": lambda query, filters, _: events.page(query, filters, events.Order("event_id", False)),
     "sort by instance": lambda query, filters, _: events.page(query, filters, events.Order("instance", False)),
     "list of instances": lambda query, filters, _: lists.values(query, filters, "instance"),
+    "people of each activity": lambda query, filters, _: groups.ranked(query, filters, "activity", people=True),
     "a rare word in comments": lambda query, filters, _: events.page(
         query, replace(filters, comments="no such word"), events.Order()
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
@@ -58,6 +59,20 @@ def test_a_cross_table_leads_to_the_events_of_a_cell(open_page: Open) -> None:
     assert set(column(page, "outcome")) == {"FAILURE"}
     page.go_back()
     expect(table).to_be_visible()
+
+
+def test_groups_are_exported_as_they_are_shown(open_page: Open, tmp_path: Path) -> None:
+    page = open_page(f"/groups?{DAY}&group=outcome", accept_downloads=True)
+    page.get_by_role("link", name="Export").click()
+    expect(page.get_by_label("The groups by Outcome", exact=False)).to_be_checked()
+    with page.expect_download() as downloaded:
+        page.get_by_role("button", name="Make the file").click()
+    downloaded.value.save_as(tmp_path / "groups.csv")
+    assert downloaded.value.suggested_filename.startswith("activity-audit-groups_2026-05-01_2026-05-01_snapshot-")
+    lines = (tmp_path / "groups.csv").read_text().splitlines()
+    assert [line.split(",")[:3] for line in lines] == [
+        ['"Outcome"', '"Events"', '"SUCCESS"'], ['"SUCCESS"', "1170", "1170"], ['"FAILURE"', "30", "0"]
+    ]  # fmt: skip
 
 
 def test_a_brush_zooms_and_a_breadcrumb_leads_back(open_page: Open) -> None:

@@ -19,7 +19,10 @@ COMPLETENESS = "Feed hours of the period"
 
 @dataclass(frozen=True)
 class About:
-    """The filters, the state of the warehouse, when the file was made (UTC), its rows, its coverage; is it masked?"""
+    """The filters, the state of the warehouse, when the file was made (UTC), its rows, its coverage; is it masked?
+
+    `grouped` says what by, where the rows are groups.
+    """
 
     filters: Filters
     snapshot: Snapshot
@@ -27,6 +30,7 @@ class About:
     rows: int
     coverage: Coverage
     is_masked: bool = False
+    grouped: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """For programs: times are ISO 8601, UTC; no values of a filter are an empty list."""
@@ -40,6 +44,7 @@ class About:
             "newest_run_id": self.snapshot.run_id,
             "made_at": iso(self.made_at),
             **({"masked": list(MASKED)} if self.is_masked else {}),
+            **({"grouped_by": self.grouped} if self.grouped else {}),
         }
 
     def as_texts(self) -> dict[str, str]:
@@ -61,4 +66,5 @@ class About:
             "Newest run": self.snapshot.run_id or "",
             "Made at (UTC)": iso(self.made_at),
             **({"Masked": ", ".join(MASKED)} if self.is_masked else {}),
+            **({"Grouped by": self.grouped} if self.grouped else {}),
         }

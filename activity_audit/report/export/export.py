@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -68,23 +68,38 @@ def export(
     Raises:
         OSError: if the file cannot be written. What was there under its name then is still there.
     """
+
+    def about(rows: int) -> About:
+        covered = coverage_of_file(connection, settings, filters, made_at)
+        return About(filters, lake.snapshot(connection), made_at, rows, covered, masked)
+
+    return write_whole(target, schema(), batches(connection, filters, masked=masked), on_rows, about)
+
+
+def write_whole(
+    target: Path,
+    schema: pa.Schema,
+    batches: Iterable[pa.RecordBatch],
+    on_rows: Callable[[int], None],
+    about: Callable[[int], About],
+) -> About:
+    """Write the batches, and what the file is about, which is asked for with their rows, to `target` or not at all."""
     unfinished = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         rows = 0
-        file = FORMATS[target.suffix.lower()](unfinished, schema())
-        for batch in batches(connection, filters, masked=masked):
+        file = FORMATS[target.suffix.lower()](unfinished, schema)
+        for batch in batches:
             file.write(batch)
             rows += batch.num_rows
             on_rows(batch.num_rows)
-        covered = coverage_of_file(connection, settings, filters, made_at)
-        about = About(filters, lake.snapshot(connection), made_at, rows, covered, masked)
-        file.close(about)
+        said = about(rows)
+        file.close(said)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)
     if target.suffix.lower() == ".csv":
-        about_beside(target, about)
-    return about
+        about_beside(target, said)
+    return said
 
 
 def expected_rows(connection: duckdb.DuckDBPyConnection, filters: Filters) -> int:
@@ -168,13 +183,15 @@ def about_beside(path: Path, about: About) -> Path:
 
 
 def _as_text(table: pa.Table) -> pa.Table:
-    columns = [
-        compute.strftime(column, format=_TIME)
-        if pa.types.is_timestamp(column.type)
-        else compute.replace_substring_regex(column, pattern=FORMULA, replacement=r"'\1")
-        for column in table.columns
-    ]
-    return pa.table(dict(zip(table.column_names, columns, strict=True)))
+    return pa.table(dict(zip(table.column_names, map(_column_as_text, table.columns), strict=True)))
+
+
+def _column_as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_timestamp(column.type):
+        return compute.strftime(column, format=_TIME)
+    if pa.types.is_string(column.type):
+        return compute.replace_substring_regex(column, pattern=FORMULA, replacement=r"'\1")
+    return column
 
 
 class ParquetFile:

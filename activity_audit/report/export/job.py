@@ -18,6 +18,7 @@ from activity_audit.warehouse.events.filters import Filters
 if TYPE_CHECKING:
     from activity_audit.report.access.permissions import User
     from activity_audit.report.export.about import About
+    from activity_audit.report.export.groups_file import GroupsAsked
     from activity_audit.report.queries.warehouse import Query, Warehouse
     from activity_audit.report.trail import Trail
 
@@ -36,7 +37,10 @@ class _StoppedError(Exception):
 
 @dataclass
 class Job:
-    """One export. `rows` are written of `of`, which is None until it is known; `error` is for the reader."""
+    """One export: of events, or of their `groups`.
+
+    `rows` are written of `of`, which is None until it is known; `error` is for the reader.
+    """
 
     id: str
     user: User
@@ -49,6 +53,7 @@ class Job:
     of: int | None = None
     error: str | None = None
     about: About | None = None
+    groups: GroupsAsked | None = None
     _query: Query | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -60,7 +65,12 @@ class Job:
     @property
     def name(self) -> str:
         """The name of the file."""
-        return file_name(self.filters, self.snapshot, self.suffix)
+        return file_name(self.filters, self.snapshot, self.suffix, self.what)
+
+    @property
+    def what(self) -> str:
+        """What its rows are."""
+        return "groups" if self.groups else "events"
 
     @property
     def file(self) -> Path:
@@ -75,6 +85,7 @@ class Job:
             "rows": self.rows,
             "of": self.of,
             "name": self.name,
+            "what": self.what,
             "error": visible(self.error) if self.error else None,
             "bytes": self.file.stat().st_size if self.state == "done" and self.file.exists() else None,
         }
@@ -91,6 +102,7 @@ class Job:
         """Write the file; `check` is called with every batch, and may end it. How it ended is in `state`."""
         from activity_audit.report.export import pdf_file
         from activity_audit.report.export.export import expected_rows, export
+        from activity_audit.report.export.groups_file import export_groups
         from activity_audit.report.queries.warehouse import QueryCancelledError, QueryTimeoutError
         from activity_audit.warehouse.lake import WarehouseError
 
@@ -108,7 +120,9 @@ class Job:
                 self._query = query
                 written(0)
                 self.snapshot = query.snapshot.snapshot_id
-                if self.suffix == pdf_file.SUFFIX:
+                if self.groups:
+                    self.about = export_groups(query, self.filters, self.groups, self.file, now(), written)
+                elif self.suffix == pdf_file.SUFFIX:
                     document = pdf_file.collect(query, query.labels.spelled(self.filters), now())
                 else:
                     connection = query.scanner()
@@ -138,7 +152,8 @@ class Job:
         """Say in the trail how it ended; it is done only when that is on record."""
         from activity_audit.report.trail import TrailError
 
-        how = f"{self.suffix[1:]}, snapshot {self.snapshot}, {self.rows} rows"
+        grouped = f"grouped by {self.groups.says}, " if self.groups else ""
+        how = f"{grouped}{self.suffix[1:]}, snapshot {self.snapshot}, {self.rows} rows"
         if self.state == "stopped":
             trail.changed_export(self.user, self.id, "Stopped")
             return
@@ -161,11 +176,12 @@ class Job:
             self.error, self.state = why, "failed"
 
 
-def file_name(filters: Filters, snapshot: int | None, suffix: str) -> str:
+def file_name(filters: Filters, snapshot: int | None, suffix: str, what: str = "events") -> str:
     """Says the period, with both ends as the prompt has them, and the snapshot: no two files are mistaken."""
     ends = (filters.start, filters.end)
     if all(end.time() == datetime.min.time() for end in ends):
         period = f"{filters.start:%Y-%m-%d}_{filters.end - _DAY:%Y-%m-%d}"
     else:
         period = "_".join(iso(end.replace(microsecond=0)).replace(":", "") for end in ends)
-    return f"activity-audit_{period}_snapshot-{'newest' if snapshot is None else snapshot}{suffix}"
+    named = "activity-audit" if what == "events" else f"activity-audit-{what}"
+    return f"{named}_{period}_snapshot-{'newest' if snapshot is None else snapshot}{suffix}"

@@ -18,6 +18,7 @@ from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
     from activity_audit.report.access.permissions import User
+    from activity_audit.report.export.groups_file import GroupsAsked
     from activity_audit.report.queries.warehouse import Warehouse
     from activity_audit.report.trail import Trail
 
@@ -40,9 +41,16 @@ class ExportJobs:
         self._pool = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="report-export")
 
     def start(
-        self, session: str, user: User, trail: Trail, filters: Filters, suffix: str, snapshot: int | None = None
+        self,
+        session: str,
+        user: User,
+        trail: Trail,
+        filters: Filters,
+        suffix: str,
+        snapshot: int | None = None,
+        groups: GroupsAsked | None = None,
     ) -> Job:
-        """Begin to write what the filters say, in the format of the suffix, from the newest snapshot or this one.
+        """Begin to write what the filters say, or its groups, as the suffix says, from the newest snapshot or this one.
 
         Raises:
             ExportRefusedError: if the user has too many under way, or there is no such format.
@@ -50,10 +58,13 @@ class ExportJobs:
         from activity_audit.report.export.export import FORMATS
         from activity_audit.report.export.pdf_file import SUFFIX
 
-        known_suffixes = (*FORMATS, SUFFIX)
+        known_suffixes = (*FORMATS, *([] if groups else [SUFFIX]))
         if suffix not in known_suffixes:
-            raise ExportRefusedError(f"there is no format {suffix!r}; the formats are {', '.join(known_suffixes)}")
-        job = Job(secrets.token_urlsafe(16), user, filters, suffix, snapshot)
+            of_what = " of groups" if groups else ""
+            raise ExportRefusedError(
+                f"there is no format {suffix!r}{of_what}; the formats are {', '.join(known_suffixes)}"
+            )
+        job = Job(secrets.token_urlsafe(16), user, filters, suffix, snapshot, groups=groups)
         with self._lock:
             mine = [known for owner, known in self._jobs.values() if owner == session]
             # A user may have several sessions, and all of them have two exports at once.

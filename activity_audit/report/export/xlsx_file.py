@@ -21,6 +21,7 @@ _CUT = "… [cut]"
 _FIRST_YEAR = 1900
 _WIDTHS = {"event_time_utc": 26, "event_id": 38, "triggered_by": 32, "entity": 28, "activity": 28, "comments": 60}
 _WIDTH = 20
+_FIELDS = {column.title: column.field for column in COLUMNS}
 
 
 class XlsxFile:
@@ -65,9 +66,8 @@ class XlsxFile:
             "Activity Audit" if self._sheets == 1 else f"Activity Audit {self._sheets}"
         )
         self._sheet.freeze_panes(1, 0)
-        for place, column in enumerate(COLUMNS):
-            self._sheet.set_column(place, place, _WIDTHS.get(column.field, _WIDTH))
         for place, title in enumerate(self._titles):
+            self._sheet.set_column(place, place, _WIDTHS.get(_FIELDS.get(title, ""), _WIDTH))
             self._sheet.write_string(0, place, title, self._bold)
         self._row = 1
 
@@ -81,7 +81,9 @@ class XlsxFile:
                 return
             # Excel knows no time before 1900.
             value = value.isoformat(sep=" ", timespec="microseconds")
-        if value is not None:
+        if isinstance(value, int | float):
+            self._sheet.write_number(self._row, place, value)
+        elif value is not None:
             self._sheet.write_string(self._row, place, self._fitting(value))
 
     def _fitting(self, text: str) -> str:

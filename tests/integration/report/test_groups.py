@@ -6,10 +6,13 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
+from activity_audit.report.export.groups_file import GroupsAsked, export_groups
 from activity_audit.report.queries.cross import cross
 from activity_audit.report.queries.groups import FIELDS, ORDERS, Group, GroupOrder, ranked
 from activity_audit.report.queries.measures import the_period_before
@@ -124,3 +127,28 @@ def test_a_cross_table_has_every_event_once(asked: Query, rows: list[dict[str, A
         assert sum(cell.count for cell in few.cells.values()) == len(kept), "what is not shown is with the others"
         assert {place for place, _ in few.cells} <= {-1, 0, 1}
         assert (few.rows.number, few.columns.number) == (len(values[0]), len(values[1]))
+
+
+_READ: dict[str, Callable[[Path], pandas.DataFrame]] = {
+    ".csv": pandas.read_csv, ".xlsx": pandas.read_excel, ".parquet": pandas.read_parquet
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", _READ)
+def test_groups_go_into_a_file_as_they_are_shown(asked: Query, tmp_path: Path, suffix: str) -> None:
+    order, before = GroupOrder("failure"), the_period_before(_TWO_DAYS)
+    made = GroupsAsked("comments", order, ("Comments", ""), people=True, before=before)
+    about = export_groups(asked, _TWO_DAYS, made, tmp_path / f"groups{suffix}", END, lambda _: None)
+    shown = ranked(asked, _TWO_DAYS, "comments", order, people=True, before=before).rows
+    rows = _READ[suffix](tmp_path / f"groups{suffix}")
+    assert (about.rows, about.grouped, len(rows)) == (len(shown), "Comments", len(shown))
+    for title, measure in (("Events", "count"), ("FAILURE", "failure"), ("People", "people"), ("Change", "change")):
+        assert rows[title].tolist() == [getattr(group, measure) for group in shown], title
+    assert sum(rows["Share (%)"]) == pytest.approx(100)
+    crossed = GroupsAsked("entity", order, ("Entity", "Weekday (UTC)"), "weekday", "failure_rate")
+    about = export_groups(asked, _TWO_DAYS, crossed, tmp_path / f"cross{suffix}", END, lambda _: None)
+    rows = _READ[suffix](tmp_path / f"cross{suffix}")
+    assert rows.columns.tolist()[0] == "Entity"
+    assert rows.columns.tolist()[-1] == "All"
+    assert len(rows.columns) == 9
+    assert about.as_dict()["grouped_by"] == "Entity and Weekday (UTC)"

@@ -17,11 +17,13 @@ from activity_audit.report.queries.lists import Application, applications
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.texts import count_text
 from activity_audit.report.web import audited
+from activity_audit.report.web.pages.groups import groups_of
 from activity_audit.report.web.pages.layout import chips, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, number_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import State
 
+_OTHERS = ("snapshot", "now", "view")
 # What each is good for.
 _PDF = "to read and pass on: counts, charts, and the list of "
 _FORMATS = (
@@ -41,9 +43,10 @@ _TYPES = {
 @audited.run
 async def page(request: Request) -> Response:
     """What the file will hold, and the formats to choose from."""
-    state = state_of(request, ("snapshot", "now"))
+    state = state_of(request, _OTHERS)
     now = await moment_of(request, state)
     filters = state.filters(now)
+    grouped = groups_of(state, filters) if request.query_params.get("view") == "groups" else None
 
     def work(query: Query) -> tuple[State, int, int, list[Application]]:
         named = state.named(query.labels.of)
@@ -61,6 +64,7 @@ async def page(request: Request) -> Response:
         formats=(*_FORMATS, ("pdf", "PDF", _PDF + _listed(total))),
         about=prompt_text(state, filters, known),
         chips=chips(state, "/"),
+        grouped=grouped.says if grouped else "",
     )
 
 
@@ -87,17 +91,19 @@ def routes() -> list[BaseRoute]:
 async def begin(request: Request) -> Response:
     """Begin to write what the URL asks for, as of its `snapshot` and `now`.
 
-    The form's `format` is a suffix without its dot.
+    The form's `format` is a suffix without its dot; `what` is `groups`, or the events.
     """
-    state = state_of(request, ("snapshot", "now"))
-    filters = state.filters(await moment_of(request, state))
+    asked = state_of(request, _OTHERS)
+    filters = asked.filters(await moment_of(request, asked))
     snapshot = number_of(request, "snapshot")
-    suffix = f".{(await request.form()).get('format', '')}"
+    form = await request.form()
+    suffix = f".{form.get('format', '')}"
+    grouped = groups_of(asked, filters) if form.get("what") == "groups" else None
     state = request.app.state
     try:
         job = _jobs(request).start(
-            request.state.session.key, request.state.user, state.trail, filters, suffix, snapshot
-        )  # fmt: skip
+            request.state.session.key, request.state.user, state.trail, filters, suffix, snapshot, grouped
+        )
     except ExportRefusedError as error:
         raise HTTPException(409, str(error)) from None
     return _answer(request, job, 201)

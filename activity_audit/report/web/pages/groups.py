@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.report import texts, time_fields
 from activity_audit.report.access.permissions import VIEW, requires
+from activity_audit.report.export.groups_file import GroupsAsked
 from activity_audit.report.queries import events
 from activity_audit.report.queries.charts import looked_of
 from activity_audit.report.queries.coverage import coverage_of, looked_by
@@ -24,7 +25,7 @@ from activity_audit.report.web.cursors import decode_group, encode_group
 from activity_audit.report.web.drawing import drawn, label_of, measured, name_of, shade
 from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, fields_of, frame, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
-from activity_audit.report.web.templating import render
+from activity_audit.report.web.templating import TITLES, render
 from activity_audit.report.web.urls import ACROSS, GROUPABLE, MEASURES, MOST_LEVELS, State
 from activity_audit.warehouse.coverage import Coverage, Looked
 from activity_audit.warehouse.events.filters import Filters
@@ -65,6 +66,19 @@ class _Found:
 def order_of(state: State, field: str) -> GroupOrder:
     """The order of the groups: units of time follow one another, of all else the largest is first."""
     return state.order or (GroupOrder("value", descending=False) if field in time_fields.FIELDS else GroupOrder())
+
+
+def groups_of(state: State, filters: Filters) -> GroupsAsked | None:
+    """The groups that the page of this state shows, for a file; None where all levels are open."""
+    state = state if state.group else replace(state, group=_FIRST)
+    if len(state.path) >= len(state.group):
+        return None
+    field = state.group[len(state.path)]
+    order = order_of(state, field)
+    before = the_period_before(filters) if state.compare or order.by in ("before", "change") else None
+    titles = (TITLES[field], TITLES.get(state.across, ""))
+    people = state.people or order.by == "people"
+    return GroupsAsked(field, order, titles, state.across, state.measure, people, before)
 
 
 @requires(VIEW)

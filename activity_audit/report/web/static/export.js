@@ -67,7 +67,7 @@ class Export {
     const count = (number) => number.toLocaleString("en");
     this.bar.max = job.of || 1;
     this.bar.value = job.of ? job.rows : 0;
-    this.text.textContent = `${count(job.rows)}${job.of ? ` of ${count(job.of)}` : ""} events written.`;
+    this.text.textContent = `${count(job.rows)}${job.of ? ` of ${count(job.of)}` : ""} ${job.what} written.`;
   }
 
   finish(job) {
