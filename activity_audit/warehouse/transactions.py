@@ -18,6 +18,7 @@ from typing import Any
 
 import duckdb
 
+from activity_audit.base.faults import damaged_data, sentence
 from activity_audit.base.masking import without_secrets
 from activity_audit.warehouse import lake, move_marks
 
@@ -25,6 +26,7 @@ _AUTHOR = "activity-audit"
 # How often it is asked what another writer has committed, and how long, in seconds, that is waited for each time.
 _LOOKS = 10
 _PAUSE = 0.2
+_NO_SPACE = "No space left on device"
 # DuckDB's messages begin with what it sent to the catalog's database, which may be very long.
 _QUERY = re.compile(r'^.*?Failed to (?:execute query|prepare COPY) ".*": ', re.DOTALL)
 
@@ -171,6 +173,10 @@ def _not_published(error: duckdb.Error) -> NotPublishedError:
 
 
 def cause(error: duckdb.Error) -> str:
-    """What DuckDB says went wrong, as one line."""
+    """What went wrong: in a sentence, if the disk is full or a data file is damaged, else as DuckDB says, in a line."""
+    if _NO_SPACE in str(error):
+        return sentence("IOException", str(error), "the warehouse") or _NO_SPACE
+    if said := damaged_data(error):
+        return said
     text = _QUERY.sub("", str(error), count=1).partition("\n\n")[0]
     return without_secrets(" ".join(text.split()))

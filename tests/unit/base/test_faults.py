@@ -16,6 +16,7 @@ from activity_audit.base.faults import DamagedError, damaged, sentence_of
 from activity_audit.cli import exit_codes
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
+from activity_audit.warehouse.transactions import cause
 
 HOME = "/srv/home"
 
@@ -150,3 +151,9 @@ def test_a_home_that_cannot_be_made_is_named() -> None:
     assert sentence_of(missing, "/proc/nohome") == said
     assert sentence_of(missing, "/srv/home") is None
     assert sentence_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), "/proc/nohome") is None
+
+
+def test_a_run_that_cannot_publish_says_that_the_disk_is_full_and_what_to_do() -> None:
+    error = duckdb.IOException('IO Error: Could not write file "/x/y.parquet": No space left on device')
+    assert cause(error).startswith("the disk is full: /x/y.parquet cannot be written. Make room there.")
+    assert cause(duckdb.IOException("IO Error: something else\n\nmore")) == "IO Error: something else"
