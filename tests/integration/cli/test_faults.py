@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -25,6 +23,7 @@ from activity_audit.raw.index import INDEX_NAME
 from activity_audit.raw.lake import local_lake
 from activity_audit.settings.core import Settings, load_settings
 from tests import warm_process
+from tests.integration.mounts import mounted, needs_mounts, remount
 from tests.integration.support import (
     AUDIT,
     HOUR,
@@ -151,33 +150,13 @@ def test_damaged_records_of_dagster_are_named(settings: Settings) -> None:
     assert "Move that folder away" in said
 
 
-@contextmanager
-def _mounted(folder: Path, options: str) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"{options},mode=0700", "tmpfs", str(folder)], check=True)
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def _may_mount() -> bool:
-    tried = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], capture_output=True, check=False)
-    return tried.returncode == 0
-
-
-needs_mounts = pytest.mark.skipif(
-    os.geteuid() != 0 or shutil.which("unshare") is None or not _may_mount(), reason="needs to mount a file system"
-)
-
-
 def _fill_up(settings: Settings, kilobytes: int) -> None:
     """A first run on a disk of that size fails in a sentence; once there is room, the next has it all."""
-    with _mounted(settings.home, f"size={kilobytes}k"):
+    with mounted(settings.home, f"size={kilobytes}k"):
         said = _fails(settings, *RUN)
         assert "the disk is full: " in said, said
         assert "Make room there" in said
-        subprocess.run(["mount", "-o", "remount,size=200m", str(settings.home)], check=True)
+        remount(settings.home, "size=200m")
         audit(settings, *RUN)
         assert one(settings, COUNT) == 20
         assert audit(settings, "verify").returncode == 0
@@ -193,7 +172,7 @@ def elsewhere(settings: Settings, tmp_path: Path) -> Settings:
 
 @needs_mounts
 def test_a_full_disk_is_named(elsewhere: Settings) -> None:
-    with _mounted(elsewhere.home, "size=100k"):
+    with mounted(elsewhere.home, "size=100k"):
         assert "Error: the disk is full: " in _fails(elsewhere, *RUN)
 
 
@@ -208,9 +187,9 @@ def test_a_full_disk_loses_nothing(elsewhere: Settings, kilobytes: int) -> None:
 def test_a_read_only_home_is_named(published: Settings, tmp_path: Path) -> None:
     home = tmp_path / "mounted"
     settings = published.model_copy(update={"home": home})
-    with _mounted(home, "size=100m"):
+    with mounted(home, "size=100m"):
         shutil.copytree(published.home, home, dirs_exist_ok=True)
-        subprocess.run(["mount", "-o", "remount,ro", str(home)], check=True)
+        remount(home, "ro")
         assert "the file system is read-only" in _fails(settings, *RUN)
         for arguments in (("maintain",), ("status",)):
             assert "cannot be opened for writing" in _fails(settings, *arguments)
