@@ -59,6 +59,9 @@ def test_a_cross_table_leads_to_the_events_of_a_cell(open_page: Open) -> None:
     assert set(column(page, "outcome")) == {"FAILURE"}
     page.go_back()
     expect(table).to_be_visible()
+    page.get_by_label("Across").select_option("day")
+    expect(table.locator("thead th").first).to_have_text("Entity")
+    expect(table.locator("thead th .looked.not").first).to_have_attribute("title", "not looked at")
 
 
 def test_groups_are_exported_as_they_are_shown(open_page: Open, tmp_path: Path) -> None:

@@ -79,7 +79,8 @@ async def _record_run(request: Request, *, ok: bool) -> None:
     goes_on = request.url.path != "/" or {"after", "before"} & set(request.query_params)
     if goes_on and key in known:
         return
-    how = f"grouped by {', '.join(state.group)}" if state.group else ""
+    across = f" across {state.across}" if state.across else ""
+    how = f"grouped by {', '.join(state.group)}{across}" if state.group else ""
     # Where the warehouse did not answer, it does not say where its data end either.
     now = await moment_of(request, state) if ok else now_utc()
     text = said(state.filters(now), how)
@@ -92,5 +93,5 @@ async def _record_run(request: Request, *, ok: bool) -> None:
 def _asked(state: State) -> tuple[object, ...]:
     """What tells two runs apart: not the order, the columns, or which group is open."""
     lists = tuple(sorted((name, values) for name, values in state.lists.items() if values))
-    period = (state.period, state.first_day, state.last_day, state.hour)
-    return period, lists, state.comments, state.excluded, state.group, state.path
+    period = (state.period, state.first_day, state.last_day, state.hour, state.zoom)
+    return period, lists, state.comments, state.excluded, state.group, state.path, state.across

@@ -11,14 +11,14 @@ from uuid import uuid4
 
 import pytest
 
-from activity_audit.base.hours import iso, now_utc
+from activity_audit.base.hours import floor_hour, iso, now_utc
 from activity_audit.ingest.planning import plan
 from activity_audit.pipeline.run import land_feeds, update_warehouse
 from activity_audit.settings.core import Settings
 from tests.integration.report_support import browser, csrf, export, get, served
 from tests.integration.support import AUDIT, audit, event, lines, process_environment, query, taken_port
 
-ONE_DAY = timedelta(days=1)
+ONE_DAY, ONE_HOUR = timedelta(days=1), timedelta(hours=1)
 FEEDS = ["search", "activity_audit"]
 PASSWORD = "to the lighthouse"
 
@@ -50,6 +50,9 @@ def test_from_nothing_to_a_report_that_has_its_own_trail(settings: Settings) -> 
         state = export(client, f"/export?{day}", "parquet")
         assert client.get(f"/export/{state['id']}/file").status_code == 200
         assert client.get(f"/groups?{day}&group=outcome").status_code == 200
+        hour = floor_hour(began)
+        zoom = f"zoom={hour:%Y-%m-%dT%H}/{hour + ONE_HOUR:%Y-%m-%dT%H}"
+        assert client.get(f"/groups?{day}&group=outcome&{zoom}&across=hour").status_code == 200
         assert client.get("/quality/quarantine").status_code == 200
         assert server.stop(signal.SIGINT) == 0
     _run_what_is_new(settings)
@@ -61,6 +64,7 @@ def test_from_nothing_to_a_report_that_has_its_own_trail(settings: Settings) -> 
         ("Export", "Created", f"{period}; parquet, snapshot "),
         ("Export", "Downloaded", ""),
         ("Report", "Run", f"{period}; grouped by outcome"),
+        ("Report", "Run", f"{iso(hour)} to {iso(hour + ONE_HOUR)}; grouped by outcome across hour"),
         ("Quarantine", "Viewed", ""),
     ]
     seen = query(
@@ -77,7 +81,7 @@ def test_from_nothing_to_a_report_that_has_its_own_trail(settings: Settings) -> 
         "select sum(received), sum(accepted), sum(duplicate) from quality.feed_reconciliation "
         "where feed = 'activity_audit'",
     )
-    assert totals == [(7, 7, 0)]
+    assert totals == [(8, 8, 0)]
     assert plan(settings, FEEDS).ranges == []
 
 

@@ -118,7 +118,9 @@ async def page(request: Request) -> Response:
             before = _Before(was, events.count(query, was), coverage_of(query, was, now_utc())) if was else None
         looked = looked_by(query, filters, (field,), now_utc()) if of_time else {}
         both = (field, state.across)
-        cells = looked_by(query, filters, both, now_utc()) if of_time and state.across in time_fields.FIELDS else {}
+        across_time = state.across in time_fields.FIELDS
+        # Where both are of time each cell says it, and else each row or column.
+        cells = looked_by(query, filters, both if of_time else both[1:], now_utc()) if across_time else {}
         named = state.named(query.labels.of)
         return _Found(
             named,
@@ -168,7 +170,8 @@ async def page(request: Request) -> Response:
         name=partial(name_of, field),
         across_name=partial(name_of, state.across),
         looked=(lambda group: looked_of(found.looked, (str(group.value),), group.count)) if of_time else None,
-        looked_cell=partial(_looked_cell, found.looked_cells),
+        looked_cell=partial(_looked_cell, found.looked_cells if of_time else {}),
+        looked_column=partial(_looked_column, {} if of_time else found.looked_cells),
         opened=lambda value: opened(state, value),
         crossed_link=lambda row, column: crossed_url(state, row, column, filters),
         across_label=partial(label_of, state.across),
@@ -201,6 +204,10 @@ def _looked_cell(looked: Mapping[tuple[str, ...], Looked], row: Group, column: G
     if not looked:
         return "wholly"
     return looked_of(looked, (str(row.value), str(column.value)), cell.count if cell else 0)
+
+
+def _looked_column(looked: Mapping[tuple[str, ...], Looked], column: Group) -> Looked:
+    return looked_of(looked, (str(column.value),), column.count) if looked else "wholly"
 
 
 def _said(filters: Filters) -> str:

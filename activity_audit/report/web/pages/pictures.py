@@ -108,6 +108,8 @@ async def page(request: Request) -> Response:
         compact_cell=lambda group: measured(group, "count", found.total, compact=True),
         crossed_link=partial(_crossed, state, filters),
         looked_cell=partial(_looked_cell, found.looked),
+        # Each of its fields says it.
+        looked_column=lambda _: "wholly",
         shade=partial(shade, "count", found.cross.highest("count") if found.cross else 0),
         total=found.total,
         tops=[(field, title, found.tops[field]) for field, title in _TOP.items() if field in found.tops],
