@@ -18,6 +18,7 @@ from activity_audit.base.files import rewrite
 from activity_audit.warehouse import home_version
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from activity_audit.settings.core import Settings
@@ -54,6 +55,11 @@ def restoring(settings: Settings) -> str | None:
     return (_content(settings) or {}).get("restoring")
 
 
+def restoring_to(settings: Settings) -> list[str]:
+    """The places that it is being restored to, as `write` was given them. Raises as `read` does."""
+    return list((_content(settings) or {}).get("restoring_to", []))
+
+
 def _content(settings: Settings) -> dict[str, Any] | None:
     try:
         content = json.loads(path(settings).read_text(encoding="utf-8"))
@@ -67,9 +73,13 @@ def _content(settings: Settings) -> dict[str, Any] | None:
         ) from None
 
 
-def write(settings: Settings, warehouse: str, *, restoring: str | None = None) -> None:
-    """Keep that this home has published into this warehouse, or that the backup `restoring` of it is not all there."""
-    _write(settings, {"warehouse_id": warehouse, "about": _ABOUT} | ({"restoring": restoring} if restoring else {}))
+def write(settings: Settings, warehouse: str, *, restoring: str | None = None, to: Sequence[str] = ()) -> None:
+    """Keep that this home has published into this warehouse, or that the backup `restoring` of it is not all there.
+
+    `to` are the places of its catalog, data and raw files, without secrets.
+    """
+    under_way = {"restoring": restoring, "restoring_to": list(to)} if restoring else {}
+    _write(settings, {"warehouse_id": warehouse, "about": _ABOUT} | under_way)
 
 
 def _write(settings: Settings, content: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ from activity_audit.upkeep.catalogs import (
     files_of,
     require_rows_in_files,
 )
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import home_version, lake
 from activity_audit.warehouse.lake_catalog import warehouse_id
 from activity_audit.warehouse.lake_location import Location, location
 from activity_audit.warehouse.transactions import in_transaction
@@ -44,13 +44,14 @@ _CATALOG = "catalog.sqlite"
 
 @dataclass(frozen=True)
 class State:
-    """The warehouse at the snapshot of a backup: the names of its data files, and what tells it from others."""
+    """The warehouse at the snapshot of a backup: its version, its data files, and what tells it from others."""
 
     files: list[str]
     warehouse_id: str
     snapshot_id: int
     run_id: str | None
     ledger_head: str | None
+    version: int
 
 
 def catalog(place: Place, settings: Settings) -> Path:
@@ -108,7 +109,12 @@ def state(place: Place, settings: Settings) -> State:
         head = ledger.newest(connection) if ledger.is_there(connection) else None
         connection.execute("use memory")
         return State(
-            files, warehouse_id(connection), snapshot.snapshot_id, snapshot.run_id, head.entry_sha256 if head else None
+            files,
+            warehouse_id(connection),
+            snapshot.snapshot_id,
+            snapshot.run_id,
+            head.entry_sha256 if head else None,
+            home_version.of_warehouse(connection),
         )
 
 

@@ -10,6 +10,7 @@ import gzip
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from uuid import uuid4
@@ -25,11 +26,12 @@ from activity_audit.upkeep.backup import dump
 from activity_audit.upkeep.backup import place as places
 from activity_audit.upkeep.backup.place import DATA, RAW, Backup, BackupError, Place, digest_of
 from activity_audit.upkeep.copying import copy, store_at
-from activity_audit.warehouse import home_version, lake
+from activity_audit.warehouse import home_record, lake
 from activity_audit.warehouse.lake_location import location
 from activity_audit.warehouse.run_lock import OnStage, exclusive
 
 _QUICK = 1
+_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 class _GoneError(Exception):
@@ -138,7 +140,7 @@ def _make(settings: Settings, place: Place, known: _Known, warnings: list[str], 
     # At last, so that what was on record when the raw files were copied is in one of the two.
     parts |= {places.HOME: dump.home(place, settings), places.FILES: _list(place, hashes)}
     made = Backup(
-        id=f"{taken_at:%Y%m%dT%H%M%SZ}-{uuid4().hex[:8]}",
+        id=_id(place, taken_at),
         taken_at_utc=iso(taken_at),
         warehouse_id=state.warehouse_id,
         snapshot_id=state.snapshot_id,
@@ -149,12 +151,18 @@ def _make(settings: Settings, place: Place, known: _Known, warnings: list[str], 
         copied_files=len(copied),
         copied_bytes=sum(stored[name] for name in copied),
         release=version("activity-audit"),
-        schema=home_version.VERSION,
+        schema=max(state.version, home_record.version(settings)),
         parts={name: digest_of(path) for name, path in parts.items()},
         settings=dump.given_settings(),
     )
     place.add(made, parts)
     return made
+
+
+def _id(place: Place, taken_at: datetime) -> str:
+    """An id that comes after all others: the time, or a second after the newest where the clock was set back."""
+    newest = [datetime.strptime(one[: one.index("-")], _STAMP).replace(tzinfo=UTC) for one in place.ids()[-1:]]
+    return f"{max([taken_at, *(at + timedelta(seconds=1) for at in newest)]):{_STAMP}}-{uuid4().hex[:8]}"
 
 
 def _copy_files(

@@ -11,7 +11,7 @@ import json
 import shutil
 import sqlite3
 import tarfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,9 @@ from activity_audit.warehouse.transactions import in_transaction
 
 _OLD, _NEW = "backup", "restored"
 _BEFORE = ".before-"
+_SAVED = "saved.json"
+# The ends of the names of a catalog's files: it, the index and the book of alerts beside it, and SQLite's logs of each.
+_OF_CATALOG = tuple(f"{one}{log}" for one in ("", ".raw-index", ".alerts") for log in ("", "-wal", "-shm", "-journal"))
 _MOST_NAMED = 20
 
 
@@ -71,17 +74,20 @@ def restore(
         parts = {name: place.part(backup, name) for name in backup.parts if name != places.FILES}
         where, raw = location(settings), raw_lake(settings)
         with connected(settings, where, _packed_catalog(where, place)) as connection:
-            if _ended(connection, settings, where) == backup.id:
+            to = [without_secrets(place) for place in (where.catalog, where.data_path, raw.store.shown(""))]
+            if _ended(connection, settings, where, to) == backup.id:
                 return Restored(backup, [])
             aside: list[str] = []
-            if home_record.restoring(settings) is None and (found := _what_is_there(connection, settings, raw)):
+            if not _is_under_way(connection, settings, where, to) and (
+                found := _what_is_there(connection, settings, raw)
+            ):
                 if not move_aside:
                     raise BackupError(
                         f"{found} is there already, and nothing is written over it: name another AUDIT_HOME (and "
                         "AUDIT_CATALOG, AUDIT_DATA_PATH, AUDIT_RAW_PATH), or say --move-aside to keep it beside"
                     )
                 aside = _move_aside(settings, found)
-            home_record.write(settings, backup.warehouse_id, restoring=backup.id)
+            home_record.write(settings, backup.warehouse_id, restoring=backup.id, to=to)
             progress("copying the files")
             _restore_files(place, settings, raw, hashes)
             data_folder.mark(connection, where.data_path, backup.warehouse_id)
@@ -103,22 +109,59 @@ def _what_is_there(connection: duckdb.DuckDBPyConnection, settings: Settings, ra
     where = location(settings)
     if home_record.path(settings).exists():
         return f"a home ({home_record.path(settings)})"
-    if not is_file_missing(where):
-        with attached(connection, where, _NEW):
-            if where.catalog_file or own_tables(connection, _NEW):
-                return f"a catalog ({without_secrets(where.catalog.removeprefix('ducklake:'))})"
+    if where.catalog_file:
+        if found := _catalog_files(where.catalog_file):
+            return f"a catalog ({found[0]})"
+    elif _catalog(connection, where, "") != "none":
+        return f"a catalog ({without_secrets(where.catalog.removeprefix('ducklake:'))})"
     stores = {"data": store_at(where.data_path, "AUDIT_DATA_PATH").sizes(), "raw files": move_raw.sizes(raw)}
-    return next((f"{what} ({min(sizes)})" for what, sizes in stores.items() if sizes), None)
+    if there := next((f"{what} ({min(sizes)})" for what, sizes in stores.items() if sizes), None):
+        return there
+    # A backup has these, too.
+    kept = [path for path in (settings.own_feeds_dir, settings.report_dir / _SAVED) if path.exists()]
+    return f"what a home keeps ({kept[0]})" if kept else None
 
 
-def _ended(connection: duckdb.DuckDBPyConnection, settings: Settings, where: Location) -> str | None:
-    """Have a restore be over that was killed when the catalog was there already; the id of its backup."""
-    if (known := home_record.restoring(settings)) is None or is_file_missing(where):
-        return None
+def _catalog_files(catalog: str) -> list[Path]:
+    """The files of a catalog that are there: SQLite would read a log beside it as a part of it."""
+    return [path for suffix in _OF_CATALOG if (path := Path(f"{catalog}{suffix}")).exists()]
+
+
+def _catalog(connection: duckdb.DuckDBPyConnection, where: Location, warehouse: str) -> str:
+    """What is in the place of the catalog: `none`, `begun` by a restore, the `restored` warehouse, or some `other`."""
+    if is_file_missing(where):
+        return "none"
     with attached(connection, where, _NEW):
-        if not own_tables(connection, _NEW) or move_marks.read(connection, _NEW):
-            return None
-    home_record.write(settings, str(home_record.read(settings)))
+        if not own_tables(connection, _NEW):
+            return "other" if where.catalog_file else "none"
+        if mark := move_marks.read(connection, _NEW):
+            return "begun" if "restore" in mark else "other"
+        rows = connection.execute(f"select schema_uuid from {_NEW}.ducklake_schema where schema_id = 0").fetchall()
+        if [(str(found),) for (found,) in rows] == [(warehouse,)]:
+            return "restored"
+        has_tables = connection.execute(f"select 1 from {_NEW}.ducklake_table limit 1").fetchone() is not None
+    # A file gets its name when all of it is there; a database may have been left before it was marked.
+    return "other" if where.catalog_file or has_tables else "begun"
+
+
+def _is_under_way(
+    connection: duckdb.DuckDBPyConnection, settings: Settings, where: Location, to: Sequence[str]
+) -> bool:
+    """Whether a restore to these very places was interrupted, so that what is there is of it."""
+    if home_record.restoring(settings) is None or home_record.restoring_to(settings) != list(to):
+        return False
+    return _catalog(connection, where, str(home_record.read(settings))) in ("none", "begun")
+
+
+def _ended(connection: duckdb.DuckDBPyConnection, settings: Settings, where: Location, to: Sequence[str]) -> str | None:
+    """Have a restore be over that was killed when the catalog was there already; the id of its backup."""
+    known = home_record.restoring(settings)
+    if known is None or home_record.restoring_to(settings) != list(to):
+        return None
+    warehouse = str(home_record.read(settings))
+    if _catalog(connection, where, warehouse) != "restored":
+        return None
+    home_record.write(settings, warehouse)
     return known
 
 
@@ -131,11 +174,9 @@ def _move_aside(settings: Settings, found: str) -> list[str]:
             f"{found} is there already, and only a home on this machine can be moved aside: name an empty database, "
             "and prefixes of buckets that hold nothing"
         )
-    catalog = Path(where.catalog_file)
-    beside = [path for path in catalog.parent.glob(f"{catalog.name}*") if _BEFORE not in path.name]
-    paths = [data, raw, *beside, settings.key_index_dir, settings.own_feeds_dir]
+    paths = [data, raw, *_catalog_files(where.catalog_file), settings.key_index_dir, settings.own_feeds_dir]
     # The record last, so that one that was killed is not taken for a new home.
-    paths += [settings.report_dir / "saved.json", home_record.path(settings)]
+    paths += [settings.report_dir / _SAVED, home_record.path(settings)]
     suffix = f"{_BEFORE}{now_utc():%Y%m%dT%H%M%SZ}"
     moved = []
     for path in paths:

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
+from activity_audit.base.hours import now_utc
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.report.saved import SavedReports
@@ -26,8 +29,10 @@ from activity_audit.upkeep.backup.check import check, whole_backups
 from activity_audit.upkeep.backup.make import backup
 from activity_audit.upkeep.backup.place import BackupError
 from activity_audit.upkeep.backup.restore import restore
+from activity_audit.upkeep.catalogs import attached_lake, connected
 from activity_audit.upkeep.retention import holds
-from activity_audit.warehouse import lake
+from activity_audit.warehouse import home_record, home_version, lake
+from activity_audit.warehouse.lake_location import location
 from tests.integration.postgres_server import INITDB, PostgresServer
 from tests.integration.support import (
     HOUR,
@@ -44,6 +49,7 @@ from tests.integration.support import (
     run,
     said,
 )
+from tests.integration.tampering import warehouse
 from tests.s3_server import Bucket
 from tests.warm_process import AUDIT
 
@@ -252,6 +258,78 @@ def test_a_restore_that_was_interrupted_goes_on(
     assert verify(new).findings == []
 
 
+def test_an_interrupted_restore_goes_on_in_its_own_places_alone(
+    published: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever names other places when they repeat it loses nothing that is there."""
+    backup(published)
+    before, new = dump(published, set()), _new(published)
+    with monkeypatch.context() as patch:
+        patch.setattr(restoring, "_restore_catalog", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            restore(new)
+    others = [
+        new.model_copy(update={"data_path": published.data_root}),
+        new.model_copy(update={"raw_path": str(published.raw_dir)}),
+        new.model_copy(update={"catalog": str(published.catalog_file)}),
+    ]
+    for other in others:
+        with pytest.raises(BackupError, match="is there already, and nothing is written over it"):
+            restore(other)
+    assert dump(published, set()) == before
+    assert verify(published).findings == []
+    # What somebody else put in the place of the catalog meanwhile is not taken for what is restored.
+    new.home.joinpath("warehouse").mkdir(exist_ok=True)
+    with (
+        connected(new, location(new)) as connection,
+        attached_lake(connection, location(new)),
+    ):
+        pass
+    with pytest.raises(BackupError, match="is there already, and nothing is written over it"):
+        restore(new)
+    new.home.joinpath("warehouse/catalog.sqlite").unlink()
+    restore(new)
+    assert dump(new, set()) == before
+
+
+def test_what_is_beside_a_catalog_or_kept_by_a_home_is_not_written_over(published: Settings) -> None:
+    backup(published)
+    # SQLite would read a log that was left as a part of the catalog that is restored.
+    for name in ("warehouse/catalog.sqlite-wal", "report/saved.json", "own_feeds/journal"):
+        new = _new(published, name.replace("/", "-"))
+        (new.home / name).parent.mkdir(parents=True)
+        (new.home / name).write_text("[]")
+        with pytest.raises(BackupError, match=f"{name.removesuffix('/journal')}\\) is there already"):
+            restore(new)
+    # Files of others whose names begin alike stay where they are.
+    other = published.home / "warehouse/catalog.sqlite2"
+    other.write_bytes(b"of another home")
+    restore(published, move_aside=True)
+    assert other.read_bytes() == b"of another home"
+
+
+def test_the_last_backup_is_the_newest_after_the_clock_was_set_back(
+    published: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep = published.model_copy(update={"backup_keep": 1})
+    ids: list[str] = []
+    now = now_utc()
+    for back in (0, 0, 2):
+        monkeypatch.setattr(make, "now_utc", Mock(return_value=now - timedelta(days=back)))
+        made = backup(keep)
+        assert made.removed == ids[-1:]
+        ids.append(made.backup.id)
+    assert [one.id for one in whole_backups(keep)] == ids[-1:]
+
+
+def test_a_backup_has_the_version_of_what_it_was_made_of(published: Settings) -> None:
+    """So that the release from before an upgrade takes a backup that the next one made before its first run."""
+    with warehouse(published) as connection:
+        home_version.record(connection, 1)
+    home_record.set_version(published, 1)
+    assert backup(published).backup.schema == 1
+
+
 @pytest.mark.slow
 def test_the_place_is_for_one_warehouse_and_nothing_else(published: Settings, settings: Settings) -> None:
     kept = Path(str(published.backup_to))
@@ -274,7 +352,10 @@ def test_the_place_is_for_one_warehouse_and_nothing_else(published: Settings, se
 
 
 def test_anybody_can_check_a_backup_and_the_commands_say_what_there_is(published: Settings) -> None:
-    places = {"AUDIT_BACKUP_TO": str(published.backup_to), "AUDIT_ALERT_TO": "json://ada:hunter2@127.0.0.1:1"}
+    places: dict[str, Any] = {
+        "AUDIT_BACKUP_TO": str(published.backup_to),
+        "AUDIT_ALERT_TO": "json://ada:hunter2@127.0.0.1:1",
+    }
     asked = audit(published, "backup", "--output", "json", **places)
     made = json.loads(asked.stdout)
     assert "hunter2" not in asked.stdout
