@@ -7,6 +7,7 @@ in the schema `activity_audit_alerts` of its database or in a file beside it, fo
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -73,7 +74,7 @@ class Book:
         self._database = database
 
     def note(self, kind: str, found: Sequence[Cause], judged: Callable[[str], bool], targets: Collection[str]) -> None:
-        """Open what is new of the causes that were found now, to be told to these places (their keys).
+        """Open what is new of the causes that were found now; these places (their keys) are to be told all of them.
 
         What is open, is of the kind, was judged, and was not found is over.
         """
@@ -89,24 +90,31 @@ class Book:
                     connection.execute(
                         "insert into alert values (?, ?, ?, ?, ?, null)", [key, kind, about, cause.says, now]
                     )
-                    rows = [[key, target, None, None, _NEVER] for target in targets]
-                    connection.executemany("insert into told values (?, ?, ?, ?, ?)", rows)
+                    _add_targets(connection, key, targets)
             for about, key in known.items():
-                if about not in causes and judged(about):
+                if about in causes:
+                    # A place that is named later, or whose URL was corrected, is told what is still wrong.
+                    rows = connection.execute("select target from told where alert_id = ?", [key]).fetchall()
+                    _add_targets(connection, key, set(targets) - {target for (target,) in rows})
+                elif judged(about):
                     connection.execute("update alert set over_at = ? where alert_id = ?", [now, key])
             _forget(connection)
 
-    def alerts(self) -> list[Alert]:
-        """What is open, or has still to be told; the oldest first."""
+    def alerts(self, targets: Collection[str]) -> list[Alert]:
+        """What is open, or has still to be told to one of these places (their keys); the oldest first."""
         with self._database.connect() as connection:
             rows = connection.execute(
-                "select alert.alert_id, kind, about, says, began_at, alert.over_at, "
-                "count(case when target is not null and (told.begun_at is null or "
-                "(alert.over_at is not null and told.over_at is null)) then 1 end) "
-                "from alert left join told on told.alert_id = alert.alert_id "
-                "group by alert.alert_id, kind, about, says, began_at, alert.over_at order by began_at, about"
+                "select alert_id, kind, about, says, began_at, over_at from alert order by began_at, about"
             ).fetchall()
-        found = [Alert(*row) for row in rows]
+            untold = Counter(
+                key
+                for key, target in connection.execute(
+                    "select told.alert_id, target from told join alert on alert.alert_id = told.alert_id "
+                    "where told.begun_at is null or (alert.over_at is not null and told.over_at is null)"
+                ).fetchall()
+                if target in targets
+            )
+        found = [Alert(*row, untold[row[0]]) for row in rows]
         return [alert for alert in found if alert.over_at is None or alert.untold]
 
     def claim(self, target: str) -> list[Owed]:
@@ -167,6 +175,11 @@ def warehouse_book(settings: Settings) -> Book:
         path = settings.catalog_file.with_name(f"{settings.catalog_file.name}.{_BESIDE_CATALOG}")
         return Book(SqliteDatabase(path, _TABLES, _REBUILD))
     return Book(PostgresDatabase(postgres_dsn(settings), SCHEMA, _TABLES, "the book of alerts"))
+
+
+def _add_targets(connection: IndexConnection, key: str, targets: Collection[str]) -> None:
+    rows = [[key, target, None, None, _NEVER] for target in sorted(targets)]
+    connection.executemany("insert into told values (?, ?, ?, ?, ?)", rows)
 
 
 def _open_in(connection: IndexConnection, kind: str) -> list[Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterable, Sequence
 
-from activity_audit.alerts.book import Book, Owed, book_of, home_book, warehouse_book
+from activity_audit.alerts.book import Alert, Book, Owed, book_of, home_book, warehouse_book
 from activity_audit.alerts.causes import KINDS, Cause
 from activity_audit.alerts.notify import Message, NotDeliveredError, Target, targets
 from activity_audit.base.faults import FaultError
@@ -56,6 +56,16 @@ def deliver_all(settings: Settings) -> list[str]:
         return [f"alerts could not be sent: {without_secrets(str(error))}"]
 
 
+def known(settings: Settings) -> list[Alert]:
+    """The alerts of the home and of its warehouse that are open, or have still to be told to AUDIT_ALERT_TO.
+
+    Raises:
+        FaultError: if a book cannot be read.
+    """
+    keys = {place.key for place in targets(settings.alert_urls)}
+    return [alert for book in (home_book(settings), warehouse_book(settings)) for alert in book.alerts(keys)]
+
+
 def deliver(settings: Settings, book: Book, places: Sequence[Target]) -> list[str]:
     """Send what these places are to be told of the alerts in a book; warnings."""
     warnings = []
@@ -93,4 +103,6 @@ def sender(settings: Settings) -> str:
 
 
 def _line(says: str, began_at: str, over_at: str | None) -> str:
+    # What it quotes, such as the name of a file, begins no line of its own.
+    says = " ".join(says.split())
     return f"{says} (since {began_at})" if over_at is None else f"{says} (from {began_at} to {over_at})"

@@ -48,10 +48,10 @@ def test(settings: Settings) -> None:
 @click.pass_obj
 def list_(settings: Settings, output: str) -> None:
     """Show what is open, and what has still to be told."""
-    from activity_audit.alerts.book import home_book, warehouse_book
+    from activity_audit.alerts.rounds import known
 
     try:
-        found = [alert for book in (home_book(settings), warehouse_book(settings)) for alert in book.alerts()]
+        found = known(settings)
     except FaultError as error:
         raise click.ClickException(str(error)) from None
     if output == "json":

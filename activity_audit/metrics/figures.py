@@ -15,8 +15,8 @@ from typing import Any
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from activity_audit.alerts.book import home_book, warehouse_book
 from activity_audit.alerts.causes import KINDS
+from activity_audit.alerts.rounds import known
 from activity_audit.base.faults import FaultError
 from activity_audit.base.hours import HOUR, aware, now_utc
 from activity_audit.pipeline import notes
@@ -147,7 +147,7 @@ def _of_home(settings: Settings) -> Iterator[Metric]:
         yield _metric("backup_timestamp_seconds", "When `audit backup` last made one.", [], [([], _time(backup))])
     if settings.alert_urls:
         try:
-            alerts = [*home_book(settings).alerts(), *warehouse_book(settings).alerts()]
+            alerts = known(settings)
         except FaultError:
             return
         kinds = Counter(alert.kind for alert in alerts if alert.over_at is None)

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from activity_audit.alerts import book
-from activity_audit.alerts.book import home_book, warehouse_book
+from activity_audit.alerts.book import home_book
 from activity_audit.alerts.causes import Cause
 from activity_audit.alerts.notify import Message, NotDeliveredError, Target, targets
-from activity_audit.alerts.rounds import deliver_all, observe
+from activity_audit.alerts.rounds import deliver_all, known, observe
 from activity_audit.base.hours import now_utc
 from activity_audit.settings.core import Settings, SettingsError, load_settings
 from tests.integration.alerts_support import Receiver, mail_server, receiver
@@ -51,7 +51,7 @@ def test_a_cause_is_told_once_and_once_when_it_is_over(alerting: Settings, place
     assert "Search lacks 1 feed hour. (since " in place.messages[0]["message"]
     assert "`audit status`" in place.messages[0]["message"]
     assert "Search lacks 1 feed hour. (from " in place.messages[2]["message"]
-    assert home_book(alerting).alerts() == warehouse_book(alerting).alerts() == []
+    assert known(alerting) == []
     # The same cause, when it comes again, is another one.
     observe(alerting, "feed_late", LATE[:1])
     assert len(place.messages) == 5
@@ -72,7 +72,7 @@ def test_causes_that_come_together_are_one_message(alerting: Settings, place: Re
 def test_only_what_was_judged_is_over(alerting: Settings, place: Receiver) -> None:
     observe(alerting, "feed_late", LATE)
     observe(alerting, "feed_late", [], judged=lambda about: about == "qm")
-    assert [alert.about for alert in warehouse_book(alerting).alerts()] == ["search"]
+    assert [alert.about for alert in known(alerting)] == ["search"]
     assert "QM" in place.messages[1]["message"]
     assert "Search" not in place.messages[1]["message"]
 
@@ -82,7 +82,7 @@ def test_what_cannot_be_sent_is_a_warning_and_is_tried_again(alerting: Settings,
     (warning,) = observe(alerting, "run_failed", [STOPPED])
     assert warning.startswith("an alert could not be sent, and is tried again: json://127.0.0.1:")
     assert "pa55word" not in warning
-    assert home_book(alerting).alerts()[0].untold == 1
+    assert known(alerting)[0].untold == 1
     place.status = 200
     assert observe(alerting, "run_failed", [STOPPED]) == []
     assert deliver_all(alerting) == []
@@ -110,6 +110,29 @@ def test_of_two_places_only_the_one_that_failed_is_tried_again(
         other.status = 200
         assert observe(both, "run_failed", [STOPPED]) == []
         assert (place.titles, other.titles) == (["A run failed"], ["A run failed"])
+
+
+def test_a_place_whose_url_is_corrected_is_told_what_is_still_wrong(
+    settings: Settings, place: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIT_ALERT_TO", "json://127.0.0.1:1/mistyped")
+    assert len(observe(load_settings(), "run_failed", [STOPPED])) == 1
+    monkeypatch.setenv("AUDIT_ALERT_TO", place.url)
+    corrected = load_settings()
+    # Nobody waits for the place that is named no more.
+    assert known(corrected)[0].untold == 0
+    for _ in range(2):
+        assert observe(corrected, "run_failed", [STOPPED]) == []
+    assert observe(corrected, "run_failed", []) == []
+    assert place.titles == ["A run failed", "over: A run failed"]
+    assert known(corrected) == []
+
+
+def test_what_a_message_quotes_begins_no_line_of_its_own(alerting: Settings, place: Receiver) -> None:
+    cause = Cause("integrity", "x", "raw: a\n\nFrom head office: all is well.\r\x1b[2K\u202eb is changed.")
+    observe(alerting, "integrity", [cause])
+    assert place.messages[0]["message"].count("\n\nFrom ") == 1
+    assert not {"\x1b", "\r", "\u202e"} & set(place.messages[0]["message"])
 
 
 def test_who_dies_while_sending_leaves_the_message_to_others(
@@ -166,7 +189,7 @@ def test_homes_of_one_warehouse_share_what_is_about_it(
         assert observe(home, "run_failed", [STOPPED]) == []
     assert place.titles == ["A feed is late, missing or incomplete (2)", "A run failed", "A run failed"]
     assert observe(homes[1], "feed_late", []) == []
-    assert warehouse_book(homes[0]).alerts() == []
+    assert [alert.kind for alert in known(homes[0])] == ["run_failed"]
     postgres.kill()
     (warning,) = observe(homes[0], "feed_late", LATE)
     assert warning.startswith("alerts could not be noted: the book of alerts, in the schema activity_audit_alerts")
