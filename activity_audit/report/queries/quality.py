@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from activity_audit.base.hours import Unit, naive
 from activity_audit.report.heat import Cell, State, cells_sql
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.warehouse.events.filters import compared
+from activity_audit.warehouse.events.masked import WORD
 from activity_audit.warehouse.quarantine import CUT_OFF, unresolved_records
 from activity_audit.warehouse.verdicts import NEWEST_CHECKED
 
@@ -131,7 +132,9 @@ def deliveries(query: Query, feed: str, hour: datetime) -> list[Delivery]:
         f"order by landed_at_utc, name, delivery_id limit {MOST_DELIVERIES + 1}",
         [feed, hour],
     )
-    return [Delivery(*row) for row in rows]
+    found = [Delivery(*row) for row in rows]
+    # A guess at the masked values of a file with one record could be tested by its hash.
+    return [replace(one, sha256=WORD) for one in found] if query.is_masked else found
 
 
 def heat_map(query: Query, start: datetime, end: datetime, unit: Unit = "hour") -> list[Cell]:

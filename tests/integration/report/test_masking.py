@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 
 from activity_audit.report.access.access import Access
 from activity_audit.report.access.permissions import user_of
-from activity_audit.report.queries import charts, detail, events, groups, lists
+from activity_audit.report.queries import charts, detail, events, groups, lists, quality
 from activity_audit.report.queries.events import Order
 from activity_audit.report.queries.files import FactFiles
 from activity_audit.report.queries.warehouse import Query, Warehouse
@@ -88,6 +88,8 @@ def test_a_masked_query_finds_no_value(asked: Query, masked: Query, rows: list[d
     # By a hash of all fields, of the file or of the batch a guess could be tested.
     assert re.findall("[0-9a-f]{64}", repr(seen))
     assert re.findall("[0-9a-f]{64}", repr(one)) == []
+    assert re.findall("[0-9a-f]{64}", repr(quality.deliveries(asked, one.feed, one.feed_hour_utc)))
+    assert re.findall("[0-9a-f]{64}", repr(quality.deliveries(masked, one.feed, one.feed_hour_utc))) == []
 
 
 def test_events_that_are_read_through_the_lake_are_masked_too(masked: Query) -> None:
