@@ -35,7 +35,8 @@ def period(
 
     The last hour and the last 24 hours end with the last whole hour before `now`, for which they are given the end of
     the data. The last 7 and 30 days end with today, and today counts; this
-    month ends with today. `from-to` is from the first moment of `first_day` to the last one of `last_day`.
+    month ends with today. `from-to` is from the first moment of `first_day` to the last one of `last_day`; either may
+    be a moment of a day, plain UTC, and then that is where it begins, or ends.
 
     Raises:
         ValueError: if there is no period of this name, or `from-to` has not two days in their order.
@@ -65,9 +66,10 @@ def period(
         case "from-to":
             if first_day is None or last_day is None:
                 raise ValueError("choose the first and the last day of the period")
-            if last_day < first_day:
+            start, end = _moments(first_day, last_day)
+            if end <= start:
                 raise ValueError(f"the period ends on {last_day}, before it begins on {first_day}")
-            return _days(first_day, last_day)
+            return start, end
     raise ValueError(f"there is no period {name!r}; the periods are {', '.join(NAMES)}")
 
 
@@ -76,3 +78,10 @@ def _days(first: date, last: date) -> tuple[datetime, datetime]:
     if last.year == MAXYEAR:
         raise ValueError(f"{last} is outside the calendar")
     return datetime.combine(first, time(), UTC), datetime.combine(last + _DAY, time(), UTC)
+
+
+def _moments(first: date, last: date) -> tuple[datetime, datetime]:
+    start, end = _days(first, last)
+    if isinstance(first, datetime):
+        start = first.replace(tzinfo=UTC)
+    return start, last.replace(tzinfo=UTC) if isinstance(last, datetime) else end

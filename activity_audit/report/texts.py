@@ -7,7 +7,7 @@ sends, so they are escaped; a text that is too long is represented by its hash.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from activity_audit.warehouse.events.long_texts import Digest, Value, short
@@ -39,9 +39,9 @@ def hour_text(value: datetime | None) -> str:
 
 
 def span_text(start: datetime, end: datetime) -> str:
-    """A period of whole hours, `end` not included: as days, both included, where it is of whole days."""
+    """A period of whole minutes, `end` not included: as days, both included, where it is of whole days."""
     last = end - timedelta(microseconds=1)
-    if start.hour or end.hour:
+    if start.time() != time() or end.time() != time():
         return f"{hour_text(start)} to {hour_text(end)}"
     return f"{start.date()}" if start.date() == last.date() else f"{start.date()} to {last.date()}"
 

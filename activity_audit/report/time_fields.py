@@ -108,19 +108,27 @@ def short_title(field: str, value: str) -> str:
 def values(field: str, filters: Filters, most: int) -> list[str] | None:
     """The values that the filters' period has, in their order; None if there are more than `most`."""
     if field not in UNITS:
-        chosen = getattr(filters, day_parts.CHOICES[field])
-        return [one for one in day_parts.VALUES[field] if not chosen or one in chosen]
+        if field == "hour_of_day":
+            return _hours_of_day(filters)
+        return [one for one in day_parts.WEEKDAYS if _is_chosen(filters.weekdays, one)]
     units = list(islice(_units(cast(Unit, field), filters), most + 1))
     return [value(field, at) for at in units] if len(units) <= most else None
 
 
 def _units(unit: Unit, filters: Filters) -> Iterator[datetime]:
     at, stop = unit_begin(naive(floor_hour(filters.start)), unit), naive(filters.end)
+    hours = _hours_of_day(filters)
     while at < stop:
         is_day = unit not in ("hour", "day") or _is_chosen(filters.weekdays, day_parts.WEEKDAYS[at.weekday()])
-        if is_day and (unit != "hour" or _is_chosen(filters.hours_of_day, day_parts.HOURS_OF_DAY[at.hour])):
+        if is_day and (unit != "hour" or day_parts.HOURS_OF_DAY[at.hour] in hours):
             yield at
         at = unit_end(at, unit)
+
+
+def _hours_of_day(filters: Filters) -> list[str]:
+    clock = filters.time_of_day
+    of_clock = [day_parts.HOURS_OF_DAY[hour] for hour in day_parts.hours_of(clock)] if clock else day_parts.HOURS_OF_DAY
+    return [one for one in of_clock if _is_chosen(filters.hours_of_day, one)]
 
 
 def _is_chosen(chosen: tuple[Value, ...], value: str) -> bool:

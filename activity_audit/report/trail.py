@@ -15,7 +15,7 @@ from activity_audit.base.hours import iso, now_utc
 from activity_audit.base.vocabulary import FAILURE, SUCCESS
 from activity_audit.ingest.sources.journal import Journal
 from activity_audit.report.access.permissions import User
-from activity_audit.warehouse.events.filters import CHOICES, SELDOM, Filters
+from activity_audit.warehouse.events.filters import CHOICES, SELDOM, Filters, matched_texts
 from activity_audit.warehouse.events.long_texts import whole_text
 from activity_audit.warehouse.events.masked import SAID
 
@@ -127,5 +127,6 @@ def said(filters: Filters, how: str = "") -> str:
             parts.append(f"{name}: {', '.join(map(whole_text, chosen))}")
     if filters.comments:
         parts.append(f"comments contain: {filters.comments}")
+    parts += [f"{name}: {text}" for name, text in matched_texts(filters)]
     parts += [f"not {field}: {whole_text(value)}" for field, value in filters.excluded]
     return "; ".join([*parts, *([how] if how else [])])

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from activity_audit.base.catalogue import applications, entity_activities, normalised_name
@@ -40,6 +40,11 @@ FILTERS = [
     Filters(RAGGED.start, RAGGED.end, weekdays=("friday", "wednesday"), outcomes=("FAILURE",)),
     Filters(START, END, hours_of_day=("10", "08"), triggered_by=(None, "zoë@x.example")),
     Filters(START, END, weekdays=("thursday",), comments="rEVIEWED"),
+    Filters(START, END, contains=(("activity", "LOG"), ("triggered_by", "ZOË")), filled=("instance", "comments")),
+    Filters(RAGGED.start, RAGGED.end, empty=("comments",), time_of_day=(time(7), time(11)), entities=("search",)),
+    Filters(START, END, contains=(("entity", "se"),), time_of_day=(time(10, 15), time(7, 30)), outcomes=("FAILURE",)),
+    Filters(START, END, search="rch", filled=("triggered_by",), triggered_by=("ann@x.example",)),
+    Filters(START, END, search=" 10:15:00", time_of_day=(time(10), time(11)), triggered_by=("ann@x.example",)),
     Filters(START, END, applications=("Nobody",)),
 ]
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -134,7 +139,20 @@ def kept_by(rows: list[dict[str, Any]], filters: Filters) -> list[dict[str, Any]
         and (not filters.weekdays or WEEKDAYS[row["event_time_utc"].weekday()] in filters.weekdays)
         and (not filters.hours_of_day or f"{row['event_time_utc'].hour:02}" in filters.hours_of_day)
         and not any(same(field, row[field], value) for field, value in filters.excluded)
+        and all(text.lower() in (row[field] or "").lower() for field, text in filters.contains)
+        and not any(row[field] for field in filters.empty)
+        and all(row[field] for field in filters.filled)
+        and is_at(row["event_time_utc"].time(), filters.time_of_day)
+        and any(filters.search.lower() in str(row[field] or "").lower() for field in filters.searched)
     ]
+
+
+def is_at(moment: time, clock: tuple[time, time] | None) -> bool:
+    """Whether the time of day is in the span, which may go on after midnight."""
+    if clock is None:
+        return True
+    first, last = clock
+    return first <= moment < last if first < last else not last <= moment < first
 
 
 def in_order(rows: list[dict[str, Any]], order: Order) -> list[tuple[Any, ...]]:

@@ -53,7 +53,8 @@ def cells_as_sent(query: Query, filters: Filters, fields: tuple[str, ...] = (), 
     needed = filters.fields.union(fields)
     begin, end = ceil_hour(filters.start), floor_hour(filters.end)
     first_day, last_day = ceil_day(begin), floor_day(end)
-    has_days = by != "hour" and not filters.hours_of_day and first_day < last_day
+    is_of_times = filters.hours_of_day or filters.time_of_day
+    has_days = by != "hour" and not is_of_times and first_day < last_day
     if begin < end and needed.issubset(AGGREGATED):
         parts = [(HOURLY, begin, end)]
         if has_days:

@@ -206,7 +206,7 @@ def _relaxed(filters: Filters, fields: Iterable[str], *, by_days: bool) -> Filte
     for field in filters.fields.difference(fields):
         known = known.without(field)
     if by_days:
-        known = replace(known, hours_of_day=())
+        known = replace(known, hours_of_day=(), time_of_day=None)
         return replace(known, start=floor_day(filters.start), end=ceil_day(filters.end))
     return replace(known, start=floor_hour(filters.start), end=ceil_hour(filters.end))
 

@@ -19,7 +19,7 @@ from activity_audit.base.hours import naive
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.base.vocabulary import FACT, FACT_NAME
 from activity_audit.report.queries.event_ids import EventIds
-from activity_audit.warehouse.events.filters import EXCLUDABLE, Filters
+from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.masked import masked
 from activity_audit.warehouse.lake import ALIAS
 
@@ -95,9 +95,8 @@ class FactFiles:
         cut: list[FactFile] = []
         for file in files:
             (inside if begin <= file.first and file.last < stop else cut).append(file)
-        conditions, others = filters.conditions(EXCLUDABLE)
-        of_day, places = filters.day_conditions("event_time_utc")
-        parts = [(inside, " and ".join(["true", *of_day, *conditions]), [*places, *others]), (cut, where, values)]
+        conditions, others = filters.event_conditions()
+        parts = [(inside, " and ".join(["true", *conditions]), others), (cut, where, values)]
         found = [
             (f"from {self._shown(parquet_rows(*(file.path for file in part)))} where {condition}", bound)
             for part, condition, bound in parts

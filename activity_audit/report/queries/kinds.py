@@ -95,10 +95,8 @@ def events_read(query: Query, filters: Filters) -> int:
 
 
 def _of_others(filters: Filters) -> Filters:
-    """What the filters say of the period and of fields that kinds have not."""
-    for field in AGGREGATED:
-        filters = filters.without(field)
-    return filters
+    """What the filters say but for the names that are chosen or excluded, which are found in every kind."""
+    return filters.unchosen(AGGREGATED)
 
 
 @remembered

@@ -16,12 +16,13 @@ from activity_audit.base.hours import now_utc
 from activity_audit.report.queries.warehouse import QueryStoppedError
 from activity_audit.report.trail import said
 from activity_audit.report.web.pages.query_threads import moment_of
-from activity_audit.report.web.urls import State, parse
+from activity_audit.report.web.urls import LOOKS, State, parse
 from activity_audit.warehouse.lake import NothingPublishedError, WarehouseError
 
 Endpoint = Callable[[Request], Awaitable[Response]]
 _REMEMBERED = "runs"
 _MOST_REMEMBERED = 200
+_NOT_ASKED = ("sort", "columns", *(name for name in LOOKS if name != "across"))
 
 
 def run(endpoint: Endpoint) -> Endpoint:
@@ -91,7 +92,5 @@ async def _record_run(request: Request, *, ok: bool) -> None:
 
 
 def _asked(state: State) -> tuple[object, ...]:
-    """What tells two runs apart: not the order, the columns, or which group is open."""
-    lists = tuple(sorted((name, values) for name, values in state.lists.items() if values))
-    period = (state.period, state.first_day, state.last_day, state.hour, state.zoom)
-    return period, lists, state.comments, state.excluded, state.group, state.path, state.across
+    """What tells two runs apart: not the order, the columns, or how it looks."""
+    return tuple(pair for pair in state.pairs() if pair[0] not in _NOT_ASKED)

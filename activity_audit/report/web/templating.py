@@ -20,6 +20,7 @@ from activity_audit.report.heat import MARKS, MEANINGS
 from activity_audit.report.queries import lists
 from activity_audit.report.texts import encode
 from activity_audit.report.web.cells import cell
+from activity_audit.report.web.column_filters import HOWS
 from activity_audit.report.web.drawing import name_of
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import CHOICES
@@ -120,7 +121,8 @@ def environment() -> jinja2.Environment:
         "period_titles": periods.TITLES,
         "named": name_of,
         # What the filter form has fields for; all else of the state goes with it.
-        "kept_by_filters": (*(field for field in CHOICES if field != "application"), "comments"),
+        "kept_by_filters": (*CHOICES, "comments"),
+        "hows": HOWS,
         "most_applications": lists.MOST_APPLICATIONS,
     }
     made.filters |= {

@@ -13,12 +13,12 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from activity_audit.base.catalogue import normalised_name
-from activity_audit.base.hours import HOUR
+from activity_audit.base.hours import HOUR, naive
 from activity_audit.report import periods, time_fields
 from activity_audit.report.queries.groups import FIELDS as GROUPABLE
 from activity_audit.report.queries.groups import MOST_LEVELS, ORDERS, GroupOrder
 from activity_audit.report.texts import decode, encode
-from activity_audit.warehouse.events import day_parts
+from activity_audit.warehouse.events import day_parts, matches
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import CHOICES, EXCLUDABLE, NAMES, Filters, choice
 from activity_audit.warehouse.events.long_texts import LONGEST_QUERY, Value
@@ -26,7 +26,11 @@ from activity_audit.warehouse.events.long_texts import LONGEST_QUERY, Value
 FIELDS = tuple(column.field for column in COLUMNS)
 TIME = FIELDS[0]
 FROM_TO = "from-to"
-CHOSEN = (*CHOICES, *day_parts.CHOICES)
+CHOSEN = (*CHOICES, *day_parts.CHOICES, "comments")
+# The list of comments has whole ones: the parameter of the field's name says what they contain.
+_PARAMETER_OF = {"comments": "comments-are"}
+# What is matched beside the values of lists.
+_MATCHED = ("contains", "empty", "not-empty", "time-of-day", "search")
 # A cross table has columns of any of these: what is filtered by, or a unit of time.
 ACROSS = tuple(field for field in GROUPABLE if field != "comments")
 MEASURES = ("count", "share", "failure", "failure_rate", "people")
@@ -34,11 +38,13 @@ CHARTS = ("stacked", "bar", "line", "heat", "none")
 # What of the URL says how groups and pictures look.
 LOOKS = ("order", "across", "measure", "chart", "compare", "people")
 PARAMETERS = (
-    "period", "from", "to", "hour", "zoom", *CHOSEN, "comments", "not", "sort", "columns", "group", "path", *LOOKS
+    "period", "from", "to", "hour", "zoom", *(_PARAMETER_OF.get(name, name) for name in CHOSEN), "comments", "not",
+    *_MATCHED, "sort", "columns", "group", "path", *LOOKS
 )  # fmt: skip
-_SAID_ONCE = ("period", "from", "to", "hour", "comments", "sort", *LOOKS)
+_SAID_ONCE = ("period", "from", "to", "hour", "comments", "time-of-day", "search", "sort", *LOOKS)
 _MOST_ZOOMS = 8
 _HOUR = "%Y-%m-%dT%H"
+_MINUTE = f"{_HOUR}:%M"
 _SHORT = 1500
 
 
@@ -58,6 +64,7 @@ class BadPeriodError(BadLinkError):
 class State:
     """One page of the report. `lists` has the chosen values by the parameter's name; times are UTC.
 
+    The first and the last day may be a minute of a day, plain UTC: the first moment, and the one that ends the period.
     `zoom` has the periods that were looked into more closely, one in the other; the last one is what is shown.
     """
 
@@ -68,6 +75,12 @@ class State:
     lists: dict[str, tuple[Value, ...]] = field(default_factory=dict)
     comments: str = ""
     excluded: tuple[tuple[str, Value], ...] = ()
+    contains: tuple[tuple[str, str], ...] = ()
+    empty: tuple[str, ...] = ()
+    filled: tuple[str, ...] = ()
+    time_of_day: day_parts.Clock | None = None
+    search: str = ""
+    searched: tuple[str, ...] = matches.SEARCHED
     sort: str = TIME
     descending: bool = True
     columns: tuple[str, ...] = FIELDS
@@ -106,6 +119,12 @@ class State:
                 end,
                 comments=self.comments,
                 excluded=self.excluded,
+                contains=self.contains,
+                empty=self.empty,
+                filled=self.filled,
+                time_of_day=self.time_of_day,
+                search=self.search,
+                searched=self.searched,
                 **{choice(name): values for name, values in chosen.items()},
             )
         except ValueError as error:
@@ -117,16 +136,24 @@ class State:
         """The parameters of the URL, in one order and without what is so anyway."""
         found = [("period", self.period)]
         if self.first_day:
-            found.append(("from", self.first_day.isoformat()))
+            found.append(("from", day_text(self.first_day, "T")))
         if self.last_day:
-            found.append(("to", self.last_day.isoformat()))
+            found.append(("to", day_text(self.last_day, "T")))
         if self.hour:
             found.append(("hour", self.hour.strftime(_HOUR)))
-        found += [("zoom", f"{start.strftime(_HOUR)}/{end.strftime(_HOUR)}") for start, end in self.zoom]
-        found += [(name, encode(value)) for name in CHOSEN for value in self.lists.get(name, ())]
+        found += [("zoom", f"{_moment_text(start)}/{_moment_text(end)}") for start, end in self.zoom]
+        found += [
+            (_PARAMETER_OF.get(name, name), encode(value)) for name in CHOSEN for value in self.lists.get(name, ())
+        ]
         if self.comments:
             found.append(("comments", self.comments))
         found += [("not", f"{name}:{encode(value)}") for name, value in self.excluded]
+        found += [("contains", f"{name}:{text}") for name, text in self.contains]
+        found += [("empty", name) for name in self.empty] + [("not-empty", name) for name in self.filled]
+        if self.time_of_day:
+            found.append(("time-of-day", day_parts.clock_text(self.time_of_day)))
+        if self.search:
+            found.append(("search", self.search))
         if (self.sort, self.descending) != (TIME, True):
             found.append(("sort", f"-{self.sort}" if self.descending else self.sort))
         if self.columns != FIELDS:
@@ -147,15 +174,22 @@ class State:
 
     @property
     def asked_by(self) -> frozenset[str]:
-        """The fields that events are chosen, excluded, sorted or grouped by."""
-        chosen = [name for name, values in self.lists.items() if values]
-        texts = ["comments"] if self.comments else []
+        """The fields that events are chosen, excluded, matched, sorted or grouped by."""
         # Their number says something of the people, too.
         by_people = self.people or self.measure == "people" or (self.order and self.order.by == "people")
         people = ["triggered_by"] if by_people else []
         across = [self.across] if self.across else []
-        excluded = [name for name, _ in self.excluded]
-        return frozenset([*chosen, *texts, *people, *excluded, self.sort, *self.group, *across])
+        return self.filtered_by.union([*people, self.sort, *self.group, *across])
+
+    @property
+    def filtered_by(self) -> frozenset[str]:
+        """The fields whose values are chosen, excluded or matched."""
+        found = {name for name, values in self.lists.items() if values}
+        found |= {name for name, _ in (*self.excluded, *self.contains)} | {*self.empty, *self.filled}
+        if self.comments:
+            found.add("comments")
+        is_of_times = self.hour or self.time_of_day or found.intersection(day_parts.CHOICES)
+        return frozenset(found | {TIME} if is_of_times else found)
 
     @property
     def is_short(self) -> bool:
@@ -229,7 +263,8 @@ class State:
     def without_filters(self) -> State:
         """As the prompt left it: the period and the applications, and how the table looks."""
         kept = {name: values for name, values in self.lists.items() if name == "application"}
-        return replace(self, lists=kept, comments="", excluded=(), hour=None, path=(), zoom=())
+        state = replace(self, lists=kept, comments="", excluded=(), hour=None, path=(), zoom=())
+        return replace(state, contains=(), empty=(), filled=(), time_of_day=None, search="")
 
 
 def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State:
@@ -261,7 +296,11 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
         except ValueError as error:
             days[name] = None
             wrong.append(str(error))
-    lists = {name: tuple(dict.fromkeys(map(decode, values[name]))) for name in CHOSEN if name in values}
+    lists = {
+        name: tuple(dict.fromkeys(map(decode, values[parameter])))
+        for name in CHOSEN
+        if (parameter := _PARAMETER_OF.get(name, name)) in values
+    }
     for name in day_parts.CHOICES:
         for value in lists.get(name, ()):
             _known(str(value), day_parts.VALUES[name], name)
@@ -273,6 +312,11 @@ def parse(items: Iterable[tuple[str, str]], others: Iterable[str] = ()) -> State
         lists=lists,
         comments=(values.get("comments") or [""])[0],
         excluded=tuple(dict.fromkeys(map(_excluded, values.get("not", [])))),
+        contains=tuple(dict.fromkeys(map(_contained, values.get("contains", [])))),
+        empty=tuple(dict.fromkeys(_known(name, EXCLUDABLE, "empty") for name in values.get("empty", []))),
+        filled=tuple(dict.fromkeys(_known(name, EXCLUDABLE, "not-empty") for name in values.get("not-empty", []))),
+        time_of_day=clock(values["time-of-day"][0]) if "time-of-day" in values else None,
+        search=bounded((values.get("search") or [""])[0]),
         sort=_known(sort.removeprefix("-"), FIELDS, "sort"),
         descending=sort.startswith("-"),
         columns=_columns(values),
@@ -350,7 +394,7 @@ def _zoom(texts: list[str]) -> tuple[tuple[datetime, datetime], ...]:
     for text in texts:
         wrong = f"“{text}” is not a period to zoom into; write it as 2026-05-31T08/2026-05-31T12"
         try:
-            start, end = (datetime.strptime(part, _HOUR).replace(tzinfo=UTC) for part in text.split("/"))
+            start, end = map(_moment, text.split("/"))
         except ValueError:
             raise BadLinkError(wrong) from None
         if start >= end or end.year == MAXYEAR:
@@ -359,13 +403,57 @@ def _zoom(texts: list[str]) -> tuple[tuple[datetime, datetime], ...]:
     return tuple(found[:_MOST_ZOOMS])
 
 
+def _contained(text: str) -> tuple[str, str]:
+    name, _, contained = text.partition(":")
+    if not contained:
+        raise BadLinkError(f"“{text}” is not a field and a text that it contains; write it as entity:Chat")
+    return _known(name, EXCLUDABLE, "contains"), bounded(contained)
+
+
+def bounded(text: str) -> str:
+    """The text that is looked for.
+
+    Raises:
+        BadLinkError: if it is too long.
+    """
+    if len(text) > matches.LONGEST:
+        raise BadLinkError(f"a text to look for has at most {matches.LONGEST} characters, not {len(text):,}")
+    return text
+
+
+def clock(text: str) -> day_parts.Clock:
+    """The time of day that a URL says.
+
+    Raises:
+        BadLinkError: if it is none.
+    """
+    try:
+        return day_parts.clock_of(text)
+    except ValueError as error:
+        raise BadLinkError(str(error)) from None
+
+
+def day_text(day: date, apart: str = " ") -> str:
+    """`2026-05-31`, or a minute of it: `2026-05-31 08:30`."""
+    return day.isoformat(sep=apart, timespec="minutes") if isinstance(day, datetime) else day.isoformat()
+
+
+def _moment_text(moment: datetime) -> str:
+    return moment.strftime(_MINUTE if moment.minute else _HOUR)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.strptime(text, _MINUTE if ":" in text else _HOUR).replace(tzinfo=UTC)
+
+
 def _day(values: dict[str, list[str]], name: str) -> date | None:
     if name not in values or (values.get("period") or [periods.DEFAULT])[0] != FROM_TO:
         return None
+    text = values[name][0].strip()
     try:
-        return date.fromisoformat(values[name][0])
+        return naive(_moment(text.replace(" ", "T"))) if ":" in text else date.fromisoformat(text)
     except ValueError:
-        raise ValueError(f"“{values[name][0]}” is not a day; write it as 2026-05-31") from None
+        raise ValueError(f"“{text}” is not a day; write it as 2026-05-31, or 2026-05-31 08:30") from None
 
 
 def _hour(values: dict[str, list[str]]) -> datetime | None:

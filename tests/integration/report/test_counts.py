@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -96,6 +96,9 @@ _LISTED = [
     replace(RAGGED, instances=("1", None), outcomes=("FAILURE",)),
     replace(RAGGED, triggered_by=("zoë@x.example",), outcomes=("SUCCESS",)),
     replace(WHOLE, triggered_by=("zoë@x.example",)),
+    replace(
+        WHOLE, contains=(("entity", "se"), ("application", "s")), search="e", time_of_day=(time(8, 5), time(10, 20))
+    ),
 ]
 
 

@@ -196,6 +196,10 @@ def test_no_page_shows_what_is_masked(app: Starlette, rows: list[dict[str, Any]]
         "not=triggered_by:ann%40x.example",
         "sort=triggered_by",
         "sort=-instance",
+        "contains=comments:done",
+        "empty=triggered_by",
+        "not-empty=instance",
+        "comments-are=Reviewed",
         "group=triggered_by",
         "group=entity&group=comments&path=User&path=Reviewed",
     ],
@@ -289,3 +293,12 @@ def test_a_masked_file_of_the_command_line(app: Starlette, tmp_path: Path) -> No
     assert (about["rows"], about["masked"]) == (400, list(FIELDS))
     text = (tmp_path / "file.csv").read_text()
     assert [secret for secret in _SECRETS if secret in text] == []
+
+
+def test_a_search_looks_past_what_is_masked(app: Starlette) -> None:
+    asked = [f"/rows?{_ASKED}&search={word}" for word in ("masked", "reviewed", "zo%C3%AB", "LOGIN")]
+    form = f"/?{_ASKED}&form=1&column=comments&how=contains&what=done"
+    *found, refused = _pages(app, _READER, [*asked, form])
+    assert [bool(page.json()["rows"]) for page in found] == [False, False, False, True]
+    assert refused.status_code == 403
+    assert all(page.json()["rows"] for page in _pages(app, _ANALYST, asked[1:]))

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from activity_audit.report.export.export import parts
-from activity_audit.warehouse.events import names
+from activity_audit.warehouse.events import day_parts, names
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Digest
 
@@ -123,3 +123,43 @@ def test_every_spelling_of_a_name_is_found(warehouse: duckdb.DuckDBPyConnection)
     assert names.spellings(warehouse, "entity", []) == ()
     with pytest.raises(names.UnknownNameError, match="no entity has the name 'xyz', neither"):
         names.spellings(warehouse, "entity", ["xyz"])
+
+
+@pytest.mark.parametrize(
+    ("text", "said", "hours"),
+    [
+        ("8:00-18:00", "08:00-18:00", [*range(8, 18)]),
+        ("22:30 - 06:15", "22:30-06:15", [*range(7), 22, 23]),
+        ("18:00-24:00", "18:00-00:00", [*range(18, 24)]),
+        ("08:30-08:10", "08:30-08:10", [*range(24)]),
+        ("08:10-08:50", "08:10-08:50", [8]),
+    ],
+)
+def test_a_time_of_day_has_its_hours(text: str, said: str, hours: list[int]) -> None:
+    clock = day_parts.clock_of(text)
+    assert day_parts.clock_text(clock) == said
+    assert day_parts.hours_of(clock) == hours
+
+
+@pytest.mark.parametrize("text", ["", "8-18", "08:00", "08:00-08:00", "25:00-26:00", "08:00Z-09:00", "08:00-24:10"])
+def test_what_is_no_time_of_day_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="write it as 08:00-18:00"):
+        day_parts.clock_of(text)
+
+
+def test_matches_are_bound_and_an_hour_is_kept_if_some_of_it_may_be() -> None:
+    chosen = _filters(
+        contains=(("entity", "Ch"),), empty=("comments",), time_of_day=day_parts.clock_of("01:30-02:10"), search="x"
+    )
+    assert chosen.fields == {"event_time_utc", "entity", "comments", "search"}
+    where, values = chosen.where_hourly()
+    assert where.partition("event_hour_utc < ? and ")[2] == (
+        "list_contains(?, hour(event_hour_utc)) and contains(lower(entity), lower(?))"
+    )
+    assert values[2:] == [[1, 2], "Ch"]
+    kept = chosen.without("event_time_utc").without("search").without("entity").without("comments")
+    assert kept == _filters()
+    assert "contains" not in kept.as_dict()
+    assert chosen.as_dict()["time_of_day"] == ("01:30", "02:10")
+    with pytest.raises(ValueError, match="cannot be excluded by 'run_id'"):
+        _filters(contains=(("run_id", "x"),))

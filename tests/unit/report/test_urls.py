@@ -198,7 +198,7 @@ def test_a_link_that_cannot_be_read_says_what_is_wrong(query: str, names: str) -
 def test_the_parameters_are_documented() -> None:
     text = (ROOT / "docs" / "report.md").read_text(encoding="utf-8")
     table = text.split("| parameter | means |")[1].split("\n\n")[0]
-    documented = [name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])]
+    documented = [name for line in table.splitlines() for name in re.findall(r"`([\w-]+)`", line.partition(" | ")[0])]
     assert sorted(documented) == sorted([*PARAMETERS])
     for name in periods.NAMES:
         assert f"`{name}`" in table

@@ -16,20 +16,22 @@ from activity_audit.report.queries import lists
 from activity_audit.report.queries.lists import Application, applications
 from activity_audit.report.queries.trust import trust
 from activity_audit.report.queries.warehouse import Query
+from activity_audit.report.web.column_filters import PARAMETERS
 from activity_audit.report.web.drawing import name_of
 from activity_audit.report.web.pages.query_threads import ask
 from activity_audit.report.web.templating import TITLES, render
 from activity_audit.report.web.urls import FROM_TO, BadPeriodError, State
+from activity_audit.warehouse.events import day_parts
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Value, short
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
 from activity_audit.warehouse.verdicts import Condition
 
 # These lists come with every page, unless much must be read for them; the others when they are opened.
-_ALWAYS = ("entity", "activity", "outcome")
+_ALWAYS = ("application", "entity", "activity", "outcome")
 FILTER_FIELDS = (*_ALWAYS, "triggered_by", "instance")
 # Parameters of the pages' own, which are no part of what is asked.
-OTHERS = ("form", "show", *(f"find-{field}" for field in FILTER_FIELDS))
+OTHERS = ("form", "show", *PARAMETERS, *(f"find-{field}" for field in FILTER_FIELDS))
 MOST_VALUES = 200
 # Events name no more applications than these, or the prompt has no counts.
 MOST_APPLICATIONS = 20_000
@@ -143,6 +145,19 @@ def chips(state: State, page: str) -> list[Chip]:
         rest = tuple(other for other in state.excluded if other != pair)
         text = f"Not {TITLES[pair[0]]}: {texts.value_text(pair[1])}"
         add(text, partial(replace, state, excluded=rest), is_exclusion=True)
+    for field, contained in state.contains:
+        others = tuple(pair for pair in state.contains if pair != (field, contained))
+        add(f"{TITLES[field]} contains: {texts.cut(contained)}", partial(replace, state, contains=others))
+    for name in state.empty:
+        left = tuple(other for other in state.empty if other != name)
+        add(f"{TITLES[name]} is empty", partial(replace, state, empty=left))
+    for name in state.filled:
+        left = tuple(other for other in state.filled if other != name)
+        add(f"{TITLES[name]} is not empty", partial(replace, state, filled=left))
+    if state.time_of_day:
+        add(f"Time of day: {day_parts.clock_text(state.time_of_day)} UTC", lambda: replace(state, time_of_day=None))
+    if state.search:
+        add(f"Search: {state.search}", lambda: replace(state, search=""))
     return found
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from activity_audit.base.hours import iso, now_utc
 from activity_audit.report.access.permissions import VIEW, requires
@@ -53,6 +53,8 @@ class _Found:
 async def page(request: Request) -> Response:
     """All pictures of what the filters keep; each bar is a link to a narrower filter."""
     state = state_of(request, OTHERS)
+    if "form" in request.query_params:
+        return RedirectResponse(state.url("/pictures"), 303)
     now = await moment_of(request, state)
     filters = state.filters(now)
     kind = state.chart if state.chart in _KINDS else "stacked"

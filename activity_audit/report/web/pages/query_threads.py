@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +14,7 @@ from starlette.requests import Request
 from activity_audit.base.hours import aware, now_utc, parse_time
 from activity_audit.report import periods
 from activity_audit.report.queries.trust import known
+from activity_audit.report.web.column_filters import PARAMETERS, filtered
 from activity_audit.report.web.urls import BadLinkError, State, parse
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
 from activity_audit.warehouse.events.masked import SAID
@@ -69,9 +71,13 @@ def state_of(request: Request, others: Iterable[str] = ()) -> State:
         HTTPException: 403 if it asks by a field that is masked for the user.
     """
     state = parse(request.query_params.multi_items(), others)
-    if request.state.user.is_masked and (by := sorted(state.asked_by.intersection(MASKED))):
+    if "column" in request.query_params and "column" in others:
+        state = filtered(state, *(request.query_params.get(name, "") for name in PARAMETERS))
+    if not request.state.user.is_masked:
+        return state
+    if by := sorted(state.asked_by.intersection(MASKED)):
         raise HTTPException(403, f"for you {SAID}, so events cannot be chosen, sorted or grouped by {by[0]}")
-    return state
+    return replace(state, searched=tuple(field for field in state.searched if field not in MASKED))
 
 
 async def moment_of(request: Request, state: State) -> datetime:

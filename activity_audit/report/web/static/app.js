@@ -1,4 +1,5 @@
 // Begins everything. The pages work without any of it; this adds what a browser can do beyond links and forms.
+import { startColumnFilters } from "./column_filter.js";
 import { startColumns, enhanceColumns } from "./columns.js";
 import { enhanceCharts, startCharts } from "./charts.js";
 import { startDialogs } from "./dialog.js";
@@ -21,6 +22,7 @@ onPage(showTour);
 onPage(enhanceCharts);
 startPages();
 startFilters();
+startColumnFilters();
 startDialogs();
 startExports();
 startCellMenus();

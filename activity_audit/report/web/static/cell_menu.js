@@ -1,6 +1,7 @@
 // What the right mouse button, Shift+F10 and the Menu key offer on a cell, a header or a group.
 import { announce } from "./dom.js";
 import { encoded, excluding, filteredTo, groupedBy, sortedBy } from "./links.js";
+import { hasColumnFilter, openColumnFilter } from "./column_filter.js";
 import { columnItems, titleOf } from "./columns.js";
 import { openMenu } from "./menu.js";
 import { go } from "./pages.js";
@@ -30,7 +31,7 @@ export function startCellMenus() {
 export function show(place, x, y) {
   const table = place.closest("#events");
   if (place.matches("th") && table) {
-    openMenu(headerItems(place.dataset.field), x, y, `Column ${titleOf(place.dataset.field)}`);
+    openMenu(headerItems(place.dataset.field, x, y), x, y, `Column ${titleOf(place.dataset.field)}`);
     return;
   }
   if (!table) {
@@ -40,15 +41,19 @@ export function show(place, x, y) {
   const about = table.owner.about(place);
   if (!about) return;
   place.focus({ preventScroll: true });
-  openMenu(cellItems(table.owner, about), x, y, `${titleOf(about.field)}: ${about.shown ?? "no value"}`);
+  openMenu(cellItems(table.owner, about, x, y), x, y, `${titleOf(about.field)}: ${about.shown ?? "no value"}`);
 }
 
-function headerItems(field) {
+function headerItems(field, x, y) {
   const help = { text: "What this column means", run: () => location.assign(`/help#${field}`) };
-  return [...sortItems(field), groupItem(field), null, ...columnItems(field), null, help].filter((item) => item !== undefined);
+  return [filterItem(field, x, y), ...sortItems(field), groupItem(field), null, ...columnItems(field), null, help].filter((item) => item !== undefined);
 }
 
-function cellItems(owner, { field, value, shown, code, row }) {
+function filterItem(field, x, y) {
+  return hasColumnFilter(field) ? { text: "Filter…", run: () => openColumnFilter(field, titleOf(field), x, y) } : undefined;
+}
+
+function cellItems(owner, { field, value, shown, code, row }, x, y) {
   const isTime = field === "event_time_utc";
   const named = value === null ? "(no value)" : isTime ? value.slice(0, 10) : shortened(shown);
   const items = [
@@ -57,6 +62,7 @@ function cellItems(owner, { field, value, shown, code, row }) {
     null,
     field === "comments" && !value ? undefined : { text: `Filter to ${isTime ? "the day " : ""}${named}`, run: () => go(filteredTo(field, value, code)) },
     isTime ? undefined : { text: `Exclude ${named}`, run: () => go(excluding(field, value, code)) },
+    filterItem(field, x, y),
     null,
     ...sortItems(field),
     groupItem(field),

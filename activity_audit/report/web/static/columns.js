@@ -75,9 +75,9 @@ function tool(id, text, items) {
 }
 
 function orderItems() {
-  return [...document.querySelectorAll("#events th")].map((header) => {
+  return [...document.querySelectorAll("#events th:has(a)")].map((header) => {
     const link = header.querySelector("a");
-    return { text: link.textContent.trim(), checked: header.hasAttribute("aria-sort"), run: () => link.click() };
+    return { text: titleOf(header.dataset.field), checked: header.hasAttribute("aria-sort"), run: () => link.click() };
   });
 }
 

@@ -10,7 +10,7 @@ export function encoded(value) {
 /** A view with the state of this page's URL, after `change` has had its parameters. */
 export function linkTo(path, change) {
   const parameters = new URLSearchParams(location.search);
-  for (const name of ["form", "show", "after", "before", "snapshot", "now"]) parameters.delete(name);
+  for (const name of ["form", "show", "column", "how", "what", "after", "before", "snapshot", "now"]) parameters.delete(name);
   change(parameters);
   return `${path}?${parameters}`;
 }
@@ -90,7 +90,9 @@ export function formUrl(form) {
   const data = new FormData(form);
   for (const [name, value] of data) {
     const isDay = (name === "from" || name === "to") && data.get("period") !== "from-to";
-    if (value !== "" && name !== "form" && !name.startsWith("find-") && !isDay) parameters.append(name, value);
+    // One more filter of a column is for the server to add.
+    const isSent = name !== "form" || data.has("column");
+    if (value !== "" && isSent && !name.startsWith("find-") && !isDay) parameters.append(name, value);
   }
   return `${new URL(form.action).pathname}?${parameters}`;
 }

@@ -148,7 +148,7 @@ export function showFailure(again) {
 function notice(text, again) {
   document.getElementById("notice")?.remove();
   // The filters say what is shown, not what was asked for in vain.
-  for (const form of document.querySelectorAll("#filter-form, [data-now]")) form.reset();
+  for (const form of document.querySelectorAll("#filter-form, #search-form, [data-now]")) form.reset();
   const button = element("button", { type: "button", onclick: () => {
     document.getElementById("notice")?.remove();
     again();

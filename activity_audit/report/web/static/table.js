@@ -90,7 +90,9 @@ class EventTable {
       header.setAttribute("role", "columnheader");
       header.setAttribute("aria-colindex", index + 1);
       header.tabIndex = -1;
-      header.querySelector("a").tabIndex = -1;
+      // By what is masked nobody sorts.
+      const link = header.querySelector("a");
+      if (link) link.tabIndex = -1;
     }
   }
 
