@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from activity_audit.base.hours import HOUR, iso, now_utc
+from activity_audit.base.shown_text import visible
 from activity_audit.base.vocabulary import FACT_NAME
 from activity_audit.ingest.landing import open_index
 from activity_audit.raw.lake import raw_lake
@@ -58,7 +59,7 @@ def results(settings: Settings, found: Iterable[ExpectationResult]) -> Iterator[
             metadata={
                 "evaluated": dg.MetadataValue.int(result.evaluated_count),
                 "unexpected": dg.MetadataValue.int(result.unexpected_count),
-                "sample": dg.MetadataValue.text(result.sample),
+                "sample": dg.MetadataValue.text(visible(result.sample)),
                 # A path, which has no place in a page.
                 "data_docs": dg.MetadataValue.path(str(settings.docs_dir / result.docs_link.partition("#")[0])),
                 **review,

@@ -73,7 +73,8 @@ def passed_on(text: str) -> str:
     """
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        # It begins with what sources sent, which may nest deeper than Python.
         found = None
     if isinstance(found, dict) and {"time", "level", "message", "logger"} <= set(found):
         return text

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from activity_audit.base.faults import DamagedError
 from activity_audit.base.hours import HOUR_FOLDER, from_hour_folder
+from activity_audit.base.shown_text import visible
 from activity_audit.base.sql_text import parquet_rows
 from activity_audit.raw.index import METADATA_KEY, LandedDelivery, LandedManifest, from_metadata
 from activity_audit.raw.store import RawStore
@@ -31,7 +32,7 @@ _MANIFEST_SUFFIX = ".manifest.json"
 _MANIFEST_NAME = re.compile(r"\d{8}T\d{6}\.\d{6}Z-[0-9a-f]{32}\.manifest\.json")
 _HASH_SHOWN = 32
 # What would end a cell or its code mark, and what looks like it.
-_NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4", "\n": " ", "\r": " "})
+_NO_MARKDOWN = str.maketrans({"|": "\u00a6", "`": "\u00b4"})
 
 
 def manifest_path(manifest: LandedManifest, landed_at: datetime) -> str:
@@ -115,5 +116,5 @@ def preview(store: RawStore, name: str, records_shown: int = 5) -> str:
             f"select source_record, left(record, 300) from {parquet_rows(store.shown(name))} order by 1 limit ?",
             [records_shown],
         ).fetchall()
-    lines = [f"| {position} | `{text.translate(_NO_MARKDOWN)}` |" for position, text in rows]
+    lines = [f"| {position} | `{visible(text).translate(_NO_MARKDOWN)}` |" for position, text in rows]
     return "\n".join(["| record | as it came |", "|---|---|", *lines])

@@ -9,6 +9,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from activity_audit.base import catalogue
 from activity_audit.base.hours import hour_range, interval
 from activity_audit.base.json_log import about
+from activity_audit.base.shown_text import visible
 from activity_audit.ingest.landing import LandingReport
 from activity_audit.ingest.set_aside import SetAside
 from activity_audit.ingest.sources.source import SourceRefusedError
@@ -130,7 +131,7 @@ def _metadata(
         "bytes": dg.MetadataValue.int(sum(delivery.bytes for delivery in landed)),
     }
     if aside:
-        metadata["set_aside"] = dg.MetadataValue.text("\n".join(one.sentence for one in aside[:_MOST_SHOWN]))
+        metadata["set_aside"] = dg.MetadataValue.text("\n".join(visible(one.sentence) for one in aside[:_MOST_SHOWN]))
     if landed:
         store, name = raw_lake(settings).store, landed[-1].raw_path
         metadata["sha256"] = dg.MetadataValue.text(", ".join(delivery.sha256 for delivery in landed[-_MOST_SHOWN:]))

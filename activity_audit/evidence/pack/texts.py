@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from activity_audit.base.catalogue import SEEDS_DIR
 from activity_audit.base.masking import MASK, url_without_secrets, without_secrets
+from activity_audit.base.shown_text import visible
 from activity_audit.base.sql_text import literal
 from activity_audit.evidence.pack.tables import (
     CHAIN,
@@ -113,7 +114,7 @@ def _template(name: str) -> jinja2.Template:
         keep_trailing_newline=True,
     )
     # Names and findings carry text of the source, which may have line ends in it.
-    environment.filters["on_one_line"] = lambda text: " ".join(text.split())
+    environment.filters["on_one_line"] = lambda text: visible(" ".join(text.split()))
     return environment.get_template(name)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -46,15 +46,17 @@ def links(settings: Settings) -> list[str]:
         PermissionError: if another user runs the report.
     """
     found = []
-    records = sorted(_folder(settings).glob("*.json"), key=lambda path: path.stat().st_mtime, reverse=True)
-    for record in records:
+    for record in _folder(settings).glob("*.json"):
         if not _is_alive(record):
             _forget(record)
             continue
-        said = json.loads(record.read_text(encoding="utf-8"))
-        base, key = said["base_url"], said["key"]
-        found.append(f"{base}/open?token={new_token(key)}" if key else base)
-    return found
+        # One may begin or end at this moment: its record is not whole yet, or gone.
+        with suppress(FileNotFoundError, ValueError):
+            began = record.stat().st_mtime
+            said = json.loads(record.read_text(encoding="utf-8"))
+            base, key = said["base_url"], said["key"]
+            found.append((began, f"{base}/open?token={new_token(key)}" if key else base))
+    return [link for _, link in sorted(found, reverse=True)]
 
 
 def _is_alive(record: Path) -> bool:

@@ -77,6 +77,7 @@ def test_a_record_has_no_secret_and_says_what_it_is_about() -> None:
         ),
         ("Dagster's daemon ended with exit code 1", "info", "Dagster's daemon ended with exit code 1", None),
         ("[1]", "info", "[1]", None),
+        pytest.param("[" * 100_000, "info", "[" * 100_000, None, id="nested"),
     ],
 )
 def test_what_other_processes_write_is_passed_on(text: str, level: str, message: str, run_id: str | None) -> None:
