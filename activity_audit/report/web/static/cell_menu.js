@@ -1,5 +1,5 @@
 // What the right mouse button, Shift+F10 and the Menu key offer on a cell, a header or a group.
-import { announce } from "./dom.js";
+import { copy } from "./dom.js";
 import { encoded, excluding, filteredTo, groupedBy, sortedBy } from "./links.js";
 import { hasColumnFilter, openColumnFilter } from "./column_filter.js";
 import { columnItems, titleOf } from "./columns.js";
@@ -68,6 +68,7 @@ function cellItems(owner, { field, value, shown, code, row }, x, y) {
     groupItem(field),
     null,
     { text: isCut(code) ? "Copy the beginning of the cell" : "Copy the cell", run: () => copy(value ?? "") },
+    owner.selection.anchor ? { text: "Copy the selected cells", run: () => owner.selection.copy() } : undefined,
     { text: "Copy the row", run: () => copy(owner.fields.map((name) => row[FIELDS.indexOf(name)] ?? "").join("\t")) },
     null,
     ...columnItems(field),
@@ -111,13 +112,4 @@ function isCut(code) {
 
 function shortened(text) {
   return text.length > 40 ? `“${text.slice(0, 39)}…”` : `“${text}”`;
-}
-
-async function copy(text) {
-  try {
-    await navigator.clipboard.writeText(text);
-    announce("Copied");
-  } catch {
-    announce("The browser does not let this page copy.");
-  }
 }

@@ -8,6 +8,10 @@ import { FIELDS } from "./table.js";
 const KEPT = "activity-audit.column-widths";
 const NARROWEST = 70;
 const STEP = 40;
+const WIDEST = 700;
+// What a cell, and a title with its button, have beside their text.
+const CELL_EDGES = 20;
+const TITLE_EDGES = 44;
 const TITLES = {
   event_time_utc: "Event Time (UTC)", event_id: "Event ID", triggered_by: "Triggered By", entity: "Entity",
   instance: "Instance", activity: "Activity", outcome: "Outcome", application: "Application", comments: "Comments",
@@ -19,6 +23,10 @@ export function titleOf(field) {
 
 export function startColumns() {
   document.addEventListener("pointerdown", grab);
+  document.addEventListener("dblclick", (event) => {
+    const header = event.target.closest?.(".grip")?.closest("th");
+    if (header) fitWidth(header.dataset.field);
+  });
   document.addEventListener("dragstart", (event) => {
     const header = event.target.closest?.("#events th");
     if (!header) return;
@@ -88,6 +96,7 @@ export function columnItems(field) {
   return [
     at > 0 ? { text: "Move left", run: () => move(field, at - 1) } : undefined,
     at < now.length - 1 ? { text: "Move right", run: () => move(field, at + 1) } : undefined,
+    { text: "Fit to its content", run: () => fitWidth(field) },
     { text: "Wider", run: () => widen(field, STEP) },
     { text: "Narrower", run: () => widen(field, -STEP) },
     now.length > 1 ? { text: `Hide ${TITLES[field]}`, run: () => go(withColumns(now.filter((other) => other !== field))) } : undefined,
@@ -129,7 +138,26 @@ function kept() {
 }
 
 function applyWidths(table, widths) {
+  // As wide as its columns are, where somebody has chosen them; else as its box.
+  table.classList.toggle("chosen", shown().length < FIELDS.length || Object.keys(widths).length > 0);
   for (const column of table.querySelectorAll("col")) column.style.width = widths[column.dataset.field] ? `${widths[column.dataset.field]}px` : "";
+  // What gets the focus is not behind the column that stays.
+  const first = table.querySelector("th");
+  table.parentElement.style.scrollPaddingLeft = first.dataset.field === "event_time_utc" ? `${first.offsetWidth}px` : "";
+}
+
+/** As wide as what is in sight of the column. */
+function fitWidth(field) {
+  const table = document.getElementById("events");
+  const range = document.createRange();
+  const widths = [...table.querySelectorAll(`td.${field}`)].map((cell) => {
+    range.selectNodeContents(cell);
+    const cut = cell.scrollWidth > cell.clientWidth ? cell.scrollWidth : 0;
+    return Math.max(range.getBoundingClientRect().width, cut) + CELL_EDGES;
+  });
+  const header = table.querySelector(`th[data-field="${field}"]`);
+  range.selectNodeContents(header.querySelector("a") ?? header);
+  setWidth(table, field, Math.min(WIDEST, Math.max(range.getBoundingClientRect().width + TITLE_EDGES, ...widths)));
 }
 
 function widen(field, by) {

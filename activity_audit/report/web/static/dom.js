@@ -18,6 +18,28 @@ export function announce(text) {
   if (live) live.textContent = text;
 }
 
+const SAID_FOR = 3000;
+
+/** Say a text where everybody sees it, for some seconds; `quietly`, only through the live region. */
+export function say(text, { quietly = false } = {}) {
+  announce(text);
+  if (quietly) return;
+  document.getElementById("said")?.remove();
+  const said = element("div", { class: "said", id: "said", "aria-hidden": "true" }, text);
+  (document.querySelector("dialog[open]") ?? document.body).append(said);
+  setTimeout(() => said.remove(), SAID_FOR);
+}
+
+/** Copy a text, and say so. */
+export async function copy(text, done = "Copied") {
+  try {
+    await navigator.clipboard.writeText(text);
+    say(done);
+  } catch {
+    say("The browser does not let this page copy.");
+  }
+}
+
 /** Call `run` once the calls have paused for so many milliseconds. */
 export function debounced(run, wait) {
   let timer;

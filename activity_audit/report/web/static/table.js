@@ -2,6 +2,7 @@
 import { debounced, element } from "./dom.js";
 import { moveBy, startKeys } from "./table_keys.js";
 import { Rows } from "./rows.js";
+import { Selection } from "./selection.js";
 import { Window } from "./window.js";
 
 export const FIELDS = [
@@ -19,6 +20,14 @@ export function enhanceTable() {
   observer?.disconnect();
   const table = document.getElementById("events");
   if (table) new EventTable(table);
+}
+
+/** What does not fit into a cell is there while the pointer is over it. */
+function showWhole(event) {
+  const cell = event.target.closest("td");
+  if (!cell) return;
+  if (cell.scrollWidth > cell.clientWidth) cell.title = cell.textContent;
+  else cell.removeAttribute("title");
 }
 
 class EventTable {
@@ -53,6 +62,8 @@ class EventTable {
     }, { passive: true });
     observer = new ResizeObserver(() => this.draw());
     observer.observe(this.scroller);
+    this.selection = new Selection(this);
+    this.body.addEventListener("pointerover", showWhole);
     startKeys(this);
     this.draw();
   }
@@ -125,6 +136,7 @@ class EventTable {
       space.style.height = `${pixels}px`;
       space.firstChild.style.height = `${pixels}px`;
     }
+    this.selection?.draw();
     this.mark(hadFocus);
     this.load(first, end);
   }

@@ -34,8 +34,16 @@ function pressed(event, table) {
     Enter: () => open(event, table),
     " ": () => open(event, table),
   };
+  const steps = { ArrowDown: [1, 0], ArrowUp: [-1, 0], ArrowRight: [0, 1], ArrowLeft: [0, -1] }[event.key];
+  if (event.shiftKey && steps && row >= 0 && !whole && !event.altKey) {
+    event.preventDefault();
+    table.selection.extend(Math.min(last, row + steps[0]), moveBy(column, steps[1], columns));
+    return;
+  }
+  if (event.key === "Escape") table.selection.clear();
   if (!moves[event.key] || event.altKey || event.target.closest("button")) return;
   event.preventDefault();
+  table.selection.clear();
   moves[event.key]();
 }
 
