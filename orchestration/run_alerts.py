@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ from orchestration.jobs import HOURLY, REPLAY, UPKEEP
 from orchestration.run_errors import RunStoppedError, error_of
 
 _JOBS = (HOURLY, DISTRIBUTED, REPLAY, UPKEEP)
-# What failed longer ago is history; and no look reads more runs than these.
+# What failed longer ago is history; and no look reads more runs of a job than these.
 _RECENT = timedelta(days=7)
 _MOST_RUNS = 200
 _LONGEST = 300
@@ -35,7 +35,8 @@ def tell_of_runs(settings: Settings, instance: dg.DagsterInstance) -> list[str]:
     """Tell of runs that failed and were not made good since; warnings, as `observe` has them."""
     if not settings.alert_urls:
         return []
-    failed = _failed(instance)
+    runs, is_all = _runs(instance)
+    failed, known = _failed(runs), {_window(run)[0] for run in runs}
     blocked = blocking_checks(settings, [run.run_id for run in failed.values()]) if failed else {}
     causes: dict[str, list[Cause]] = {"run_failed": [], "publication_blocked": []}
     for about, run in failed.items():
@@ -48,7 +49,9 @@ def tell_of_runs(settings: Settings, instance: dg.DagsterInstance) -> list[str]:
     return [
         warning
         for kind, found in causes.items()
-        for warning in observe(settings, kind, found, judged=lambda about: about != _START)
+        for warning in observe(
+            settings, kind, found, judged=lambda about: about != _START and (is_all or about in known)
+        )
     ]
 
 
@@ -72,16 +75,28 @@ def _tell_of_start(settings: Settings, causes: list[Cause]) -> None:
     observe(settings, "run_failed", causes, judged=lambda about: about == _START)
 
 
-def _failed(instance: dg.DagsterInstance) -> dict[str, dg.DagsterRun]:
+def _runs(instance: dg.DagsterInstance) -> tuple[list[dg.DagsterRun], bool]:
+    """The newest runs that are over, the newest first, and whether these are all; each job is read by itself."""
+    of_jobs = [
+        instance.get_run_records(
+            dg.RunsFilter(
+                job_name=job,
+                statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE],
+                created_after=now_utc() - _RECENT,
+            ),
+            limit=_MOST_RUNS,
+        )
+        for job in _JOBS
+    ]
+    records = sorted((one for of_job in of_jobs for one in of_job), key=lambda one: one.storage_id, reverse=True)
+    return [one.dagster_run for one in records], all(len(of_job) < _MOST_RUNS for of_job in of_jobs)
+
+
+def _failed(runs: Sequence[dg.DagsterRun]) -> dict[str, dg.DagsterRun]:
     """The newest failed run of each beginning, if no later run of it succeeded; of a job without hours, by its name."""
-    over = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE], created_after=now_utc() - _RECENT
-    )
     failed: dict[str, dg.DagsterRun] = {}
     done: list[tuple[str, str, set[str]]] = []
-    for run in instance.get_runs(over, limit=_MOST_RUNS):
-        if run.job_name not in _JOBS:
-            continue
+    for run in runs:
         begin, end = _window(run)
         feeds = set(run.tags.get(FEEDS_TAG, ",".join(catalogue.slugs())).split(","))
         if run.status == dg.DagsterRunStatus.SUCCESS:

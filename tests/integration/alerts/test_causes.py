@@ -18,6 +18,7 @@ from activity_audit.raw.database import INDEX_NAME
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import coverage, lake, verdicts
 from orchestration import instance as dagster_instance
+from orchestration import run_alerts
 from orchestration.assets.warehouse import FEEDS_TAG
 from orchestration.automation import build_alert_sensor
 from orchestration.jobs import HOURLY, UPKEEP
@@ -137,6 +138,27 @@ def test_a_failed_run_is_told_until_a_run_of_its_beginning_succeeds(settings: Se
         assert told() == [f"over: {FAILED}"]
         instance.add_run(dg.DagsterRun(UPKEEP, status=dg.DagsterRunStatus.SUCCESS))
         assert told() == [f"over: {FAILED}"]
+
+
+def test_many_runs_do_not_make_a_failure_pass_for_over(
+    settings: Settings, place: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a long backfill nor the checks of freshness, which have runs of their own."""
+    own = load_settings()
+    monkeypatch.setattr(run_alerts, "_MOST_RUNS", 3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_run(dg.DagsterRun(UPKEEP, status=dg.DagsterRunStatus.FAILURE))
+        _record(instance, False, 0, 1)
+        tell_of_runs(own, instance)
+        assert _new(place) == [f"{FAILED} (2)"]
+        for hour in range(5, 9):
+            _record(instance, True, hour, hour + 1)
+            instance.add_run(dg.DagsterRun("feed_freshness", status=dg.DagsterRunStatus.SUCCESS))
+        tell_of_runs(own, instance)
+        assert _new(place) == []
+        _record(instance, True, 0, 1)
+        tell_of_runs(own, instance)
+        assert _new(place) == [f"over: {FAILED}"]
 
 
 def test_the_sensor_looks_when_a_run_or_an_hour_is_over(
