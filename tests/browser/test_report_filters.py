@@ -91,3 +91,28 @@ def test_a_column_is_filtered_without_scripts(open_page: Open) -> None:
     expect(page.locator(".chip.not")).to_contain_text("Not Triggered By: reader-3@classics.example")
     assert page.url.endswith("&not=triggered_by%3Areader-3%40classics.example&group=entity")
     expect(page.locator("#count")).to_have_text("1,071 events")
+
+
+def test_the_period_is_chosen_in_a_calendar_or_to_the_minute(open_page: Open) -> None:
+    page = open_page("/")
+    page.get_by_role("button", name="Calendar").click()
+    dialog = page.get_by_role("dialog", name="Choose the period")
+    expect(dialog.get_by_role("heading"), "the month of the newest data").to_have_text("May 2026")
+    loaded = dialog.get_by_role("button", name="2026-05-01, loaded in part")
+    expect(loaded).to_be_focused()
+    expect(dialog.get_by_role("button", name="2026-05-02, not loaded")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(dialog.get_by_role("status")).to_have_text("From 2026-05-01. Choose the last day.")
+    page.keyboard.press("PageDown")
+    dialog.get_by_role("button", name="2026-06-02, not loaded").click()
+    expect(page.get_by_label("First day")).to_have_value("2026-05-01")
+    expect(page.get_by_label("Last day, included")).to_have_value("2026-06-02")
+    assert page.locator("[value=from-to]").is_checked()
+    page.get_by_label("First day").fill("2026-05-01 10:30")
+    page.get_by_label("Last day, included").fill("2026-05-01 11:10")
+    page.get_by_role("button", name="Run report").click()
+    expect(page.locator("#count")).to_have_text("510 events")
+    expect(page.locator("#about")).to_contain_text("2026-05-01 10:30 to 2026-05-01 11:10 UTC")
+    assert "from=2026-05-01T10%3A30&to=2026-05-01T11%3A10" in page.url
+    page.get_by_text("Re-Prompt").click()
+    expect(page.get_by_label("First day")).to_have_value("2026-05-01 10:30")

@@ -22,6 +22,7 @@ from activity_audit.report.texts import encode
 from activity_audit.report.web.cells import cell
 from activity_audit.report.web.column_filters import HOWS
 from activity_audit.report.web.drawing import name_of
+from activity_audit.report.web.urls import day_text
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import CHOICES
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
@@ -127,6 +128,7 @@ def environment() -> jinja2.Environment:
     }
     made.filters |= {
         "moment": moment,
+        "day": day_text,
         "time": texts.time_text,
         "hour": texts.hour_text,
         "cell": texts.cell_text,

@@ -20,6 +20,7 @@ from activity_audit.report.heat import Cell, rows
 from activity_audit.report.queries.groups import ORDERS, Group, GroupOrder
 from activity_audit.report.queries.orders import Order
 from activity_audit.report.texts import bytes_text, decode, encode, time_text, value_text
+from activity_audit.report.web.column_filters import filtered
 from activity_audit.report.web.cursors import decode_group, decode_key, encode_group, encode_key
 from activity_audit.report.web.pages.layout import chips
 from activity_audit.report.web.urls import (
@@ -327,3 +328,48 @@ def test_values_as_texts() -> None:
         "2.5 TB",
     ]
     assert set(GROUPABLE) < {*FIELDS, *time_fields.FIELDS}
+
+
+def test_a_period_begins_and_ends_at_a_minute_and_old_links_work() -> None:
+    state = _read("/?period=from-to&from=2026-05-01+08:30&to=2026-05-02T18:00")
+    assert "from=2026-05-01T08%3A30&to=2026-05-02T18%3A00" in state.url()
+    filters = state.filters(NOW)
+    assert (filters.start, filters.end) == (
+        datetime(2026, 5, 1, 8, 30, tzinfo=UTC),
+        datetime(2026, 5, 2, 18, tzinfo=UTC),
+    )
+    assert _read("/?period=from-to&from=2026-05-01T10:00&to=2026-05-01").filters(NOW).end == datetime(
+        2026, 5, 2, tzinfo=UTC
+    )
+    with pytest.raises(BadLinkError, match="before it begins"):
+        _read("/?period=from-to&from=2026-05-01T10:00&to=2026-05-01T10:00").filters(NOW)
+
+
+@pytest.mark.parametrize(
+    ("column", "how", "what", "names"),
+    [
+        ("run_id", "is", "x", "run_id"),
+        ("entity", "like", "x", "like"),
+        ("entity", "time-of-day", "08:00-09:00", "the Event Time"),
+        ("event_time_utc", "is", "x", "the Event Time"),
+        ("entity", "contains", "", "type what"),
+        ("entity", "contains", "x" * 201, "at most 200"),
+        ("event_time_utc", "time-of-day", "8-9", "08:00-18:00"),
+    ],
+)
+def test_a_filter_of_a_column_that_cannot_be_says_why(column: str, how: str, what: str, names: str) -> None:
+    with pytest.raises(BadLinkError, match=names):
+        filtered(State(), column, how, what)
+
+
+def test_what_is_matched_is_part_of_the_link() -> None:
+    state = State()
+    for column, how, what in (
+        ("entity", "contains", "a:b~"), ("comments", "is", "~null"), ("outcome", "is", "x"),
+        ("instance", "empty", ""), ("comments", "not-empty", ""), ("event_time_utc", "time-of-day", "8:00-9:30"),
+    ):  # fmt: skip
+        state = filtered(state, column, how, what)
+    assert _read(state.url()) == state
+    assert state.filtered_by == {"entity", "comments", "outcome", "instance", "event_time_utc"}
+    assert state.filters(NOW).comments_are == ("~null",)
+    assert state.without_filters() == State()

@@ -96,6 +96,7 @@ def frame(query: Query, request: Request, state: State | None, filters: Filters 
     show = request.query_params.getlist("show")
     found = []
     events_of = None
+    counted: list[lists.Value] | None = None
     if state and filters:
         if lists.is_quick(query, filters, "application"):
             counted = lists.values(query, filters, "application", limit=MOST_APPLICATIONS)
@@ -107,7 +108,11 @@ def frame(query: Query, request: Request, state: State | None, filters: Filters 
             is_asked = field in show or bool(search)
             if not is_asked and (field in _ALWAYS or chosen):
                 is_asked = lists.is_quick(query, filters, field)
-            values = lists.values(query, filters, field, search, MOST_VALUES) if is_asked else None
+            if field == "application" and counted is not None and not search:
+                # They are counted for the prompt, too.
+                values: list[lists.Value] | None = counted[:MOST_VALUES]
+            else:
+                values = lists.values(query, filters, field, search, MOST_VALUES) if is_asked else None
             found.append(FilterList(field, chosen, values, search))
     last_day = min(filters.end - timedelta(microseconds=1), now_utc()).date() if filters else None
     if last_day and last_day.year < EARLIEST_YEAR:

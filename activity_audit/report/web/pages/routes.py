@@ -10,6 +10,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from activity_audit.report.web.pages import (
+    days,
     detail,
     export,
     groups,
@@ -30,6 +31,7 @@ def routes() -> list[BaseRoute]:
         Route("/", report.page, name="report"),
         Route("/rows", report.rows_page),
         Route("/values", report.filter_list),
+        Route("/days", days.page),
         Route("/event", detail.page),
         Route("/groups", groups.page),
         Route("/pictures", pictures.page),

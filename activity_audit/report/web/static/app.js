@@ -1,5 +1,6 @@
 // Begins everything. The pages work without any of it; this adds what a browser can do beyond links and forms.
-import { startColumnFilters } from "./column_filter.js";
+import { addCalendars } from "./calendar.js";
+import { fitColumnForms, startColumnFilters } from "./column_filter.js";
 import { startColumns, enhanceColumns } from "./columns.js";
 import { enhanceCharts, startCharts } from "./charts.js";
 import { startDialogs } from "./dialog.js";
@@ -20,6 +21,8 @@ onPage(loadLists);
 onPage(() => oneStopEach());
 onPage(showTour);
 onPage(enhanceCharts);
+onPage(fitColumnForms);
+onPage(addCalendars);
 startPages();
 startFilters();
 startColumnFilters();

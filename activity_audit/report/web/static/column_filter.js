@@ -1,7 +1,7 @@
 // The filter of one column: a form at its title, and the same form in the pane.
 import { element } from "./dom.js";
 import { formUrl } from "./links.js";
-import { go, onPage } from "./pages.js";
+import { go } from "./pages.js";
 
 const TIME = "event_time_utc";
 
@@ -10,7 +10,11 @@ export function startColumnFilters() {
     const form = event.target.closest?.("[data-column-form]");
     if (form && event.target.tagName === "SELECT") fit(form);
   });
-  onPage(() => document.querySelectorAll("[data-column-form]").forEach(fit));
+}
+
+/** Have the forms of this page offer what can be asked of their column. */
+export function fitColumnForms() {
+  document.querySelectorAll("[data-column-form]").forEach(fit);
 }
 
 /** Whether the reader may filter by the column. */
