@@ -33,6 +33,7 @@ ROUTES: dict[tuple[str, str], str | None] = {
     ("GET", "/"): "view",
     ("GET", "/rows"): "view",
     ("GET", "/values"): "view",
+    ("GET", "/days"): "view",
     ("GET", "/event"): "view",
     ("GET", "/groups"): "view",
     ("GET", "/pictures"): "view",
