@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any, Literal
@@ -114,7 +114,7 @@ class Book:
                 ).fetchall()
                 if target in targets
             )
-        found = [Alert(*row, untold[row[0]]) for row in rows]
+        found = [replace(Alert(*row), untold=untold[row[0]]) for row in rows]
         return [alert for alert in found if alert.over_at is None or alert.untold]
 
     def claim(self, target: str) -> list[Owed]:
