@@ -51,7 +51,7 @@ def _panel(
     drawn = [
         f'<text class="title" x="{left}" y="{top - 20}">{escape(title)}</text>',
         f'<path d="M{left} {top}V{top + _HEIGHT}H{left + _WIDTH}" fill="none" stroke="#24292f"/>',
-        f'<text class="end" x="{left - 4}" y="{top + 10}">{highest:,.3g}</text>',
+        f'<text class="end" x="{left - 4}" y="{top + 10}">{highest:,.{0 if highest >= 100 else 2}f}</text>',
         f'<text class="end" x="{left - 4}" y="{top + _HEIGHT}">0</text>',
         f'<text class="end" x="{left + _WIDTH}" y="{top + _HEIGHT + 14}">hour {hours}</text>',
     ]
