@@ -28,7 +28,7 @@ PAGES = (
     f"/groups?{MAY}&group=application&group=entity&path=Analytics",
     f"/pictures?{MAY}",
     f"/event?{MAY}&id=view-0001",
-    f"/export?{MAY}",
+    f"/export?{MAY}&view=groups&group=entity&columns=outcome&sort=entity",
     f"/saved?{MAY}",
     "/quality",
     "/quality/quarantine",
@@ -122,6 +122,42 @@ def test_an_export_is_made_in_its_dialog(open_page: Open, tmp_path: Path) -> Non
         page.get_by_role("button", name="Make the file").click()
     downloaded.value.save_as(tmp_path / "report.pdf")
     assert "Events: all" in "".join(one.extract_text() for one in PdfReader(tmp_path / "report.pdf").pages)
+
+
+def test_an_export_is_the_view(open_page: Open, tmp_path: Path) -> None:
+    import openpyxl
+    import pandas
+
+    def made() -> Path:
+        with page.expect_download() as downloaded:
+            page.get_by_role("button", name="Make the file").click()
+        kept = tmp_path / downloaded.value.suggested_filename
+        downloaded.value.save_as(kept)
+        return kept
+
+    page = open_page(f"/?{ANALYTICS}&columns=instance,entity,event_id&sort=instance", accept_downloads=True)
+    page.get_by_role("link", name="Export").click()
+    expect(page.get_by_label("As shown")).to_be_checked()
+    expect(page.get_by_label("As sorted")).to_be_checked()
+    kept = made()
+    assert kept.name == "activity-audit_Analytics_2026-05-01_2026-05-31_snapshot-2.csv"
+    rows = pandas.read_csv(kept)
+    assert list(rows.columns) == ["Instance", "Entity", "Event ID"]
+    assert list(rows["Instance"]) == sorted(rows["Instance"])
+    page.get_by_label("All nine").check()
+    page.get_by_label("Newest first").check()
+    rows = pandas.read_csv(made())
+    assert (len(rows.columns), rows["Event ID"][0]) == (9, "view-0899")
+    page.get_by_role("button", name="Close").click()
+    page.goto(f"/groups?{MAY}&group=entity&across=outcome")
+    page.get_by_role("link", name="Export").click()
+    page.get_by_label("XLSX for Excel").check()
+    book = openpyxl.load_workbook(made())
+    found = list(book["Activity Audit"].iter_rows(values_only=True))
+    assert found[0] == ("Entity", "Outcome: SUCCESS", "Outcome: FAILURE", "All")
+    assert ("Search", 270, 30, 300) in found
+    page.goto(dict(book["About"].iter_rows(values_only=True))["Link to the view"])
+    expect(page.locator("#groups-caption")).to_contain_text("1,200 events by Entity and Outcome")
 
 
 def test_a_report_opens_as_it_was_saved(open_page: Open) -> None:

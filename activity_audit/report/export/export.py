@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -23,9 +24,11 @@ from activity_audit.base.hours import HOUR, aware
 from activity_audit.base.shown_text import FORMULA
 from activity_audit.base.vocabulary import FACT
 from activity_audit.report.export.about import About
+from activity_audit.report.export.layout import AS_EVER, Layout
 from activity_audit.report.export.xlsx_file import XlsxFile
+from activity_audit.report.queries.orders import TIME, order_by
+from activity_audit.report.titles import TITLES
 from activity_audit.warehouse import lake
-from activity_audit.warehouse.events.columns import COLUMNS, NEWEST_FIRST
 from activity_audit.warehouse.events.coverage import coverage_of_file
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.masked import masked as masked_rows
@@ -53,6 +56,7 @@ def export(
     on_rows: Callable[[int], None] = lambda _: None,
     *,
     masked: bool = False,
+    layout: Layout = AS_EVER,
 ) -> About:
     """Write everything that the filters keep to `target`, in the format of its suffix, in place of what is there.
 
@@ -64,6 +68,7 @@ def export(
         made_at: the time that the file says it was made.
         on_rows: told of every batch of rows that is written.
         masked: whether the rows have fields masked, which the file then says.
+        layout: the columns and the order of the rows, and the link to the view.
 
     Raises:
         OSError: if the file cannot be written. What was there under its name then is still there.
@@ -71,9 +76,9 @@ def export(
 
     def about(rows: int) -> About:
         covered = coverage_of_file(connection, settings, filters, made_at)
-        return About(filters, lake.snapshot(connection), made_at, rows, covered, masked)
+        return About(filters, lake.snapshot(connection), made_at, rows, covered, masked, layout=layout)
 
-    return write_whole(target, schema(), batches(connection, filters, masked=masked), on_rows, about)
+    return write_whole(target, schema(layout), batches(connection, filters, layout, masked=masked), on_rows, about)
 
 
 def write_whole(
@@ -108,24 +113,28 @@ def expected_rows(connection: duckdb.DuckDBPyConnection, filters: Filters) -> in
 
 
 def batches(
-    connection: duckdb.DuckDBPyConnection, filters: Filters, *, masked: bool = False
+    connection: duckdb.DuckDBPyConnection, filters: Filters, layout: Layout = AS_EVER, *, masked: bool = False
 ) -> Iterator[pa.RecordBatch]:
-    """The nine columns under their titles; times are plain UTC timestamps to the microsecond.
+    """The columns under their titles; times are plain UTC timestamps to the microsecond.
 
-    Nothing else may be asked of the connection meanwhile.
+    In an order by time, a part of the period is sorted after the other. In any other all rows are sorted at once, and
+    DuckDB writes to the disk what does not fit into its memory. Nothing else may be asked of the connection meanwhile.
     """
-    names = ", ".join(f'{column.field} as "{column.title}"' for column in COLUMNS)
+    names = ", ".join(f'{field} as "{TITLES[field]}"' for field in layout.columns)
     events = masked_rows(FACT) if masked else FACT
-    for part in parts(filters, hourly_counts(connection, filters)):
+    by_time = layout.order.field == TIME
+    cut = list(parts(filters, hourly_counts(connection, filters))) if by_time else [filters]
+    for part in cut if layout.order.descending or not by_time else reversed(cut):
         where, values = part.where()
-        found = connection.execute(f"select {names} from {events} where {where} order by {NEWEST_FIRST}", values)
+        order = order_by(layout.order.terms)
+        found = connection.execute(f"select {names} from {events} where {where} order by {order}", values)
         yield from found.to_arrow_reader(_BATCH)
 
 
-def schema() -> pa.Schema:
+def schema(layout: Layout = AS_EVER) -> pa.Schema:
     """The titles and types of the batches."""
-    types = {"event_time_utc": pa.timestamp("us")}
-    return pa.schema([(column.title, types.get(column.field, pa.string())) for column in COLUMNS])
+    types = {TIME: pa.timestamp("us")}
+    return pa.schema([(TITLES[field], types.get(field, pa.string())) for field in layout.columns])
 
 
 def hourly_counts(connection: duckdb.DuckDBPyConnection, filters: Filters) -> list[tuple[datetime, int]]:
@@ -183,7 +192,9 @@ def about_beside(path: Path, about: About) -> Path:
 
 
 def _as_text(table: pa.Table) -> pa.Table:
-    return pa.table(dict(zip(table.column_names, map(_column_as_text, table.columns), strict=True)))
+    # Titles of a cross table are values that events have.
+    titles = [re.sub(FORMULA, r"'\1", title) for title in table.column_names]
+    return pa.Table.from_arrays([_column_as_text(column) for column in table.columns], names=titles)
 
 
 def _column_as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -198,16 +209,22 @@ class ParquetFile:
     """A Parquet file of the report that is being written at `path`."""
 
     def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self._writer = parquet.ParquetWriter(path, schema, compression="zstd")
+        self._schema = pa.schema([field.with_type(_in_utc(field.type)) for field in schema])
+        self._writer = parquet.ParquetWriter(path, self._schema, compression="zstd")
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows."""
-        self._writer.write_batch(batch)
+        self._writer.write_batch(batch.cast(self._schema))
 
     def close(self, about: About) -> None:
         """End the file with what it is about."""
         self._writer.add_key_value_metadata(about.as_texts())
         self._writer.close()
+
+
+def _in_utc(kind: pa.DataType) -> pa.DataType:
+    """The type that tells every reader of the file that its times are UTC."""
+    return pa.timestamp(kind.unit, "UTC") if pa.types.is_timestamp(kind) else kind
 
 
 FORMATS: dict[str, Callable[[Path, pa.Schema], ReportFile]] = {

@@ -10,19 +10,25 @@ from typing import Any
 
 import pyarrow as pa
 
+from activity_audit.report import time_fields
 from activity_audit.report.export.about import About
 from activity_audit.report.export.export import write_whole
+from activity_audit.report.export.layout import AS_EVER, Layout
 from activity_audit.report.queries import events
-from activity_audit.report.queries.coverage import coverage_of
+from activity_audit.report.queries.charts import looked_of
+from activity_audit.report.queries.coverage import coverage_of, looked_by
 from activity_audit.report.queries.cross import Cross, cross
 from activity_audit.report.queries.groups import Group, GroupOrder, Ranked, ranked
 from activity_audit.report.queries.measures import people_are_quick
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.texts import value_text
+from activity_audit.report.titles import LOOKED
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Value, whole_text
 
 MOST = 100_000
+# A cell is found by the places of its row and its column among all of them.
+MOST_CROSSED = 2_000
 
 
 @dataclass(frozen=True)
@@ -48,9 +54,17 @@ class GroupsAsked:
 
 
 def export_groups(
-    query: Query, filters: Filters, asked: GroupsAsked, target: Path, made_at: datetime, on_rows: Callable[[int], None]
+    query: Query,
+    filters: Filters,
+    asked: GroupsAsked,
+    target: Path,
+    made_at: datetime,
+    on_rows: Callable[[int], None],
+    layout: Layout = AS_EVER,
 ) -> About:
     """Write the groups of what the filters keep to `target`, in the format of its suffix, in place of what is there.
+
+    Units of time say whether their feed hours were looked at. The link to the view is that of `layout`.
 
     Raises:
         OSError: if the file cannot be written. What was there under its name then is still there.
@@ -59,19 +73,21 @@ def export_groups(
     total = events.count(query, filters)
     if asked.across:
         people = asked.measure == "people"
-        table = cross(query, filters, (asked.field, asked.across), asked.order, limit=MOST, people=people)
+        table = cross(query, filters, (asked.field, asked.across), asked.order, limit=MOST_CROSSED, people=people)
         found, columns = table.rows, _crossed(table, asked, total)
     else:
         people = not query.is_masked and asked.field != "triggered_by"
         people = people and (asked.people or people_are_quick(query, filters, asked.field))
         found = ranked(query, filters, asked.field, asked.order, limit=MOST, people=people, before=asked.before)
         columns = _listed(found, asked, total, people)
+    if asked.field in time_fields.FIELDS:
+        looked = looked_by(query, filters, (asked.field,), made_at)
+        said = [LOOKED[looked_of(looked, (str(group.value),), group.count)] for group in found.rows]
+        columns.append(("Feed hours", pa.string(), said))
     batch = pa.RecordBatch.from_pydict({title: pa.array(values, kind) for title, kind, values in columns})
-    grouped = asked.says + (f"; the first {MOST:,} of {found.number:,} groups" if found.more else "")
-    about = About(
-        filters, query.snapshot, made_at, batch.num_rows, coverage_of(query, filters, made_at), query.is_masked, grouped
-    )
-
+    grouped = asked.says + (f"; the first {len(found.rows):,} of {found.number:,} groups" if found.more else "")
+    covered = coverage_of(query, filters, made_at)
+    about = About(filters, query.snapshot, made_at, batch.num_rows, covered, query.is_masked, grouped, layout)
     write_whole(target, batch.schema, [batch], on_rows, lambda _: about)
     return about
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import threading
 from collections.abc import Callable
@@ -11,8 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from activity_audit.base.catalogue import normalised_name
 from activity_audit.base.hours import iso
 from activity_audit.base.shown_text import visible
+from activity_audit.report.export.layout import AS_EVER, Layout
+from activity_audit.report.queries.orders import TIME
 from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 
 State = Literal["waiting", "running", "done", "failed", "stopped"]
 _DAY = timedelta(days=1)
+_UNSAFE = re.compile("[^A-Za-z0-9]+")
+_LONGEST_NAME = 60
 _log = logging.getLogger(__name__)
 
 
@@ -37,7 +43,7 @@ class _StoppedError(Exception):
 
 @dataclass
 class Job:
-    """One export: of events, or of their `groups`.
+    """One export: of events, or of their `groups`; `layout` is what else of the view it has.
 
     `rows` are written of `of`, which is None until it is known; `error` is for the reader.
     """
@@ -54,6 +60,7 @@ class Job:
     error: str | None = None
     about: About | None = None
     groups: GroupsAsked | None = None
+    layout: Layout = AS_EVER
     _query: Query | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
 
@@ -73,6 +80,12 @@ class Job:
         return "groups" if self.groups else "events"
 
     @property
+    def is_sorting(self) -> bool:
+        """Whether no row can be written yet, because all of them are sorted first."""
+        sorts = not self.groups and self.layout.order.field != TIME
+        return sorts and self.state == "running" and not self.rows
+
+    @property
     def file(self) -> Path:
         """The file, once it is done."""
         return self.folder / self.name
@@ -84,8 +97,9 @@ class Job:
             "state": self.state,
             "rows": self.rows,
             "of": self.of,
-            "name": self.name,
             "what": self.what,
+            "sorting": self.is_sorting,
+            "name": self.name,
             "error": visible(self.error) if self.error else None,
             "bytes": self.file.stat().st_size if self.state == "done" and self.file.exists() else None,
         }
@@ -120,16 +134,23 @@ class Job:
                 self._query = query
                 written(0)
                 self.snapshot = query.snapshot.snapshot_id
+                spelled = query.labels.spelled(self.filters)
                 if self.groups:
-                    self.about = export_groups(query, self.filters, self.groups, self.file, now(), written)
+                    self.about = export_groups(query, self.filters, self.groups, self.file, now(), written, self.layout)
                 elif self.suffix == pdf_file.SUFFIX:
-                    document = pdf_file.collect(query, query.labels.spelled(self.filters), now())
+                    document = pdf_file.collect(query, spelled, now(), self.layout)
                 else:
                     connection = query.scanner()
-                    spelled = query.labels.spelled(self.filters)
                     self.of = expected_rows(connection, spelled)
                     self.about = export(
-                        connection, query.settings, spelled, self.file, now(), written, masked=query.is_masked
+                        connection,
+                        query.settings,
+                        spelled,
+                        self.file,
+                        now(),
+                        written,
+                        masked=query.is_masked,
+                        layout=self.layout,
                     )
             if document:
                 # Nobody who asks the warehouse waits while it is set.
@@ -152,8 +173,12 @@ class Job:
         """Say in the trail how it ended; it is done only when that is on record."""
         from activity_audit.report.trail import TrailError
 
-        grouped = f"grouped by {self.groups.says}, " if self.groups else ""
-        how = f"{grouped}{self.suffix[1:]}, snapshot {self.snapshot}, {self.rows} rows"
+        said = [self.suffix[1:], f"snapshot {self.snapshot}", f"{self.rows} rows"]
+        if self.groups:
+            said.insert(0, f"grouped by {self.groups.says}")
+        elif self.layout.columns != AS_EVER.columns:
+            said.append(f"only {', '.join(self.layout.columns)}")
+        how = ", ".join(said)
         if self.state == "stopped":
             trail.changed_export(self.user, self.id, "Stopped")
             return
@@ -177,11 +202,23 @@ class Job:
 
 
 def file_name(filters: Filters, snapshot: int | None, suffix: str, what: str = "events") -> str:
-    """Says the period, with both ends as the prompt has them, and the snapshot: no two files are mistaken."""
+    """Says the application, the period with both ends as the prompt has them, and the snapshot: no two are mistaken.
+
+    It has ASCII letters, digits, `-` and `_` only, whatever the applications are called, and is bounded.
+    """
     ends = (filters.start, filters.end)
     if all(end.time() == datetime.min.time() for end in ends):
         period = f"{filters.start:%Y-%m-%d}_{filters.end - _DAY:%Y-%m-%d}"
     else:
         period = "_".join(iso(end.replace(microsecond=0)).replace(":", "") for end in ends)
-    named = "activity-audit" if what == "events" else f"activity-audit-{what}"
-    return f"{named}_{period}_snapshot-{'newest' if snapshot is None else snapshot}{suffix}"
+    parts = ["activity-audit" if what == "events" else f"activity-audit-{what}", *_applications(filters), period]
+    return f"{'_'.join(parts)}_snapshot-{'newest' if snapshot is None else snapshot}{suffix}"
+
+
+def _applications(filters: Filters) -> list[str]:
+    """The name of the one application, or how many were chosen; nothing where all were."""
+    names = [str(name or "none") for name in filters.applications]
+    different = len(set(map(normalised_name, names)))
+    if different != 1:
+        return [f"{different}-applications"] if names else []
+    return [_UNSAFE.sub("-", names[0])[:_LONGEST_NAME].strip("-") or "application"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from activity_audit.base.files import OwnFolder
 from activity_audit.base.hours import now_utc
 from activity_audit.report.export.job import ExportRefusedError, Job
+from activity_audit.report.export.layout import AS_EVER, Layout
 from activity_audit.warehouse.events.filters import Filters
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class ExportJobs:
         suffix: str,
         snapshot: int | None = None,
         groups: GroupsAsked | None = None,
+        layout: Layout = AS_EVER,
     ) -> Job:
         """Begin to write what the filters say, or its groups, as the suffix says, from the newest snapshot or this one.
 
@@ -64,7 +66,7 @@ class ExportJobs:
             raise ExportRefusedError(
                 f"there is no format {suffix!r}{of_what}; the formats are {', '.join(known_suffixes)}"
             )
-        job = Job(secrets.token_urlsafe(16), user, filters, suffix, snapshot, groups=groups)
+        job = Job(secrets.token_urlsafe(16), user, filters, suffix, snapshot, groups=groups, layout=layout)
         with self._lock:
             mine = [known for owner, known in self._jobs.values() if owner == session]
             # A user may have several sessions, and all of them have two exports at once.

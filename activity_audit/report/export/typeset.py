@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _TEMPLATE = Path(__file__).with_name("pdf.typ")
 _LOOK_EVERY = 0.1
+_ONE = threading.Lock()
 _EMBEDDED = "DejaVu Sans Mono"
 FAMILIES = ("Noto Sans", "Noto Sans CJK SC", "Noto Sans Symbols", "Noto Emoji", _EMBEDDED)
 # Signs that only the typesetter's own font has, such as ✓, ≤ and ★. It is no file whose table could be read.
@@ -41,9 +43,20 @@ _JOINERS = frozenset("\u200c\u200d\ufe0e\ufe0f")
 def typeset(content: dict[str, Any], made_at: datetime, check: Callable[[], None] = lambda: None) -> bytes:
     """The PDF of what the template is given; `check` is called meanwhile and may end it by raising.
 
+    One is set after the other, because a long one takes much memory.
+
     Raises:
         RuntimeError: if it cannot be set; the message is the typesetter's.
     """
+    while not _ONE.acquire(timeout=_LOOK_EVERY):
+        check()
+    try:
+        return _typeset(content, made_at, check)
+    finally:
+        _ONE.release()
+
+
+def _typeset(content: dict[str, Any], made_at: datetime, check: Callable[[], None]) -> bytes:
     command = [sys.executable, "-P", "-m", __name__]
     # From a file: a pipe would have to be filled and emptied at the same time.
     with TemporaryFile() as asked:

@@ -20,8 +20,10 @@ _CELL_CHARACTERS = 32_767
 _CUT = "… [cut]"
 _FIRST_YEAR = 1900
 _WIDTHS = {"event_time_utc": 26, "event_id": 38, "triggered_by": 32, "entity": 28, "activity": 28, "comments": 60}
+_BY_TITLE = {column.title: _WIDTHS[column.field] for column in COLUMNS if column.field in _WIDTHS}
 _WIDTH = 20
-_FIELDS = {column.title: column.field for column in COLUMNS}
+# Excel follows no longer link.
+_LONGEST_LINK = 2079
 
 
 class XlsxFile:
@@ -57,7 +59,10 @@ class XlsxFile:
         facts = about.as_texts() | {"Cells cut to what Excel can hold": str(self._cut)}
         for row, (name, value) in enumerate(facts.items()):
             sheet.write_string(row, 0, name, self._bold)
-            sheet.write_string(row, 1, self._fitting(value))
+            if value == about.layout.link and len(value) <= _LONGEST_LINK:
+                sheet.write_url(row, 1, value)
+            else:
+                sheet.write_string(row, 1, self._fitting(value))
         self._book.close()
 
     def _begin_sheet(self) -> None:
@@ -67,8 +72,8 @@ class XlsxFile:
         )
         self._sheet.freeze_panes(1, 0)
         for place, title in enumerate(self._titles):
-            self._sheet.set_column(place, place, _WIDTHS.get(_FIELDS.get(title, ""), _WIDTH))
-            self._sheet.write_string(0, place, title, self._bold)
+            self._sheet.set_column(place, place, _BY_TITLE.get(title, _WIDTH))
+            self._sheet.write_string(0, place, self._fitting(title), self._bold)
         self._row = 1
 
     def _end_sheet(self) -> None:

@@ -56,6 +56,9 @@ class Answers:
             mine.set()
 
     def _remember(self, question: Hashable, found: Any) -> None:
+        if _rows(found) > self._most:
+            # It would drive out all others, and itself.
+            return
         with self._lock:
             self._known[question] = found
             self._rows += _rows(found)

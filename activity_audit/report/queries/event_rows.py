@@ -9,14 +9,13 @@ from typing import Any
 
 from activity_audit.base.hours import HOUR, aware, ceil_hour, floor_hour
 from activity_audit.report.queries.counts import Grain, by_unit, ceil_day, cells_as_sent, floor_day
-from activity_audit.report.queries.orders import Key, Order, beyond, order_by
+from activity_audit.report.queries.orders import NEWEST, Key, Order, beyond, order_by
 from activity_audit.report.queries.rollups import PEOPLE_FIELDS
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import AGGREGATED, CHOICES, Filters
 
 MOMENT = timedelta(microseconds=1)
-NEWEST = Order()
 _COLUMNS = ", ".join(column.field for column in COLUMNS)
 _PLACES = {column.field: place for place, column in enumerate(COLUMNS)}
 # A piece that held less than was expected is followed by one so much larger.

@@ -10,7 +10,6 @@ from activity_audit.base.hours import HOUR, aware
 from activity_audit.report.queries.counts import Grain, by_unit, cells, has_counts
 from activity_audit.report.queries.event_rows import (
     MOMENT,
-    NEWEST,
     by_time,
     by_value,
     counts_by_value,
@@ -19,7 +18,7 @@ from activity_audit.report.queries.event_rows import (
     only,
 )
 from activity_audit.report.queries.kinds import kind_counts
-from activity_audit.report.queries.orders import TIME, Key, Order, order_by
+from activity_audit.report.queries.orders import NEWEST, TIME, Key, Order, order_by
 from activity_audit.report.queries.warehouse import Query, remembered
 from activity_audit.warehouse.events.filters import Filters
 from activity_audit.warehouse.events.long_texts import Digest, NoSuchTextError

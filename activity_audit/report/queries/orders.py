@@ -52,6 +52,10 @@ class Order:
         return tuple(field for field, _ in self.terms)
 
 
+# As the report is at first.
+NEWEST = Order()
+
+
 def order_by(terms: Terms, *, reverse: bool = False) -> str:
     """What stands behind ORDER BY."""
     return ", ".join(

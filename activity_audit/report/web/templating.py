@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from activity_audit.base.catalogue import feed_title
 from activity_audit.base.shown_text import visible
-from activity_audit.report import periods, texts, time_fields
+from activity_audit.report import periods, texts
 from activity_audit.report.bars import change, percent, share
 from activity_audit.report.heat import MARKS, MEANINGS
 from activity_audit.report.queries import lists
 from activity_audit.report.texts import encode
+from activity_audit.report.titles import LOOKED, MEASURES, TITLES
 from activity_audit.report.web.cells import cell
 from activity_audit.report.web.column_filters import HOWS
 from activity_audit.report.web.drawing import name_of
@@ -38,13 +39,7 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).with_name("static")
 _TEMPLATES = Path(__file__).with_name("templates")
-TITLES = {column.field: column.title for column in COLUMNS} | time_fields.TITLES
 _CHARTS = {"none": "No chart", "stacked": "Stacked bars", "bar": "Bars", "line": "Lines", "heat": "Heat map"}
-_MEASURES = {
-    "count": "Events", "share": "Share of all", "failure": "Failures", "failure_rate": "Failure rate",
-    "people": "People",
-}  # fmt: skip
-_LOOKED = {"wholly": "looked at", "partly": "looked at in part", "not": "not looked at"}
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:
@@ -109,8 +104,8 @@ def environment() -> jinja2.Environment:
         "share": share,
         "change": change,
         "chart_titles": _CHARTS,
-        "measure_titles": _MEASURES,
-        "looked_texts": _LOOKED,
+        "measure_titles": MEASURES,
+        "looked_texts": LOOKED,
         "marks": MARKS,
         "signs": SIGNS,
         "words": WORDS,

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import openpyxl
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from activity_audit.base.hours import now_utc, parse_time
 from activity_audit.report.export import xlsx_file
 from activity_audit.report.export.export import expected_rows, export
+from activity_audit.report.export.layout import Layout
+from activity_audit.report.queries import events
+from activity_audit.report.queries.orders import Order
+from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from activity_audit.warehouse.events.columns import COLUMNS
@@ -70,7 +75,9 @@ def test_parquet_has_exactly_what_the_report_has(home: Settings, tmp_path: Path)
     table = pq.read_table(tmp_path / "report.parquet")
     assert table.column_names == TITLES
     rows = [tuple(row.values()) for row in table.to_pylist()]
-    assert rows == _expected(home, IN_PERIOD)
+    assert table.schema.field(0).type == pa.timestamp("us", "UTC")
+    plain = [(row[0].astimezone(UTC).replace(tzinfo=None), *row[1:]) for row in rows]
+    assert plain == _expected(home, IN_PERIOD)
     assert told["rows"] == len(rows) == 9
     metadata = {
         key.decode(): value.decode() for key, value in pq.read_metadata(tmp_path / "report.parquet").metadata.items()
@@ -131,6 +138,41 @@ def test_every_filter_of_the_report_holds_for_its_files(home: Settings, tmp_path
     # A filter on an empty text is seen.
     blank = replace(about, filters=replace(filters, applications=("",), instances=(None, " "))).as_texts()
     assert (blank["Applications"], blank["Instances"]) == ('""', '(none), " "')
+
+
+def test_a_file_has_the_columns_and_the_order_of_the_view(home: Settings, tmp_path: Path) -> None:
+    titles = {column.field: column.title for column in COLUMNS}
+    filters = Filters(parse_time("1800-01-01"), parse_time("2027-01-01"))
+    warehouse, target = Warehouse(home), tmp_path / "report.csv"
+    with lake.reader(home, pinned=True) as connection, warehouse.query() as query:
+        for order in (Order(field, descending) for field in titles for descending in (True, False)):
+            shown = tuple(dict.fromkeys(("comments", "event_id", order.field)))
+            layout = Layout(shown, order, link="http://audit.example/?period=today")
+            about = export(connection, home, filters, target, now_utc(), layout=layout)
+            table = pd.read_csv(target, keep_default_na=False, dtype=str)
+            assert list(table.columns) == [titles[name] for name in shown]
+            rows = events.page(query, filters, order, limit=100).rows
+            assert list(table["Event ID"]) == [row[1] for row in rows], order
+            assert about.rows == len(rows) == 11
+            told = json.loads((tmp_path / "report.csv.about.json").read_text(encoding="utf-8"))
+            assert (told["columns"], told["link"]) == (list(table.columns), layout.link)
+            assert told["order"] == about.as_texts()["Order"] == layout.order_text
+    warehouse.close()
+
+
+def test_every_format_leads_back_to_the_view(home: Settings, tmp_path: Path) -> None:
+    link = "https://audit.example/?period=today&entity=Chat"
+    for length, suffix in ((0, ".xlsx"), (3000, ".xlsx"), (0, ".parquet")):
+        layout, filters = Layout(link=link + "x" * length), Filters(HOUR, parse_time("2026-05-01T11:00:00Z"))
+        with lake.reader(home, pinned=True) as connection:
+            export(connection, home, filters, tmp_path / f"report{suffix}", now_utc(), layout=layout)
+        if suffix == ".xlsx":
+            sheet = openpyxl.load_workbook(tmp_path / "report.xlsx")["About"]
+            (cell,) = [row[1] for row in sheet.iter_rows() if row[0].value == "Link to the view"]
+            assert cell.value == layout.link
+            assert (cell.hyperlink is None) == bool(length), "Excel follows no longer one"
+    found = pq.read_metadata(tmp_path / "report.parquet").metadata[b"Link to the view"]
+    assert found.decode() == link
 
 
 def test_every_file_says_how_much_of_its_period_was_looked_at(home: Settings, tmp_path: Path) -> None:

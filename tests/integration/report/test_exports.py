@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
+import pandas
 import pytest
 
 from activity_audit.base.hours import now_utc
 from activity_audit.ingest.planning import plan
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.raw.lake import local_lake
+from activity_audit.report import periods
 from activity_audit.report.access.permissions import User
 from activity_audit.report.export import export as writing
-from activity_audit.report.export.job import ExportRefusedError, Job
+from activity_audit.report.export.groups_file import GroupsAsked
+from activity_audit.report.export.job import ExportRefusedError, Job, file_name
 from activity_audit.report.export.jobs import ExportJobs
+from activity_audit.report.export.layout import Layout
+from activity_audit.report.queries.groups import GroupOrder
+from activity_audit.report.queries.orders import FIELDS, Order
 from activity_audit.report.queries.warehouse import Warehouse
 from activity_audit.report.trail import Trail
+from activity_audit.report.web.pages.export import fixed
+from activity_audit.report.web.urls import State
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse.events.filters import Filters
 
@@ -154,6 +165,78 @@ def test_the_files_of_a_killed_server_are_removed(report_home: Settings, trail: 
     for server in servers:
         server.close()
     warehouse.close()
+
+
+def test_groups_say_what_was_looked_at_and_no_title_runs_as_a_formula(jobs: ExportJobs, trail: Trail) -> None:
+    asked = GroupsAsked("hour_of_day", GroupOrder("value", False), ("Hour of day (UTC)", "=c"), across="comments")
+    for suffix, read in ((".parquet", pandas.read_parquet), (".csv", pandas.read_csv)):
+        job = jobs.start("s", CLARISSA, trail, MAY, suffix, None, asked, Layout(link="http://x/groups?y"))
+        _wait(lambda job=job: job.is_over)
+        assert job.about
+        assert job.about.as_dict()["link"] == "http://x/groups?y"
+        assert "order" not in job.about.as_dict()
+        table = read(job.file)
+        assert sum(table["All"]) == 100
+        assert set(table["Feed hours"]) > {"not looked at"}, "nothing is not the same as not known"
+        crossed = list(table.columns)[1:-3]
+        assert {title[:2] for title in crossed} == ({"=c"} if suffix == ".parquet" else {"'="})
+
+
+def test_a_large_file_is_sorted_on_the_disk_and_can_be_stopped(tmp_path: Path) -> None:
+    little = {"memory_limit": "60MB", "temp_directory": str(tmp_path / "spill"), "threads": 1}
+    connection = duckdb.connect(config=little)
+    connection.execute(f"attach '{tmp_path / 'events.duckdb'}' as audit")
+    connection.execute("create schema if not exists audit.main")
+    columns = ", ".join(
+        f"repeat(md5(cast(i as varchar)), 5) as {field}" if field == "comments" else f"cast(i as varchar) as {field}"
+        for field in FIELDS[1:]
+    )
+    connection.execute(
+        f"create table audit.main.fact_activity_event as select timestamp '2026-05-02' as event_time_utc, {columns} "
+        "from range(300000) as r (i)"
+    )
+    connection.execute("checkpoint audit")
+    layout = Layout(("comments",), Order("comments", descending=True))
+    before, spilt, texts = 0, 0, 0
+    for batch in writing.batches(connection, MAY, layout):
+        spilt = spilt or sum(path.stat().st_size for path in (tmp_path / "spill").rglob("*"))
+        found = batch.column(0).to_pylist()
+        assert found == sorted(found, reverse=True)
+        texts += len(found)
+        before = before or len(found)
+    assert (texts, before < texts) == (300_000, True)
+    assert spilt > 1_000_000
+    threading.Timer(0.05, connection.interrupt).start()
+    with pytest.raises((duckdb.InterruptException, OSError)):
+        list(writing.batches(connection, MAY, layout))
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("applications", "name"),
+    [
+        ((), "activity-audit_2026-05-01_2026-05-31_snapshot-3.csv"),
+        (("Search",), "activity-audit_Search_2026-05-01_2026-05-31_snapshot-3.csv"),
+        (("Search", "SEARCH"), "activity-audit_Search_2026-05-01_2026-05-31_snapshot-3.csv"),
+        (("Search", "User Hub"), "activity-audit_2-applications_2026-05-01_2026-05-31_snapshot-3.csv"),
+        (("../..\\\r\n: Café",), "activity-audit_Caf_2026-05-01_2026-05-31_snapshot-3.csv"),
+        (("通話",), "activity-audit_application_2026-05-01_2026-05-31_snapshot-3.csv"),
+        ((None,), "activity-audit_none_2026-05-01_2026-05-31_snapshot-3.csv"),
+        (("x" * 5000,), f"activity-audit_{'x' * 60}_2026-05-01_2026-05-31_snapshot-3.csv"),
+    ],
+)
+def test_the_name_of_a_file_is_safe_and_short(applications: tuple[str | None, ...], name: str) -> None:
+    assert file_name(replace(MAY, applications=applications), 3, ".csv") == name
+
+
+def test_the_link_in_a_file_has_the_days_of_its_period() -> None:
+    now = datetime(2026, 5, 31, 10, 30, tzinfo=UTC)
+    for period in periods.NAMES:
+        days = (now.date(), now.date()) if period == "from-to" else (None, None)
+        state = State(period, *days, lists={"entity": ("Chat",)})
+        later = fixed(state, now)
+        assert later.filters(datetime(2027, 1, 1, tzinfo=UTC)) == state.filters(now), period
+        assert later.period == "from-to"
 
 
 def test_the_trail_is_landed_whatever_the_source_is(

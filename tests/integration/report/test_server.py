@@ -202,14 +202,23 @@ def test_an_export_is_what_audit_export_writes(
     fetched = client.get(f"/export/{state['id']}/file")
     about = client.get(f"/export/{state['id']}/about").json()
     assert fetched.headers["content-disposition"] == f'attachment; filename="{state["name"]}"'
-    assert state["name"] == f"activity-audit_2026-05-01_2026-05-31_snapshot-{about['snapshot_id']}.csv"
+    assert state["name"] == f"activity-audit_Search_2026-05-01_2026-05-31_snapshot-{about['snapshot_id']}.csv"
     own = tmp_path / "own.csv"
     period = ("--from", "2026-05-01", "--to", "2026-06-01", "--application", "search")
     told = json.loads(said(home, "export", *period, "--to-file", str(own), "--output", "json").stdout)
     assert fetched.content == own.read_bytes()
     assert {key: value for key, value in told.items() if key not in ("made_at", "file")} == {
-        key: value for key, value in about.items() if key != "made_at"
+        key: value for key, value in about.items() if key not in ("made_at", "link")
     }
+    assert about["link"] == f"{str(client.base_url).rstrip('/')}/?{PERIOD}&application=Search"
+    sorted_by = export(client, f"/export?{PERIOD}&application=Search&sort=event_id&columns=event_id,outcome", "csv")
+    rows = client.get(f"/export/{sorted_by['id']}/file").text.splitlines()
+    assert (rows[0], len(rows)) == ('"Event ID","Outcome"', 101)
+    assert rows[1:] == sorted(rows[1:])
+    choices = {"format": "csv", "columns": "some"}
+    refused = client.post(f"/export?{PERIOD}", data=choices)
+    assert (refused.status_code, "“columns” of an export is shown or all" in refused.text) == (400, True)
+    client.delete(f"/export/{sorted_by['id']}")
     # Another session has nothing of it, and neither has anybody when the session is over.
     assert clients["nobody"].get(f"/export/{state['id']}/file").status_code == 403
     assert client.delete(f"/export/{state['id']}").status_code == 303

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from activity_audit.base.hours import iso
+from activity_audit.report import periods
 from activity_audit.report.access.permissions import EXPORT, requires
 from activity_audit.report.export.job import ExportRefusedError, Job
 from activity_audit.report.export.jobs import ExportJobs
+from activity_audit.report.export.layout import AS_EVER, Layout
 from activity_audit.report.export.pdf_file import MOST_ROWS
 from activity_audit.report.queries import events
 from activity_audit.report.queries.lists import Application, applications
+from activity_audit.report.queries.orders import Order
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.texts import count_text
+from activity_audit.report.titles import TITLES
 from activity_audit.report.web import audited
 from activity_audit.report.web.pages.groups import groups_of
 from activity_audit.report.web.pages.layout import chips, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, number_of, state_of
 from activity_audit.report.web.templating import render
-from activity_audit.report.web.urls import State
+from activity_audit.report.web.urls import FROM_TO, BadLinkError, State
+from activity_audit.report.web.views import VIEWS, view_of
 
-_OTHERS = ("snapshot", "now", "view")
+_OTHERS = ("view", "snapshot", "now")
 # What each is good for.
 _PDF = "to read and pass on: counts, charts, and the list of "
 _FORMATS = (
@@ -31,6 +39,8 @@ _FORMATS = (
     ("xlsx", "XLSX", "for Excel, with a sheet about it"),
     ("parquet", "Parquet", "exactly what the warehouse has; use it for evidence"),
 )
+# What a form may say beside the format; the first of each is meant where it says nothing.
+_CHOICES = {"columns": ("shown", "all"), "order": ("shown", "newest")}
 _TYPES = {
     ".csv": "text/csv; charset=utf-8",
     ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
@@ -42,29 +52,35 @@ _TYPES = {
 @requires(EXPORT)
 @audited.run
 async def page(request: Request) -> Response:
-    """What the file will hold, and the formats to choose from."""
-    state = state_of(request, _OTHERS)
+    """What the file will hold, and what of it and which formats there are to choose from."""
+    state, view = state_of(request, _OTHERS), view_of(request.query_params)
     now = await moment_of(request, state)
     filters = state.filters(now)
-    grouped = groups_of(state, filters) if request.query_params.get("view") == "groups" else None
 
     def work(query: Query) -> tuple[State, int, int, list[Application]]:
         named = state.named(query.labels.of)
         return named, events.count(query, filters), query.snapshot.snapshot_id, applications(query)
 
     state, total, snapshot, known = await ask(request, work, number_of(request, "snapshot"))
+    shown = Layout(state.columns, Order(state.sort, state.descending))
+    grouped = groups_of(state, filters) if view == "groups" else None
     return render(
         request,
         "export.html",
         state=state,
+        view=view,
+        shown=shown,
+        usual=AS_EVER,
+        shown_columns=[TITLES[field] for field in shown.columns],
+        grouped=grouped.says if grouped else "",
+        views=VIEWS,
         total=total,
         snapshot=snapshot,
         now=iso(now),
         jobs=request.app.state.exports.of_session(request.state.session.key),
         formats=(*_FORMATS, ("pdf", "PDF", _PDF + _listed(total))),
         about=prompt_text(state, filters, known),
-        chips=chips(state, "/"),
-        grouped=grouped.says if grouped else "",
+        chips=chips(state, VIEWS[view]),
     )
 
 
@@ -72,7 +88,7 @@ def _listed(total: int) -> str:
     """Which of so many events a PDF lists."""
     if total <= MOST_ROWS:
         return "all of them"
-    return f"the newest {count_text(MOST_ROWS)} of these {count_text(total)} events only"
+    return f"the first {count_text(MOST_ROWS)} of these {count_text(total)} events only"
 
 
 def routes() -> list[BaseRoute]:
@@ -89,24 +105,40 @@ def routes() -> list[BaseRoute]:
 
 @requires(EXPORT)
 async def begin(request: Request) -> Response:
-    """Begin to write what the URL asks for, as of its `snapshot` and `now`.
+    """Begin to write what the URL asks for, as of its `snapshot` and `now`, as its `view` shows it.
 
-    The form's `format` is a suffix without its dot; `what` is `groups`, or the events.
+    The form's `format` is a suffix without its dot; `what` is `groups`, or the events. `columns` may be `all` and
+    `order` `newest`: then the file has all nine columns, the newest event first.
     """
-    asked = state_of(request, _OTHERS)
-    filters = asked.filters(await moment_of(request, asked))
-    snapshot = number_of(request, "snapshot")
-    form = await request.form()
-    suffix = f".{form.get('format', '')}"
-    grouped = groups_of(asked, filters) if form.get("what") == "groups" else None
-    state = request.app.state
+    state, view = state_of(request, _OTHERS), view_of(request.query_params)
+    now, form = await moment_of(request, state), await request.form()
+    for name, texts in _CHOICES.items():
+        if (text := form.get(name, "")) not in ("", *texts):
+            raise BadLinkError(f"“{name}” of an export is {' or '.join(texts)}, not “{text}”")
+    link = request.app.state.access.base_url + fixed(state, now).url(VIEWS[view])
+    layout = Layout(
+        AS_EVER.columns if form.get("columns") == "all" else state.columns,
+        AS_EVER.order if form.get("order") == "newest" else Order(state.sort, state.descending),
+        link,
+    )
+    filters, snapshot, suffix = state.filters(now), number_of(request, "snapshot"), f".{form.get('format', '')}"
+    groups = groups_of(state, filters) if form.get("what") == "groups" else None
+    session, user, trail = request.state.session.key, request.state.user, request.app.state.trail
     try:
-        job = _jobs(request).start(
-            request.state.session.key, request.state.user, state.trail, filters, suffix, snapshot, grouped
-        )
+        job = _jobs(request).start(session, user, trail, filters, suffix, snapshot, groups, layout)
     except ExportRefusedError as error:
         raise HTTPException(409, str(error)) from None
     return _answer(request, job, 201)
+
+
+def fixed(state: State, now: datetime) -> State:
+    """The state with the days that its period has `now`, so that its link leads to the same events on another day."""
+    if state.period == FROM_TO:
+        return state
+    start, end = periods.period(state.period, now)
+    zoom = state.zoom or (((start, end),) if state.period in periods.OF_HOURS else ())
+    last = (end - timedelta(microseconds=1)).date()
+    return replace(state, period=FROM_TO, first_day=start.date(), last_day=last, zoom=zoom)
 
 
 @requires(EXPORT)

@@ -20,12 +20,13 @@ from activity_audit.report.queries.cross import Cross, cross
 from activity_audit.report.queries.groups import Group, GroupOrder, Ranked, ranked
 from activity_audit.report.queries.measures import people_are_quick, the_period_before
 from activity_audit.report.queries.warehouse import Query
+from activity_audit.report.titles import TITLES
 from activity_audit.report.web import audited
 from activity_audit.report.web.cursors import decode_group, encode_group
 from activity_audit.report.web.drawing import drawn, label_of, measured, name_of, shade
 from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, fields_of, frame, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
-from activity_audit.report.web.templating import TITLES, render
+from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import ACROSS, GROUPABLE, MEASURES, MOST_LEVELS, State
 from activity_audit.warehouse.coverage import Coverage, Looked
 from activity_audit.warehouse.events.filters import Filters

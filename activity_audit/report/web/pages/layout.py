@@ -16,10 +16,11 @@ from activity_audit.report.queries import lists
 from activity_audit.report.queries.lists import Application, applications
 from activity_audit.report.queries.trust import trust
 from activity_audit.report.queries.warehouse import Query
+from activity_audit.report.titles import TITLES
 from activity_audit.report.web.column_filters import PARAMETERS
 from activity_audit.report.web.drawing import name_of
 from activity_audit.report.web.pages.query_threads import ask
-from activity_audit.report.web.templating import TITLES, render
+from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import FROM_TO, BadPeriodError, State
 from activity_audit.warehouse.events import day_parts
 from activity_audit.warehouse.events.filters import Filters

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
 from starlette.concurrency import run_in_threadpool
@@ -28,10 +27,8 @@ from activity_audit.report.web.pages.layout import chips, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import BadLinkError, State, parse
+from activity_audit.report.web.views import VIEWS, view_of
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
-
-# By their names, and the page of each.
-VIEWS = {"table": "/", "groups": "/groups", "pictures": "/pictures"}
 
 
 @requires(VIEW)
@@ -157,15 +154,3 @@ def _is_open(report: SavedReport) -> bool:
 
 def _is_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
-
-
-def view_of(said: Mapping[str, Any]) -> str:
-    """The name of the view that a form or a URL says, the table if it says none.
-
-    Raises:
-        BadLinkError: if there is no such view.
-    """
-    name = str(said.get("view") or "table")
-    if name not in VIEWS:
-        raise BadLinkError(f"the report has no view “{name}”; the views are {', '.join(VIEWS)}")
-    return name

@@ -66,8 +66,12 @@ class Export {
   show(job) {
     const count = (number) => number.toLocaleString("en");
     this.bar.max = job.of || 1;
-    this.bar.value = job.of ? job.rows : 0;
-    this.text.textContent = `${count(job.rows)}${job.of ? ` of ${count(job.of)}` : ""} ${job.what} written.`;
+    // Without a value it says that something goes on.
+    if (job.sorting) this.bar.removeAttribute("value");
+    else this.bar.value = job.of ? job.rows : 0;
+    this.text.textContent = job.sorting
+      ? `Sorting${job.of ? ` ${count(job.of)} events` : ""}…`
+      : `${count(job.rows)}${job.of ? ` of ${count(job.of)}` : ""} ${job.what} written.`;
   }
 
   finish(job) {
