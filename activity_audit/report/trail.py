@@ -28,7 +28,7 @@ ACTIVITIES = {
     EVENT: ("Viewed",),
     EXPORT: ("Created", "Downloaded", "Stopped"),
     QUARANTINE: ("Viewed",),
-    SAVED: ("Saved", "Shared", "Unshared", "Deleted"),
+    SAVED: ("Saved", "Shared", "Unshared", "Deleted", "Restored"),
     USER: ("Login", "Logout"),
     DAGSTER: ("Viewed", "Changed"),
 }
@@ -67,7 +67,7 @@ class Trail:
         self.record(user.name, EXPORT, activity, job, _as_seen(user))
 
     def changed_saved(self, user: User, activity: str, saved_id: str, name: str) -> None:
-        """A named report was saved, shared, unshared or deleted."""
+        """A named report was saved, shared, unshared, deleted or restored."""
         self.record(user.name, SAVED, activity, saved_id, name)
 
     def signed_in(self, name: str, *, ok: bool) -> None:

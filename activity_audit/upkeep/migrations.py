@@ -43,7 +43,11 @@ def _complete_index(settings: Settings) -> None:
         connection.ensure(ALL + WAITING_BY_ITSELF)
 
 
-STEPS = (Step(2, "the index of the raw lake has all its tables", home=_complete_index),)
+STEPS = (
+    Step(2, "the index of the raw lake has all its tables", home=_complete_index),
+    # Those without them have none.
+    Step(3, "saved reports have descriptions, and people whom they are shared with, and are kept a while when deleted"),
+)
 
 
 def migrate(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:

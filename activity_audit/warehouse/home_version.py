@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # What this release writes.
-VERSION = 2
+VERSION = 3
 # That of releases that recorded none.
 UNRECORDED = 1
 _KEY = "activity_audit_version"

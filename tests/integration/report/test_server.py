@@ -42,6 +42,7 @@ ROUTES: dict[tuple[str, str], str | None] = {
     ("POST", "/saved/x/share"): "edit",
     ("POST", "/saved/x/unshare"): "edit",
     ("POST", "/saved/x/delete"): "edit",
+    ("POST", "/saved/x/restore"): "edit",
     ("GET", "/export"): "export",
     ("POST", "/export"): "export",
     ("GET", "/export/x"): "export",
@@ -268,6 +269,17 @@ def test_named_reports(clients: dict[str, httpx.Client]) -> None:
         assert client.post("/saved", data={"name": " ", "query": PERIOD}).status_code == 409
         assert client.post(f"/saved/{saved['id']}/delete").json()["id"] == saved["id"]
         assert client.post(f"/saved/{saved['id']}/delete").status_code == 409
+        assert client.post(f"/saved/{saved['id']}/restore").json()["name"] == "may chats"
+        assert client.post(f"/saved/{saved['id']}/restore").status_code == 409
+        stale = other | {"replace": saved["id"], "seen": "2026-01-01T00:00:00Z"}
+        refused = client.post("/saved", data=stale)
+        assert (refused.status_code, "was changed meanwhile" in refused.text) == (409, True)
+        people = client.post("/saved", data=other | {"replace": saved["id"], "people": "view, nobody", "shared": "0"})
+        assert people.status_code == 200
+        assert "may chats" in clients["view"].get("/saved").text
+        assert "may chats" not in clients["quarantine"].get("/saved").text
+        assert client.post(f"/saved/{saved['id']}/delete").json()["id"] == saved["id"]
+        assert "may chats" not in clients["view"].get("/saved").text
         assert client.post("/saved/example/delete").status_code == 409
     finally:
         del client.headers["Accept"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 import duckdb
 import pytest
 
-from activity_audit.report.saved import SameNameError, SavedReportError, SavedReports, example
+from activity_audit.report.saved import UNDO, SameNameError, SavedReportError, SavedReports, example
 from activity_audit.report.web.urls import parse
 from activity_audit.warehouse.events.filters import Filters
 
@@ -114,3 +114,46 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "saved.json").write_text("[{]")
     with pytest.raises(SavedReportError, match=r"saved\.json is damaged"):
         SavedReports(tmp_path / "saved.json").visible_to("clarissa")
+
+
+def test_a_deleted_one_can_be_had_again_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = SavedReports(tmp_path / "saved.json")
+    mine = saved.save("May", "clarissa", "period=today", shared=True, description=" what  is asked ", people=["peter "])
+    assert (mine.description, mine.people) == ("what is asked", ("peter",))
+    saved.delete(mine.id, "clarissa")
+    assert (saved.visible_to("peter"), saved.deleted("peter")) == ([], [])
+    assert [one.id for one in saved.deleted("clarissa")] == [mine.id]
+    with pytest.raises(SavedReportError, match="cannot be had again"):
+        saved.restore(mine.id, "peter")
+    assert saved.restore(mine.id, "clarissa") == mine
+    assert saved.visible_to("peter") == [mine]
+    saved.delete(mine.id, "clarissa")
+    other = saved.save("may", "clarissa", "")
+    assert other.id != mine.id
+    with pytest.raises(SavedReportError, match="another saved report “May” by now"):
+        saved.restore(mine.id, "clarissa")
+    monkeypatch.setattr("activity_audit.report.saved.now_utc", lambda: datetime.now(UTC) + UNDO + timedelta(seconds=1))
+    assert saved.deleted("clarissa") == []
+    saved.delete(other.id, "clarissa")
+    with pytest.raises(SavedReportError, match="deleted too long ago"):
+        saved.restore(mine.id, "clarissa")
+    assert mine.id not in (tmp_path / "saved.json").read_text()
+
+
+def test_named_people_see_it_and_nobody_else(tmp_path: Path) -> None:
+    saved = SavedReports(tmp_path / "saved.json")
+    mine = saved.save("May", "clarissa", "", people=["peter", "", "peter"])
+    assert [bool(saved.visible_to(name)) for name in ("clarissa", "peter", "septimus")] == [True, True, False]
+    kept = saved.save("May", "clarissa", "period=today", replace_id=mine.id, seen=mine.saved_at)
+    assert kept.people == ("peter",), "what is not said stays"
+    with pytest.raises(SavedReportError, match="“May” was changed meanwhile"):
+        saved.save("May", "clarissa", "", replace_id=mine.id, seen="2026-01-01T00:00:00Z")
+    assert saved.save("May", "clarissa", "", replace_id=mine.id, people=[]).people == ()
+
+
+def test_the_file_of_an_earlier_release_opens(tmp_path: Path) -> None:
+    (tmp_path / "saved.json").write_text(
+        '[{"id": "1", "name": "May", "owner": "clarissa", "shared": true, "query": "", "saved_at": ""}]'
+    )
+    (one,) = SavedReports(tmp_path / "saved.json").visible_to("peter")
+    assert (one.view, one.description, one.people, one.deleted_at) == ("table", "", (), "")

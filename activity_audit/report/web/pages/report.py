@@ -15,6 +15,7 @@ from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web import audited
 from activity_audit.report.web.cells import Cell, cell, table_rows
 from activity_audit.report.web.cursors import decode_key, encode_key
+from activity_audit.report.web.opened import leave, opened
 from activity_audit.report.web.pages.layout import (
     FILTER_FIELDS,
     MOST_VALUES,
@@ -50,6 +51,7 @@ class _Found:
 async def page(request: Request) -> Response:
     """The prompt where nothing is asked yet, else the events."""
     if not request.query_params:
+        leave(request)
         return await prompt(request)
     state = state_of(request, (*OTHERS, "after", "before", "snapshot", "now"))
     if "form" in request.query_params:
@@ -73,6 +75,7 @@ async def page(request: Request) -> Response:
         request,
         "report.html",
         view="table",
+        opened_report=await opened(request, state, "table"),
         state=state,
         page="/",
         frame=found.frame,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
@@ -16,6 +17,7 @@ from activity_audit.report.access.permissions import EDIT, VIEW, requires
 from activity_audit.report.queries.lists import Application, applications
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.saved import (
+    LONGEST_DESCRIPTION,
     LONGEST_NAME,
     SameNameError,
     SavedReport,
@@ -56,6 +58,8 @@ async def page(request: Request) -> Response:
         about=prompt_text(state, filters, known) if state and filters else "",
         chips=chips(state, VIEWS[view]) if state else [],
         longest=LONGEST_NAME,
+        longest_description=LONGEST_DESCRIPTION,
+        deleted=request.app.state.saved.deleted(user.name) if user.may(EDIT) else [],
     )
 
 
@@ -66,6 +70,7 @@ def routes() -> list[BaseRoute]:
         Route("/saved/{id}/share", share, methods=["POST"]),
         Route("/saved/{id}/unshare", unshare, methods=["POST"]),
         Route("/saved/{id}/delete", delete, methods=["POST"]),
+        Route("/saved/{id}/restore", restore, methods=["POST"]),
     ]
 
 
@@ -74,7 +79,8 @@ async def save(request: Request) -> Response:
     """Save the form's `query`, which is that of a URL of the report, under its `name`.
 
     `view` names how it is shown, the table if the form does not say. `shared` is 1 or 0; without it nothing changes
-    about that. `replace` has the id of one's own report of the name, if there is one.
+    about that. `people` has the names of those whom it is shared with, with commas. `replace` has the id of one's own
+    report of the name, if there is one, and `seen` when that was saved, so that nothing newer is replaced.
     """
     form = await request.form()
     name, query = str(form.get("name", "")), str(form.get("query", ""))
@@ -84,15 +90,28 @@ async def save(request: Request) -> Response:
     shared = None if said is None else said == "1"
     replaced = str(form.get("replace", ""))
 
+    description, people = form.get("description"), form.get("people")
+
     def change(saved: SavedReports, user: str) -> SavedReport:
-        return saved.save(name, user, query, shared=shared, view=view, replace_id=replaced)
+        return saved.save(
+            name,
+            user,
+            query,
+            shared=shared,
+            view=view,
+            replace_id=replaced,
+            description=None if description is None else str(description),
+            people=None if people is None else re.split(r"[,\n]", str(people)),
+            seen=str(form.get("seen", "")),
+        )
 
     try:
         return await _changed(request, "Saved", change)
     except SameNameError as error:
         if _is_json(request):
             raise HTTPException(409, f"{error}, with its id as `replace`: {error.report.id}") from None
-        wanted = {"name": name, "query": query, "view": view, "replace": error.report.id}
+        wanted = {"name": name, "query": query, "view": view, "replace": error.report.id, "seen": error.report.saved_at}
+        wanted |= {key: str(form[key]) for key in ("description", "people") if form.get(key)}
         shared = error.report.shared or bool(shared)
         return render(request, "saved_replace.html", 409, old=error.report, wanted=wanted, shared=shared, views=VIEWS)
 
@@ -123,12 +142,18 @@ async def delete(request: Request) -> Response:
     return await _changed(request, "Deleted", lambda saved, user: saved.delete(request.path_params["id"], user))
 
 
+@requires(EDIT)
+async def restore(request: Request) -> Response:
+    """Undo that one's own was deleted."""
+    return await _changed(request, "Restored", lambda saved, user: saved.restore(request.path_params["id"], user))
+
+
 async def _changed(request: Request, activity: str, change: Callable[[SavedReports, str], SavedReport]) -> Response:
     state, user = request.app.state, request.state.user
 
     def work() -> SavedReport:
         saved = change(state.saved, user.name)
-        state.trail.changed_saved(user, activity, saved.id, f"{saved.name}{', shared' if saved.shared else ''}")
+        state.trail.changed_saved(user, activity, saved.id, _said(saved))
         return saved
 
     try:
@@ -142,6 +167,12 @@ async def _changed(request: Request, activity: str, change: Callable[[SavedRepor
             {"id": saved.id, "name": saved.name, "shared": saved.shared, "view": saved.view, "query": saved.query}
         )
     return RedirectResponse("/saved", 303)
+
+
+def _said(report: SavedReport) -> str:
+    """What the trail says of it."""
+    shared = ", shared" if report.shared else ""
+    return f"{report.name}{shared}{', shared with ' + ', '.join(report.people) if report.people else ''}"
 
 
 def _is_open(report: SavedReport) -> bool:
