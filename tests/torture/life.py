@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,17 +14,13 @@ import duckdb
 
 from activity_audit.base.hours import iso
 from activity_audit.settings.core import Settings, load_settings
-from tests import warm_process
 from tests.integration.support import HOUR, audit, deliver, event, lines
+from tests.integration.upkeep.test_maintenance import age
 from tests.torture.steps import ANY_CALL
 
 FEEDS = ("search", "qm", "wfm")
 # With it a replay accepts the records whose times were too far ahead.
 TOLERANT = {"AUDIT_FUTURE_TOLERANCE": "6h"}
-_AGES = (
-    "import sys; from activity_audit.settings.core import load_settings; "
-    "from tests.integration.upkeep.test_maintenance import age; age(load_settings(home=sys.argv[1]), int(sys.argv[2]))"
-)
 _FACT = "select event_id from main.fact_activity_event"
 
 
@@ -87,9 +82,7 @@ class Life:
             case "replay":
                 return ("replay",)
             case "maintain":
-                # Two SQLites in one process, Python's and DuckDB's, would not see each other's locks.
-                ages = [sys.executable, "-c", _AGES, str(settings.home), str(self.chance.choice((1, 40)))]
-                warm_process.run(ages, check=True, capture_output=True)
+                age(settings, self.chance.choice((1, 40)))
                 return ("maintain", "--remove-leftovers")
             case "publish":
                 return ("publish", *(word for target in self.copies for word in ("--to", target)))
