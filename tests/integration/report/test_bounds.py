@@ -129,8 +129,8 @@ def test_an_address_that_is_too_long_is_told_its_limit(team: Served) -> None:
     assert get(f"{team.base}/alive").status_code == 200
 
 
-POSTS = ("/login", "/logout", "/saved", "/saved/x/share", "/saved/x/unshare", "/saved/x/delete", "/export",
-         "/export/x/stop")  # fmt: skip
+POSTS = ("/login", "/logout", "/saved", "/saved/x/share", "/saved/x/unshare", "/saved/x/delete", "/saved/x/restore",
+         "/export", "/export/x/stop")  # fmt: skip
 
 
 @pytest.mark.parametrize("path", POSTS)
