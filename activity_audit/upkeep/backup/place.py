@@ -12,9 +12,10 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,6 +36,9 @@ CATALOG, INDEX, NOTES, HOME, FILES = (
     "home.tar.gz",
     "files.sha256.gz",
 )
+_PARTS = frozenset([CATALOG, INDEX, NOTES, HOME, FILES])
+# What a place names becomes a path of this machine.
+_NAME = re.compile(r"(data|raw)/(?!.*(^|/)\.\.(/|$))[^\0\\]+")
 _SUMMARY = "backup.json"
 _OWNER = "activity-audit-backup.json"
 _FORMAT = 1
@@ -127,6 +131,8 @@ class Place:
             raise damaged(self.store.shown(name))
         if values["schema"] > home_version.VERSION:
             raise BackupError(home_version.newer(f"the backup {found}", values["schema"], values["release"]))
+        if set(values) != {one.name for one in fields(Backup)} or not set(values["parts"]) <= _PARTS:
+            raise damaged(self.store.shown(name))
         return Backup(**values)
 
     def hashes(self, backup: Backup) -> dict[str, str]:
@@ -136,7 +142,10 @@ class Place:
             BackupError: if the list is damaged.
         """
         with gzip.open(self.part(backup, FILES), "rt", encoding="utf-8") as lines:
-            return {name: digest for digest, _, name in (line.rstrip("\n").partition("  ") for line in lines)}
+            found = {name: digest for digest, _, name in (line.rstrip("\n").partition("  ") for line in lines)}
+        if not all(map(_NAME.fullmatch, found)):
+            raise damaged(self.store.shown(f"{BACKUPS}{backup.id}/{FILES}"))
+        return found
 
     def part(self, backup: Backup, name: str) -> Path:
         """A copy of a part of a backup on this machine, which is compared with its hash.

@@ -177,6 +177,17 @@ def test_nothing_is_written_over_and_a_damaged_backup_is_named(published: Settin
         restore(_new(published, "another"))
 
 
+@pytest.mark.parametrize("name", ["../evil", "data/../../evil", "/etc/evil", "backups/x", "raw\\..\\evil", "data/"])
+def test_a_place_names_no_file_outside_of_what_is_restored(
+    published: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    listed = tmp_path / place.FILES
+    listed.write_bytes(gzip.compress(f"{'0' * 64}  {name}\n".encode()))
+    monkeypatch.setattr(place.Place, "part", lambda *_: listed)
+    with place.opened(published, for_writing=False) as there, pytest.raises(BackupError, match="damaged"):
+        there.hashes(Mock(id="x"))
+
+
 def test_what_an_upkeep_removes_meanwhile_is_not_missed(published: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     data = Path(published.data_root)
     copying = dumping.state
