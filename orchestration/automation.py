@@ -23,7 +23,7 @@ from activity_audit.ingest.planning import plan, run_ranges
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.coverage import due
 from orchestration import instance
-from orchestration.jobs import FRESHNESS, HOURLY, UPKEEP
+from orchestration.jobs import DELIVERIES, FRESHNESS, HOURLY, UPKEEP
 from orchestration.pace import Pace
 from orchestration.partitions import range_tags
 from orchestration.run_alerts import tell_of_runs, told_if_it_fails
@@ -166,6 +166,28 @@ def build_alert_sensor(settings: Settings) -> dg.SensorDefinition:
         return dg.SkipReason("what there was to tell is told; it starts no run")
 
     return alerts
+
+
+def build_delivery_sensor(settings: Settings) -> dg.SensorDefinition:
+    """The schedule of deliveries, which follows the published data and not the clock."""
+
+    @dg.sensor(
+        name="due_deliveries",
+        job_name=DELIVERIES,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Delivers a saved report when the published data have reached the end of its period.",
+    )
+    def due_deliveries(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+        from activity_audit.report.delivery.follow import has_work
+
+        if not has_work(settings):
+            return dg.SkipReason("no report is due, and there is no new snapshot to ask a question of")
+        if context.instance.get_runs_count(dg.RunsFilter(job_name=DELIVERIES, statuses=_ACTIVE)):
+            return dg.SkipReason("deliveries are in progress; the sensor looks again after them")
+        return dg.RunRequest()
+
+    return due_deliveries
 
 
 def _hourly_cron(lag: timedelta) -> str:

@@ -57,7 +57,7 @@ def build_definitions(
         return always
     watched = dg.Definitions(
         asset_checks=[freshness],
-        jobs=[jobs.feed_freshness(freshness), jobs.upkeep, distributed_run(settings)],
+        jobs=[jobs.feed_freshness(freshness), jobs.upkeep, jobs.deliveries, distributed_run(settings)],
         schedules=[
             automation.build_schedule(settings, begin),
             automation.build_freshness_schedule(settings),
@@ -65,6 +65,7 @@ def build_definitions(
         ],
         sensors=[
             automation.build_sensor(settings, begin),
+            automation.build_delivery_sensor(settings),
             *([automation.build_alert_sensor(settings)] if settings.alert_urls else []),
         ],
     )

@@ -22,6 +22,7 @@ HOURLY = "hourly_pipeline"
 REPLAY = "replay_quarantine"
 FRESHNESS = "feed_freshness"
 UPKEEP = "upkeep"
+DELIVERIES = "deliveries"
 JUDGE_AGAIN = "judge_again"
 
 
@@ -99,3 +100,22 @@ def apply_upkeep(context: dg.OpExecutionContext, home: Home) -> None:
 def upkeep() -> None:
     """For those who schedule `audit maintain` nowhere else."""
     apply_upkeep()
+
+
+@dg.op(name="deliver", description="Asks the questions of readers, and delivers the reports that are due.")
+def deliver_reports(context: dg.OpExecutionContext, home: Home) -> None:
+    """Do what `audit deliver` does."""
+    from activity_audit.report.delivery.follow import follow
+
+    done = follow(home.settings)
+    for warning in done.warnings:
+        context.log.warning(warning)
+    context.log.info(f"{done.delivered} periods were delivered")
+    if done.has_failed:
+        raise dg.Failure(done.warnings[-1], allow_retries=False)
+
+
+@dg.job(name=DELIVERIES, description="Delivers saved reports to those who subscribed to them, and asks questions.")
+def deliveries() -> None:
+    """For those who schedule `audit deliver` nowhere else."""
+    deliver_reports()

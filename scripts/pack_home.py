@@ -26,6 +26,7 @@ from activity_audit.dbt_runner import project
 from activity_audit.raw import database
 from activity_audit.raw.notes import NAMES
 from activity_audit.report import saved, trail
+from activity_audit.report.delivery import book as deliveries
 from activity_audit.warehouse import extensions, home_version, key_index
 from activity_audit.warehouse.contract import published_models
 
@@ -55,6 +56,8 @@ def _parts() -> Iterator[str]:
     yield from map(_one_line, (*database.ALL, *database.WAITING_BY_ITSELF))
     yield "\nbook of alerts"
     yield from map(_one_line, book._TABLES)
+    yield "\nbook of deliveries"
+    yield from map(_one_line, deliveries.TABLES)
     yield f"\nnotes: {', '.join(sorted(NAMES))}"
     yield f"saved reports: {_fields(saved.SavedReport)}"
     fields_of_trail = re.findall(r'^ +"(\w+)": ', inspect.getsource(trail.Trail.record), re.MULTILINE)

@@ -76,22 +76,25 @@ class Book:
     def note(self, kind: str, found: Sequence[Cause], judged: Callable[[str], bool], targets: Collection[str]) -> None:
         """Open what is new of the causes that were found now; these places (their keys) are to be told all of them.
 
-        What is open, is of the kind, was judged, and was not found is over.
+        What is open, is of the kind, was judged, and was not found is over. Of a kind that has no end, a cause that
+        the book has in any state is not new.
         """
         now, causes = _at(now_utc()), {cause.about: cause for cause in found}
         if not causes and not self._open(kind):
             return
         with self._database.connect() as connection:
             connection.lock()
-            known = {about: key for key, about in _open_in(connection, kind)}
+            has_end = KINDS[kind].has_end
+            known = {about: key for key, about in _open_in(connection, kind, over_too=not has_end)}
             for about, cause in causes.items():
                 if about not in known:
                     key = str(uuid.uuid4())
+                    over = None if has_end else now
                     connection.execute(
-                        "insert into alert values (?, ?, ?, ?, ?, null)", [key, kind, about, cause.says, now]
+                        "insert into alert values (?, ?, ?, ?, ?, ?)", [key, kind, about, cause.says, now, over]
                     )
-                    _add_targets(connection, key, targets)
-            for about, key in known.items():
+                    _add_targets(connection, key, targets, over)
+            for about, key in known.items() if has_end else ():
                 if about in causes:
                     # A place that is named later, or whose URL was corrected, is told what is still wrong.
                     rows = connection.execute("select target from told where alert_id = ?", [key]).fetchall()
@@ -177,13 +180,15 @@ def warehouse_book(settings: Settings) -> Book:
     return Book(PostgresDatabase(postgres_dsn(settings), SCHEMA, _TABLES, "the book of alerts"))
 
 
-def _add_targets(connection: IndexConnection, key: str, targets: Collection[str]) -> None:
-    rows = [[key, target, None, None, _NEVER] for target in sorted(targets)]
+def _add_targets(connection: IndexConnection, key: str, targets: Collection[str], over: str | None = None) -> None:
+    """Have places be told of a cause, and, unless it has no end, of its end; `over` is when that was, without one."""
+    rows = [[key, target, None, over, _NEVER] for target in sorted(targets)]
     connection.executemany("insert into told values (?, ?, ?, ?, ?)", rows)
 
 
-def _open_in(connection: IndexConnection, kind: str) -> list[Any]:
-    return connection.execute("select alert_id, about from alert where kind = ? and over_at is null", [kind]).fetchall()
+def _open_in(connection: IndexConnection, kind: str, *, over_too: bool = False) -> list[Any]:
+    where = "kind = ?" if over_too else "kind = ? and over_at is null"
+    return connection.execute(f"select alert_id, about from alert where {where}", [kind]).fetchall()
 
 
 def _owed_in(connection: IndexConnection, target: str, now: str) -> list[Any]:

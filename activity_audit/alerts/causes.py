@@ -18,12 +18,14 @@ class Kind:
         level: how grave it is.
         of_home: whether it is about what this home does. Otherwise it is about the warehouse, and all homes that
             publish into it share what was told.
+        has_end: whether it goes on until it is over. Otherwise it is told once, and never again.
     """
 
     title: str
     what_to_do: str
     level: Level = "failure"
     of_home: bool = False
+    has_end: bool = True
 
 
 KINDS: dict[str, Kind] = {
@@ -54,6 +56,24 @@ KINDS: dict[str, Kind] = {
         "A backup failed",
         "The warehouse itself is not affected. Correct the cause, and run `audit backup` again.",
         of_home=True,
+    ),
+    "delivery_failed": Kind(
+        "A report could not be delivered",
+        "It is tried again for seven days, and one that stopped waits for a person. The page Deliveries and "
+        "`audit deliver --list` have all of them.",
+        of_home=True,
+    ),
+    "question_failed": Kind(
+        "A question could not be answered",
+        "It is asked again with the next snapshot, of all hours that it missed. The page Alerts says why.",
+        of_home=True,
+    ),
+    "question_found": Kind(
+        "A question found something",
+        "The page Alerts of the report has each finding, and leads to its events.",
+        level="warning",
+        of_home=True,
+        has_end=False,
     ),
 }
 

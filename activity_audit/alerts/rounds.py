@@ -84,8 +84,9 @@ def message(settings: Settings, owed: Owed) -> Message:
     """What a place is told."""
     kind = KINDS[owed.kind]
     several = f" ({len(owed.alerts)})" if len(owed.alerts) > 1 else ""
-    is_over = owed.phase != "begun"
-    lines = [_line(one.says, one.began_at, one.over_at) for one in owed.alerts[:_MOST_NAMED]]
+    is_over = owed.phase != "begun" and kind.has_end
+    named = owed.alerts[:_MOST_NAMED]
+    lines = [_line(one.says, one.began_at, one.over_at) if kind.has_end else one.says for one in named]
     if len(owed.alerts) > _MOST_NAMED:
         lines.append(f"... and {len(owed.alerts) - _MOST_NAMED} more: `audit alert list`")
     if not is_over:

@@ -28,6 +28,7 @@ COMMANDS = {
     "simulate": "Write feeds to try the product with.",
     "sql": "Run one SELECT on the warehouse.",
     "export": "Write the events of a period to a CSV, XLSX or Parquet file.",
+    "deliver": "Deliver the saved reports that are due, and ask questions.",
     "publish": "Bring copies for other tools up to date.",
     "status": "Show whether the data is fresh and complete.",
     "evidence": "Write a pack of events, and of what proves them.",

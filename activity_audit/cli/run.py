@@ -45,6 +45,7 @@ def command(
         runs = _execute(settings, chosen, ranges, warnings) if ranges else []
     report = collect(settings, runs, ranges, chosen, warnings)
     warn(write_file(settings))
+    _follow(settings)
     report["set_aside"] = [shown(one) for one in set_aside(settings, chosen, asked)]
     if output == "json":
         print_json(report)
@@ -52,6 +53,14 @@ def command(
         print_report(settings, report)
     if report["set_aside"] or any(not run["success"] for run in runs):
         raise click.exceptions.Exit(1)
+
+
+def _follow(settings: Settings) -> None:
+    """Ask the questions of readers, and deliver what they subscribed to; what goes wrong is a warning."""
+    if settings.deliveries_file.exists():
+        from activity_audit.report.delivery.follow import follow
+
+        warn(follow(settings).warnings)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from activity_audit.warehouse.events.masked import SAID
 
 APPLICATION = "Activity Audit"
 REPORT, EVENT, EXPORT, QUARANTINE, SAVED, USER = "Report", "Event", "Export", "Quarantine", "Saved Report", "User"
-DAGSTER = "Dagster"
+DAGSTER, DELIVERY, QUESTION = "Dagster", "Delivery", "Question"
 # The same pairs are in dbt_project/seeds/own_activity.csv, by which the warehouse knows them.
 ACTIVITIES = {
     REPORT: ("Run",),
@@ -31,6 +31,8 @@ ACTIVITIES = {
     SAVED: ("Saved", "Shared", "Unshared", "Deleted", "Restored"),
     USER: ("Login", "Logout"),
     DAGSTER: ("Viewed", "Changed"),
+    DELIVERY: ("Subscribed", "Sent", "Stopped", "Started", "Removed"),
+    QUESTION: ("Asked", "Stopped", "Started", "Removed"),
 }
 _LONGEST_COMMENT = 4000
 
@@ -69,6 +71,17 @@ class Trail:
     def changed_saved(self, user: User, activity: str, saved_id: str, name: str) -> None:
         """A named report was saved, shared, unshared, deleted or restored."""
         self.record(user.name, SAVED, activity, saved_id, name)
+
+    def delivered(
+        self, user: User, subscription: str, name: str, filters: Filters, how: str, *, ok: bool = True
+    ) -> None:
+        """A file of the user's subscription is on its way, or did not arrive; `how` says which file, and to whom."""
+        text = f"{name}: {said(filters, how)}"
+        self.record(user.name, DELIVERY, "Sent", subscription, _as_seen(user, text), ok=ok)
+
+    def changed_standing(self, user: User, entity: str, activity: str, standing_id: str, text: str) -> None:
+        """A subscription or a question was set up, stopped, started again or removed; `text` says what it is."""
+        self.record(user.name, entity, activity, standing_id, text)
 
     def signed_in(self, name: str, *, ok: bool) -> None:
         """Somebody signed in, or tried to."""

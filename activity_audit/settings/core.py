@@ -23,6 +23,7 @@ from activity_audit.base.storage_paths import local_path
 from activity_audit.settings import environment
 from activity_audit.settings.alerts import places
 from activity_audit.settings.cxone import CxoneSettings
+from activity_audit.settings.delivery import DeliverySettings
 from activity_audit.settings.folders import Folders, overlaps
 from activity_audit.settings.report import ReportSettings
 from activity_audit.settings.retention import RetentionRules, parse_retention
@@ -175,6 +176,7 @@ class Settings(Folders, BaseModel):
     )
     log: Literal["text", "json"] = Field("text", description="how what is logged is written to standard error")
     docs_runs: int = Field(200, ge=1, le=100_000, description="how many runs' validation pages the data docs keep")
+    delivery: DeliverySettings = DeliverySettings.model_validate({})
     report: ReportSettings = ReportSettings.model_validate({})
     cxone: CxoneSettings = CxoneSettings.model_validate({})
 

@@ -1,6 +1,7 @@
 """Reads settings from environment variables or a `.env` file, and reports wrong names and values.
 
-The fields of `Settings` begin with AUDIT_, those of its group `report` with AUDIT_REPORT_, of `cxone` with CXONE_.
+The fields of `Settings` begin with AUDIT_, those of its groups with AUDIT_REPORT_ and AUDIT_DELIVERY_, of `cxone` with
+CXONE_.
 """
 
 from __future__ import annotations
@@ -131,7 +132,8 @@ def _explain(item: Any) -> str:
     elif item["type"] == "less_than_equal":
         message = f"must be at most {_number(item['ctx']['le'])}"
     # A URL of the API may have a password or a key in it, and one of a service that takes alerts is one.
-    is_secret = name == "AUDIT_ALERT_TO" or (name.startswith("CXONE_") and re.search("[@?]", str(item["input"])))
+    is_url = name in ("AUDIT_ALERT_TO", "AUDIT_DELIVERY_SMTP")
+    is_secret = is_url or (name.startswith("CXONE_") and re.search("[@?]", str(item["input"])))
     value = "…" if is_secret else item["input"]
     return f"{name}={without_secrets(repr(value))}: {message}"
 

@@ -10,6 +10,7 @@ from activity_audit.base.storage_paths import Place, local_path, place
 
 if TYPE_CHECKING:
     from activity_audit.settings.core import Settings
+    from activity_audit.settings.delivery import DeliverySettings
 
 
 class Folders:
@@ -24,6 +25,7 @@ class Folders:
         exchange_path: str | None
         catalog: str | None
         backup_to: str | None
+        delivery: DeliverySettings
 
     @property
     def feed_root(self) -> str:
@@ -109,8 +111,13 @@ class Folders:
 
     @property
     def report_dir(self) -> Path:
-        """What the report keeps: named reports, and exports of sessions."""
+        """What the report keeps: named reports, subscriptions, and exports of sessions."""
         return self.home / "report"
+
+    @property
+    def deliveries_file(self) -> Path:
+        """The subscriptions of readers, their questions, and what became of both; not there before the first."""
+        return self.report_dir / "deliveries.sqlite"
 
 
 def overlaps(settings: Settings) -> list[str]:
@@ -168,6 +175,9 @@ def _overlaps(settings: Settings) -> Iterator[str]:
     kept = {"AUDIT_HOME": home, "AUDIT_DATA_PATH": data, "AUDIT_RAW_PATH": raw} | landing
     if settings.backup_to and (found := _first(place(settings.backup_to), kept)):
         yield f"AUDIT_BACKUP_TO={settings.backup_to!r}: must be a place of its own, elsewhere; it overlaps {found}"
+    delivered = settings.delivery.path
+    if delivered and (found := _first(place(delivered), kept)):
+        yield f"AUDIT_DELIVERY_PATH={delivered!r}: must be a place of its own; it overlaps {found}"
     files: dict[str, Path | None] = {
         "AUDIT_CATALOG": settings.catalog_file,
         "AUDIT_LEDGER_HEAD_FILE": settings.ledger_head_file,

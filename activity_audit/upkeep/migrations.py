@@ -47,6 +47,8 @@ STEPS = (
     Step(2, "the index of the raw lake has all its tables", home=_complete_index),
     # Those without them have none.
     Step(3, "saved reports have descriptions, and people whom they are shared with, and are kept a while when deleted"),
+    # It is made when somebody first subscribes to a report, or asks a question.
+    Step(4, "a home may have a book of deliveries"),
 )
 
 

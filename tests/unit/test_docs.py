@@ -31,6 +31,7 @@ from activity_audit.ledger.digests import DELIVERY_FIELDS, QUARANTINE_FIELDS, RE
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.settings.core import VARIABLES, Settings, load_settings
 from activity_audit.settings.cxone import CxoneSettings
+from activity_audit.settings.delivery import DeliverySettings
 from activity_audit.settings.report import ReportSettings
 from activity_audit.settings.value_types import parse_duration
 from activity_audit.simulator.hours import WARNINGS
@@ -112,6 +113,7 @@ def test_every_public_column_is_documented_with_its_type() -> None:
     [
         (Settings, [], "Settings"),
         (CxoneSettings, ["cxone"], "Settings of the vendor's API"),
+        (DeliverySettings, ["delivery"], "Settings of deliveries"),
         (ReportSettings, ["report"], "Settings of the report's page"),
     ],
 )

@@ -97,7 +97,7 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster:
     from activity_audit.report.export.jobs import ExportJobs
     from activity_audit.report.saved import SavedReportError, SavedReports
     from activity_audit.report.web import data_docs, sign_in
-    from activity_audit.report.web.pages import export, saved
+    from activity_audit.report.web.pages import deliveries, export, questions, saved
     from activity_audit.report.web.pages.messages import exception_handlers
     from activity_audit.report.web.pages.routes import routes
 
@@ -108,7 +108,16 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster:
 
         doors = [Mount(DAGSTER, Door(dagster.socket, access, trail, read_only=dagster.read_only))]
     app = ReportApp(
-        routes=[*sign_in.routes(), *export.routes(), *saved.routes(), *data_docs.routes(), *routes(), *doors],
+        routes=[
+            *sign_in.routes(),
+            *export.routes(),
+            *saved.routes(),
+            *deliveries.routes(),
+            *questions.routes(),
+            *data_docs.routes(),
+            *routes(),
+            *doors,
+        ],
         exception_handlers={
             **exception_handlers(),
             NotSignedInError: _not_signed_in,

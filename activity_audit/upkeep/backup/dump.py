@@ -84,10 +84,7 @@ def _copy_catalog(settings: Settings, path: Path) -> None:
     """Make a catalog in a file of the one that is there, as it is at one moment."""
     own = location(settings)
     if own.catalog_file:
-        with closing(sqlite3.connect(own.catalog_file)) as source, closing(sqlite3.connect(path)) as target:
-            source.backup(target)
-            # Where there is no other reader, a file needs no second one beside it.
-            target.execute("pragma journal_mode = delete")
+        copy_sqlite(Path(own.catalog_file), path)
         return
     copied = _file(settings, path)
     with connected(settings, own, copied) as connection:
@@ -97,6 +94,14 @@ def _copy_catalog(settings: Settings, path: Path) -> None:
             pass
         with attached(connection, own, _OLD), attached(connection, copied, _NEW), in_transaction(connection):
             copy_rows(connection, _OLD, _NEW, own.data_path)
+
+
+def copy_sqlite(database: Path, copied: Path) -> None:
+    """Copy a database as it is at one moment, while others may write to it."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copied)) as target:
+        source.backup(target)
+        # Where there is no other reader, a file needs no second one beside it.
+        target.execute("pragma journal_mode = delete")
 
 
 def state(place: Place, settings: Settings) -> State:
@@ -133,7 +138,7 @@ def notes(place: Place, raw: RawLake) -> Path:
 
 
 def home(place: Place, settings: Settings) -> Path:
-    """What else a home keeps: the feeds that the product itself makes, and named reports."""
+    """What else a home keeps: the feeds that the product itself makes, named reports, and the book of deliveries."""
     path = place.space / places.HOME
     with tarfile.open(path, "w:gz", compresslevel=_QUICK) as archive:
         if settings.own_feeds_dir.is_dir():
@@ -141,6 +146,11 @@ def home(place: Place, settings: Settings) -> Path:
                 archive.add(settings.own_feeds_dir, settings.own_feeds_dir.name, filter=_without_locks)
         for saved in sorted(settings.report_dir.glob("saved.json")):
             archive.add(saved, f"{settings.report_dir.name}/{saved.name}")
+        if settings.deliveries_file.exists():
+            copied = place.space / settings.deliveries_file.name
+            copied.unlink(missing_ok=True)
+            copy_sqlite(settings.deliveries_file, copied)
+            archive.add(copied, f"{settings.report_dir.name}/{copied.name}")
     return path
 
 

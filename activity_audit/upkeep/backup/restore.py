@@ -118,7 +118,11 @@ def _what_is_there(connection: duckdb.DuckDBPyConnection, settings: Settings, ra
     if there := next((f"{what} ({min(sizes)})" for what, sizes in stores.items() if sizes), None):
         return there
     # A backup has these, too.
-    kept = [path for path in (settings.own_feeds_dir, settings.report_dir / _SAVED) if path.exists()]
+    kept = [
+        path
+        for path in (settings.own_feeds_dir, settings.report_dir / _SAVED, settings.deliveries_file)
+        if path.exists()
+    ]
     return f"what a home keeps ({kept[0]})" if kept else None
 
 
@@ -176,6 +180,8 @@ def _move_aside(settings: Settings, found: str) -> list[str]:
         )
     paths = [data, raw, *_catalog_files(where.catalog_file), settings.key_index_dir, settings.own_feeds_dir]
     # The record last, so that one that was killed is not taken for a new home.
+    deliveries = settings.report_dir.glob(f"{settings.deliveries_file.name}*")
+    paths += [path for path in deliveries if _BEFORE not in path.name]
     paths += [settings.report_dir / _SAVED, home_record.path(settings)]
     suffix = f"{_BEFORE}{now_utc():%Y%m%dT%H%M%SZ}"
     moved = []

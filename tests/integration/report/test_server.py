@@ -43,6 +43,12 @@ ROUTES: dict[tuple[str, str], str | None] = {
     ("POST", "/saved/x/unshare"): "edit",
     ("POST", "/saved/x/delete"): "edit",
     ("POST", "/saved/x/restore"): "edit",
+    ("GET", "/deliveries"): "edit",
+    ("POST", "/deliveries"): "edit",
+    ("POST", "/deliveries/x/x"): "edit",
+    ("GET", "/questions"): "edit",
+    ("POST", "/questions"): "edit",
+    ("POST", "/questions/x/x"): "edit",
     ("GET", "/export"): "export",
     ("POST", "/export"): "export",
     ("GET", "/export/x"): "export",
@@ -105,7 +111,7 @@ def test_every_route_is_in_the_table(home: Settings) -> None:
             assert route.path == "/static/{version}"
             continue
         assert isinstance(route, Route)
-        path = route.path.replace("{job}", "x").replace("{id}", "x").replace("{path:path}", "index.html")
+        path = re.sub("{(job|id|change)}", "x", route.path).replace("{path:path}", "index.html")
         # An endpoint without `requires` or `public` has no guard, and the table would not see it refuse.
         (guard,) = route.endpoint.guard  # type: ignore[attr-defined]
         found |= {(method, path): guard for method in (route.methods or ()) - {"HEAD"}}

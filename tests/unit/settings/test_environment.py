@@ -45,7 +45,7 @@ def test_all_that_is_wrong_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> 
 def test_secrets_come_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(SECRETS) == {
         "AUDIT_REPORT_OIDC_CLIENT_SECRET", "CXONE_ACCESS_KEY_ID", "CXONE_ACCESS_KEY_SECRET", "CXONE_OAUTH_CLIENT_ID",
-        "CXONE_OAUTH_CLIENT_SECRET", "AUDIT_ALERT_TO",
+        "CXONE_OAUTH_CLIENT_SECRET", "AUDIT_ALERT_TO", "AUDIT_DELIVERY_SMTP",
     }  # fmt: skip
     operations = (DOCS / "operations.md").read_text(encoding="utf-8")
     listed = operations.split("### Secrets from files")[1].split("###")[0]

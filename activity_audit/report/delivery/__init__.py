@@ -1,0 +1,1 @@
+"""Saved reports that are delivered when a period is over, and questions that are asked of each new snapshot."""
