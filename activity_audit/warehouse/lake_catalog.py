@@ -31,6 +31,27 @@ def warehouse_id(connection: duckdb.DuckDBPyConnection) -> str:
     return str(connection.execute(query).fetchall()[0][0])
 
 
+def keep_transactions_whole(connection: duckdb.DuckDBPyConnection) -> None:
+    """Have a reader's transaction miss no delete file that a run replaces, where the catalog is a SQLite file.
+
+    The second deletion from a data file replaces its delete file by another row. DuckDB's SQLite scanner reads current
+    rows, but only those in the range of row numbers that a transaction saw first, so that it would find neither, and
+    have deleted rows again. Of a table that has a row with a negative number it reads all rows. No snapshot has this
+    one: it belongs to no table (ADR 0009).
+    """
+    query = "select min(rowid) < 0 from ducklake_delete_file"
+    if _sqlite(connection, query) != [("1",)]:
+        _sqlite(
+            connection,
+            "insert or replace into ducklake_delete_file (rowid, delete_file_id) values (-1, -1) returning rowid",
+        )
+
+
+def _sqlite(connection: duckdb.DuckDBPyConnection, statement: str) -> list[tuple[str, ...]]:
+    """What SQLite itself answers to a statement that returns rows, as text; by DuckDB, which shares its locks."""
+    return connection.execute("from sqlite_query(?, ?)", [CATALOG, statement]).fetchall()
+
+
 def known_files(connection: duckdb.DuckDBPyConnection) -> set[str]:
     """Every file that a snapshot has, or that is to be removed: relative to the data folder, or absolute."""
     rows = connection.execute(f"select path from {CATALOG}.ducklake_files_scheduled_for_deletion").fetchall()

@@ -10,7 +10,7 @@ import duckdb
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import data_folder, extensions, home_record, home_version
 from activity_audit.warehouse.data_folder import DataFolderError
-from activity_audit.warehouse.lake_catalog import warehouse_id
+from activity_audit.warehouse.lake_catalog import keep_transactions_whole, warehouse_id
 from activity_audit.warehouse.lake_location import (
     ALIAS,
     NO_CATALOG,
@@ -59,7 +59,8 @@ def _attach_own(connection: duckdb.DuckDBPyConnection, settings: Settings, where
     try:
         prepare(connection, where)
         if _is_there(connection, where):
-            return _require_known(connection, settings, where)
+            _require_known(connection, settings, where)
+            return _keep_whole(connection, where)
         if lost := why_lost(settings):
             raise LostCatalogueError(lost)
         if where.catalog_file:
@@ -73,10 +74,16 @@ def _attach_own(connection: duckdb.DuckDBPyConnection, settings: Settings, where
                 raise _MadeMeanwhileError(str(unreachable(where, error))) from None
             raise
         data_folder.mark(connection, where.data_path, warehouse_id(connection))
+        _keep_whole(connection, where)
     except (duckdb.Error, extensions.ExtensionError, ObjectStorageError, OSError) as error:
         raise unreachable(where, error) from None
     except DataFolderError as error:
         raise WarehouseError(str(error)) from None
+
+
+def _keep_whole(connection: duckdb.DuckDBPyConnection, where: Location) -> None:
+    if where.catalog_file:
+        keep_transactions_whole(connection)
 
 
 def _is_there(connection: duckdb.DuckDBPyConnection, where: Location) -> bool:

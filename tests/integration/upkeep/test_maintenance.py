@@ -104,6 +104,23 @@ def test_a_reader_of_what_was_the_newest_snapshot_goes_on(settings: Settings, mo
         read_too_late()
 
 
+def test_a_transaction_keeps_what_it_read_while_runs_publish(settings: Settings) -> None:
+    """A second deletion from a data file replaces its delete file, which the transaction must not miss."""
+    read = "select feed, feed_hour_utc, received from quality.feed_reconciliation order by all"
+    begin(settings, *(event(f"a{hour}", eventTime=f"2026-05-01T{10 + hour}:00:00Z") for hour in range(3)))
+    deliver(settings, lines([event("late")]), "late.ndjson")
+    run(settings)
+    with lake.reader(settings) as connection:
+        connection.execute("begin")
+        before = connection.execute(read).fetchall()
+        for number in range(2):
+            deliver(settings, lines([event(f"qm-{number}")]), f"{number}.ndjson", feed="qm")
+            run(settings)
+            assert connection.execute(read).fetchall() == before
+        connection.execute("commit")
+        assert connection.execute(read).fetchall() != before
+
+
 def test_only_many_small_files_of_one_partition_are_rewritten() -> None:
     few = [(f"t/day=1/{n}", 10) for n in range(3)]
     many = [(f"t/day=2/{n}", 10) for n in range(4)]
