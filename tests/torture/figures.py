@@ -71,7 +71,7 @@ def documented(document: str, rows: dict[str, dict[str, float]], said: Sequence[
     table, end, after = rest.partition(_END)
     assert begin
     assert end
-    cells = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in table.strip().splitlines()[2:]]
+    cells = [[cell.strip() for cell in line.strip().split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
     kept = {name: others for name, *others in cells} | {row: [*said, *_cells(rows[row])] for row in rows}
     head = ("", "date", "version", "seed", *COLUMNS, "besides")
     return f"{before}{begin}\n{markdown(head, ([row, *kept[row]] for row in sorted(kept)))}\n{end}{after}"
@@ -85,13 +85,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--figures", type=Path, help="the document whose table gets the figures")
 
 
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Show the figures of this session, and write them where `--figures` says."""
+def pytest_terminal_summary(terminalreporter: Any, exitstatus: int, config: pytest.Config) -> None:
+    """Show the figures of this session, and write them where `--figures` says, if all of it passed."""
     if not (rows := collected()):
         return
     terminalreporter.section("figures of faults and load")
     terminalreporter.write(markdown(("", *COLUMNS, "besides"), ([row, *_cells(rows[row])] for row in rows)))
-    if path := config.getoption("figures"):
+    if (path := config.getoption("figures")) and exitstatus == 0:
         said = (f"{now_utc():%Y-%m-%d}", versions()["activity-audit"], str(config.getoption("seed")))
         path.write_text(documented(path.read_text(encoding="utf-8"), rows, said), encoding="utf-8")
 

@@ -28,4 +28,6 @@ def test_figures_are_summed_and_written_beside_earlier_ones(tmp_path: Path, monk
         "| b: killed | 2026-05-01 | v1 | 1 | 2 |"
     )
     assert (both.partition("<!--")[0], both.rpartition("-->\n")[2]) == ("before\n", "after\n")
+    # A row that ends in empty cells stays as it is.
+    assert documented(both, {}, ()) == both
     assert "| b: killed | 2026-05-03 | v3 | 1 | 3 |" in documented(both, collected(), ("2026-05-03", "v3", "1"))
