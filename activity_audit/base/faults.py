@@ -133,7 +133,9 @@ def sentence(kind: str, text: str, home: object) -> str | None:
         text = "out of memory"
     if not _KINDS.fullmatch(kind):
         return None
-    if re.search(_FAILS, text, re.IGNORECASE) and _is_full(home):
+    named = _PATH.search(text)
+    # A place of a home may be a disk of its own.
+    if re.search(_FAILS, text, re.IGNORECASE) and (_is_full(home) or (named and _is_full(named[2]))):
         # SQLite says so of its shared memory, which it maps.
         text += " (no space left on device)"
     return _first(_SENTENCES, text, f"something below {home}")

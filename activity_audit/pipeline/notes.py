@@ -68,7 +68,7 @@ class Timed:
     def seconds(self) -> dict[str, float]:
         """How long each stage took until now."""
         found: dict[str, float] = {}
-        ends = [begun for _, begun in self.begun[1:]] + [time.monotonic()]
+        ends = [*(begun for _, begun in self.begun), time.monotonic()][1:]
         for (name, begun), end in zip(self.begun, ends, strict=True):
             found[name] = round(found.get(name, 0) + end - begun, 3)
         return found

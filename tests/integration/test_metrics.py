@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import shutil
@@ -143,6 +144,9 @@ def test_what_a_run_leaves_when_it_ends_otherwise(settings: Settings) -> None:
         with pytest.raises(error):
             run(error)
         assert notes.read(settings)["run"]["outcome"] == outcome
+    # One that fails before its first stage says why.
+    with pytest.raises(OSError, match="read-only"), notes.timed_run(settings, "r", lambda _: None):
+        raise OSError(errno.EROFS, "read-only")
     with notes.timed_run(settings, "another", lambda _: None):
         pass
     assert notes.read(settings)["run"]["run_id"] == "r"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,12 +18,10 @@ from activity_audit.warehouse import lake
 from activity_audit.warehouse.verdicts import NEWEST_CHECKED
 from tests.integration.support import deliver, event, lines, one, process_environment, query, run
 from tests.torture.figures import Figures
+from tests.torture.soak import Clock
 from tests.torture.state import require_well
 
-_LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
-# The library breaks the wait of Python that has an absolute end; this one has none.
-_WAIT = "import select, time\ntime.sleep = lambda seconds: select.select([], [], [], seconds)\n"
-needs_clock = pytest.mark.skipif(_LIBRARY is None, reason="libfaketime is missing: apt-get install faketime")
+needs_clock = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
 
 @pytest.fixture
@@ -70,18 +69,12 @@ class _Commands:
     """Real commands on a home, each by a clock of its own."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        self._settings, self._folder = settings, folder
-        (folder / "sitecustomize.py").write_text(_WAIT)
+        self._settings, self._clock = settings, Clock(folder)
 
-    def __call__(self, ahead: str, *command: str, code: int = 0) -> str:
-        """What a command says whose clock is so far ahead, as libfaketime writes it."""
-        given = process_environment(
-            self._settings,
-            LD_PRELOAD=str(_LIBRARY),
-            FAKETIME=ahead,
-            FAKETIME_DONT_FAKE_MONOTONIC="1",
-            PYTHONPATH=str(self._folder),
-        )
+    def __call__(self, ahead: timedelta, *command: str, code: int = 0) -> str:
+        """What a command says whose clock is so far ahead."""
+        self._clock.set(datetime.now(UTC) + ahead)
+        given = process_environment(self._settings, **self._clock.environment)
         audit = str(Path(sys.executable).with_name("audit"))
         done = subprocess.run([audit, *command], env=given, capture_output=True, text=True, timeout=300, check=False)
         assert "Traceback" not in done.stderr, done.stderr
@@ -96,7 +89,9 @@ def test_commands_by_a_clock_that_jumps(settings: Settings, tmp_path: Path) -> N
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
     command, ids = _Commands(settings, tmp_path), []
     # A clock that is behind takes nothing of hours that have not begun by it, and one that is ahead takes all.
-    for number, ahead in enumerate(("+1h", "+0", "-20m", "+3d", "+0")):
+    right = timedelta(0)
+    moves = (timedelta(hours=1), right, timedelta(minutes=-20), timedelta(days=3), right)
+    for number, ahead in enumerate(moves):
         new = [f"{number}-{n}" for n in range(30)]
         when = f"{now:%Y-%m-%dT%H}:15:00Z"
         folder = Path(settings.feed_root) / "search" / f"{now:%Y-%m-%d/%H}"
@@ -107,11 +102,11 @@ def test_commands_by_a_clock_that_jumps(settings: Settings, tmp_path: Path) -> N
         command(ahead, "verify")
         figures.add(faults=1, rounds=1)
         require_well(settings, ids, figures)
-    assert "lie in the future" in command("-30d", "run")
+    assert "lie in the future" in command(timedelta(days=-30), "run")
     kept = one(settings, "select count(*) from audit.snapshots()")
-    assert "nothing is deleted or expired; correct the clock" in command("+400d", "maintain", code=1)
+    assert "nothing is deleted or expired; correct the clock" in command(timedelta(days=400), "maintain", code=1)
     assert one(settings, "select count(*) from audit.snapshots()") >= kept
     require_well(settings, ids, figures)
     newest = one(settings, NEWEST_CHECKED)
-    command("+0", "maintain")
+    command(right, "maintain")
     assert one(settings, NEWEST_CHECKED) == newest

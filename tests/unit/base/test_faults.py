@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import errno
 import io
+import shutil
 import sqlite3
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import duckdb
 import pytest
 
-from activity_audit.base.faults import DamagedError, damaged, sentence_of
+from activity_audit.base.faults import DamagedError, damaged, sentence, sentence_of
 from activity_audit.cli import exit_codes
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
@@ -151,6 +153,17 @@ def test_a_home_that_cannot_be_made_is_named() -> None:
     assert sentence_of(missing, "/proc/nohome") == said
     assert sentence_of(missing, "/srv/home") is None
     assert sentence_of(FileNotFoundError(errno.ENOENT, "No such file or directory", "/x"), "/proc/nohome") is None
+
+
+def test_a_place_of_a_home_that_is_full_is_no_disk_that_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SQLite says so of its shared memory, also where the home itself has room and this place is a disk of its own."""
+    free = {"/home": 1 << 30, "/home/dagster": 0}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free[path]))
+    said = sentence("OperationalError", "disk I/O error '/home/dagster'", "/home")
+    assert said
+    assert said.startswith("the disk is full: /home/dagster")
 
 
 def test_a_run_that_cannot_publish_says_that_the_disk_is_full_and_what_to_do() -> None:
