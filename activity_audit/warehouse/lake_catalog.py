@@ -43,7 +43,9 @@ def keep_transactions_whole(connection: duckdb.DuckDBPyConnection) -> None:
     if _sqlite(connection, query) != [("1",)]:
         _sqlite(
             connection,
-            "insert or replace into ducklake_delete_file (rowid, delete_file_id) values (-1, -1) returning rowid",
+            # Neither current, for those who read the list without DuckLake, nor ever past, for expiry.
+            "insert or replace into ducklake_delete_file (rowid, delete_file_id, begin_snapshot, end_snapshot) "
+            "values (-1, -1, 0, 9223372036854775807) returning rowid",
         )
 
 
