@@ -71,6 +71,14 @@ def say(*lines: str, fg: str | None = None, err: bool = False) -> None:
             click.secho(visible(line), fg=fg, err=err)
 
 
+def pass_on(line: str) -> None:
+    """A line of another process's log, on standard error; as JSON, if that is how this process logs."""
+    if json_log.is_on():
+        sys.stderr.write(f"{json_log.passed_on(line)}\n")
+    else:
+        say(line, err=True)
+
+
 @contextmanager
 def pinned(*lines: str) -> Iterator[None]:
     """Keep these lines at the foot of the terminal, below all that this process writes meanwhile.

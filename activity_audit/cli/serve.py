@@ -19,11 +19,10 @@ from typing import IO
 import click
 from filelock import FileLock, Timeout
 
-from activity_audit.base import json_log
 from activity_audit.base.files import rewrite
 from activity_audit.base.hours import now_utc
 from activity_audit.base.process_tree import kept
-from activity_audit.cli.output import pinned, say
+from activity_audit.cli.output import pass_on, pinned, say
 from activity_audit.settings.core import Settings, SettingsError
 
 # Dagster's log has them wherever it goes.
@@ -171,11 +170,7 @@ def _pass_on(log: IO[bytes]) -> None:
     """Write a log to standard error until it ends. It is read to its end, lest who writes it waits."""
     for line in iter(lambda: log.readline(_LONGEST_LINE), b""):
         with suppress(OSError, ValueError):
-            text = _COLOURS.sub("", line.decode(errors="replace").removesuffix("\n"))
-            if json_log.is_on():
-                sys.stderr.write(f"{json_log.passed_on(text)}\n")
-            else:
-                say(text, err=True)
+            pass_on(_COLOURS.sub("", line.decode(errors="replace").removesuffix("\n")))
 
 
 def _stop(dagster: list[_Dagster]) -> None:

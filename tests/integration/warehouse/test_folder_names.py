@@ -73,7 +73,7 @@ def test_a_home_reads_its_own_files_only(
     assert failed_checks(base / "pack") == {}
     assert verify(home).findings == []
 
-    left = fact_files(home)[0].with_name(f"ducklake-{uuid4()}.parquet")
+    left = fact_files(home)[0].with_name("ducklake-ffffffff-ffff-4fff-8fff-ffffffffffff.parquet")
     left.write_bytes(b"of a killed run")
     os.utime(left, (time.time() - 86_400,) * 2)
     done = maintain(home)
