@@ -202,7 +202,7 @@ def test_a_failure_is_tried_again_and_told_once(
         assert "Error" not in said(settings, "deliver").stderr
         assert place.titles == ["A report could not be delivered", "over: A report could not be delivered"]
         assert [record["outcome"] for record in _trail(settings)] == ["SUCCESS", "FAILURE"] * 2 + ["SUCCESS"]
-        assert home_book(settings).alerts() == []
+        assert home_book(settings).alerts(()) == []
 
 
 def test_it_stops_when_the_owner_may_not_any_more(home: Settings, tmp_path: Path) -> None:

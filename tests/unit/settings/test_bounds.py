@@ -56,7 +56,7 @@ def value_of(name: str) -> Any:
 
 
 def test_each_whole_number_is_known() -> None:
-    assert len(WHOLE) == 11
+    assert len(WHOLE) == 12
     assert len(DURATIONS) == 17
 
 
