@@ -23,7 +23,7 @@ from activity_audit.report.titles import LOOKED, MEASURES, TITLES
 from activity_audit.report.web.cells import cell
 from activity_audit.report.web.column_filters import HOWS
 from activity_audit.report.web.drawing import name_of
-from activity_audit.report.web.urls import day_text
+from activity_audit.report.web.urls import day_text, hour_code
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import CHOICES
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
@@ -126,6 +126,7 @@ def environment() -> jinja2.Environment:
         "day": day_text,
         "time": texts.time_text,
         "hour": texts.hour_text,
+        "hour_code": hour_code,
         "cell": texts.cell_text,
         "span": texts.span_text,
         "value": texts.value_text,

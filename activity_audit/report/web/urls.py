@@ -140,7 +140,7 @@ class State:
         if self.last_day:
             found.append(("to", day_text(self.last_day, "T")))
         if self.hour:
-            found.append(("hour", self.hour.strftime(_HOUR)))
+            found.append(("hour", hour_code(self.hour)))
         found += [("zoom", f"{_moment_text(start)}/{_moment_text(end)}") for start, end in self.zoom]
         found += [
             (_PARAMETER_OF.get(name, name), encode(value)) for name in CHOSEN for value in self.lists.get(name, ())
@@ -457,9 +457,33 @@ def _day(values: dict[str, list[str]], name: str) -> date | None:
 
 
 def _hour(values: dict[str, list[str]]) -> datetime | None:
-    if "hour" not in values:
-        return None
+    return hour_of(values["hour"][0]) if "hour" in values else None
+
+
+def hour_of(text: str) -> datetime:
+    """The hour that a link names, aware.
+
+    Raises:
+        BadLinkError: if it names none.
+    """
     try:
-        return datetime.strptime(values["hour"][0], _HOUR).replace(tzinfo=UTC)
+        return datetime.strptime(text, _HOUR).replace(tzinfo=UTC)
     except ValueError:
-        raise BadLinkError(f"“{values['hour'][0]}” is not an hour; write it as 2026-05-31T10") from None
+        raise BadLinkError(f"“{text}” is not an hour; write it as 2026-05-31T10") from None
+
+
+def hour_code(hour: datetime) -> str:
+    """An hour as a link names it."""
+    return hour.strftime(_HOUR)
+
+
+def day_of(text: str) -> date:
+    """The day that a link or a form names.
+
+    Raises:
+        BadLinkError: if it names none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadLinkError(f"“{text}” is not a day; write it as 2026-05-31") from None

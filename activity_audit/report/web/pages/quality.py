@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from activity_audit.base import catalogue
-from activity_audit.base.hours import now_utc
+from activity_audit.base.hours import naive, now_utc
 from activity_audit.publish import data_docs
 from activity_audit.report.access.permissions import QUARANTINE, VIEW, requires
 from activity_audit.report.heat import Cell, Row, rows
@@ -23,7 +23,7 @@ from activity_audit.report.web import audited
 from activity_audit.report.web.cursors import decode_key, encode_key
 from activity_audit.report.web.pages.query_threads import ask, state_of
 from activity_audit.report.web.templating import render
-from activity_audit.report.web.urls import BadLinkError
+from activity_audit.report.web.urls import BadLinkError, day_of, hour_code, hour_of
 from activity_audit.warehouse.coverage import Coverage, total
 from activity_audit.warehouse.quarantine import MEANINGS
 from activity_audit.warehouse.verdicts import Condition
@@ -170,19 +170,12 @@ async def checks(request: Request) -> Response:
 
 def _quarantine_link(**asked: object) -> str:
     """The page of the quarantine with these parameters; those that are None are left out."""
-    said = {name: _hour_text(value) if name == "hour" else value for name, value in asked.items() if value}
+    said = {name: hour_code(value) if isinstance(value, datetime) else value for name, value in asked.items() if value}
     return f"/quality/quarantine?{urlencode(said)}" if said else "/quality/quarantine"
 
 
-def _hour_text(value: object) -> str:
-    return f"{value:%Y-%m-%dT%H}"
-
-
 def _hour(text: str | None) -> datetime | None:
-    try:
-        return datetime.strptime(text, "%Y-%m-%dT%H") if text else None  # noqa: DTZ007 - plain UTC, as in the warehouse
-    except ValueError:
-        raise BadLinkError(f"“{text}” is not an hour; write it as 2026-05-31T10") from None
+    return naive(hour_of(text)) if text else None
 
 
 def _month_before(day: date) -> date:
@@ -197,10 +190,7 @@ def _month_after(day: date) -> date:
 
 
 def _day(text: str | None) -> date | None:
-    try:
-        day = date.fromisoformat(text) if text else None
-    except ValueError:
-        raise BadLinkError(f"“{text}” is not a day; write it as 2026-05-31") from None
+    day = day_of(text) if text else None
     if day and not _FIRST_DAY < day < _LAST_DAY:
         raise BadLinkError(f"{day} is outside the calendar of the map")
     return day

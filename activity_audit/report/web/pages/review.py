@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -16,7 +16,7 @@ from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web import audited
 from activity_audit.report.web.pages.query_threads import ask, state_of
 from activity_audit.report.web.templating import render
-from activity_audit.report.web.urls import BadLinkError
+from activity_audit.report.web.urls import BadLinkError, day_of
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse.verdicts import Condition
 
@@ -45,7 +45,7 @@ async def form(request: Request) -> Response:
 async def make(request: Request) -> Response:
     """The page of the form's days, for download; one at a time, because it may read every event of them."""
     asked = await request.form()
-    first, last = (_day(asked.get(name)) for name in ("from", "to"))
+    first, last = (day_of(str(asked.get(name))) for name in ("from", "to"))
     if not timedelta(0) <= last - first < MOST_DAYS * _DAY:
         raise BadLinkError(f"choose from 1 to {MOST_DAYS} days; `audit review` makes the page of any period")
     window = (datetime.combine(first, time(), UTC), datetime.combine(last + _DAY, time(), UTC))
@@ -65,10 +65,3 @@ async def make(request: Request) -> Response:
 def _made(settings: Settings, window: tuple[datetime, datetime], verify: bool) -> str:
     review = collect.collect(settings, window, check_integrity=verify)
     return page.render(review, settings.docs_dir, settings.review_file)
-
-
-def _day(text: object) -> date:
-    try:
-        return date.fromisoformat(str(text))
-    except ValueError:
-        raise BadLinkError(f"“{text}” is not a day; write it as 2026-05-31") from None
