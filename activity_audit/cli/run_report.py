@@ -9,7 +9,7 @@ from typing import Any
 
 from activity_audit.base.catalogue import display_name, feed_title
 from activity_audit.base.hours import naive
-from activity_audit.base.vocabulary import COUNTS
+from activity_audit.base.vocabulary import COUNTS, DISPOSITIONS
 from activity_audit.cli.output import number, print_table, say
 from activity_audit.settings.core import Settings
 from activity_audit.warehouse import lake
@@ -88,7 +88,7 @@ def print_report(settings: Settings, report: dict[str, Any]) -> None:
         say("Nothing new in these hours: every delivery is published already.")
     elif is_published:
         new = report["new"]
-        became = ", ".join(f"{number(new[name])} {name}" for name in ("accepted", "duplicate", "quarantined"))
+        became = ", ".join(f"{number(new[name])} {name}" for name in DISPOSITIONS)
         say(
             f"New in this run: {number(new['deliveries'])} deliveries with {number(new['received'])} records: {became}."
         )

@@ -19,6 +19,7 @@ from activity_audit.alerts.causes import KINDS
 from activity_audit.alerts.rounds import known
 from activity_audit.base.faults import FaultError
 from activity_audit.base.hours import HOUR, aware, now_utc
+from activity_audit.base.vocabulary import DISPOSITIONS
 from activity_audit.pipeline import notes
 from activity_audit.pipeline.status import status
 from activity_audit.settings.core import Settings
@@ -26,7 +27,6 @@ from activity_audit.warehouse import lake
 from activity_audit.warehouse.quarantine import REASONS
 from activity_audit.warehouse.verdicts import WORDS
 
-_DISPOSITIONS = ("accepted", "duplicate", "quarantined")
 Rows = Sequence[tuple[Sequence[str], float]]
 
 
@@ -87,7 +87,7 @@ def _of_warehouse(settings: Settings, report: dict[str, Any], by_feed: list[tupl
         "records",
         "Records by what became of them.",
         ["feed", "disposition"],
-        [([feed, name], n) for feed, *ns in by_feed for name, n in zip(_DISPOSITIONS, ns, strict=True)],
+        [([feed, name], n) for feed, *ns in by_feed for name, n in zip(DISPOSITIONS, ns, strict=True)],
     )
     reasons = {one["reason"]: one["records"] for one in report["reasons"]}
     yield _metric(
@@ -158,7 +158,7 @@ def _of_home(settings: Settings) -> Iterator[Metric]:
 
 
 def _records(settings: Settings) -> list[tuple[Any, ...]]:
-    sums = ", ".join(f"cast(sum({name}) as bigint)" for name in _DISPOSITIONS)
+    sums = ", ".join(f"cast(sum({name}) as bigint)" for name in DISPOSITIONS)
     with lake.reader(settings) as connection:
         return connection.execute(
             f"select feed, {sums} from quality.feed_reconciliation group by feed order by feed"

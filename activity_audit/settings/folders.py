@@ -115,6 +115,11 @@ class Folders:
         return self.home / "report"
 
     @property
+    def saved_file(self) -> Path:
+        """The named reports of all readers; not there before the first."""
+        return self.report_dir / "saved.json"
+
+    @property
     def deliveries_file(self) -> Path:
         """The subscriptions of readers, their questions, and what became of both; not there before the first."""
         return self.report_dir / "deliveries.sqlite"

@@ -22,7 +22,6 @@ from activity_audit.settings.report import ReportSettings
 if TYPE_CHECKING:
     from activity_audit.report.access.oidc import Provider
 
-LOCAL_USER = "local"
 _LONGEST_NAME = 200
 
 

@@ -41,6 +41,8 @@ _MASKED = frozenset(["masked-viewer", "masked-analyst"])
 # With any of these one sees events, or raw records, as they are.
 _PLAIN = frozenset([VIEW, QUARANTINE, RUNS])
 
+# Who opened the link that is printed.
+LOCAL_USER = "local"
 Endpoint = Callable[[Request], Response | Awaitable[Response]]
 FIELD = "csrf"
 HEADER = "X-CSRF-Token"

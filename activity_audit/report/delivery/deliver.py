@@ -17,6 +17,7 @@ from activity_audit.report.delivery.send import Folder, Mail, NotSentError
 from activity_audit.report.export.export import about_beside
 from activity_audit.report.export.job import Job
 from activity_audit.report.texts import bytes_text, count_text
+from activity_audit.report.web.views import VIEWS
 from activity_audit.warehouse.events.masked import SAID
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 # A file that takes longer is not made; the hourly runs of Dagster wait for it.
 _LONGEST_SECONDS = 1800.0
-# The page of each view, for links.
-PAGES = {"table": "/", "groups": "/groups", "pictures": "/pictures"}
 
 
 class NotDeliveredError(RuntimeError):
@@ -80,7 +79,7 @@ class Post:
                     if place:
                         place.put(_files(job, delivery.name))
                     else:
-                        self._mail(subscription, user, delivery, job, f"{PAGES[report.view]}{state.url('')}", address)
+                        self._mail(subscription, user, delivery, job, f"{VIEWS[report.view]}{state.url('')}", address)
                 except NotSentError as error:
                     self._record(subscription, user, delivery, job, f"to {address or shown}: {error}", ok=False)
                     raise

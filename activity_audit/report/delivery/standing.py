@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from activity_audit.base.hours import now_utc, parse_time
 from activity_audit.report import time_fields
-from activity_audit.report.access.permissions import EDIT, EXPORT, PERMISSIONS, VIEW, User
+from activity_audit.report.access.permissions import EDIT, EXPORT, LOCAL_USER, PERMISSIONS, VIEW, User
 from activity_audit.report.delivery.book import Book, Question, Standing, Subscription, at, change_in
 from activity_audit.report.saved import SavedReport, SavedReports
 from activity_audit.report.web.urls import FROM_TO, State, parse
@@ -19,7 +19,6 @@ from activity_audit.warehouse.events.masked import FIELDS as MASKED
 if TYPE_CHECKING:
     from activity_audit.settings.core import Settings
 
-LOCAL_USER = "local"
 # What a reader needs for a subscription, and for a question, whose findings are looked at on a page.
 NEEDED: dict[type[Standing], tuple[str, ...]] = {Subscription: (VIEW, EXPORT, EDIT), Question: (VIEW, EDIT)}
 # A provider, or a proxy, says what a reader may only when they come. Who has not come for so long may nothing.
@@ -78,7 +77,7 @@ def seen(book: Book, user: User) -> None:
 
 def reports_of(settings: Settings, name: str) -> list[SavedReport]:
     """The saved reports that a reader may use: their own, and those that are shared."""
-    return SavedReports(settings.report_dir / "saved.json").visible_to(name)
+    return SavedReports(settings.saved_file).visible_to(name)
 
 
 def owner_now(settings: Settings, standing: Standing) -> User:

@@ -134,7 +134,7 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster:
     app.state.trail = trail
     app.state.watched = Watched(settings)
     app.state.reviewing = threading.Lock()
-    app.state.saved = SavedReports(settings.report_dir / "saved.json")
+    app.state.saved = SavedReports(settings.saved_file)
     app.state.exports = ExportJobs(warehouse, settings.report_dir / "exports", settings.report.export_space)
     access.sessions.on_end = app.state.exports.end_session
     return app

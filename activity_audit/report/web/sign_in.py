@@ -6,9 +6,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from activity_audit.report.access.access import LOCAL_USER, Access
+from activity_audit.report.access.access import Access
 from activity_audit.report.access.attempts import BusyError
-from activity_audit.report.access.permissions import public
+from activity_audit.report.access.permissions import LOCAL_USER, public
 from activity_audit.report.access.tokens import TokenRefusedError
 from activity_audit.report.access.users import TooManyFailuresError
 from activity_audit.report.trail import Trail

@@ -144,8 +144,8 @@ def home(place: Place, settings: Settings) -> Path:
         if settings.own_feeds_dir.is_dir():
             with own_journal(settings).locked():
                 archive.add(settings.own_feeds_dir, settings.own_feeds_dir.name, filter=_without_locks)
-        for saved in sorted(settings.report_dir.glob("saved.json")):
-            archive.add(saved, f"{settings.report_dir.name}/{saved.name}")
+        if settings.saved_file.exists():
+            archive.add(settings.saved_file, f"{settings.report_dir.name}/{settings.saved_file.name}")
         if settings.deliveries_file.exists():
             copied = place.space / settings.deliveries_file.name
             copied.unlink(missing_ok=True)

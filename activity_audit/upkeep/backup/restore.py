@@ -41,7 +41,6 @@ from activity_audit.warehouse.transactions import in_transaction
 
 _OLD, _NEW = "backup", "restored"
 _BEFORE = ".before-"
-_SAVED = "saved.json"
 # The ends of the names of a catalog's files: it, the index and the book of alerts beside it, and SQLite's logs of each.
 _OF_CATALOG = tuple(f"{one}{log}" for one in ("", ".raw-index", ".alerts") for log in ("", "-wal", "-shm", "-journal"))
 _MOST_NAMED = 20
@@ -118,11 +117,7 @@ def _what_is_there(connection: duckdb.DuckDBPyConnection, settings: Settings, ra
     if there := next((f"{what} ({min(sizes)})" for what, sizes in stores.items() if sizes), None):
         return there
     # A backup has these, too.
-    kept = [
-        path
-        for path in (settings.own_feeds_dir, settings.report_dir / _SAVED, settings.deliveries_file)
-        if path.exists()
-    ]
+    kept = [path for path in (settings.own_feeds_dir, settings.saved_file, settings.deliveries_file) if path.exists()]
     return f"what a home keeps ({kept[0]})" if kept else None
 
 
@@ -182,7 +177,7 @@ def _move_aside(settings: Settings, found: str) -> list[str]:
     # The record last, so that one that was killed is not taken for a new home.
     deliveries = settings.report_dir.glob(f"{settings.deliveries_file.name}*")
     paths += [path for path in deliveries if _BEFORE not in path.name]
-    paths += [settings.report_dir / _SAVED, home_record.path(settings)]
+    paths += [settings.saved_file, home_record.path(settings)]
     suffix = f"{_BEFORE}{now_utc():%Y%m%dT%H%M%SZ}"
     moved = []
     for path in paths:
