@@ -96,7 +96,7 @@ class Book:
                     _add_targets(connection, key, targets, over)
             for about, key in known.items() if has_end else ():
                 if about in causes:
-                    # A place that is named later, or whose URL was corrected, is told what is still wrong.
+                    # A place that is named later, or whose URL was corrected, gets what is still wrong.
                     rows = connection.execute("select target from told where alert_id = ?", [key]).fetchall()
                     _add_targets(connection, key, set(targets) - {target for (target,) in rows})
                 elif judged(about):

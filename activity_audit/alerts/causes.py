@@ -18,7 +18,7 @@ class Kind:
         level: how grave it is.
         of_home: whether it is about what this home does. Otherwise it is about the warehouse, and all homes that
             publish into it share what was told.
-        has_end: whether it goes on until it is over. Otherwise it is told once, and never again.
+        has_end: whether it goes on until it is over. Otherwise it is reported once, and never again.
     """
 
     title: str

@@ -47,7 +47,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """How people call it: its service and host. Whatever else is in the URL may be a secret."""
+        """How people call it: its service and host. All else in the URL may be a secret."""
         plugin = _plugin(self.url)
         parts = urlsplit(plugin.url(privacy=True) if plugin else self.url.partition("?")[0])
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if plugin else f"{parts.scheme}://…"

@@ -29,9 +29,9 @@ def observe(
     `about` whether this look has judged it: only then it is over if it was not found. `to` are the URLs of the places
     that are told, in place of AUDIT_ALERT_TO.
 
-    The rule of delivery: each place is told each cause, and its end, at least once. It is told twice only if a process
+    The rule of delivery: each place gets each cause, and its end, at least once. It gets one twice only if a process
     dies between sending and noting it. What could not be sent is tried again by the next look of any process, for seven
-    days after the cause is over. A cause that is over before a place could be told of it is told in one message.
+    days after the cause is over. A cause that is over before a place could be told of it is one message.
 
     Never fails: what is wrong with a place, or with the book, is returned as warnings, a sentence each.
     """
@@ -81,7 +81,7 @@ def deliver(settings: Settings, book: Book, places: Sequence[Target]) -> list[st
 
 
 def message(settings: Settings, owed: Owed) -> Message:
-    """What a place is told."""
+    """The message to a place."""
     kind = KINDS[owed.kind]
     several = f" ({len(owed.alerts)})" if len(owed.alerts) > 1 else ""
     is_over = owed.phase != "begun" and kind.has_end

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command("deliver")
 @click.option("--dry-run", is_flag=True, help="Show what is due, and deliver nothing.")
 @click.option("--list", "listing", is_flag=True, help="Show all subscriptions, and how each went last.")
-@click.option("--stop", metavar="ID", help="Stop a subscription, whoever set it up.")
+@click.option("--stop", metavar="ID", help="Stop a subscription, also another person's.")
 @click.option("--output", type=OUTPUT, default="table", show_default=True)
 @click.pass_obj
 def command(settings: Settings, dry_run: bool, listing: bool, stop: str | None, output: str) -> None:

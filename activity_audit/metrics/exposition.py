@@ -23,7 +23,7 @@ JSON = "application/json"
 
 
 class Watched:
-    """Answers of a process that is watched; whoever asks meanwhile waits for the same look."""
+    """Answers of a process that is watched; who asks meanwhile waits for the same look."""
 
     def __init__(self, settings: Settings, is_up: Callable[[], bool] = lambda: True) -> None:
         """`is_up` is whether what else the process needs answers, such as Dagster's pages."""

@@ -103,7 +103,7 @@ class SavedReports:
         """Save one. The owner's own of the same name is replaced if it has the id `replace_id`.
 
         Where `shared`, `description` or `people` is not said, what is replaced keeps its own, and what is new has none.
-        `seen` is when what is replaced was saved, as whoever replaces it saw it.
+        `seen` is when what is replaced was saved, as the person who replaces it saw it.
 
         Raises:
             SameNameError: if the owner has one of the name, and that one is not said to be replaced.

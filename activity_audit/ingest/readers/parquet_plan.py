@@ -24,7 +24,7 @@ BATCH_BYTES = 16 << 20
 # So large may a value be that is decoded for each row of a batch though the file has it once.
 _WIDEST = BATCH_BYTES // BATCH_ROWS
 _WIDEST_ROW = 4 * BATCH_BYTES
-# What Arrow takes to read a column, whatever is in it.
+# What Arrow takes to read any column.
 _COLUMN_BYTES = 4 << 10
 # What a level and a value of a nested column take in Arrow at least.
 _NESTED_VALUE_BYTES = 16

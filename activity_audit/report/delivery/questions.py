@@ -262,7 +262,7 @@ def _wrong(question: Question) -> str | None:
 
 
 def _says(settings: Settings, question: Question, finding: Finding) -> str:
-    """What is told of a finding. It goes to other systems, so it does not say of whom it is."""
+    """What is reported of a finding. It goes to other systems, so it does not say of whom it is."""
     where = f": {settings.report.url}/questions#{question.id}" if settings.report.url else ""
     return (
         f"“{question.report_name}” ({threshold_text(question)}): {count_text(finding.event_count)} in the "

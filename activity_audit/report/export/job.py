@@ -204,7 +204,7 @@ class Job:
 def file_name(filters: Filters, snapshot: int | None, suffix: str, what: str = "events") -> str:
     """Says the application, the period with both ends as the prompt has them, and the snapshot: no two are mistaken.
 
-    It has ASCII letters, digits, `-` and `_` only, whatever the applications are called, and is bounded.
+    It has ASCII letters, digits, `-` and `_` only, for any names of applications, and is bounded.
     """
     ends = (filters.start, filters.end)
     if all(end.time() == datetime.min.time() for end in ends):
