@@ -66,6 +66,8 @@ def test_one_search_looks_through_all_columns(open_page: Open) -> None:
     page.get_by_role("link", name="Pictures").click()
     page.locator("#over-time").wait_for()
     page.get_by_role("link", name="Remove Search: reader-3").click()
+    # Until the page has come, its links still have the search.
+    expect(page.locator(".chip", has_text="Search: reader-3")).to_have_count(0)
     page.get_by_role("link", name="Table").click()
     expect(page.locator("#count")).to_have_text("1,200 events")
 
