@@ -16,6 +16,7 @@ from activity_audit.report.delivery.periods import OF, period_name
 from activity_audit.report.delivery.send import Folder, Mail, NotSentError
 from activity_audit.report.export.export import about_beside
 from activity_audit.report.export.job import Job
+from activity_audit.report.export.layout import Layout
 from activity_audit.report.texts import bytes_text, count_text
 from activity_audit.report.web.views import VIEWS
 from activity_audit.warehouse.events.masked import SAID
@@ -71,7 +72,8 @@ class Post:
             if not (place or missing):
                 return Sent(None, None)
             state = standing.of_period(state, *delivery.period)
-            job = self._made(subscription, user, state, report.view)
+            path = f"{VIEWS[report.view]}{state.url('')}"
+            job = self._made(subscription, user, state, report.view, self._link(path))
             shown = place.shown(delivery.name) if place else ""
             for address in (None,) if place else missing:
                 self._record(subscription, user, delivery, job, f"to {address or shown}", ok=True)
@@ -79,7 +81,7 @@ class Post:
                     if place:
                         place.put(_files(job, delivery.name))
                     else:
-                        self._mail(subscription, user, delivery, job, f"{VIEWS[report.view]}{state.url('')}", address)
+                        self._mail(subscription, user, delivery, job, address)
                 except NotSentError as error:
                     self._record(subscription, user, delivery, job, f"to {address or shown}: {error}", ok=False)
                     raise
@@ -101,8 +103,13 @@ class Post:
             raise standing.StoppedError("AUDIT_DELIVERY_PATH is not set any more")
         return Folder(self.settings.delivery.path, subscription.folder)
 
-    def _made(self, subscription: Subscription, user: User, state: State, view: str) -> Job:
+    def _link(self, path: str) -> str | None:
+        base = self.settings.report.url
+        return f"{base}{path}" if base else None
+
+    def _made(self, subscription: Subscription, user: User, state: State, view: str, link: str | None) -> Job:
         job = Job(subscription.id, user, state.filters(now_utc()), f".{subscription.format}", self.snapshot)
+        job.layout = Layout.of(state, link)
         if view == "groups" and subscription.format != "pdf":
             from activity_audit.report.web.pages.groups import groups_of
 
@@ -113,9 +120,7 @@ class Post:
             raise NotDeliveredError(job.error or "the export was stopped")
         return job
 
-    def _mail(
-        self, subscription: Subscription, user: User, delivery: Delivery, job: Job, path: str, address: str | None
-    ) -> None:
+    def _mail(self, subscription: Subscription, user: User, delivery: Delivery, job: Job, address: str | None) -> None:
         server = self.settings.delivery.mail
         assert server
         assert address
@@ -123,16 +128,16 @@ class Post:
         size, most = sum(file.stat().st_size for file, _ in files), self.settings.delivery.mail_bytes
         start, _ = delivery.period
         period = period_name(subscription.every, start)
-        base = self.settings.report.url
-        where = f"{base}{path}" if base else f"the report, under Saved, as “{subscription.report_name}”"
+        link, base = job.layout.link, self.settings.report.url
+        where = link or f"the report, under Saved, as “{subscription.report_name}”"
         lines = [f"“{subscription.report_name}”, of {OF[subscription.every]} {period} (UTC): {_found(job)}."]
         if size > most:
             lines.append(
                 f"The file has {bytes_text(size)}, which is more than a mail may have here ({bytes_text(most)}): open "
                 f"{where} and export it."
             )
-        elif base:
-            lines.append(f"The same in the report: {where}")
+        elif link:
+            lines.append(f"The same in the report: {link}")
         lines += [*([f"{SAID[:1].upper()}{SAID[1:]}."] if user.is_masked else []), "", _footer(subscription, base)]
         attached = [] if size > most else [_named(file, name) for file, name in files]
         Mail(message_id(delivery), f"{subscription.report_name}: {period}", "\n".join(lines), attached).send(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from activity_audit.report.queries.orders import FIELDS, NEWEST, TIME, Order
 from activity_audit.report.titles import TITLES
+
+if TYPE_CHECKING:
+    from activity_audit.report.web.urls import State
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,11 @@ class Layout:
     columns: tuple[str, ...] = FIELDS
     order: Order = NEWEST
     link: str | None = None
+
+    @staticmethod
+    def of(state: State, link: str | None = None) -> Layout:
+        """As a view shows its events."""
+        return Layout(state.columns, Order(state.sort, state.descending), link)
 
     @property
     def order_text(self) -> str:
