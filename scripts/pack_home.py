@@ -25,8 +25,10 @@ from activity_audit.alerts import book
 from activity_audit.dbt_runner import project
 from activity_audit.raw import database
 from activity_audit.raw.notes import NAMES
-from activity_audit.report import saved, trail
+from activity_audit.report import trail
 from activity_audit.report.delivery import book as deliveries
+from activity_audit.report.saved.book import SavedReports
+from activity_audit.report.saved.reports import SavedReport
 from activity_audit.warehouse import extensions, home_version, key_index
 from activity_audit.warehouse.contract import published_models
 
@@ -59,7 +61,7 @@ def _parts() -> Iterator[str]:
     yield "\nbook of deliveries"
     yield from map(_one_line, deliveries.TABLES)
     yield f"\nnotes: {', '.join(sorted(NAMES))}"
-    yield f"saved reports: {_fields(saved.SavedReport)}"
+    yield f"saved reports: {_fields(SavedReport)}"
     fields_of_trail = re.findall(r'^ +"(\w+)": ', inspect.getsource(trail.Trail.record), re.MULTILINE)
     yield f"trail: {', '.join(fields_of_trail)}"
     yield f"index of known ids: {_fields(key_index.State)}; {_fields(key_index.Segment)}"
@@ -109,7 +111,7 @@ def make(home: Path) -> None:
     period = ["--from", "2026-05-01", "--to", "2026-05-02"]
     for command in (["run"], ["hold", "place", "--application", "search", *period, "--reason", "r", "--by", "b"]):
         subprocess.run([*run, *command], env=os.environ | settings, check=True, stdout=subprocess.DEVNULL)
-    saved.SavedReports(home / "report/saved.json").save("mine", "ada", "application=Search")
+    SavedReports(home / "report/saved.json").save("mine", "ada", "application=Search")
 
 
 def main() -> None:

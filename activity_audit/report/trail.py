@@ -28,7 +28,7 @@ ACTIVITIES = {
     EVENT: ("Viewed",),
     EXPORT: ("Created", "Downloaded", "Stopped"),
     QUARANTINE: ("Viewed",),
-    SAVED: ("Saved", "Shared", "Unshared", "Deleted", "Restored"),
+    SAVED: ("Saved", "Edited", "Shared", "Unshared", "Deleted", "Restored"),
     USER: ("Login", "Logout"),
     DAGSTER: ("Viewed", "Changed"),
     DELIVERY: ("Subscribed", "Sent", "Stopped", "Started", "Removed"),
@@ -69,7 +69,7 @@ class Trail:
         self.record(user.name, EXPORT, activity, job, _as_seen(user))
 
     def changed_saved(self, user: User, activity: str, saved_id: str, name: str) -> None:
-        """A named report was saved, shared, unshared, deleted or restored."""
+        """A named report was saved, edited, shared, unshared, deleted or restored."""
         self.record(user.name, SAVED, activity, saved_id, name)
 
     def delivered(

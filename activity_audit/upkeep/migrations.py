@@ -49,6 +49,7 @@ STEPS = (
     Step(3, "saved reports have descriptions, and people whom they are shared with, and are kept a while when deleted"),
     # It is made when somebody first subscribes to a report, or asks a question.
     Step(4, "a home may have a book of deliveries"),
+    Step(5, "saved reports are shared with roles, are favourites, and open first"),
 )
 
 

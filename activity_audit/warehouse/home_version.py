@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import duckdb
 
 # What this release writes.
-VERSION = 4
+VERSION = 5
 # That of releases that recorded none.
 UNRECORDED = 1
 _KEY = "activity_audit_version"

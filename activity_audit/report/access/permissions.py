@@ -51,11 +51,15 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 
 @dataclass(frozen=True)
 class User:
-    """Who reads the report: the name that its audit trail has, what they may do, and whether fields are masked."""
+    """Who reads the report: the name that its audit trail has, what they may do, and whether fields are masked.
+
+    `roles` are all that they were given, in lower case, also those of a provider that say nothing here.
+    """
 
     name: str
     permissions: frozenset[str]
     is_masked: bool = False
+    roles: frozenset[str] = frozenset()
 
     def may(self, permission: str) -> bool:
         """Whether they have the permission."""
@@ -72,9 +76,9 @@ def user_of(name: str, roles: Iterable[str]) -> User:
 
     So who is masked has neither the quarantine nor runs, where raw records are.
     """
-    named = {role.strip().lower() for role in roles}
+    named = {role.strip().lower() for role in roles} - {""}
     is_masked = bool(named & _MASKED) and not permissions_of(named - _MASKED) & _PLAIN
-    return User(name, permissions_of(named), is_masked)
+    return User(name, permissions_of(named), is_masked, frozenset(named))
 
 
 class NotSignedInError(HTTPException):

@@ -51,7 +51,8 @@ _LONGEST = 300
 class Standing:
     """What a reader wants again and again of a saved report: who, with which permissions, and whether it goes on.
 
-    `permissions` and `is_masked` are those that the owner had when they were seen last, at `seen_at`.
+    `permissions` and `is_masked` are those that the owner had when they were seen last, at `seen_at`. The permissions
+    have the names of the owner's roles among them, with which others may have shared the report.
     """
 
     TABLE: ClassVar[str]

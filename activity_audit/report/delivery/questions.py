@@ -23,7 +23,7 @@ from activity_audit.report.access.users import UsersFileError
 from activity_audit.report.delivery import standing
 from activity_audit.report.delivery.book import Book, Finding, Question, Unit, add_in, at, change_in, find_in, said
 from activity_audit.report.delivery.standing import StoppedError
-from activity_audit.report.saved import SavedReportError
+from activity_audit.report.saved.reports import SavedReportError
 from activity_audit.report.texts import count_text, encode
 from activity_audit.report.web.urls import BadLinkError, State
 from activity_audit.warehouse import lake

@@ -25,7 +25,7 @@ from activity_audit.report.delivery.book import Book, Delivery, Subscription, ad
 from activity_audit.report.delivery.deliver import NotDeliveredError, Post, Sent
 from activity_audit.report.delivery.periods import file_name, over
 from activity_audit.report.delivery.standing import StoppedError
-from activity_audit.report.saved import SavedReportError
+from activity_audit.report.saved.reports import SavedReportError
 from activity_audit.report.trail import Trail, TrailError
 from activity_audit.report.web.urls import BadLinkError
 from activity_audit.warehouse import coverage, lake, verdicts

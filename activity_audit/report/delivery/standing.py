@@ -12,9 +12,9 @@ from activity_audit.base.hours import now_utc, parse_time
 from activity_audit.report import time_fields
 from activity_audit.report.access.permissions import EDIT, EXPORT, LOCAL_USER, PERMISSIONS, VIEW, User
 from activity_audit.report.delivery.book import Book, Question, Standing, Subscription, at, change_in
-from activity_audit.report.saved import SavedReport, SavedReports
+from activity_audit.report.saved.book import SavedReports
+from activity_audit.report.saved.reports import SavedReport
 from activity_audit.report.web.urls import FROM_TO, State, parse
-from activity_audit.warehouse.events.masked import FIELDS as MASKED
 
 if TYPE_CHECKING:
     from activity_audit.settings.core import Settings
@@ -39,12 +39,12 @@ def new(report: SavedReport, user: User) -> dict[str, Any]:
     Raises:
         StandingError: if the report asks by fields that are masked for the user.
     """
-    if user.is_masked and parse(parse_qsl(report.query)).asked_by.intersection(MASKED):
+    if user.is_masked and report.asked_by(user) is None:
         raise StandingError("the saved report asks by fields that are masked for you")
     now = at(now_utc())
     return {
         "id": str(uuid4()), "report_id": report.id, "report_name": report.name, "owner": user.name,
-        "permissions": ",".join(sorted(user.permissions)), "is_masked": int(user.is_masked), "seen_at": now,
+        **_allowed(user), "seen_at": now,
         "created_at": now, "stopped_at": None, "stopped_why": None,
     }  # fmt: skip
 
@@ -65,7 +65,7 @@ def seen(book: Book, user: User) -> None:
     now = at(now_utc())
     where = "owner = ?"
     known = [*book.find(Subscription, where, [user.name]), *book.find(Question, where, [user.name])]
-    said = {"permissions": ",".join(sorted(user.permissions)), "is_masked": int(user.is_masked)}
+    said = _allowed(user)
     old = [one for one in known if any(getattr(one, name) != value for name, value in said.items())]
     # Once a day is enough for who comes every hour.
     old += [one for one in known if one not in old and one.seen_at[:10] != now[:10]]
@@ -75,9 +75,15 @@ def seen(book: Book, user: User) -> None:
                 change_in(connection, one, **said, seen_at=now)  # type: ignore[arg-type]
 
 
-def reports_of(settings: Settings, name: str) -> list[SavedReport]:
-    """The saved reports that a reader may use: their own, and those that are shared."""
-    return SavedReports(settings.saved_file).visible_to(name)
+def _allowed(user: User) -> dict[str, Any]:
+    """What a reader may do and see, as it is kept. A name with a comma cannot be."""
+    names = user.permissions | {role for role in user.roles if "," not in role}
+    return {"permissions": ",".join(sorted(names)), "is_masked": int(user.is_masked)}
+
+
+def reports_of(settings: Settings, user: User) -> list[SavedReport]:
+    """The saved reports that a reader may use: their own, and those that are shared with them."""
+    return SavedReports(settings.saved_file).visible_to(user)
 
 
 def owner_now(settings: Settings, standing: Standing) -> User:
@@ -113,7 +119,8 @@ def _known(settings: Settings, standing: Standing) -> User:
             f"{standing.owner} has not opened the pages of saved reports for {BELIEVED.days} days, so it is not known "
             "what they may"
         )
-    return User(standing.owner, frozenset(standing.permissions.split(",")), bool(standing.is_masked))
+    names = frozenset(standing.permissions.split(","))
+    return User(standing.owner, names.intersection(PERMISSIONS), bool(standing.is_masked), names)
 
 
 def asked(settings: Settings, standing: Standing, user: User) -> tuple[SavedReport, State]:
@@ -124,11 +131,11 @@ def asked(settings: Settings, standing: Standing, user: User) -> tuple[SavedRepo
         BadLinkError: if this release cannot read what it asks.
         SavedReportError: if the file of saved reports is damaged.
     """
-    report = next((one for one in reports_of(settings, user.name) if one.id == standing.report_id), None)
+    report = next((one for one in reports_of(settings, user) if one.id == standing.report_id), None)
     if report is None:
         raise StoppedError(f"the saved report “{standing.report_name}” was deleted, or is not shared any more")
     state = parse(parse_qsl(report.query))
-    if user.is_masked and state.asked_by.intersection(MASKED):
+    if report.asked_by(user) is None:
         raise StoppedError(f"the saved report “{report.name}” asks by fields that are masked for {user.name}")
     return report, state
 

@@ -17,7 +17,7 @@ from activity_audit.report.delivery.standing import StandingError
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
 
 if TYPE_CHECKING:
-    from activity_audit.report.saved import SavedReport
+    from activity_audit.report.saved.reports import SavedReport
     from activity_audit.settings.core import Settings
 
 FORMATS = ("csv", "xlsx", "pdf", "parquet")
@@ -33,7 +33,7 @@ def report_of(settings: Settings, user: User, report_id: str) -> SavedReport:
     Raises:
         StandingError: if there is none.
     """
-    for one in standing.reports_of(settings, user.name):
+    for one in standing.reports_of(settings, user):
         if one.id == report_id:
             return one
     raise StandingError("choose a saved report that is yours, or shared; this one may have been deleted")

@@ -95,7 +95,8 @@ def build_app(settings: Settings, warehouse: Warehouse, access: Access, dagster:
     `dagster` is where Dagster's pages are, if they are served with the report.
     """
     from activity_audit.report.export.jobs import ExportJobs
-    from activity_audit.report.saved import SavedReportError, SavedReports
+    from activity_audit.report.saved.book import SavedReports
+    from activity_audit.report.saved.reports import SavedReportError
     from activity_audit.report.web import data_docs, sign_in
     from activity_audit.report.web.pages import deliveries, export, questions, saved
     from activity_audit.report.web.pages.messages import exception_handlers

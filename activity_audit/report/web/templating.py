@@ -24,6 +24,7 @@ from activity_audit.report.web.cells import cell
 from activity_audit.report.web.column_filters import HOWS
 from activity_audit.report.web.drawing import name_of
 from activity_audit.report.web.urls import day_text, hour_code
+from activity_audit.report.web.views import VIEWS
 from activity_audit.warehouse.events.columns import COLUMNS
 from activity_audit.warehouse.events.filters import CHOICES
 from activity_audit.warehouse.events.masked import FIELDS as MASKED
@@ -114,6 +115,7 @@ def environment() -> jinja2.Environment:
         "titles": TITLES,
         "column_meanings": {column.field: column.meaning for column in COLUMNS},
         "masked_fields": MASKED,
+        "views": VIEWS,
         "period_titles": periods.TITLES,
         "named": name_of,
         # What the filter form has fields for; all else of the state goes with it.

@@ -10,7 +10,7 @@ from activity_audit.report.access.permissions import PERMISSIONS, User
 from activity_audit.report.delivery import questions, subscribe
 from activity_audit.report.delivery.book import Book, Finding, Question
 from activity_audit.report.delivery.standing import StandingError
-from activity_audit.report.saved import SavedReports
+from activity_audit.report.saved.book import SavedReports
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.warehouse import lake
 from tests.integration.alerts_support import receiver

@@ -18,12 +18,13 @@ from activity_audit.alerts.book import home_book
 from activity_audit.base.hours import now_utc
 from activity_audit.report.access.permissions import User, user_of
 from activity_audit.report.delivery import book as books
-from activity_audit.report.delivery import rounds, send
+from activity_audit.report.delivery import rounds, send, standing
 from activity_audit.report.delivery.book import Book, Delivery, Subscription
 from activity_audit.report.delivery.rounds import MOST_AT_ONCE, deliver_due
 from activity_audit.report.delivery.standing import StandingError
 from activity_audit.report.delivery.subscribe import subscription
-from activity_audit.report.saved import SavedReports
+from activity_audit.report.saved.book import SavedReports
+from activity_audit.report.saved.reports import Details
 from activity_audit.settings.core import Settings, load_settings
 from orchestration import instance as dagster_instance
 from orchestration.definitions import build_definitions
@@ -56,7 +57,7 @@ def home(report_home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def _subscribe(settings: Settings, user: User = ANN, **form: str) -> Subscription:
     """A subscription whose first period is that of the events."""
-    (report,) = SavedReports(settings.report_dir / "saved.json").visible_to(user.name)
+    (report,) = SavedReports(settings.report_dir / "saved.json").visible_to(user)
     said = {"report": report.id, "every": "hour", "format": "csv", "to": "folder"} | form
     made = subscription(settings, user, said)
     first = {"hour": FIRST, "day": "2026-05-01T00:00:00Z"}[made.every]
@@ -101,6 +102,44 @@ def test_a_folder_gets_each_period_once(home: Settings, tmp_path: Path) -> None:
     assert len(deliver_due(home).delivered) == 1
     assert (folder / name).read_text() == "as it was delivered"
     assert len(_trail(home)) == 1
+
+
+def test_a_delivery_has_the_columns_and_the_order_of_the_report(
+    home: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved, query = SavedReports(home.saved_file), "application=Search&sort=instance&columns=outcome%2Cinstance"
+    (report,) = saved.visible_to(ANN)
+    saved.save(report.name, "ann", query, replace_id=report.id)
+    monkeypatch.setenv("AUDIT_REPORT_URL", "https://audit.example")
+    _subscribe(load_settings())
+    assert len(deliver_due(load_settings()).delivered) == 1
+    (file,) = (tmp_path / "out").glob("*.csv")
+    found = pyarrow.csv.read_csv(file)
+    assert found.column_names == ["Outcome", "Instance"]
+    instances = found["Instance"].to_pylist()
+    assert instances == sorted(instances)
+    about = json.loads(file.with_name(f"{file.name}.about.json").read_text())
+    assert about["link"].startswith("https://audit.example/?period=from-to&")
+
+
+def test_a_role_that_only_a_provider_knows_is_remembered(home: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report is shared with a role, and its owner's roles are those of their last visit."""
+    monkeypatch.setenv("AUDIT_REPORT_AUTH", "proxy")
+    monkeypatch.setenv("AUDIT_REPORT_PROXY_HEADER", "X-User")
+    monkeypatch.setenv("AUDIT_REPORT_PROXY_FROM", "127.0.0.1")
+    settings, saved = load_settings(), SavedReports(home.saved_file)
+    (report,) = saved.visible_to(ANN)
+    saved.edit(report.id, "ann", report.name, Details(roles=["fraud team"]))
+    bob = user_of("bob", ["analyst", "Fraud Team", "a,quarantine"])
+    made = _subscribe(settings, bob)
+    assert standing.owner_now(settings, made).permissions == bob.permissions
+    assert len(deliver_due(settings).delivered) == 1
+    saved.edit(report.id, "ann", report.name, Details(roles=[]))
+    (delivered,) = _deliveries(settings)
+    Book(settings).change(delivered, state="due", done_at=None)
+    deliver_due(settings)
+    (stopped,) = Book(settings).find(Subscription)
+    assert "is not shared any more" in (stopped.stopped_why or "")
 
 
 def test_what_is_not_over_is_not_due(home: Settings, tmp_path: Path) -> None:

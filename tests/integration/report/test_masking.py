@@ -25,6 +25,7 @@ from activity_audit.report.queries import charts, detail, events, groups, lists,
 from activity_audit.report.queries.events import Order
 from activity_audit.report.queries.files import FactFiles
 from activity_audit.report.queries.warehouse import Query, Warehouse
+from activity_audit.report.saved.reports import Details
 from activity_audit.report.web.app import build_app
 from activity_audit.settings.core import Settings
 from activity_audit.settings.report import ReportSettings
@@ -216,8 +217,8 @@ def test_no_address_asks_by_what_is_masked(app: Starlette, asked: str) -> None:
 
 def test_saved_reports_with_values_of_masked_fields_are_not_listed(app: Starlette) -> None:
     saved = app.state.saved
-    saved.save("By somebody", "ann", f"{_ASKED}&triggered_by=ann%40x.example", shared=True)
-    saved.save("By outcome", "ann", f"{_ASKED}&outcome=FAILURE", shared=True)
+    saved.save("By somebody", "ann", f"{_ASKED}&triggered_by=ann%40x.example", Details(shared=True))
+    saved.save("By outcome", "ann", f"{_ASKED}&outcome=FAILURE", Details(shared=True))
     for headers, listed in ((_ANALYST, True), (_READER, False)):
         (page,) = _pages(app, headers, ["/saved"])
         assert ("By outcome" in page.text, "By somebody" in page.text) == (True, listed)

@@ -39,6 +39,12 @@ ROUTES: dict[tuple[str, str], str | None] = {
     ("GET", "/pictures"): "view",
     ("GET", "/saved"): "view",
     ("POST", "/saved"): "edit",
+    ("GET", "/saved/x/edit"): "edit",
+    ("POST", "/saved/x/edit"): "edit",
+    ("POST", "/saved/x/favourite"): "view",
+    ("POST", "/saved/x/unfavourite"): "view",
+    ("POST", "/saved/x/first"): "view",
+    ("POST", "/saved/x/unfirst"): "view",
     ("POST", "/saved/x/share"): "edit",
     ("POST", "/saved/x/unshare"): "edit",
     ("POST", "/saved/x/delete"): "edit",
@@ -251,6 +257,31 @@ def test_the_last_hours_end_where_the_data_end(clients: dict[str, httpx.Client],
     assert clients["view"].get(html.unescape(rows[1])).json()["rows"]
 
 
+def test_one_opens_first_and_favourites_are_at_hand(clients: dict[str, httpx.Client]) -> None:
+    owner, reader = clients["edit"], clients["view"]
+    saved = owner.post(
+        "/saved",
+        data={"name": "Kept", "query": PERIOD, "view": "groups", "shared": "1"},
+        headers={"Accept": "application/json"},
+    ).json()
+    address = f"/saved/{saved['id']}"
+    assert "Run report" in reader.get("/").text
+    assert reader.post(f"{address}/favourite").headers["location"] == "/saved"
+    assert f"/groups?{PERIOD}" in html.unescape(reader.get("/").text)
+    assert reader.post(f"{address}/unfavourite", data={"then": "report"}).headers["location"] == f"/groups?{PERIOD}"
+    reader.post(f"{address}/first")
+    opened = reader.get("/")
+    assert (opened.status_code, opened.headers["location"]) == (303, f"/groups?{PERIOD}")
+    # Where it is gone, or not shared any more, the prompt comes again.
+    owner.post(f"{address}/unshare")
+    assert reader.get("/").status_code == 200
+    owner.post(f"{address}/share")
+    assert reader.get("/").status_code == 303
+    owner.post(f"{address}/delete", data={"confirm": "1"})
+    assert reader.get("/").status_code == 200
+    assert reader.post(f"{address}/first").status_code == 409
+
+
 def test_named_reports(clients: dict[str, httpx.Client]) -> None:
     client = clients["edit"]
     client.headers["Accept"] = "application/json"
@@ -284,6 +315,15 @@ def test_named_reports(clients: dict[str, httpx.Client]) -> None:
         assert people.status_code == 200
         assert "may chats" in clients["view"].get("/saved").text
         assert "may chats" not in clients["quarantine"].get("/saved").text
+        change = {"name": "chats", "description": "for the board", "people": "", "roles": "View", "shared": "0"}
+        edited = client.post(f"/saved/{saved['id']}/edit", data=change).json()
+        assert (edited["name"], edited["people"], edited["roles"]) == ("chats", [], ["view"])
+        refused = client.post(f"/saved/{saved['id']}/edit", data=change | {"roles": "viewer, auditors"})
+        assert (refused.status_code, "auditors" in refused.text) == (409, True)
+        form = client.get(f"/saved/{saved['id']}/edit", headers={"Accept": "text/html"}).text
+        assert 'value="for the board"' in form
+        assert "for the board" in clients["view"].get("/saved").text, "it is shared with their role"
+        assert client.post(f"/saved/{saved['id']}/edit", data=change | {"name": "may chats"}).status_code == 200
         assert client.post(f"/saved/{saved['id']}/delete").json()["id"] == saved["id"]
         assert "may chats" not in clients["view"].get("/saved").text
         assert client.post("/saved/example/delete").status_code == 409

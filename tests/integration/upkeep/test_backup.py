@@ -19,7 +19,8 @@ import pytest
 from activity_audit.base.hours import now_utc
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.pipeline.run import land_feeds
-from activity_audit.report.saved import SavedReports
+from activity_audit.report.access.permissions import user_of
+from activity_audit.report.saved.book import SavedReports
 from activity_audit.report.trail import Trail
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep.backup import dump as dumping
@@ -111,7 +112,7 @@ def test_a_backup_becomes_a_home_in_which_everything_goes_on(published: Settings
     assert restore(new).backup == made.backup
     assert dump(new, set()) == before
     assert query(new, EVENTS, at=runs[0]) == [("a",), ("b",)]
-    assert [report.name for report in SavedReports(new.report_dir / "saved.json").visible_to("ada")] == ["mine"]
+    assert [report.name for report in SavedReports(new.saved_file).visible_to(user_of("ada", []))] == ["mine"]
     assert one(new, "select count(*) from quality.legal_hold") == 1
     assert verify(new, None, made.backup.ledger_head).findings == []
     _goes_on(new)

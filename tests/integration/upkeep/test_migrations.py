@@ -11,7 +11,8 @@ import pytest
 
 from activity_audit.evidence.verify.verify import verify
 from activity_audit.raw.lake import raw_lake
-from activity_audit.report.saved import SavedReports
+from activity_audit.report.access.permissions import user_of
+from activity_audit.report.saved.book import SavedReports
 from activity_audit.settings.core import Settings, load_settings
 from activity_audit.upkeep import migrations
 from activity_audit.upkeep.migrations import CannotMigrateError, Step, migrate
@@ -111,7 +112,7 @@ def packed(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
 def test_a_packed_home_opens_and_goes_on(packed: Settings) -> None:
     assert query(packed, EVENTS) == [("a",), ("b",), ("c",)]
     assert verify(packed).findings == []
-    assert [one.name for one in SavedReports(packed.report_dir / "saved.json").visible_to("ada")] == ["mine"]
+    assert [report.name for report in SavedReports(packed.saved_file).visible_to(user_of("ada", []))] == ["mine"]
     deliver(packed, lines([event("a"), event("d")]), hour=1)
     totals = run(packed, 1).totals
     assert (totals["received"], totals["accepted"], totals["duplicate"]) == (2, 1, 1)

@@ -19,7 +19,6 @@ from activity_audit.report.export.layout import AS_EVER, Layout
 from activity_audit.report.export.pdf_file import MOST_ROWS
 from activity_audit.report.queries import events
 from activity_audit.report.queries.lists import Application, applications
-from activity_audit.report.queries.orders import Order
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.texts import count_text
 from activity_audit.report.titles import TITLES
@@ -62,7 +61,7 @@ async def page(request: Request) -> Response:
         return named, events.count(query, filters), query.snapshot.snapshot_id, applications(query)
 
     state, total, snapshot, known = await ask(request, work, number_of(request, "snapshot"))
-    shown = Layout(state.columns, Order(state.sort, state.descending))
+    shown = Layout.of(state)
     grouped = groups_of(state, filters) if view == "groups" else None
     return render(
         request,
@@ -73,7 +72,6 @@ async def page(request: Request) -> Response:
         usual=AS_EVER,
         shown_columns=[TITLES[field] for field in shown.columns],
         grouped=grouped.says if grouped else "",
-        views=VIEWS,
         total=total,
         snapshot=snapshot,
         now=iso(now),
@@ -116,11 +114,11 @@ async def begin(request: Request) -> Response:
         if (text := form.get(name, "")) not in ("", *texts):
             raise BadLinkError(f"“{name}” of an export is {' or '.join(texts)}, not “{text}”")
     link = request.app.state.access.base_url + fixed(state, now).url(VIEWS[view])
-    layout = Layout(
-        AS_EVER.columns if form.get("columns") == "all" else state.columns,
-        AS_EVER.order if form.get("order") == "newest" else Order(state.sort, state.descending),
-        link,
-    )
+    layout = Layout.of(state, link)
+    if form.get("columns") == "all":
+        layout = replace(layout, columns=AS_EVER.columns)
+    if form.get("order") == "newest":
+        layout = replace(layout, order=AS_EVER.order)
     filters, snapshot, suffix = state.filters(now), number_of(request, "snapshot"), f".{form.get('format', '')}"
     groups = groups_of(state, filters) if form.get("what") == "groups" else None
     session, user, trail = request.state.session.key, request.state.user, request.app.state.trail

@@ -24,7 +24,7 @@ from activity_audit.report.titles import TITLES
 from activity_audit.report.web import audited
 from activity_audit.report.web.cursors import decode_group, encode_group
 from activity_audit.report.web.drawing import drawn, label_of, measured, name_of, shade
-from activity_audit.report.web.opened import opened as opened_report
+from activity_audit.report.web.opened import on_page
 from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, fields_of, frame, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
@@ -148,7 +148,7 @@ async def page(request: Request) -> Response:
         request,
         "groups.html",
         view="groups",
-        opened_report=await opened_report(request, state, "groups"),
+        saved=await on_page(request, state, "groups"),
         state=state,
         page="/groups",
         frame=found.frame,

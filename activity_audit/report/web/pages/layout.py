@@ -19,6 +19,7 @@ from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.titles import TITLES
 from activity_audit.report.web.column_filters import PARAMETERS
 from activity_audit.report.web.drawing import name_of
+from activity_audit.report.web.opened import on_page
 from activity_audit.report.web.pages.query_threads import ask
 from activity_audit.report.web.templating import render
 from activity_audit.report.web.urls import FROM_TO, BadPeriodError, State
@@ -211,6 +212,7 @@ async def _prompt(request: Request, state: State, wrong: str = "") -> Response:
         400 if wrong else 200,
         state=state,
         frame=found,
+        saved=await on_page(request),
         page=request.url.path,
         wrong=wrong[:1].upper() + wrong[1:],
         typed={name: request.query_params.get(name, "") for name in ("from", "to")} if wrong else {},

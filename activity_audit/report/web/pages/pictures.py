@@ -19,7 +19,7 @@ from activity_audit.report.queries.groups import MOST_UNITS, Group, GroupOrder, 
 from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web import audited
 from activity_audit.report.web.drawing import MOST_SERIES, drawn, label_of, measured, name_of, shade
-from activity_audit.report.web.opened import opened
+from activity_audit.report.web.opened import on_page
 from activity_audit.report.web.pages.layout import OTHERS, Frame, asks_again, chips, fields_of, frame, prompt_text
 from activity_audit.report.web.pages.query_threads import ask, moment_of, state_of
 from activity_audit.report.web.templating import render
@@ -90,7 +90,7 @@ async def page(request: Request) -> Response:
         request,
         "pictures.html",
         view="pictures",
-        opened_report=await opened(request, state, "pictures"),
+        saved=await on_page(request, state, "pictures"),
         state=state,
         page="/pictures",
         frame=found.frame,

@@ -15,7 +15,7 @@ from activity_audit.report.delivery.book import Book, Finding, Question
 from activity_audit.report.delivery.standing import StoppedError, of_period
 from activity_audit.report.delivery.subscribe import question as asked_by
 from activity_audit.report.queries.warehouse import Query
-from activity_audit.report.saved import SavedReportError
+from activity_audit.report.saved.reports import SavedReportError
 from activity_audit.report.texts import decode, value_text
 from activity_audit.report.trail import QUESTION
 from activity_audit.report.web.pages.deliveries import changed, chosen_report, refusing

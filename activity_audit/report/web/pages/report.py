@@ -15,7 +15,7 @@ from activity_audit.report.queries.warehouse import Query
 from activity_audit.report.web import audited
 from activity_audit.report.web.cells import Cell, cell, table_rows
 from activity_audit.report.web.cursors import decode_key, encode_key
-from activity_audit.report.web.opened import leave, opened
+from activity_audit.report.web.opened import first, leave, on_page
 from activity_audit.report.web.pages.layout import (
     FILTER_FIELDS,
     MOST_VALUES,
@@ -49,8 +49,10 @@ class _Found:
 @audited.run
 @asks_again
 async def page(request: Request) -> Response:
-    """The prompt where nothing is asked yet, else the events."""
+    """The events; where nothing is asked yet, the saved report that opens first for the reader, or the prompt."""
     if not request.query_params:
+        if to_first := await first(request):
+            return RedirectResponse(to_first, 303)
         leave(request)
         return await prompt(request)
     state = state_of(request, (*OTHERS, "after", "before", "snapshot", "now"))
@@ -75,7 +77,7 @@ async def page(request: Request) -> Response:
         request,
         "report.html",
         view="table",
-        opened_report=await opened(request, state, "table"),
+        saved=await on_page(request, state, "table"),
         state=state,
         page="/",
         frame=found.frame,

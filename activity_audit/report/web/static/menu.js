@@ -60,3 +60,15 @@ function pressed(event, entries, done) {
   event.preventDefault();
   event.stopPropagation();
 }
+
+/** What drops down from a button closes by Escape, and by a click elsewhere. */
+export function startDrops() {
+  const close = (except) => document.querySelectorAll(".drop[open]").forEach((one) => one === except || one.removeAttribute("open"));
+  document.addEventListener("pointerdown", (event) => close(event.target.closest(".drop")));
+  document.addEventListener("keydown", (event) => {
+    const open = event.key === "Escape" && event.target.closest(".drop[open]");
+    if (!open) return;
+    close();
+    open.querySelector("summary").focus();
+  });
+}
