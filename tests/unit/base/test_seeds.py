@@ -53,7 +53,7 @@ def test_a_byte_order_mark_is_no_part_of_a_seed(seeds: Path) -> None:
         (ENTITY_ACTIVITY, "QM;Fax;;stated", "line 133: it must have 4 fields"),
         (ENTITY_ACTIVITY, "QM,,Send,stated", "line 133: entity must not be blank"),
         (ENTITY_ACTIVITY, "analytics,CHAT,interaction-viewed,stated", "line 133: it names the same as line 2"),
-        ("own_activity.csv", "Activity Audit,Report", "line 26: it must have 4 fields"),
+        ("own_activity.csv", "Activity Audit,Report", "line 27: it must have 4 fields"),
     ],
 )
 def test_a_wrong_row_is_named(seeds: Path, settings: Settings, file_name: str, line: str, problem: str) -> None:
