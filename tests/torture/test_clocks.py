@@ -88,21 +88,31 @@ def test_commands_by_a_clock_that_jumps(settings: Settings, tmp_path: Path) -> N
     figures = Figures("the clock set forward and back")
     now = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=3)
     command, ids = _Commands(settings, tmp_path), []
+    when = f"{now:%Y-%m-%dT%H}:15:00Z"
+    folder = Path(settings.feed_root) / "search" / f"{now:%Y-%m-%d/%H}"
+    folder.mkdir(parents=True)
+
+    def delivered(name: str) -> list[str]:
+        new = [f"{name}-{n}" for n in range(30)]
+        (folder / f"{name}.ndjson").write_bytes(lines([event(one, eventTime=when) for one in new]))
+        return new
+
     # A clock that is behind takes nothing of hours that have not begun by it, and one that is ahead takes all.
     right = timedelta(0)
     moves = (timedelta(hours=1), right, timedelta(minutes=-20), timedelta(days=3), right)
     for number, ahead in enumerate(moves):
-        new = [f"{number}-{n}" for n in range(30)]
-        when = f"{now:%Y-%m-%dT%H}:15:00Z"
-        folder = Path(settings.feed_root) / "search" / f"{now:%Y-%m-%d/%H}"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{number}.ndjson").write_bytes(lines([event(one, eventTime=when) for one in new]))
-        ids += new
+        ids += delivered(str(number))
         command(ahead, "run")
         command(ahead, "verify")
         figures.add(faults=1, rounds=1)
         require_well(settings, ids, figures)
+    waiting = delivered("waiting")
     assert "lie in the future" in command(timedelta(days=-30), "run")
+    require_well(settings, ids, figures)
+    command(right, "run")
+    ids += waiting
+    require_well(settings, ids, figures)
+    figures.add(faults=2, rounds=1)
     kept = one(settings, "select count(*) from audit.snapshots()")
     assert "nothing is deleted or expired; correct the clock" in command(timedelta(days=400), "maintain", code=1)
     assert one(settings, "select count(*) from audit.snapshots()") >= kept

@@ -17,7 +17,7 @@ from activity_audit.settings.core import Settings
 from activity_audit.upkeep.backup.make import backup
 from activity_audit.warehouse import home_record
 from activity_audit.warehouse.data_folder import MARKER
-from tests.integration.support import audit, deliver, event, lines, one, process_environment, query
+from tests.integration.support import deliver, event, lines, process_environment, query
 from tests.integration.support import run as run_hours
 from tests.integration.support import said as said_here
 from tests.integration.tampering import copied
@@ -108,6 +108,15 @@ def _documented(title: str) -> str:
     return text.partition(f"# {title}\n")[2].partition("```bash\n")[2].partition("```")[0]
 
 
+def _restore_as_documented(home: Settings, backups: Path, context: str = "") -> None:
+    environment = process_environment(home, AUDIT_BACKUP_TO=str(backups))
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    commands = ["bash", "-euxc", _documented("Restore what is damaged")]
+    done = subprocess.run(commands, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, context + done.stdout + done.stderr
+    assert "Intact" in done.stdout
+
+
 def test_the_documented_restore_loses_nothing(home: Settings, tmp_path: Path) -> None:
     ids = [row[0] for row in query(home, _IDS)]
     backup(home.model_copy(update={"backup_to": str(tmp_path / "backups")}))
@@ -121,46 +130,31 @@ def test_the_documented_restore_loses_nothing(home: Settings, tmp_path: Path) ->
         log.unlink()
     complaint = said_here(home, "status", exit_code=1).output
     assert complaint.endswith("catalog.sqlite is damaged, or is not a database. Restore it from a backup\n")
-    environment = process_environment(home, AUDIT_BACKUP_TO=str(tmp_path / "backups"))
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    commands = ["bash", "-euxc", _documented("Restore what is damaged")]
-    done = subprocess.run(commands, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Intact" in done.stdout
+    _restore_as_documented(home, tmp_path / "backups")
     require_well(home, [*ids, "since"], Figures(_ROW))
 
 
 @pytest.mark.torture
 def test_any_damage_of_any_file(retention_home: Settings, tmp_path: Path, rounds: int, seed: int) -> None:
     figures, moments = Figures(_ROW), random.Random(seed)
-    calm = damage.answers(retention_home)
-    ids = [row[0] for row in query(retention_home, _IDS)]
+    base, backups = copied(retention_home, tmp_path / "base"), tmp_path / "backups"
+    backup(base.model_copy(update={"backup_to": str(backups)}))
+    calm = damage.answers(base)
+    ids = [row[0] for row in query(base, _IDS)]
     kinds: dict[str, list[str]] = {}
-    for name in damage.files_of(retention_home):
+    for name in damage.files_of(base):
         kinds.setdefault(re.sub(r"[0-9a-f-]{32,}", "*", name), []).append(name)
     for number in range(rounds):
         name, how = moments.choice(kinds[moments.choice(sorted(kinds))]), moments.choice(damage.HOWS)
         context = f"round {number} of seed {seed}: {name}: {how}"
-        home = damage.fresh(retention_home, tmp_path / "round")
+        home = damage.fresh(base, tmp_path / "round")
         damage.damage(home.home / name, how, moments)
         damage.require_no_wrong_answer(damage.answers(home), calm, context)
-        deliver(home, lines([event(f"new-{n}", eventTime="2026-05-01T12:15:00Z") for n in range(12)]), hour=2)
+        new = [f"new-{n}" for n in range(12)]
+        deliver(home, lines([event(one, eventTime="2026-05-01T12:15:00Z") for one in new]), hour=2)
         for command in (("status",), ("run",), ("maintain",), ("replay",)):
             damage.said(home, *command)
         figures.add(rounds=1, faults=1)
-        # With the file as it was, or without what was made since, all is well: nothing else was harmed.
-        _restore(retention_home, home)
-        assert audit(home, "run", check=False).returncode == 0, context
-        require_well(home, [*ids, *(f"new-{n}" for n in range(12))], figures)
-
-
-def _restore(backup: Settings, home: Settings) -> None:
-    """What docs/operations.md says: the warehouse of the backup, and all raw files there are."""
-    for name in ("warehouse", "dagster", "known_ids", "cache", "work", "data_docs"):
-        shutil.rmtree(home.home / name, ignore_errors=True)
-    for path in home.raw_dir.glob("index.sqlite*"):
-        path.unlink()
-    shutil.copytree(backup.home / "warehouse", home.home / "warehouse")
-    shutil.copy2(backup.home / "warehouse.json", home.home)
-    shutil.copytree(backup.raw_dir, home.raw_dir, dirs_exist_ok=True, ignore=shutil.ignore_patterns("index.sqlite*"))
-    assert one(home, "select count(*) from fact_activity_event")
+        # Nothing was harmed that the backup and the raw files do not mend.
+        _restore_as_documented(home, backups, context)
+        require_well(home, [*ids, *new], figures)
