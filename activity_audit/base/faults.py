@@ -11,6 +11,8 @@ import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
 
+from activity_audit.base.error_chain import error_chain
+
 # A quote inside a word is of the path itself.
 _PATH = re.compile(r"""(['"])(/.+?)\1(?!\w)""")
 _AGAIN = "Nothing is half done: run the same command again to continue"
@@ -106,10 +108,7 @@ class DamagedError(FaultError):
 
 def sentence_of(error: BaseException, home: object) -> str | None:
     """What a person is told of the error, or of what caused it; None where it is none of the known kinds."""
-    seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
+    for found in error_chain(error):
         if isinstance(found, FaultError):
             return str(found)
         text = str(found)
@@ -123,7 +122,6 @@ def sentence_of(error: BaseException, home: object) -> str | None:
             return f"{home} does not exist and cannot be created; set AUDIT_HOME to a folder that this user can create"
         if (said := sentence(_name(found), text, home)) is not None:
             return said
-        found = found.__cause__ or found.__context__
     return None
 
 

@@ -10,14 +10,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from activity_audit.base.error_chain import error_chain
+
 MASK = "***"
 # Any parameter of a URL that may carry a secret; what it hides for nothing does no harm there.
 _SECRET_PARAMETER = re.compile(r"token|secret|key|sig|pass|auth|credential", re.IGNORECASE)
-# Greedy up to the last @, because a password may have any of / : @ in it.
-_IN_URL = re.compile(r"(?P<before>[a-z][a-z0-9+.-]*://[^\s/:@'\"]*:)[^\s'\"]*(?=@)", re.IGNORECASE)
-_PASSWORDS = r"[\w.-]*password|passwd|pwd|passphrase"
+# Messages may quote megabytes that somebody sent, so no pattern here takes time that grows with their square.
+_WORD = re.compile(r"[^\s'\"]+")
+# Up to the last @, because a password may have any of / : @ in it.
+_IN_URL = re.compile(r"(://[^/:@]*:).*", re.DOTALL)
+# A name is read to its end, and no part of it again.
+_NAME = r"[\w.-]*+"
+_PASSWORDS = rf"{_NAME}(?<=password)|passwd|pwd|passphrase"
 _KEYS = (
-    r"[\w.-]*secret(?:[\w.-]*key)?|[\w.-]*token|[\w.-]*api[_-]?key|account[_-]?key|"
+    rf"{_NAME}(?:(?<=secret)|(?<=token)|(?<=api[_-]key)|(?<=apikey))|(?=[\w.-]*?secret){_NAME}(?<=key)|account[_-]?key|"
     r"shared[_-]?access[_-]?(?:key|signature)|sig|x-amz-signature|x-amz-credential|aws_access_key_id|key_id"
 )
 # A value in quotes, doubled ones too, as inside an SQL literal.
@@ -36,7 +42,7 @@ def without_secrets(text: str) -> str:
     It recognises `scheme://user:password@host`, and `name=value` or `name: value` where the name says that the value
     is a secret, as in connection strings of PostgreSQL and Azure, query strings, signed URLs and JSON.
     """
-    return _NAMED.sub(rf"\g<before>{MASK}", _IN_URL.sub(rf"\g<before>{MASK}", text))
+    return _NAMED.sub(rf"\g<before>{MASK}", _without_passwords_of_urls(text))
 
 
 def url_without_secrets(url: str) -> str:
@@ -52,7 +58,16 @@ def url_without_secrets(url: str) -> str:
 
 def has_credentials(url: str) -> bool:
     """Whether a URL carries a password or key of its own, before its host or in its query."""
-    return bool(_IN_URL.search(url) or _NAMED.search(url.partition("?")[2]))
+    return _without_passwords_of_urls(url) != url or bool(_NAMED.search(url.partition("?")[2]))
+
+
+def _without_passwords_of_urls(text: str) -> str:
+    return _WORD.sub(_without_password, text)
+
+
+def _without_password(word: re.Match[str]) -> str:
+    before, at, after = word[0].rpartition("@")
+    return _IN_URL.sub(rf"\1{MASK}", before) + at + after
 
 
 @contextmanager
@@ -74,10 +89,5 @@ def masked_errors(*but: type[Exception]) -> Iterator[None]:
         raise RuntimeError(without_secrets(f"{type(error).__name__}: {error}")) from None
 
 
-def _chain_has_secrets(error: BaseException | None) -> bool:
-    while error is not None:
-        text = str(error)
-        if without_secrets(text) != text:
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+def _chain_has_secrets(error: BaseException) -> bool:
+    return any(without_secrets(text) != text for text in map(str, error_chain(error)))
