@@ -43,6 +43,31 @@ def test_groups_by_time_are_sorted_and_compared(open_page: Open) -> None:
     expect(page.get_by_label("Groups that are open")).to_contain_text("Hour (UTC): 2026-05-01 11:00")
 
 
+def test_the_open_group_and_the_order_stay_when_the_next_level_is_another(open_page: Open) -> None:
+    page = open_page(f"/groups?{DAY}&group=hour&group=entity&group=activity")
+    page.locator("#groups thead").get_by_role("link", name="FAILURE", exact=True).click()
+    page.wait_for_url("**order=-failure**")
+    page.get_by_role("link", name="2026-05-01 11:00").click()
+    open_groups = page.get_by_label("Groups that are open")
+    expect(open_groups).to_contain_text("Hour (UTC): 2026-05-01 11:00")
+    page.get_by_label("then by").first.select_option("outcome")
+    expect(page.locator("#groups thead th").first).to_have_text("Outcome")
+    expect(open_groups).to_contain_text("Hour (UTC): 2026-05-01 11:00")
+    rows = page.locator("#groups tbody tr")
+    expect(rows.first).to_contain_text("FAILURE")
+    assert "opened=" not in page.url
+    rows.first.get_by_role("link").click()
+    page.wait_for_url("**path=FAILURE**")
+    # Another first level closes what was open below the old one, and fewer levels leave one to be shown.
+    page.get_by_label("Group by").select_option("entity")
+    expect(page.locator("#groups thead th").first).to_have_text("Entity")
+    page.go_back()
+    expect(page.locator("#groups thead th").first).to_have_text("Activity")
+    page.get_by_label("then by").nth(1).select_option("")
+    expect(page.locator("#groups thead th").first).to_have_text("Outcome")
+    expect(open_groups).to_contain_text("Hour (UTC): 2026-05-01 11:00")
+
+
 def test_a_cross_table_leads_to_the_events_of_a_cell(open_page: Open) -> None:
     page = open_page(f"/groups?{MAY}&group=entity")
     page.get_by_label("Across").select_option("outcome")

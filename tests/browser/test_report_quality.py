@@ -32,6 +32,21 @@ def test_a_day_is_chosen_and_months_lead_on(open_page: Open) -> None:
     expect(page.get_by_role("heading", name="2026-05-01, hour by hour")).to_be_visible()
 
 
+def test_a_month_says_whether_it_is_complete_and_what_is_missing(open_page: Open) -> None:
+    page = open_page("/?period=from-to&from=2026-05-01&to=2026-05-31")
+    page.locator("#coverage a").click()
+    expect(page.locator("#month")).to_have_text("May 2026")
+    expect(page.locator("#month-covered")).to_contain_text("30 feed hours missing")
+    rows = page.locator("#wrong tbody tr")
+    expect(rows).to_have_count(30)
+    expect(rows.first).to_contain_text("nothing was delivered")
+    rows.first.get_by_role("link").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("2026-05-01 1")
+    page.goto("/quality?day=2026-04-30")
+    expect(page.locator("#month")).to_have_text("April 2026")
+    expect(page.locator("#wrong")).to_have_count(0)
+
+
 def test_a_field_of_the_map_leads_to_its_hour_and_from_there_to_events_and_quarantine(open_page: Open) -> None:
     page = open_page(_DAY)
     page.get_by_role("row", name="Search").get_by_role("link", name="1 in quarantine").click()

@@ -15,7 +15,7 @@ from activity_audit.warehouse.quarantine import CUT_OFF, unresolved_records
 from activity_audit.warehouse.verdicts import NEWEST_CHECKED
 
 # Events may name anything; a page of it has a bound.
-MOST_DRIFT, MOST_DELIVERIES, _MOST_REASONS = 500, 500, 100
+MOST_DRIFT, MOST_DELIVERIES, MOST_WRONG, _MOST_REASONS = 500, 500, 100, 100
 QUARANTINE_KEY = ("quarantined_at_utc", "feed", "source_uri", "source_record", "delivery_id")
 
 
@@ -141,6 +141,15 @@ def heat_map(query: Query, start: datetime, end: datetime, unit: Unit = "hour") 
     """The cells of the feed hours in [start, end), aware, by feed and unit of time."""
     sql = cells_sql(unit, "feed_hour_utc >= ? and feed_hour_utc < ?", "audit.")
     return [Cell(*row) for row in query.rows(sql, [naive(start), naive(end)])]
+
+
+def wrong_hours(query: Query, start: datetime, end: datetime) -> list[Cell]:
+    """The first feed hours in [start, end), aware, that are missing, incomplete, or have something to say."""
+    sql = cells_sql(
+        "hour", "feed_hour_utc >= ? and feed_hour_utc < ? and (status <> 'balanced' or detail is not null)", "audit."
+    )
+    found = query.rows(f"from ({sql}) order by slot_utc, feed limit {MOST_WRONG + 1}", [naive(start), naive(end)])
+    return [Cell(*row) for row in found]
 
 
 def reasons(query: Query) -> list[tuple[str, int]]:

@@ -256,6 +256,12 @@ class State:
         descending = not self.descending if name == self.sort else name == TIME
         return replace(self, sort=name, descending=descending)
 
+    @property
+    def opened_query(self) -> str:
+        """The open groups by themselves, as a URL has them."""
+        opened = [("group", name) for name in self.group[: len(self.path)]]
+        return urlencode([*opened, *(("path", encode(value)) for value in self.path)])
+
     def to_level(self, level: int) -> State:
         """With so many of the open groups still open."""
         return replace(self, path=self.path[:level])

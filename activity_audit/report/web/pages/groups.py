@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import takewhile
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -20,6 +22,7 @@ from activity_audit.report.queries.cross import Cross, cross
 from activity_audit.report.queries.groups import Group, GroupOrder, Ranked, ranked
 from activity_audit.report.queries.measures import people_are_quick, the_period_before
 from activity_audit.report.queries.warehouse import Query
+from activity_audit.report.texts import decode
 from activity_audit.report.titles import TITLES
 from activity_audit.report.web import audited
 from activity_audit.report.web.cursors import decode_group, encode_group
@@ -40,6 +43,8 @@ _MOST_LONG = 50
 _MOST_CROSSED = 50
 _MOST_DRAWN = 62
 _FIRST = ("application", "entity", "activity")
+# What the form says was open when it was sent.
+_OPENED = "opened"
 
 
 @dataclass(frozen=True)
@@ -88,11 +93,11 @@ def groups_of(state: State, filters: Filters) -> GroupsAsked | None:
 @asks_again
 async def page(request: Request) -> Response:
     """The groups of the level that is open, and the way back."""
-    state = state_of(request, (*OTHERS, "after"))
+    state = state_of(request, (*OTHERS, "after", _OPENED))
     if not state.group:
         state = replace(state, group=_FIRST)
-    if "form" in request.query_params:
-        return RedirectResponse(replace(state, path=()).url("/groups"), 303)
+    if {"form", _OPENED} & request.query_params.keys():
+        return RedirectResponse(replace(state, path=_still_open(request, state)).url("/groups"), 303)
     if len(state.path) >= len(state.group):
         return RedirectResponse(state.url("/"), 303)
     now = await moment_of(request, state)
@@ -189,9 +194,19 @@ async def page(request: Request) -> Response:
     )
 
 
+def _still_open(request: Request, state: State) -> tuple[Value, ...]:
+    """The groups that were open when the form was sent, as far as it chose the same levels, and one more is left."""
+    was = parse_qs(request.query_params.get(_OPENED, ""), keep_blank_values=True)
+    levels = zip(state.group[:-1], was.get("group", []), was.get("path", []), strict=False)
+    same = takewhile(lambda level: level[0] == level[1], levels)
+    return tuple(decode(code) for *_, code in same)
+
+
 def opened(state: State, value: Value) -> str:
     """The URL of what is in a group: the next level, or its events."""
-    inner = replace(state, path=(*state.path, short(value)), order=None)
+    # An order by a number is meant for all levels, one by a value for this one.
+    order = state.order if state.order and state.order.by != "value" else None
+    inner = replace(state, path=(*state.path, short(value)), order=order)
     return inner.url("/groups" if len(inner.path) < len(inner.group) else "/")
 
 

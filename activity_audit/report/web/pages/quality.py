@@ -39,7 +39,8 @@ _RECORDS = 25
 class _Hours:
     day: date
     days: list[date]
-    cells: list[Cell]
+    wrong: list[Cell]
+    of_month: Coverage
     by_hour: list[Row]
     by_day: list[Row]
     covered: Coverage
@@ -48,7 +49,7 @@ class _Hours:
 
 @requires(VIEW)
 async def heat_map(request: Request) -> Response:
-    """Feeds by hours of one day, and by days of the fortnight that ends with it."""
+    """Feeds by hours of one day, by days of the fortnight that ends with it, and what is wrong in its month."""
     state_of(request, ("day",))
     asked = _day(request.query_params.get("day"))
 
@@ -59,11 +60,14 @@ async def heat_map(request: Request) -> Response:
         hours = [datetime.combine(day, time(hour)) for hour in range(24)]
         days = [datetime.combine(day - _DAY * back, time()) for back in reversed(range(_DAYS))]
         cells = quality.heat_map(query, end - _DAY, end)
+        month = datetime.combine(day.replace(day=1), time(), UTC), datetime.combine(_next_month(day), time(), UTC)
+        of_month = total(coverage_of_days(query, *month, None, now).values())
+        wrong = quality.wrong_hours(query, *month)
         by_hour = rows("hour", hours, cells, coverage_of_days(query, end - _DAY, end, "hour", now))
         covered = coverage_of_days(query, end - _DAYS * _DAY, end, "day", now)
         by_day = rows("day", days, quality.heat_map(query, end - _DAYS * _DAY, end, "day"), covered)
         dates = [one.date() for one in days]
-        return _Hours(day, dates, cells, by_hour, by_day, total(covered.values()), trust(query, now))
+        return _Hours(day, dates, wrong, of_month, by_hour, by_day, total(covered.values()), trust(query, now))
 
     found = await ask(request, work)
     return render(
@@ -77,7 +81,9 @@ async def heat_map(request: Request) -> Response:
         month_before=_month_before(found.day),
         month_after=_month_after(found.day),
         days=found.days,
-        wrong=[cell for cell in found.cells if cell.detail],
+        wrong=found.wrong[: quality.MOST_WRONG],
+        has_more=len(found.wrong) > quality.MOST_WRONG,
+        of_month=found.of_month,
         by_hour=found.by_hour,
         by_day=found.by_day,
         covered=found.covered,
@@ -185,8 +191,12 @@ def _month_before(day: date) -> date:
 
 def _month_after(day: date) -> date:
     """The last day of the month after."""
-    in_next = day.replace(day=1) + 31 * _DAY
-    return min((in_next.replace(day=1) + 31 * _DAY).replace(day=1) - _DAY, _LAST_DAY - _DAY)
+    return min(_next_month(_next_month(day)) - _DAY, _LAST_DAY - _DAY)
+
+
+def _next_month(day: date) -> date:
+    """The first day of the month after; at the end of the calendar, its last."""
+    return (day.replace(day=1) + 31 * _DAY).replace(day=1) if (day.year, day.month) < (9999, 12) else _LAST_DAY
 
 
 def _day(text: str | None) -> date | None:
