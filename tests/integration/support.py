@@ -140,10 +140,12 @@ def key_differences(settings: Settings) -> list[tuple[Any, ...]]:
     return [(*row, given[row], known[row]) for row in sorted(given | known) if given[row] != known[row]]
 
 
-def audit(settings: Settings, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess:
+def audit(
+    settings: Settings, *arguments: str, check: bool = True, timeout: float = 300, **environment: str
+) -> subprocess.CompletedProcess:
     """Run the real command."""
     given = process_environment(settings, **environment)
-    done = warm_process.run([AUDIT, *arguments], env=given, capture_output=True, text=True)
+    done = warm_process.run([AUDIT, *arguments], env=given, capture_output=True, text=True, timeout=timeout)
     assert not check or done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done
 
