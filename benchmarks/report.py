@@ -128,6 +128,9 @@ SLOW: dict[str, Question] = {
     "a rare word in comments": lambda query, filters, _: events.page(
         query, replace(filters, comments="no such word"), events.Order()
     ),
+    "a search of all columns": lambda query, filters, _: events.page(
+        query, replace(filters, search="no such word"), events.Order()
+    ),
     "one event by its id": lambda query, filters, _: events.page(
         query, replace(filters, event_ids=("7fffffff-0000-4000-8000-000000000000",)), events.Order()
     ),
