@@ -22,9 +22,12 @@ PASSWORD = "to the lighthouse"
 
 @pytest.fixture
 def page(browser: Browser, home: Settings, tmp_path: Path) -> Iterator[Page]:
-    """A page of somebody who is not signed in yet; `clarissa` may view."""
+    """A page of somebody who is not signed in yet; `clarissa` may view, and fields are masked for `mira`."""
     users = tmp_path / "users.toml"
-    users.write_text(f"[users.clarissa]\npassword = '{hashed(PASSWORD)}'\nroles = ['viewer']\n")
+    roles = {"clarissa": "viewer", "mira": "masked-viewer"}
+    users.write_text(
+        "".join(f"[users.{one}]\npassword = '{hashed(PASSWORD)}'\nroles = ['{roles[one]}']\n" for one in roles)
+    )
     with served(home, AUDIT_REPORT_AUTH="users", AUDIT_REPORT_USERS_FILE=str(users)) as server:
         context = browser.new_context(base_url=server.base)
         context.set_default_timeout(30_000)
@@ -32,8 +35,8 @@ def page(browser: Browser, home: Settings, tmp_path: Path) -> Iterator[Page]:
         context.close()
 
 
-def _sign_in(page: Page, password: str) -> None:
-    page.get_by_label("Name").fill("clarissa")
+def _sign_in(page: Page, password: str, name: str = "clarissa") -> None:
+    page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
 
@@ -64,3 +67,20 @@ def test_signing_in_and_out(page: Page) -> None:
     _sign_in(page, PASSWORD)
     expect(page.locator(".chip")).to_have_count(3)
     assert events_shown(page) == 300
+
+
+def test_menus_offer_nothing_that_asks_by_a_masked_field(page: Page) -> None:
+    page.goto(f"/?{MAY}")
+    _sign_in(page, PASSWORD, "mira")
+    items = page.get_by_role("menuitem")
+    for field, offered in (("triggered_by", False), ("entity", True)):
+        for part in ("td", "th"):
+            page.locator(f"#events {part}[data-field={field}]").first.click(button="right")
+            found = " ".join(items.all_inner_texts())
+            assert [word in found for word in ("Sort A", "Group by")] == [offered, offered], found
+            assert ("Exclude" in found) == (offered and part == "td"), found
+            assert "Copy the cell" in found or part == "th"
+            page.keyboard.press("Escape")
+    # An activity is not counted by people either.
+    page.locator("#events td[data-field=activity]").first.click(button="right")
+    assert "Drill down" not in " ".join(items.all_inner_texts())

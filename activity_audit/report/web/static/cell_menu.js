@@ -49,6 +49,11 @@ function headerItems(field, x, y) {
   return [filterItem(field, x, y), ...sortItems(field), groupItem(field), null, ...columnItems(field), null, help].filter((item) => item !== undefined);
 }
 
+/** Whether the reader sees one word in the field, by which nothing can be asked. */
+function isMasked(field) {
+  return (document.getElementById("main").dataset.masked ?? "").split(" ").includes(field);
+}
+
 function filterItem(field, x, y) {
   return hasColumnFilter(field) ? { text: "Filter…", run: () => openColumnFilter(field, titleOf(field), x, y) } : undefined;
 }
@@ -60,8 +65,8 @@ function cellItems(owner, { field, value, shown, code, row }, x, y) {
     { text: "Open this event", run: () => owner.shown.get(owner.active.row)?.querySelector("a")?.click() },
     deeper(field, value, shown, code),
     null,
-    field === "comments" && !value ? undefined : { text: `Filter to ${isTime ? "the day " : ""}${named}`, run: () => go(filteredTo(field, value, code)) },
-    isTime ? undefined : { text: `Exclude ${named}`, run: () => go(excluding(field, value, code)) },
+    isMasked(field) || (field === "comments" && !value) ? undefined : { text: `Filter to ${isTime ? "the day " : ""}${named}`, run: () => go(filteredTo(field, value, code)) },
+    isMasked(field) || isTime ? undefined : { text: `Exclude ${named}`, run: () => go(excluding(field, value, code)) },
     filterItem(field, x, y),
     null,
     ...sortItems(field),
@@ -86,13 +91,14 @@ function groupItems(place) {
 
 function deeper(field, value, shown, code) {
   const next = DEEPER[field];
-  if (!next) return undefined;
+  if (!next || isMasked(field) || isMasked(next)) return undefined;
   const named = value === null ? "(no value)" : shortened(shown);
   const narrow = (to) => to.set(field, code ?? encoded(value));
   return { text: `Drill down: ${named} by ${titleOf(next)}`, run: () => go(groupedBy([next], narrow)) };
 }
 
 function sortItems(field) {
+  if (isMasked(field)) return [];
   const [up, down] = field === "event_time_utc" ? ["oldest first", "newest first"] : ["A to Z", "Z to A"];
   return [
     { text: `Sort ${up}`, run: () => go(sortedBy(field, false)) },
@@ -101,7 +107,7 @@ function sortItems(field) {
 }
 
 function groupItem(field) {
-  if (!GROUPABLE.includes(field)) return undefined;
+  if (!GROUPABLE.includes(field) || isMasked(field)) return undefined;
   return { text: `Group by ${titleOf(field)}`, run: () => go(groupedBy([field])) };
 }
 
