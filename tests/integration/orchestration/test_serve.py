@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import re
 import signal
 import socket
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -354,3 +356,45 @@ def test_a_run_that_dies_with_its_machine_is_done_again(settings: Settings) -> N
     assert "1 dead run was marked as failed" in said.read_text()
     figures.add(rounds=1, faults=1)
     require_well(settings, ["first"], figures)
+
+
+@pytest.mark.torture
+def test_any_process_of_serve_is_killed_at_any_moment(settings: Settings, rounds: int, seed: int) -> None:
+    """`audit serve` goes on, or it ends and says why. Nothing of it is left, and the next run finds all as it must be.
+
+    It is the server itself, what keeps Dagster, its daemon, its web server, a code server, or the process of a run.
+    """
+    figures, moments, ids = Figures("kill -9 of any process of `audit serve`"), random.Random(seed), []
+    settings.home.mkdir(exist_ok=True)
+    said = settings.home / "said"
+    for number in range(max(1, rounds // 20)):
+        ids.append(f"e{number}")
+        deliver(settings, lines([event(ids[-1])]), f"{number}.ndjson")
+        serve = _serve(settings, _free_port(), said)
+        server = psutil.Process(serve.pid)
+        time.sleep(moments.uniform(1, 30))
+        kinds: dict[str, psutil.Process] = {}
+        for process in (server, *server.children(recursive=True)):
+            with suppress(psutil.Error):
+                kinds.setdefault(" ".join(process.cmdline()[1:4]), process)
+        kind = moments.choice(sorted(kinds))
+        context = f"round {number} of seed {seed}: {kind}"
+        everything = [server, *server.children(recursive=True)]
+        kinds[kind].kill()
+        figures.add(rounds=1, faults=1)
+        time.sleep(moments.uniform(1, 15))
+        with suppress(psutil.NoSuchProcess):
+            everything += server.children(recursive=True)
+        # One that is about to end has given its handlers back.
+        allowed = [1, -signal.SIGKILL]
+        if serve.poll() is None:
+            serve.send_signal(signal.SIGINT)
+            allowed += [0, -signal.SIGINT]
+        code = serve.wait(timeout=120)
+        assert code in allowed, context
+        assert (code == -signal.SIGKILL) == (kinds[kind].pid == serve.pid), context
+        if code == 1:
+            assert "Dagster ended with exit code" in said.with_name("said.errors").read_text(), context
+        _wait_for(lambda started=everything: not any(map(_is_at_work, started)))
+        audit(settings, "run")
+        require_well(settings, ids, figures)
