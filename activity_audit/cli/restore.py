@@ -41,6 +41,12 @@ def command(
             try:
                 report = verify(settings, None, backup.ledger_head)
             except NoLedgerError as error:
+                if backup.ledger_head:
+                    raise click.ClickException(
+                        f"the backup {backup.id} was made of a warehouse with a ledger, whose head was "
+                        f"{backup.ledger_head}, and what is restored has none: {error}. Do not use this home. Restore "
+                        "another backup (--backup), or one from another copy of the place"
+                    ) from None
                 say(f"warning: {error}", err=True)
     except SettingsError as error:
         raise click.UsageError(str(error)) from None

@@ -17,7 +17,7 @@ from unittest.mock import Mock
 import pytest
 
 from activity_audit.base.hours import now_utc
-from activity_audit.evidence.verify.verify import verify
+from activity_audit.evidence.verify.verify import NoLedgerError, verify
 from activity_audit.pipeline.run import land_feeds
 from activity_audit.report.access.permissions import user_of
 from activity_audit.report.saved.book import SavedReports
@@ -458,3 +458,18 @@ def kill_after(seconds: float, settings: Settings, *arguments: str) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def test_a_restored_home_without_the_ledger_that_its_backup_names_is_an_error(
+    published: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reading of the ledger is replaced: the hashes of a backup do not let it lose one."""
+    made = backup(published).backup
+
+    def none(*_: object) -> None:
+        raise NoLedgerError
+
+    monkeypatch.setattr("activity_audit.evidence.verify.verify.verify", none)
+    complaint = said(_new(published), "restore", "--from", str(published.backup_to), exit_code=1).stderr
+    assert f"the backup {made.id} was made of a warehouse with a ledger, whose head was {made.ledger_head}" in complaint
+    assert "Restore another backup" in complaint
