@@ -31,19 +31,24 @@ def command(settings: Settings, query: str, output: str, at: str | None) -> None
         with lake.reader(settings, at) as connection:
             query_bounds.bound_spill(connection, settings)
             lake.lock_down(connection, settings)
-            with query_bounds.bounded(connection, settings):
-                cursor = connection.execute(read_only_sql.reading(connection, query))
+            with query_bounds.bounded(connection, settings) as clock:
+                with clock.working():
+                    cursor = connection.execute(read_only_sql.reading(connection, query))
                 columns = unique([column[0] for column in cursor.description or []])
-                _print(columns, _rows(cursor), output)
+                _print(columns, _rows(cursor, clock), output)
     except (lake.WarehouseError, read_only_sql.NotReadingError, query_bounds.QueryTooLargeError) as error:
         raise click.ClickException(str(error)) from None
     except duckdb.Error as error:
         raise click.ClickException(f"the query failed: {without_secrets(str(error))}") from None
 
 
-def _rows(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    """The rows as they come; a long result is never held whole."""
-    while rows := cursor.fetchmany(_AT_ONCE):
+def _rows(cursor: duckdb.DuckDBPyConnection, clock: query_bounds.Clock) -> Iterator[tuple[Any, ...]]:
+    """The rows as they come; a long result is never held whole. Who reads them may take any time."""
+    while True:
+        with clock.working():
+            rows = cursor.fetchmany(_AT_ONCE)
+        if not rows:
+            return
         yield from rows
 
 

@@ -40,21 +40,53 @@ def bound_spill(connection: duckdb.DuckDBPyConnection, settings: Settings) -> No
     connection.execute(f"set max_temp_directory_size = '{_SPILL * bytes_of(settings.memory_limit)}B'")
 
 
-@contextmanager
-def bounded(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[None]:
-    """In the block the connection's queries take AUDIT_SQL_TIMEOUT and AUDIT_MEMORY_LIMIT at most.
+class Clock:
+    """How long a query has worked: the time in blocks of `working`, and not what a reader of its rows takes between."""
 
-    What does not end then ends with this process, with a sentence on standard error and exit code 1.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._spent = 0.0
+        self._since: float | None = None
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The clock runs in the block."""
+        with self._lock:
+            self._since = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._spent = self._so_far()
+                self._since = None
+
+    def spent(self) -> float:
+        """The seconds so far."""
+        with self._lock:
+            return self._so_far()
+
+    def _so_far(self) -> float:
+        return self._spent + (time.monotonic() - self._since if self._since is not None else 0.0)
+
+
+@contextmanager
+def bounded(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Iterator[Clock]:
+    """In the block the connection's queries work for AUDIT_SQL_TIMEOUT, and take AUDIT_MEMORY_LIMIT, at most.
+
+    The caller has the clock run while it asks. What does not end then ends with this process, with a sentence on
+    standard error and exit code 1.
 
     Raises:
         QueryTooLargeError: if they take more.
     """
     too_long = f"the query took longer than {_said(settings.sql_timeout)} (AUDIT_SQL_TIMEOUT) and was stopped; ask less"
-    done, over = threading.Event(), threading.Event()
+    done, over, clock = threading.Event(), threading.Event(), Clock()
+    longest = settings.sql_timeout.total_seconds()
 
     def watch() -> None:
-        if done.wait(settings.sql_timeout.total_seconds()):
-            return
+        while (left := longest - clock.spent()) > 0:
+            if done.wait(max(left, _LOOK_EVERY)):
+                return
         over.set()
         end = time.monotonic() + _PATIENCE
         while not done.wait(_LOOK_EVERY):
@@ -68,7 +100,7 @@ def bounded(connection: duckdb.DuckDBPyConnection, settings: Settings) -> Iterat
     watching.start()
     try:
         with _memory(bytes_of(settings.memory_limit) + _BESIDE):
-            yield
+            yield clock
     except duckdb.InterruptException:
         if over.is_set():
             raise QueryTooLargeError(too_long) from None

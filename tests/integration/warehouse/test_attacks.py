@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -301,6 +302,23 @@ def test_a_bomb_is_put_out(report_home: Settings, bomb: str, message: str) -> No
     assert "Traceback" not in told.output
     # What was bounded is the query, and not the process for ever.
     assert json.loads(said(report_home, "sql", "select 1 as n", "--output", "json").stdout) == [{"n": 1}]
+
+
+def test_who_reads_the_rows_may_take_longer_than_the_query(report_home: Settings) -> None:
+    """A pager that is left open holds the rows back; the query itself is quick."""
+    with subprocess.Popen(
+        [AUDIT, "sql", "select range as n from range(400000)", "--output", "csv"],
+        env=process_environment(report_home, AUDIT_SQL_TIMEOUT="1s"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.read(10)
+        time.sleep(3)
+        rest, complaint = process.communicate(timeout=60)
+    assert (process.returncode, complaint) == (0, b"")
+    assert len((first + rest).splitlines()) == 400_001
 
 
 @pytest.mark.slow
